@@ -1,0 +1,151 @@
+package config
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// generated are the secrets that development makes for itself.
+var generated = map[string]func() (string, error){
+	"pii.key":                  random(32, base64.StdEncoding.EncodeToString),
+	"pii.index_key":            random(32, base64.StdEncoding.EncodeToString),
+	"hsm.pin":                  random(8, hex.EncodeToString),
+	"wechat.app_secret":        random(16, hex.EncodeToString),
+	"wechat.token":             random(16, hex.EncodeToString),
+	"wechat.aes_key":           random(32, base64.RawStdEncoding.EncodeToString),
+	"miniprogram.app_secret":   random(16, hex.EncodeToString),
+	"wechatpay.private_key":    rsaKey,
+	"wechatpay.api_v3_key":     random(16, hex.EncodeToString),
+	"sms.secret_id":            random(16, hex.EncodeToString),
+	"sms.secret_key":           random(16, hex.EncodeToString),
+	"realname.secret_id":       random(16, hex.EncodeToString),
+	"realname.secret_key":      random(16, hex.EncodeToString),
+	"playground.wechatpay_key": rsaKey,
+}
+
+// EnsureDevelopment fills every empty secret from DataDir/secrets, creating what
+// is not there, readable by the owner only. It may run again and beside another
+// process: both end with the same secrets. In production it does nothing.
+func (c *Config) EnsureDevelopment() error {
+	if c.Production() {
+		return nil
+	}
+	dir := filepath.Join(c.DataDir, "secrets")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("creating the folder for secrets: %w", err)
+	}
+	for _, v := range variables(c) {
+		generate, ok := generated[v.path]
+		if !ok || !v.field.Interface().(Secret).Empty() {
+			continue
+		}
+		// With the real platform's public key there is nothing to simulate.
+		if v.path == "playground.wechatpay_key" && !c.WeChatPay.PublicKey.Empty() {
+			continue
+		}
+		file := filepath.Join(dir, strings.ReplaceAll(v.path, ".", "_"))
+		text, err := readOrCreate(file, generate)
+		if err != nil {
+			return fmt.Errorf("secret %s: %w", v.env(), err)
+		}
+		_ = v.set(text) // a secret takes any text
+		c.origins[v.path] = "development " + file
+	}
+	if c.WeChatPay.PublicKey.Empty() {
+		public, err := publicPEM(c.Playground.WeChatPayKey)
+		if err != nil {
+			return fmt.Errorf("secret YCD_PLAYGROUND_WECHATPAY_KEY: %w", err)
+		}
+		c.WeChatPay.PublicKey = NewSecret(public)
+		c.origins["wechatpay.public_key"] = "from playground.wechatpay_key"
+	}
+	return nil
+}
+
+// readOrCreate returns the secret in file. A new one appears whole or not at all
+// and never replaces one that is there: whoever comes second reads the first's.
+func readOrCreate(file string, generate func() (string, error)) (string, error) {
+	text, err := readOwn(file)
+	if !errors.Is(err, os.ErrNotExist) {
+		return text, err
+	}
+	if text, err = generate(); err != nil {
+		return "", err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*") // 0600
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	_, err = tmp.WriteString(text + "\n")
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return "", err
+	}
+	if err := os.Link(tmp.Name(), file); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", err
+	}
+	return readOwn(file)
+}
+
+// readOwn reads a file that nobody else may read.
+func readOwn(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("%s can be read by others; run: chmod 600 %s", file, file)
+	}
+	b, err := os.ReadFile(file) //nolint:gosec // inside our own data folder
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(string(b))
+	if text == "" {
+		return "", fmt.Errorf("%s is empty; delete it to get a new one", file)
+	}
+	return text, nil
+}
+
+func random(bytes int, encode func([]byte) string) func() (string, error) {
+	return func() (string, error) {
+		b := make([]byte, bytes)
+		if _, err := rand.Read(b); err != nil {
+			return "", err
+		}
+		return encode(b), nil
+	}
+}
+
+func rsaKey() (string, error) {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return "", err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		return "", err
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
+}
+
+func publicPEM(private Secret) (string, error) {
+	k, err := privateKey(private)
+	if err != nil {
+		return "", err
+	}
+	der, err := x509.MarshalPKIXPublicKey(&k.PublicKey)
+	if err != nil {
+		return "", err
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
+}

@@ -1,0 +1,254 @@
+package config
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Validate returns a Faults with everything wrong, or nil. Outside production a
+// missing secret is no fault: EnsureDevelopment makes it.
+func (c *Config) Validate() error {
+	var fs Faults
+	if c.Env != Development && c.Env != Production {
+		fs.add("YCD_ENV", "must be %s or %s", Development, Production)
+	}
+	c.checkProcess(&fs)
+	c.checkKeys(&fs)
+	c.checkURLs(&fs)
+	c.checkFiles(&fs)
+	if c.Production() {
+		c.checkProduction(&fs)
+	}
+	return fs.err()
+}
+
+// checkProcess looks at what this process is and what it shares with others.
+func (c *Config) checkProcess(fs *Faults) {
+	for i, r := range c.Roles {
+		if !slices.Contains(AllRoles(), r) || slices.Contains(c.Roles[:i], r) {
+			fs.add("YCD_ROLES", "must list each of web, jobs, issuer at most once")
+			break
+		}
+	}
+	if len(c.Roles) == 0 {
+		fs.add("YCD_ROLES", "must name at least one of web, jobs, issuer")
+	}
+	alone := len(c.Roles) >= len(AllRoles())
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+		fs.add("YCD_LISTEN", "must be an address such as 127.0.0.1:8080")
+	}
+	if c.DataDir == "" {
+		fs.add("YCD_DATA_DIR", "is required: the folder for data that is not in the database")
+	}
+	switch db := c.DatabaseURL.Reveal(); {
+	case db == "":
+		if !c.Production() {
+			fs.add("YCD_DATABASE_URL", "is required: sqlite:PATH or postgres://…")
+		}
+	case isPostgres(db):
+		if u, err := url.Parse(db); err != nil || u.Path == "" || u.Path == "/" {
+			fs.add("YCD_DATABASE_URL", "must name a database: postgres://user@host:5432/yuncaidun")
+		}
+	case strings.HasPrefix(db, "sqlite:") && db != "sqlite:":
+		if !alone {
+			fs.add("YCD_DATABASE_URL", "SQLite serves one process with all roles; use postgres://… or drop --roles")
+		}
+	default:
+		fs.add("YCD_DATABASE_URL", "must be sqlite:PATH or postgres://…")
+	}
+	switch u, err := url.Parse(c.RedisURL.Reveal()); {
+	case c.RedisURL.Empty():
+		if !alone && !c.Production() {
+			fs.add("YCD_REDIS_URL", "in-process Redis serves one process with all roles; set redis://… or drop --roles")
+		}
+	case err != nil || (u.Scheme != "redis" && u.Scheme != "rediss") || u.Host == "":
+		fs.add("YCD_REDIS_URL", "must be redis://host:6379/0 or rediss://…")
+	}
+	// It goes into the security policy of a page: this PC and a port, nothing else.
+	if c.MaxDrafts < 0 {
+		fs.add("YCD_MAX_DRAFTS", "must not be negative")
+	}
+	if u, err := url.Parse(c.HelperURL); err != nil || u.Scheme != "http" || u.Hostname() != "127.0.0.1" || u.Port() == "" || u.String() != "http://127.0.0.1:"+u.Port() {
+		fs.add("YCD_HELPER_URL", "must be http://127.0.0.1:PORT")
+	}
+	if c.SMS.CodeTTL < 30*time.Second || c.SMS.CodeTTL > 10*time.Minute {
+		fs.add("YCD_SMS_CODE_TTL", "must be between 30s and 10m")
+	}
+}
+
+func isPostgres(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
+}
+
+// checkKeys looks at the form of the keys that are there.
+func (c *Config) checkKeys(fs *Faults) {
+	for _, v := range variables(c) {
+		key, ok := v.field.Interface().(Secret)
+		if !ok || key.Empty() {
+			continue
+		}
+		switch v.path {
+		case "pii.key", "pii.index_key":
+			if raw, err := base64.StdEncoding.DecodeString(key.Reveal()); err != nil || len(raw) != 32 {
+				fs.add(v.env(), "must be 32 random bytes in base64: openssl rand -base64 32")
+			}
+		case "wechat.aes_key", "wechat.aes_key_previous":
+			// Lenient on purpose: the last character may carry spare bits, as in the
+			// documentation's own sample.
+			if raw, err := base64.RawStdEncoding.DecodeString(key.Reveal()); err != nil || len(raw) != 32 {
+				fs.add(v.env(), "must be the 43 characters shown as EncodingAESKey in the official account's console")
+			}
+		case "wechatpay.api_v3_key":
+			if len(key.Reveal()) != 32 {
+				fs.add(v.env(), "must be 32 characters")
+			}
+		case "wechatpay.private_key", "playground.wechatpay_key":
+			if _, err := privateKey(key); err != nil {
+				fs.add(v.env(), "must be an RSA private key in PEM: %v", err)
+			}
+		case "wechatpay.public_key":
+			if !isRSAPublicKey(key) {
+				fs.add(v.env(), "must be the platform's RSA public key in PEM (PUBLIC KEY)")
+			}
+		}
+	}
+	if !c.PII.Key.Empty() && c.PII.Key == c.PII.IndexKey {
+		fs.add("YCD_PII_INDEX_KEY", "must differ from YCD_PII_KEY")
+	}
+}
+
+// privateKey reads PKCS#8 as WeChat Pay hands it out, or the older PKCS#1.
+// Its errors never quote the key.
+func privateKey(s Secret) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode([]byte(s.Reveal()))
+	if block == nil {
+		return nil, errors.New("no PEM block found")
+	}
+	if k, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return k, nil
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("the block is neither PKCS#8 nor PKCS#1")
+	}
+	k, ok := parsed.(*rsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("the key is not RSA")
+	}
+	return k, nil
+}
+
+func isRSAPublicKey(s Secret) bool {
+	block, _ := pem.Decode([]byte(s.Reveal()))
+	if block == nil {
+		return false
+	}
+	k, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return false
+	}
+	_, ok := k.(*rsa.PublicKey)
+	return ok
+}
+
+// checkURLs wants absolute addresses, encrypted in production unless they stay on this machine.
+func (c *Config) checkURLs(fs *Faults) {
+	for _, v := range variables(c) {
+		address, ok := v.field.Interface().(string)
+		if !ok || address == "" || !strings.HasSuffix(v.path, "_url") {
+			continue
+		}
+		u, err := url.Parse(address)
+		switch {
+		case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
+			fs.add(v.env(), "must be an address such as https://ca.example.cn")
+		case c.Production() && u.Scheme == "http" && !isLoopback(u.Hostname()):
+			fs.add(v.env(), "must be https:// in production")
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// checkFiles looks for the files that this process will open.
+func (c *Config) checkFiles(fs *Faults) {
+	exists := func(name, path, remedy string) {
+		if path == "" {
+			return
+		}
+		if info, err := os.Stat(path); err != nil || info.IsDir() {
+			fs.add(name, "no file at %s; %s", filepath.Clean(path), remedy)
+		}
+	}
+	exists("YCD_CATALOGUE", c.Catalogue, "correct the path, or leave it empty for the built-in catalogue")
+	exists("YCD_FONT", c.Font, "install fonts-wqy-microhei (make setup) or set the path")
+	if c.Font == "" {
+		fs.add("YCD_FONT", "is required: a TrueType font with Chinese glyphs for the PDFs")
+	}
+	if c.HasRole(RoleIssuer) {
+		if _, err := x509.ParseOID(c.CA.PolicyOID); err != nil {
+			fs.add("YCD_CA_POLICY_OID", "is not an object identifier such as 1.2.156.1.2.3")
+		}
+		if u, err := url.Parse(c.CA.PKI); c.CA.PKI != "" && (err != nil || u.Scheme != "http" || u.Host == "" || u.RawQuery != "") {
+			fs.add("YCD_CA_PKI", "must be an address such as http://ca.example.cn/pki, without s")
+		}
+		if c.HSM.URI == "" {
+			exists("YCD_HSM_MODULE", c.HSM.Module, "install softhsm2 (make setup) or set the path of the PKCS#11 module")
+		} else if c.origins["hsm.module"] != "" || c.origins["hsm.pin"] != "" {
+			fs.add("YCD_HSM_URI", "replaces YCD_HSM_MODULE and YCD_HSM_PIN; drop those or this")
+		}
+		exists("YCD_TOKEN_MODULE", c.Token.Module, "install softhsm2 (make setup) or set the path of the PKCS#11 module")
+	}
+}
+
+// checkProduction wants everything that development would create or simulate.
+func (c *Config) checkProduction(fs *Faults) {
+	required := []string{"public_url", "database_url", "redis_url", "ca.name", "pii.key", "pii.index_key"}
+	if c.HasRole(RoleIssuer) {
+		required = append(required, "token.module")
+		if c.HSM.URI == "" {
+			required = append(required, "hsm.module", "hsm.pin")
+		}
+	}
+	if c.HasRole(RoleWeb) || c.HasRole(RoleJobs) {
+		required = append(required,
+			"wechat.app_id", "wechat.app_secret", "wechat.token", "wechat.aes_key", "wechat.original_id",
+			"miniprogram.app_id", "miniprogram.app_secret",
+			"wechatpay.mch_id", "wechatpay.cert_serial", "wechatpay.private_key", "wechatpay.public_key_id",
+			"wechatpay.public_key", "wechatpay.api_v3_key",
+			"sms.secret_id", "sms.secret_key", "sms.sdk_app_id", "sms.sign_name",
+			"realname.secret_id", "realname.secret_key")
+	}
+	for _, v := range variables(c) {
+		switch {
+		case v.secret && v.field.Interface().(Secret).Empty() && slices.Contains(required, v.path):
+			fs.add(v.env(), "is required in production: set it, or %s_FILE with the path of a file", v.env())
+		case v.field.IsZero() && slices.Contains(required, v.path):
+			fs.add(v.env(), "is required in production")
+		case strings.HasPrefix(v.path, "playground.") && !v.field.IsZero():
+			fs.add(v.env(), "belongs to the simulators, which production does not have; remove it")
+		}
+	}
+	if strings.HasPrefix(c.DatabaseURL.Reveal(), "sqlite:") {
+		fs.add("YCD_DATABASE_URL", "production needs PostgreSQL: postgres://…")
+	}
+	if c.HasRole(RoleIssuer) && c.CA.PolicyOID == demoPolicyOID {
+		fs.add("YCD_CA_POLICY_OID", "is the example identifier; production needs that of the CA's certificate policy")
+	}
+	if c.CA.Name == demoCAName {
+		fs.add("YCD_CA_NAME", "is the invented demonstration name; production needs the CA's own")
+	}
+}

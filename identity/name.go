@@ -1,0 +1,59 @@
+package identity
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// PersonName is the name of a natural person as on the document.
+type PersonName struct{ personal[nameText] }
+
+type nameText string
+
+func (t nameText) clear() string { return string(t) }
+
+// mask keeps the first and the last character: 王*琪. Of two characters only
+// the first stays: 李*.
+func (t nameText) mask() string {
+	if utf8.RuneCountInString(string(t)) == 2 {
+		return keep(string(t), 1, 0, 1)
+	}
+	return keep(string(t), 1, 1, 1)
+}
+
+// NewPersonName wraps a value that was checked before, such as one read back
+// from the store.
+func NewPersonName(checked string) PersonName { return PersonName{hide(nameText(checked))} }
+
+const maxNameLength = 50
+
+// ParsePersonName accepts Chinese names, names of minorities with the middle dot
+// and names in Latin letters.
+func ParsePersonName(s string) (PersonName, error) {
+	n := strings.Join(strings.Fields(strings.Map(middleDot, HalfWidth(s))), " ")
+	if strings.ContainsFunc(n, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
+		n = strings.ReplaceAll(n, " ", "") // 王 琪, spaced for alignment
+	}
+	switch length := utf8.RuneCountInString(n); {
+	case n == "":
+		return PersonName{}, fault(Missing, "请填写姓名。")
+	case length < 2 || length > maxNameLength:
+		return PersonName{}, fault(BadLength, "姓名应为2至50个字，请按证件填写全名。")
+	case strings.ContainsFunc(n, notInName) || !strings.ContainsFunc(n, unicode.IsLetter):
+		return PersonName{}, fault(BadCharacter, "姓名只能包含汉字、字母和间隔号“·”，请按证件填写。")
+	}
+	return NewPersonName(n), nil
+}
+
+// middleDot maps the dots that input methods offer to the one of GB 18030 names.
+func middleDot(r rune) rune {
+	if strings.ContainsRune("•‧・∙⋅", r) {
+		return '·'
+	}
+	return r
+}
+
+func notInName(r rune) bool {
+	return !unicode.Is(unicode.Han, r) && !unicode.Is(unicode.Latin, r) && !strings.ContainsRune("· -'.", r)
+}

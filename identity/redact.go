@@ -1,0 +1,203 @@
+package identity
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// SecretKind is a kind of value that does not belong in a chat.
+type SecretKind string
+
+// The kinds that RedactText finds.
+const (
+	SecretDocNo    SecretKind = "doc_no"    // 证件号码
+	SecretMobile   SecretKind = "mobile"    // 手机号
+	SecretBankCard SecretKind = "bank_card" // 银行卡号
+	SecretCode     SecretKind = "code"      // 验证码
+	SecretPIN      SecretKind = "pin"       // 密码、口令、PIN
+)
+
+// Label returns the kind as people read it.
+func (k SecretKind) Label() string {
+	switch k {
+	case SecretDocNo:
+		return "证件号码"
+	case SecretMobile:
+		return "手机号"
+	case SecretBankCard:
+		return "银行卡号"
+	case SecretCode:
+		return "验证码"
+	case SecretPIN:
+		return "密码或口令"
+	default:
+		return ""
+	}
+}
+
+const redacted = "****"
+
+// A secretRule finds one kind. Only its first group is replaced, so that
+// 密码是1234 stays readable as 密码是****.
+type secretRule struct {
+	kind    SecretKind
+	pattern *regexp.Regexp
+	// number says that the match must not touch another digit.
+	number bool
+	// alone says that it must not touch a letter either.
+	alone bool
+	but   func(match string) bool
+}
+
+const secretWord = `(?i)(?:密码|口令|\b(?:pin\s?码?|password|passwd|pwd))` //nolint:gosec // a pattern that finds secrets
+
+// secretRules run in this order: what a phrase says of a number beats its shape.
+// A number that merely looks like an ID is one: mistyped, it is still personal.
+var secretRules = []secretRule{
+	{kind: SecretPIN, pattern: regexp.MustCompile(secretWord + `\s*(?:(?:就|不)?(?:是|为|叫|改成|改为|设成|设为|设置为|重置为)|:|：|=|＝)+\s*['"“‘「]?([!-~]{1,64})`)},
+	{kind: SecretPIN, pattern: regexp.MustCompile(`(?:密码|口令)[\s,，]*([!-~]{0,63}[0-9][!-~]{0,63})`), but: tooShortForPIN},
+	{kind: SecretPIN, pattern: regexp.MustCompile(secretWord + `[\s,，]*([0-9][!-~]{3,63})`)},
+	{kind: SecretPIN, pattern: regexp.MustCompile(`(?i)([0-9]{1,8})\s*(?:就?是|作为|做|当|作)\s*(?:我|你|您)?(?:们)?的?(?:新|旧|初始)?(?:密码|口令|pin)`), number: true},
+	{kind: SecretCode, pattern: regexp.MustCompile(`(?:验证码|校验码|动态码|短信码)[^0-9\n]{0,6}([0-9]{4,8})`), number: true},
+	{kind: SecretDocNo, pattern: regexp.MustCompile(`([1-9][0-9]{5}[ -]?(?:18|19|20)[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{3}[ -]?[0-9Xx]|[1-9][0-9]{16}[Xx])`), number: true},
+	{kind: SecretDocNo, pattern: regexp.MustCompile(`([1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3})`), number: true, alone: true, but: isRegistrationNo},
+	{kind: SecretDocNo, pattern: regexp.MustCompile(`([HMhm][0-9]{8}(?:[0-9]{2})?|[EGeg][A-Za-z0-9][0-9]{7}|[A-Za-z]{3}[0-9]{12})`), number: true, alone: true},
+	{kind: SecretMobile, pattern: regexp.MustCompile(`((?:(?:\+|00)?86[ -]?)?1[3-9][0-9](?:[ -]?[0-9]{4}){2}|(?:(?:\+|00)?86[ -]?)?1[3-9][0-9]{2}[ -]?[0-9]{3}[ -]?[0-9]{4})`), number: true},
+	{kind: SecretBankCard, pattern: regexp.MustCompile(`([0-9]{4}(?:[ -]?[0-9]{4}){3}(?:[ -]?[0-9]{1,3})?|[0-9]{21,})`), number: true, alone: true},
+	{kind: SecretCode, pattern: regexp.MustCompile(`([0-9]{6})`), number: true, alone: true},
+}
+
+// tooShortForPIN spares 密码 1 到 8 位: without a word that says "is", only four
+// characters and more count.
+func tooShortForPIN(match string) bool { return len(match) < 4 }
+
+func isRegistrationNo(match string) bool {
+	_, err := CheckRegistrationNo(match)
+	return err == nil
+}
+
+// publicNumber matches what people legitimately write to us and what would look
+// like a secret otherwise: order numbers, USBKEY and certificate serials, and
+// unified codes. People space the first two as they are printed.
+var publicNumber = regexp.MustCompile(`(?i)SAAS ?1(?:[ -]?[0-9]){18,20}|TW(?: ?[0-9]){14}|[0-9A-F]{39,40}|[0-9A-Z]{18}`)
+
+// RedactText replaces personal numbers and secrets in free text with **** and
+// tells which kinds it found, in the order of first discovery. Call it before
+// anything is stored or logged. Full-width digits and letters come back
+// half-width and invisible characters are gone; all else stays as typed.
+func RedactText(s string) (clean string, found []SecretKind) {
+	s = strings.Map(foldAlphanumeric, s)
+	if !strings.ContainsFunc(s, isVisibleASCII) {
+		return s, nil // most of what people write: no rule replaces anything else
+	}
+	seen := map[SecretKind]bool{}
+	for _, r := range secretRules {
+		var n int
+		if s, n = r.redact(s); n > 0 && !seen[r.kind] {
+			seen[r.kind] = true
+			found = append(found, r.kind)
+		}
+	}
+	return s, found
+}
+
+func isVisibleASCII(r rune) bool { return '!' <= r && r <= '~' }
+
+func foldAlphanumeric(r rune) rune {
+	half := r - fullWidth
+	switch {
+	case half < unicode.MaxASCII && half > 0 && (half == '+' || half == '-' || isAlphanumeric(byte(half))):
+		return half
+	case r == '\u3000' || r == '\u00a0':
+		return ' '
+	case unicode.Is(unicode.Cf, r):
+		return -1
+	case isDash(r):
+		return '-'
+	}
+	return r
+}
+
+func (r secretRule) redact(s string) (string, int) {
+	if !r.pattern.MatchString(s) {
+		return s, 0
+	}
+	var b strings.Builder
+	public := publicRanges(s)
+	done, n := 0, 0
+	for at := 0; at < len(s); {
+		m := r.pattern.FindStringSubmatchIndex(s[at:])
+		if m == nil {
+			break
+		}
+		from, to := at+m[2], at+m[3]
+		if match := s[from:to]; !r.fits(s, from, to) || public.overlaps(from, to) || match == redacted || r.but != nil && r.but(match) {
+			at += m[0] + 1 // the next byte may start a better match
+			continue
+		}
+		b.WriteString(s[done:from])
+		b.WriteString(redacted)
+		done, at, n = to, to, n+1
+	}
+	b.WriteString(s[done:])
+	return b.String(), n
+}
+
+func (r secretRule) fits(s string, from, to int) bool {
+	before, after := byte(' '), byte(' ')
+	if from > 0 {
+		before = s[from-1]
+	}
+	if to < len(s) {
+		after = s[to]
+	}
+	if r.alone && (isAlphanumeric(before) || isAlphanumeric(after)) {
+		return false
+	}
+	return !r.number || !isDigit(before) && (!isDigit(after) || !isDigit(s[to-1]))
+}
+
+type span struct{ from, to int }
+
+type spans []span
+
+func (ss spans) overlaps(from, to int) bool {
+	for _, p := range ss {
+		if from < p.to && p.from < to {
+			return true
+		}
+	}
+	return false
+}
+
+func publicRanges(s string) (public spans) {
+	for _, m := range publicNumber.FindAllStringIndex(s, -1) {
+		from, to := m[0], m[1]
+		if from > 0 && isAlphanumeric(s[from-1]) || to < len(s) && isAlphanumeric(s[to]) {
+			continue
+		}
+		word := strings.ToUpper(strings.ReplaceAll(s[from:to], " ", ""))
+		if len(word) == 18 && !isPublicUSCC(word) || len(word) >= 39 && only(word, digits) {
+			continue
+		}
+		public = append(public, span{from, to})
+	}
+	return public
+}
+
+// isPublicUSCC tells a unified code from an identity number, which may pass its
+// check by chance: 17 digits and a digit or X are taken for a code only where no
+// identity number begins so, nor passes its own check.
+func isPublicUSCC(word string) bool {
+	if _, err := CheckUSCC(word); err != nil {
+		return false
+	}
+	return !citizenPattern.MatchString(word) || !regions[word[:2]] && citizenCheck(word) != word[17]
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isAlphanumeric(c byte) bool {
+	return isDigit(c) || 'A' <= c&^0x20 && c&^0x20 <= 'Z'
+}

@@ -1,0 +1,380 @@
+package order_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+var online = map[order.Field]string{
+	order.AuthWay: order.AuthMiniProgram, order.LegalName: "李建国", order.LegalIDType: "resident_id", order.LegalIDNo: "11010519491231002X", order.LegalMobile: "138 0000 0021",
+	order.LetterImage: "", order.AgentEmail: "",
+}
+
+var legalRep = order.Actor{Role: order.LegalRep, Channel: order.Web, IP: "192.0.2.7"}
+
+// asked brings an order to where the legal representative is waited for.
+func (h *house) asked(t *testing.T) order.Order {
+	t.Helper()
+	o := h.confirm(t, h.draft(t, online))
+	h.pays(t, o)
+	return h.order(t, o.ID)
+}
+
+// link is the token of the order's newest SMS.
+func (h *house) link(t *testing.T, o order.Order) string {
+	t.Helper()
+	all, err := h.db.Notifications(t.Context(), o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = slices.DeleteFunc(all, func(n order.Notification) bool { return n.To != order.ToLegalRep })
+	if len(all) == 0 {
+		t.Fatal("nothing was sent to the legal representative")
+	}
+	token, err := h.SendingToken(t.Context(), all[len(all)-1].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func (h *house) authorize(t *testing.T, id string, c order.AuthorizationCommand) order.Authorization {
+	t.Helper()
+	c.By = legalRep
+	a, err := h.Authorize(t.Context(), id, c)
+	if err != nil {
+		t.Fatalf("%s: %v", c.On, err)
+	}
+	return a
+}
+
+// identify goes through the screens up to the letter.
+func (h *house) identify(t *testing.T, o order.Order) order.Authorization {
+	t.Helper()
+	a, _, err := h.AuthorizationByLink(t.Context(), h.link(t, o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterOpened})
+	h.authorize(t, a.ID, order.AuthorizationCommand{On: order.PhoneVerified, CodeProven: true})
+	h.authorize(t, a.ID, order.AuthorizationCommand{On: order.IdentityVerified, Identity: order.Identity{Result: order.RealNameMatch, ID: "r1"}})
+	h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterShown})
+	h.advance(6 * time.Second)
+	return a
+}
+
+func (h *house) sign(t *testing.T, o order.Order, m order.Mandate) order.Authorization {
+	t.Helper()
+	a := h.identify(t, o)
+	return h.authorize(t, a.ID, order.AuthorizationCommand{
+		On: order.LetterSigned, CodeProven: true, Read: true, Consent: order.Consent{Version: "1", Hash: "h"}, Mandate: m,
+		Signature: order.Signature{Object: "01SIG", SHA256: "00"}, TextVersion: "1", TextSHA256: "t",
+	})
+}
+
+// Rows 5 and 11, G8, G10: the SMS goes out with the payment, and with the
+// signature the order is queued and the clock starts.
+func TestLegalRepSigns(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o := h.confirm(t, h.draft(t, online))
+		if all, err := h.db.Authorizations(t.Context(), o.ID); err != nil || len(all) != 0 { // G8
+			t.Fatalf("asked before the payment: %d, %v", len(all), err)
+		}
+		h.pays(t, o)
+		o = h.order(t, o.ID)
+		if o.Stage != order.AwaitingAuthorization || !o.DueAt.IsZero() { // G9, G10
+			t.Fatalf("paid: %s due %s", o.State, o.DueAt)
+		}
+		if err := h.RecordSending(t.Context(), h.lastToLegalRep(t, o), "prov-1"); err != nil {
+			t.Fatal(err)
+		}
+		a := h.sign(t, o, order.Mandate{})
+		o = h.order(t, o.ID)
+		if o.Stage != order.Queued || o.DueAt.IsZero() || a.State != order.AtSigned || !strings.HasPrefix(a.Proof.Receipt, "SQ20261123") {
+			t.Fatalf("signed: order %s, authorisation %s, receipt %q", o.State, a.State, a.Proof.Receipt)
+		}
+		a, err := h.db.Authorization(t.Context(), a.ID)
+		if err != nil || a.Signer.Name != "李建国" || a.Proof.SMS[0].ProviderID != "prov-1" || a.Proof.Identity.ID != "r1" || a.Proof.Phone.IP != "192.0.2.7" {
+			t.Fatalf("kept: %+v, %v", a.Proof, err)
+		}
+		if kept, err := h.KeepLetter(t.Context(), a.ID, "01PDF", "01ZIP"); err != nil || !kept {
+			t.Fatalf("letter kept %v, %v", kept, err)
+		}
+		if kept, err := h.KeepLetter(t.Context(), a.ID, "01PDF2", "01ZIP2"); err != nil || kept {
+			t.Fatalf("letter replaced %v, %v", kept, err)
+		}
+		// Withdrawn in review (row 17): rejected, and the next request is a new one.
+		h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterWithdrawn})
+		if o = h.order(t, o.ID); o.Stage != order.Fixable || o.Reasons[0].Code != "R16" {
+			t.Fatalf("withdrawn: %s %v", o.State, o.Reasons)
+		}
+		h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: order.Actor{Role: order.Applicant, PersonID: o.PersonID}, Form: o.Form})
+		if all, err := h.db.Authorizations(t.Context(), o.ID); err != nil || len(all) != 2 || all[1].State != order.AtCreated {
+			t.Fatalf("after resubmission: %v, %v", all, err)
+		}
+	})
+}
+
+func (h *house) lastToLegalRep(t *testing.T, o order.Order) string {
+	t.Helper()
+	all, err := h.db.Notifications(t.Context(), o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = slices.DeleteFunc(all, func(n order.Notification) bool { return n.To != order.ToLegalRep })
+	return all[len(all)-1].ID
+}
+
+// Row 12: three a day, each SMS kills the link before, another number starts anew.
+func TestResend(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx, o := t.Context(), h.asked(t)
+		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID}
+		first := h.link(t, o)
+		if _, err := h.ResendAuthorization(ctx, o.ID, by); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := h.AuthorizationByLink(ctx, first); !errors.Is(err, order.Conflict) {
+			t.Fatalf("the first link still works: %v", err)
+		}
+		mobile, err := identity.ParseMobile("13800000022")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := h.link(t, o)
+		o, err = h.ChangeLegalMobile(ctx, o.ID, by, mobile)
+		if err != nil || o.Form.Get(order.LegalMobile) != "13800000022" || o.Snapshot != o.Hash() {
+			t.Fatalf("changed: %v", err)
+		}
+		if a, _, err := h.AuthorizationByLink(ctx, second); !errors.Is(err, order.Conflict) || a.Why != order.WhyReplaced {
+			t.Fatalf("the old number's link: %s %v", a.Why, err)
+		}
+		if a, _, err := h.AuthorizationByLink(ctx, h.link(t, o)); err != nil || a.Signer.Mobile != "13800000022" {
+			t.Fatalf("the new number's link: %v", err)
+		}
+		if _, err := h.ResendAuthorization(ctx, o.ID, by); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := h.ResendsLeft(ctx, o.ID); err != nil || left != 0 {
+			t.Fatalf("%d left, %v", left, err)
+		}
+		if _, err := h.ResendAuthorization(ctx, o.ID, by); !errors.Is(err, order.RateLimited) {
+			t.Fatalf("a fourth: %v", err)
+		}
+		if _, err := h.ResendAuthorization(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: "somebody"}); !errors.Is(err, order.NotFound) {
+			t.Fatalf("somebody else: %v", err)
+		}
+		h.advance(24 * time.Hour)
+		if _, err := h.ResendAuthorization(ctx, o.ID, by); err != nil {
+			t.Fatalf("the next day: %v", err)
+		}
+		h.sign(t, o, order.Mandate{})
+	})
+}
+
+// Rows 13 to 16: paper instead, returned with a note, declined, expired with its
+// reminders; every link says what became of it.
+func TestLegalRepDoesNotSign(t *testing.T) {
+	t.Run("paper", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			o := h.asked(t)
+			by, link := order.Actor{Role: order.Applicant, PersonID: o.PersonID}, h.link(t, o)
+			if _, err := h.AuthorizeOnPaper(t.Context(), o.ID, by, "01LETTER", ""); !errors.Is(err, order.Invalid) { // G33
+				t.Fatalf("without an e-mail: %v", err)
+			}
+			o, err := h.AuthorizeOnPaper(t.Context(), o.ID, by, "01LETTER", "wangxq@example.com")
+			if err != nil || o.Stage != order.Queued || o.DueAt.IsZero() || o.Form.Get(order.LegalIDNo) != "" || o.Snapshot != o.Hash() {
+				t.Fatalf("on paper: %s, %v", o.State, err)
+			}
+			if _, _, err := h.AuthorizationByLink(t.Context(), link); err == nil || !strings.Contains(detail(err), "纸质") {
+				t.Fatalf("the link says %v", err)
+			}
+		})
+	})
+	t.Run("returned", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			o := h.asked(t)
+			a := h.identify(t, o)
+			if _, err := h.Authorize(t.Context(), a.ID, order.AuthorizationCommand{On: order.LetterReturned, By: legalRep}); !errors.Is(err, order.Invalid) {
+				t.Fatalf("without a note: %v", err)
+			}
+			h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterReturned, Note: "数量应为 3 个"})
+			if o = h.order(t, o.ID); o.Stage != order.Fixable || o.Reasons[0].Code != "R05" || o.Reasons[0].Note != "数量应为 3 个" {
+				t.Fatalf("returned: %s %v", o.State, o.Reasons)
+			}
+		})
+	})
+	t.Run("declined", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			o := h.asked(t)
+			link := h.link(t, o)
+			a, _, err := h.AuthorizationByLink(t.Context(), link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterOpened})
+			h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterDeclined})
+			if o = h.order(t, o.ID); o.Stage != order.Fixable || o.Reasons[0].Code != "R16" || o.Form.Get(order.LegalIDNo) != "" {
+				t.Fatalf("declined: %s %v", o.State, o.Reasons)
+			}
+			a, _, err = h.AuthorizationByLink(t.Context(), link)
+			if a.State != order.AtDeclined || a.Signer != (order.LegalSigner{}) || !strings.Contains(detail(err), "拒绝") {
+				t.Fatalf("the link: %s, %v", a.State, err)
+			}
+			events, err := h.db.Events(t.Context(), o.ID)
+			if err != nil || events[len(events)-1].Event != order.AuthDeclined { // the record stays
+				t.Fatalf("history: %v, %v", events, err)
+			}
+		})
+	})
+	t.Run("expired", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			o := h.asked(t)
+			for range 8 {
+				h.advance(24 * time.Hour)
+				if err := h.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if o = h.order(t, o.ID); o.Stage != order.Fixable || o.Reasons[0].Code != "R16" {
+				t.Fatalf("expired: %s %v", o.State, o.Reasons)
+			}
+			all, err := h.db.Notifications(t.Context(), o.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var sent []order.Notice
+			for _, n := range all {
+				if n.To == order.ToLegalRep {
+					sent = append(sent, n.Notice)
+				}
+			}
+			want := []order.Notice{order.NoticeAuthorize, order.NoticeAuthorizeSoon, order.NoticeAuthorizeDay, order.NoticeAuthorizeLast}
+			if !slices.Equal(slices.Sorted(slices.Values(sent)), slices.Sorted(slices.Values(want))) {
+				t.Errorf("sent %v, want %v", sent, want)
+			}
+			all2, err := h.db.Authorizations(t.Context(), o.ID)
+			if err != nil || len(all2) != 1 || all2[0].State != order.AtExpired || all2[0].Why != order.WhyTimeout {
+				t.Fatalf("authorisations %v, %v", all2, err)
+			}
+		})
+	})
+}
+
+func detail(err error) string {
+	if e, ok := order.AsError(err); ok {
+		return e.Detail
+	}
+	return ""
+}
+
+// Idea 4: a mandate covers the next application of the same company, 经办人 and
+// legal representative until its day, unless it is revoked.
+func TestMandate(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		first := h.sign(t, h.asked(t), order.Mandate{Until: h.now().Add(90 * 24 * time.Hour)})
+		o := h.asked(t)
+		if o.Stage != order.Queued || o.DueAt.IsZero() {
+			t.Fatalf("covered: %s", o.State)
+		}
+		a, err := h.db.ActiveAuthorization(t.Context(), o.ID)
+		if err != nil || a.State != order.AtSigned || a.ReuseOf != first.ID {
+			t.Fatalf("reused %q, %v", a.ReuseOf, err)
+		}
+		reviewer := h.staff(t, "李审核", "13800000011", order.Reviewer)
+		if err := h.RecordRealName(t.Context(), o.ID, 1, order.RealNameMatch); err != nil {
+			t.Fatal(err)
+		}
+		h.mustApply(t, o.ID, order.Command{On: order.Claim, By: reviewer})
+		h.mustApply(t, o.ID, order.Command{On: order.Approve, By: reviewer, Snapshot: o.Snapshot, Ticks: order.Ticks})
+
+		other := h.confirm(t, h.draft(t, with(online, order.IDNo, "11010119900307002X")))
+		h.pays(t, other)
+		if o = h.order(t, other.ID); o.Stage != order.AwaitingAuthorization {
+			t.Errorf("another 经办人: %s", o.State)
+		}
+		if err := h.RevokeMandate(t.Context(), first.ID, legalRep); err != nil {
+			t.Fatal(err)
+		}
+		if o = h.asked(t); o.Stage != order.AwaitingAuthorization {
+			t.Errorf("after it was revoked: %s", o.State)
+		}
+	})
+	// Flows 4.5, rows 17 and 18: who gave the mandate is told of every use, by the number
+	// that he proved, and withdraws it like a signature of his own. Then it covers no more.
+	t.Run("withdrawn", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			first := h.sign(t, h.asked(t), order.Mandate{Until: h.now().Add(90 * 24 * time.Hour)})
+			o := h.confirm(t, h.draft(t, with(online, order.LegalMobile, "13800000023"))) // typed by the 经办人
+			h.pays(t, o)
+			a, _, err := h.AuthorizationByLink(t.Context(), h.link(t, o))
+			if err != nil || a.ReuseOf != first.ID || a.Signer != first.Signer {
+				t.Fatalf("the link leads to %s of %q, %v", a.State, a.ReuseOf, err)
+			}
+			h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterWithdrawn})
+			if o = h.order(t, o.ID); o.Stage != order.Fixable || o.Reasons[0].Code != "R16" {
+				t.Fatalf("withdrawn: %s %v", o.State, o.Reasons)
+			}
+			if base, err := h.db.Authorization(t.Context(), first.ID); err != nil || base.State != order.AtSigned || base.Mandate.Covers(h.now()) {
+				t.Fatalf("the mandate: %s until %s revoked %s, %v", base.State, base.Mandate.Until, base.Mandate.RevokedAt, err)
+			}
+			h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: order.Actor{Role: order.Applicant, PersonID: o.PersonID}, Form: o.Form})
+			if o = h.order(t, o.ID); o.Stage != order.AwaitingAuthorization {
+				t.Errorf("submitted again: %s", o.State)
+			}
+		})
+	})
+	t.Run("too late", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			h.sign(t, h.asked(t), order.Mandate{Until: h.now().Add(90 * 24 * time.Hour)})
+			o := h.asked(t)
+			reviewer := h.staff(t, "李审核", "13800000011", order.Reviewer)
+			if err := h.RecordRealName(t.Context(), o.ID, 1, order.RealNameMatch); err != nil {
+				t.Fatal(err)
+			}
+			h.mustApply(t, o.ID, order.Command{On: order.Claim, By: reviewer})
+			h.mustApply(t, o.ID, order.Command{On: order.Approve, By: reviewer, Snapshot: o.Snapshot, Ticks: order.Ticks})
+			items, err := h.db.Items(t.Context(), o.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.mustApply(t, o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: items[0].ID})
+			a, _, err := h.AuthorizationByLink(t.Context(), h.link(t, o))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = h.Authorize(t.Context(), a.ID, order.AuthorizationCommand{On: order.LetterWithdrawn, By: legalRep})
+			if e, ok := order.AsError(err); !ok || e.Code != "too_late_to_withdraw" {
+				t.Errorf("withdrawn while the key is made: %v", err)
+			}
+			if a, err = h.db.Authorization(t.Context(), a.ID); err != nil || a.State != order.AtSigned {
+				t.Errorf("authorisation %s, %v", a.State, err)
+			}
+		})
+	})
+	t.Run("over", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			h.sign(t, h.asked(t), order.Mandate{Until: h.now().Add(24 * time.Hour)})
+			h.advance(25 * time.Hour)
+			if o := h.asked(t); o.Stage != order.AwaitingAuthorization {
+				t.Errorf("after its day: %s", o.State)
+			}
+		})
+	})
+}
+
+func with(m map[order.Field]string, f order.Field, v string) map[order.Field]string {
+	out := map[order.Field]string{f: v}
+	for k, old := range m {
+		if k != f {
+			out[k] = old
+		}
+	}
+	return out
+}

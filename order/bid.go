@@ -1,0 +1,71 @@
+package order
+
+import (
+	"context"
+	"time"
+)
+
+// BidAdvice is what a renewal means for bids that are uploaded and not opened
+// yet (flows.md 4.7).
+type BidAdvice string
+
+// The advices.
+const (
+	// BidFree: nothing is at stake.
+	BidFree BidAdvice = ""
+	// BidFirst: the bids are opened before the certificate ends, so renew after it.
+	BidFirst BidAdvice = "after_opening"
+	// BidAgain: they are opened after its end, so renew, and upload them anew.
+	BidAgain BidAdvice = "upload_again"
+)
+
+// Text is the advice as people read it.
+func (a BidAdvice) Text() string {
+	return map[BidAdvice]string{
+		BidFirst: "开标时证书还没有到期，建议开标后再更新：更新换用新密钥，用旧证书加密的投标文件须用旧密钥解密。旧密钥会留在 UKEY 上，但部分招标平台只认新证书。",
+		BidAgain: "开标时旧证书已经到期：请先更新，再用新证书重新生成并上传投标文件；不能重新上传的，请保留解密文件并联系招标平台确认。",
+	}[a]
+}
+
+// AdviseOnBid answers the bid question for a certificate that ends at notAfter.
+func AdviseOnBid(uploaded bool, opening, notAfter time.Time) BidAdvice {
+	switch {
+	case !uploaded || opening.IsZero():
+		return BidFree
+	case opening.After(notAfter):
+		return BidAgain
+	default:
+		return BidFirst
+	}
+}
+
+// afterOpening is how long after the opening of the bids the applicant is told
+// that he can renew now.
+const afterOpening = time.Hour
+
+// RemindAfterBid puts a renewal off: an hour after the bids are opened its
+// applicant is told that he can go on (flows.md 4.7).
+func (s *Service) RemindAfterBid(ctx context.Context, id ID, by Actor) error {
+	return s.store.InTx(ctx, func(tx Tx) error {
+		o, err := tx.Order(ctx, id)
+		if err != nil {
+			return err
+		}
+		opening := o.Form.Moment(BidOpening)
+		switch {
+		case !o.OwnedBy(by.PersonID, ""):
+			return orderNotFound
+		case o.State != draft || opening.IsZero():
+			return Errorf(Conflict, "no_bid_to_wait_for", "请先在更新申请中填写开标时间")
+		case !opening.After(s.now()):
+			return Errorf(Conflict, "bid_is_open", "开标时间已过，可以继续更新")
+		}
+		if err := tx.DropTimers(ctx, o.ID); err != nil { // one reminder, for the opening that stands
+			return err
+		}
+		if err := tx.SetTimer(ctx, Timer{OrderID: o.ID, Seq: o.Seq, Notice: NoticeBidOpened, At: opening.Add(afterOpening)}); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, AuditRecord{OrderID: o.ID, Action: "remind_after_bid", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})
+	})
+}

@@ -1,0 +1,136 @@
+package order
+
+import "time"
+
+// Event is something that happens to an order.
+type Event string
+
+// The events of the lifecycle.
+const (
+	Save               Event = "save"
+	Delete             Event = "delete"
+	Confirm            Event = "confirm"
+	Paid               Event = "paid"
+	PayFailed          Event = "pay_failed"
+	Edit               Event = "edit"
+	Unpaid             Event = "unpaid"
+	AuthSigned         Event = "auth_signed"
+	AuthResend         Event = "auth_resend"
+	AuthToPaper        Event = "auth_to_paper"
+	AuthReturned       Event = "auth_returned"
+	AuthDeclined       Event = "auth_declined"
+	AuthExpired        Event = "auth_expired"
+	AuthWithdrawn      Event = "auth_withdrawn"
+	Claim              Event = "claim"
+	Release            Event = "release"
+	Assign             Event = "assign"
+	ExplainDelay       Event = "explain_delay"
+	Approve            Event = "approve"
+	Reject             Event = "reject"
+	Resubmit           Event = "resubmit"
+	Close              Event = "close"
+	FixExpired         Event = "fix_expired"
+	MakeKey            Event = "make_key"
+	KeyVerified        Event = "key_verified"
+	KeyFailed          Event = "key_failed"
+	RetryKey           Event = "retry_key"
+	GiveUpKeys         Event = "give_up_keys"
+	Recovered          Event = "recovered"
+	ArchiveUnusable    Event = "archive_unusable"
+	Restore            Event = "restore"
+	Ship               Event = "ship"
+	PickUp             Event = "pick_up"
+	ChangeDelivery     Event = "change_delivery"
+	CourierMoved       Event = "courier_moved"
+	ParcelReturned     Event = "parcel_returned"
+	ParcelLost         Event = "parcel_lost"
+	Run                Event = "run"
+	Interrupt          Event = "interrupt"
+	ReadBackOK         Event = "read_back_ok"
+	GrantOver          Event = "grant_over"
+	OldRetired         Event = "old_retired"
+	PINSet             Event = "pin_set"
+	UnlockFailed       Event = "unlock_failed"
+	CodeGiven          Event = "code_given"
+	CertificateRevoked Event = "certificate_revoked"
+	CertificateFrozen  Event = "certificate_frozen"
+	CertificateResumed Event = "certificate_resumed"
+	CertificateRebound Event = "certificate_rebound"
+	RefundStart        Event = "refund_start"
+	RefundSucceeded    Event = "refund_succeeded"
+	RefundFails        Event = "refund_failed"
+	RefundRetry        Event = "refund_retry"
+	RefundByHand       Event = "refund_by_hand"
+	// LatePayment is row 10: money that belongs to no current trade. It is
+	// recorded in the history and moves no order.
+	LatePayment Event = "late_payment"
+)
+
+var eventLabels = map[Event]string{
+	Save: "保存草稿", Delete: "删除订单", Confirm: "提交订单", Paid: "支付成功", PayFailed: "支付失败", Edit: "返回修改", Unpaid: "超时未支付，退回填写",
+	AuthSigned: "法定代表人已授权", AuthResend: "重新发送授权短信", AuthToPaper: "改用纸质授权书", AuthReturned: "法定代表人退回", AuthDeclined: "法定代表人拒绝授权",
+	AuthExpired: "授权超时", AuthWithdrawn: "法定代表人撤回授权", Claim: "开始审核", Release: "释放审核任务", Assign: "指派审核员", ExplainDelay: "说明延迟原因", Approve: "审核通过", Reject: "审核拒绝",
+	Resubmit: "修改后重新提交", Close: "关闭订单", FixExpired: "超时未修改", MakeKey: "开始制证", KeyVerified: "UKEY 制作完成并验证", KeyFailed: "UKEY 制作失败",
+	RetryKey: "重新制作", GiveUpKeys: "部分取消", Recovered: "密钥已恢复", ArchiveUnusable: "密钥无法恢复", Restore: "恢复证书", Ship: "已寄出", PickUp: "已自取",
+	ChangeDelivery: "修改收件信息", CourierMoved: "物流更新", ParcelReturned: "退件已收到", ParcelLost: "运输丢失或损坏", Run: "开始写入", Interrupt: "写入中断",
+	ReadBackOK: "写入完成并验证", GrantOver: "办理期限已过", OldRetired: "停用原证书", PINSet: "新口令已设置", UnlockFailed: "解锁未完成", CertificateRevoked: "证书已吊销", CertificateFrozen: "证书已冻结", CertificateResumed: "证书已恢复", CertificateRebound: "绑定用户已更换",
+	CodeGiven:   "已给出离线解锁的响应码",
+	RefundStart: "发起退款", RefundSucceeded: "退款成功", RefundFails: "退款失败", RefundRetry: "重新退款", RefundByHand: "线下退款", LatePayment: "重复或过期支付，原路退回",
+}
+
+// Label is the event as people read it in the timeline.
+func (e Event) Label() string { return eventLabels[e] }
+
+// Command is one thing somebody wants to happen to an order, with what it
+// brings along. Which fields matter is said by the row's facts and effect.
+type Command struct {
+	On Event
+	By Actor
+
+	Form    Form   // save, resubmit, change_delivery
+	Product string // save: product code
+	Term    int    // save: years
+	Lines   []Line // save
+	// Certificate is the serial that a new draft is about (save).
+	Certificate string
+	// DraftToken owns a new anonymous draft (SHA-256, hex); see Order.DraftToken.
+	DraftToken string
+
+	Consent  Consent
+	Snapshot string   // approve: the hash the reviewer saw
+	Ticks    []Tick   // approve
+	Reasons  []Reason // reject
+	Item     string   // make_key, key_verified, key_failed, retry_key: item id
+	Assignee string   // assign: staff id
+	Delay    Delay    // explain_delay
+	Note     string   // why, for people; never personal data
+
+	TokenSerial string // key_verified
+	CertSerial  string // key_verified
+	Carrier     string // ship
+	TrackingNo  string // ship
+	PickUpCode  string // pick_up
+
+	Trade  string // paid: which trade; refunds: idem
+	PaidAt time.Time
+
+	// Proven lists what the caller has verified outside of the order: a code
+	// that was typed, a trade that was closed, a challenge that was answered.
+	Proven []Fact
+
+	// Filled in by the service.
+	at     time.Time
+	about  *About // the certificate the order is about
+	items  []Item
+	known  *Product // the product as on offer now, nil when withdrawn
+	second SecondRule
+	due    func(time.Time) time.Time
+	pickup string // a fresh pick-up code
+	// auth is the order's authorisation, mandate the id of one whose mandate
+	// covers the order.
+	auth    *Authorization
+	mandate string
+	review  func(time.Time) time.Time // when a review that begins then should end
+	// assignee is the member of staff of Assignee; nil without one.
+	assignee *Staff
+}

@@ -1,0 +1,306 @@
+package order
+
+import (
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// Fact is something that is true or not of an order and a command. Rows name
+// facts; truths holds how each is told and what people read when it does not
+// hold. A fact without a test is one the caller proves (Command.Proven).
+type Fact string
+
+// The facts. The first block tells rows apart, the second is required of an
+// order, the third is proven by the caller.
+const (
+	Free        Fact = "free"
+	Charged     Fact = "charged"
+	Signed      Fact = "signed"
+	Unsigned    Fact = "unsigned"
+	AdminMode   Fact = "admin_mode"
+	SelfMode    Fact = "self_mode"
+	OneReviewer Fact = "one_reviewer"
+	// SecondNeeded is decided by the catalogue's conditions (flows.md 4.4).
+	SecondNeeded Fact = "second_needed"
+	MoreKeys     Fact = "more_keys"
+	LastKey      Fact = "last_key"
+	NoneFailed   Fact = "none_failed"
+	SomeFailed   Fact = "some_failed"
+	ByCourier    Fact = "by_courier"
+	ByPickUp     Fact = "by_pick_up"
+	Untouched    Fact = "untouched" // no serial reserved, no ticket used, no key touched
+	Touched      Fact = "touched"
+
+	OnSale                Fact = "on_sale"
+	Complete              Fact = "complete"
+	CertificateFit        Fact = "certificate_fit" // guard K of the design
+	Consented             Fact = "consented"
+	CurrentTrade          Fact = "current_trade"
+	NotOwnOrder           Fact = "not_own_order"
+	NotOwnCompany         Fact = "not_own_company"
+	HoldsClaim            Fact = "holds_claim"
+	HoldsClaimOrSystem    Fact = "holds_claim_or_system"
+	HoldsClaimOrSecond    Fact = "holds_claim_or_second"
+	NotFirstApprover      Fact = "not_first_approver"
+	AllTicked             Fact = "all_ticked"
+	SameSnapshot          Fact = "same_snapshot"
+	RealNamePassed        Fact = "real_name_passed"
+	MayAssign             Fact = "may_assign"
+	AssigneeMayReview     Fact = "assignee_may_review"
+	LeadsReview           Fact = "leads_review"
+	ReviewLate            Fact = "review_late"
+	HasReasons            Fact = "has_reasons"
+	LinesUnchanged        Fact = "lines_unchanged"
+	MobileProvenIfChanged Fact = "mobile_proven_if_changed"
+	SingleKey             Fact = "single_key"
+	ItemWaits             Fact = "item_waits"
+	IssuerMayMake         Fact = "issuer_may_make"
+	HasTracking           Fact = "has_tracking"
+	PickUpCodeRight       Fact = "pick_up_code_right"
+	DeliveryComplete      Fact = "delivery_complete"
+	HasNote               Fact = "has_note"
+	InRefund              Fact = "in_refund"
+	RefundHasFailed       Fact = "refund_has_failed"
+	Authorized            Fact = "authorized"
+
+	MobileProven      Fact = "mobile_proven"
+	TradeClosed       Fact = "trade_closed"
+	LetterUploaded    Fact = "letter_uploaded"
+	ResendAllowed     Fact = "resend_allowed"
+	ReadBack          Fact = "read_back"
+	ApplicantAgreed   Fact = "applicant_agreed"
+	ArchiveIntact     Fact = "archive_intact"
+	SecondPerson      Fact = "second_person"
+	StillFrozen       Fact = "still_frozen"
+	LabelNotPrinted   Fact = "label_not_printed"
+	KeysIntact        Fact = "keys_intact"
+	ClaimRecorded     Fact = "claim_recorded"
+	KeyMatches        Fact = "key_matches"
+	CertificateUsable Fact = "certificate_usable"
+	GrantAlive        Fact = "grant_alive"
+	UnlocksLeft       Fact = "unlocks_left"
+	// CompanyNamed says that whoever applies without the bound mobile has named
+	// the certificate's USBKEY and its company's code.
+	CompanyNamed        Fact = "company_named"
+	CertificatesRevoked Fact = "certificates_revoked"
+)
+
+// truth is how a fact is told. test nil: it must be among Command.Proven.
+type truth struct {
+	test   func(o Order, c Command) bool
+	kind   Kind
+	detail string // what people read when it does not hold
+}
+
+func not(f func(Order, Command) bool) func(Order, Command) bool {
+	return func(o Order, c Command) bool { return !f(o, c) }
+}
+
+var truths = map[Fact]truth{
+	Free:         {free, Conflict, "订单有应付金额"},
+	Charged:      {not(free), Conflict, "订单无支付金额"},
+	Signed:       {signed, Conflict, "等待法定代表人授权"},
+	Unsigned:     {not(signed), Conflict, "法定代表人已授权"},
+	AdminMode:    {adminMode, Conflict, "该产品由用户自行下载证书"},
+	SelfMode:     {not(adminMode), Conflict, "该产品由管理员制证"},
+	OneReviewer:  {not(secondNeeded), Conflict, "该订单需要第二位审核员复核"},
+	SecondNeeded: {secondNeeded, Conflict, "该订单不需要复核"},
+	MoreKeys:     {not(lastKey), Conflict, "这是最后一个 UKEY"},
+	LastKey:      {lastKey, Conflict, "还有 UKEY 没有完成"},
+	NoneFailed:   {not(someFailed), Conflict, "有 UKEY 制作失败"},
+	SomeFailed:   {someFailed, Conflict, "没有制作失败的 UKEY"},
+	ByCourier:    {not(byPickUp), Conflict, "该订单为自取"},
+	ByPickUp:     {byPickUp, Conflict, "该订单为快递"},
+	Untouched:    {not(touched), Conflict, "证书已开始制作"},
+	Touched:      {touched, Conflict, "证书尚未开始制作"},
+
+	OnSale:        {onSale, Conflict, "该产品已停止办理，请选择其他产品或联系客服 400-666-3999"},
+	Consented:     {consented, Invalid, "请先阅读并勾选同意协议"},
+	CurrentTrade:  {currentTrade, Conflict, "该笔支付不是订单当前的支付单"},
+	NotOwnOrder:   {func(o Order, c Command) bool { return c.By.PersonID == "" || c.By.PersonID != o.PersonID }, Forbidden, "不能审核自己提交的订单"},
+	NotOwnCompany: {func(o Order, c Command) bool { return c.By.Company == "" || c.By.Company != o.USCC }, Forbidden, "不能审核本单位的订单"},
+	HoldsClaim:    {holdsClaim, Conflict, "请先领取该任务；领取满 15 分钟会自动释放"},
+	HoldsClaimOrSystem: {func(o Order, c Command) bool {
+		return c.By.Role == System || holdsClaim(o, c)
+	}, Conflict, "该任务由其他审核员领取"},
+	HoldsClaimOrSecond: {func(o Order, c Command) bool {
+		return o.Stage == SecondApproval && c.By.StaffID != o.FirstApprover || o.Stage == Claimed && holdsClaim(o, c)
+	}, Conflict, "请先领取该任务；领取满 15 分钟会自动释放"},
+	NotFirstApprover:  {func(o Order, c Command) bool { return c.By.StaffID != "" && c.By.StaffID != o.FirstApprover }, Forbidden, "复核须由另一位审核员完成"},
+	AllTicked:         {allTicked, Invalid, "请逐项核对并勾选四项检查"},
+	SameSnapshot:      {func(o Order, c Command) bool { return c.Snapshot == o.Snapshot && o.Snapshot == o.Hash() }, Conflict, "订单内容已变化，请刷新后重新核对"},
+	RealNamePassed:    {func(o Order, _ Command) bool { return o.RealName == RealNameMatch || o.RealName == RealNameManual }, Conflict, "经办人实名核验未通过或仍在核验，暂不能通过"},
+	MayAssign:         {func(o Order, c Command) bool { return c.By.Leader || o.Stage == Claimed && holdsClaim(o, c) }, Forbidden, "只有组长或正在审核的人可以指派，其他人请先领取任务"},
+	AssigneeMayReview: {assigneeMayReview, Invalid, "不能指派给该同事：没有审核权限，已领取该任务，或订单属于其本人或本单位"},
+	LeadsReview:       {func(_ Order, c Command) bool { return c.By.Leader }, Forbidden, "只有组长可以说明延迟原因"},
+	ReviewLate:        {func(o Order, c Command) bool { return o.Late(c.at) && c.Delay.Label() != "" }, Conflict, "该订单没有超时，或没有选择延迟原因"},
+	HasReasons:        {hasReasons, Invalid, "请至少选择一条拒绝原因；选择「其他」时须填写说明，每条说明不超过 100 字"},
+	LinesUnchanged:    {linesUnchanged, Conflict, "产品、数量和年限不能修改，如需更改请申请退款后重新下单"},
+	MobileProvenIfChanged: {func(o Order, c Command) bool {
+		return c.Form.Get(AgentMobile) == o.Form.Get(AgentMobile) || slices.Contains(c.Proven, MobileProven)
+	}, Invalid, "经办人手机号已修改，请先通过短信验证"},
+	SingleKey: {func(o Order, _ Command) bool { return o.Quantity() == 1 }, Conflict, "更新订单只能包含一个证书"},
+	ItemWaits: {itemWaits, Conflict, "该 UKEY 已在制作或已完成"},
+	IssuerMayMake: {func(o Order, c Command) bool {
+		return !o.Product.FourEyes || c.By.StaffID != "" && c.By.StaffID != o.ReviewerID
+	}, Forbidden, "该产品要求制证员与审核员不是同一人"},
+	HasTracking: {hasTracking, Invalid, "请选择快递公司并填写正确的快递单号"},
+	PickUpCodeRight: {func(o Order, c Command) bool {
+		want := o.Form.Get(PickUpCode)
+		return want != "" && c.PickUpCode == want
+	}, Invalid, "取件码不正确，请核对短信"},
+	HasNote: {func(_ Order, c Command) bool {
+		n := utf8.RuneCountInString(c.Note)
+		return n > 0 && n <= 100
+	}, Invalid, "请填写原因，不超过 100 字"},
+	InRefund:        {func(o Order, c Command) bool { return o.Refund != NoRefund && c.Trade == o.TradeNo }, Conflict, "该订单没有进行中的退款"},
+	Authorized:      {signed, Conflict, "法定代表人的授权已失效，请退回经办人重新提交"},
+	RefundHasFailed: {func(o Order, _ Command) bool { return o.Refund == RefundFailed }, Conflict, "退款没有失败，不需要重试"},
+
+	MobileProven:        {nil, Invalid, "请先通过短信验证"},
+	TradeClosed:         {nil, Conflict, "支付单尚未关闭，请稍后重试"},
+	LetterUploaded:      {nil, Invalid, "请上传盖章授权书"},
+	ResendAllowed:       {nil, RateLimited, "今天的授权短信次数已用完，请明天再试"},
+	ReadBack:            {nil, Conflict, "UKEY 尚未通过验证"},
+	ApplicantAgreed:     {nil, Conflict, "需要经办人同意"},
+	ArchiveIntact:       {nil, Conflict, "加密密钥无法恢复"},
+	SecondPerson:        {nil, Forbidden, "需要第二人确认"},
+	StillFrozen:         {func(_ Order, c Command) bool { return c.about != nil && c.about.Frozen && !c.about.Expired }, Conflict, "证书不在冻结状态或已过期"},
+	CompanyNamed:        {nil, Forbidden, "请先填写 UKEY 序列号和单位的统一社会信用代码"},
+	LabelNotPrinted:     {func(o Order, _ Command) bool { return o.Carrier == "" && o.TrackingNo == "" }, Conflict, "面单已打印，不能修改收件信息"},
+	KeysIntact:          {nil, Conflict, "退回的 UKEY 数量不符"},
+	ClaimRecorded:       {nil, Invalid, "请先登记理赔"},
+	KeyMatches:          {nil, Conflict, "插入的 UKEY 与订单不符"},
+	CertificateUsable:   {nil, Conflict, "证书已吊销或已冻结，请先恢复"},
+	GrantAlive:          {grantAlive, Conflict, "办理期限已过"},
+	UnlocksLeft:         {nil, RateLimited, "30 天内自助解锁次数已用完，请使用审批解锁"},
+	CertificatesRevoked: {nil, Conflict, "请先吊销已签发的证书"},
+	DeliveryComplete:    {func(_ Order, c Command) bool { return len(checkDelivery(c.Form)) == 0 }, Invalid, "请补全收件信息"},
+}
+
+// check returns nil when the fact holds, else the refusal people read.
+func (f Fact) check(o Order, c Command) error {
+	switch f {
+	case Complete:
+		return complete(o, c)
+	case CertificateFit:
+		return fit(o, c)
+	default: // told by the table
+	}
+	t, known := truths[f]
+	switch {
+	case !known:
+		return Errorf(Conflict, "unknown_fact", "暂时不能执行该操作")
+	case t.test == nil && slices.Contains(c.Proven, f), t.test != nil && t.test(o, c):
+		return nil
+	default:
+		return &Error{Kind: t.kind, Code: string(f) + "_required", Detail: t.detail}
+	}
+}
+
+func free(o Order, _ Command) bool      { return o.Amount == 0 }
+func adminMode(o Order, _ Command) bool { return o.Product.IssueMode == ByAdmin }
+
+// signed reports whether nobody has to sign any more: a paper letter is signed
+// by hand before it is uploaded; the mini-program way asks the legal
+// representative after the submission, unless he has signed for these very
+// fields or given a mandate that covers them.
+func signed(o Order, c Command) bool {
+	form := o.Form
+	if c.On == Resubmit {
+		form = c.Form
+	}
+	return !asksLegalRep(form) || c.auth != nil && c.auth.covers(o, form) || c.mandate != "" && c.On != Approve
+}
+
+func byPickUp(o Order, c Command) bool {
+	form := o.Form
+	if c.On == ChangeDelivery {
+		form = c.Form
+	}
+	return form.Get(ShipWay) == ShipPickUp
+}
+
+func secondNeeded(o Order, c Command) bool {
+	s := c.second
+	return s.MinAmount > 0 && o.Amount >= s.MinAmount ||
+		s.MinQuantity > 0 && o.Quantity() >= s.MinQuantity ||
+		s.PaperNewCompany && o.NewCompany && o.Form.Get(AuthWay) == AuthPaper ||
+		o.Business == Rebind || o.Business == UnlockApproval && o.Form.Get(AboutEntry) == EntryCompany
+}
+
+func lastKey(o Order, _ Command) bool { return o.Verified+o.GivenUp+1 >= o.Quantity() }
+
+func someFailed(_ Order, c Command) bool {
+	return slices.ContainsFunc(c.items, func(i Item) bool { return i.Stage == ItemFailed && i.ID != c.Item })
+}
+
+func touched(o Order, c Command) bool {
+	return o.Verified > 0 || slices.ContainsFunc(c.items, func(i Item) bool { return i.Attempt > 0 })
+}
+
+func itemWaits(_ Order, c Command) bool {
+	return slices.ContainsFunc(c.items, func(i Item) bool { return i.ID == c.Item && i.Stage == ItemWaiting })
+}
+
+func onSale(o Order, c Command) bool {
+	if o.Business != Initial || c.On == Approve { // bought is bought: an approval only needs the product to exist
+		return c.known != nil
+	}
+	return c.known != nil && c.known.OnSale
+}
+
+func consented(_ Order, c Command) bool {
+	return c.Consent.Version != "" && c.Consent.Hash != "" && !c.Consent.At.IsZero()
+}
+
+func currentTrade(o Order, c Command) bool { return c.Trade != "" && c.Trade == o.TradeNo }
+
+func holdsClaim(o Order, c Command) bool { return c.By.StaffID != "" && c.By.StaffID == o.ReviewerID }
+
+func allTicked(_ Order, c Command) bool {
+	return !slices.ContainsFunc(Ticks, func(t Tick) bool { return !slices.Contains(c.Ticks, t) })
+}
+
+// assigneeMayReview holds the rules of claiming against whom the task goes to.
+func assigneeMayReview(o Order, c Command) bool {
+	a := c.assignee
+	return a != nil && a.Has(Reviewer) && a.ID != o.ReviewerID && a.PersonID != o.PersonID && (a.Company == "" || a.Company != o.USCC)
+}
+
+func hasReasons(_ Order, c Command) bool {
+	return len(c.Reasons) > 0 && !slices.ContainsFunc(c.Reasons, func(r Reason) bool {
+		s, ok := r.Spec()
+		return !ok || utf8.RuneCountInString(r.Note) > 100 || s.Code == "R20" && r.Note == ""
+	})
+}
+
+func linesUnchanged(o Order, c Command) bool {
+	return (c.Product == "" || c.Product == o.Product.Code) && (c.Term == 0 || c.Term == o.Product.Term) &&
+		(c.Lines == nil || slices.Equal(c.Lines, o.Lines))
+}
+
+func hasTracking(_ Order, c Command) bool {
+	carrier, ok := Carriers[c.Carrier]
+	return ok && carrier.pattern.MatchString(c.TrackingNo)
+}
+
+// complete checks every field that the order needs, all at once (F14).
+func complete(o Order, c Command) error {
+	form := o.Form
+	switch c.On {
+	case Resubmit:
+		form = c.Form
+	case AuthToPaper:
+		form = paperForm(o.Form, c)
+	default:
+	}
+	faults := CheckForm(o.Product, form, today(c.at))
+	if len(faults) == 0 {
+		return nil
+	}
+	return &Error{Kind: Invalid, Code: "form_incomplete", Detail: "还有内容需要填写或修改，请按提示补全", Fields: faults}
+}
+
+func today(at time.Time) time.Time { return at.In(Shanghai) }

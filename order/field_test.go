@@ -1,0 +1,66 @@
+package order
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What the form takes as a company's name, the CA can write into a certificate
+// (F29): a name that it refuses must not be paid for first.
+func TestOrgNameFitsACertificate(t *testing.T) {
+	p := Product{IssueMode: ByAdmin, Price: 30000, Authorizations: []string{AuthPaper}}
+	for name, tc := range map[string]struct {
+		value string
+		ok    bool
+	}{
+		"plain":               {"云岭测试科技有限公司", true},
+		"brackets":            {"云岭测试(昆明)有限公司", true},
+		"middle dot":          {"云岭·测试有限公司", true},
+		"Latin and ampersand": {"A&B 云岭有限公司", true},
+		"rare character":      {"𠮷云测试有限公司", true},
+		"64 characters":       {strings.Repeat("云", 64), true},
+		"65 characters":       {strings.Repeat("云", 65), false},
+		"markup":              {"<script>alert(1)</script>", false},
+		"HTML entity":         {"云岭&amp;测试有限公司", false},
+		"emoji":               {"云岭😀有限公司", false},
+		"no letter":           {"——", false},
+		"replacement":         {"云岭\uFFFD有限公司", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faults := CheckForm(p, filled(map[Field]string{OrgName: tc.value}), t0)
+			if bad := slices.ContainsFunc(faults, func(e FieldError) bool { return e.Field == OrgName }); bad == tc.ok {
+				t.Errorf("%q: %v", tc.value, faults)
+			}
+		})
+	}
+}
+
+// Every reason leads to a field that the form of the order shows (flows.md, idea 3).
+func TestReasonsLeadToWhatTheFormAsks(t *testing.T) {
+	initial := Product{Business: Initial, IssueMode: ByAdmin}
+	onPaper, online := DefaultForm(), DefaultForm().With(AuthWay, AuthMiniProgram)
+	tests := []struct {
+		name string
+		p    Product
+		f    Form
+		code string
+		want Field
+	}{
+		{"the letter on paper", initial, onPaper, "R05", LetterImage},
+		{"the letter that was signed online", initial, online, "R05", AuthWay},
+		{"a seal on a letter that is not asked for", initial, online, "R03", AuthWay},
+		{"another section stays", initial, online, "R07", LicenseImage},
+		{"an authorisation that stands", Product{Business: Renewal}, onPaper.With(AuthNeed, No), "R05", LegalName},
+		{"nothing is shipped", Product{Business: Initial, IssueMode: BySelf}, onPaper, "R18", ""},
+		{"no field at all", initial, onPaper, "R19", ""},
+		{"an unknown code", initial, onPaper, "R99", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := (Reason{Code: tt.code}).Anchor(tt.p, tt.f); got != tt.want {
+				t.Errorf("%s leads to %q, want %q", tt.code, got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,238 @@
+package order
+
+import (
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+)
+
+// maxOrgName is what O and CN of a certificate can hold (RFC 5280, appendix A.1).
+const maxOrgName = 64
+
+// Fields is the form of every business, field by field in form order.
+var Fields = []FieldSpec{
+	{Name: Cause, Group: GroupAbout, Label: "补办原因", Input: Radio, Asked: only(Reissue), Options: []Option{{"lost", "UKEY 丢失或被盗"}, {"broken", "UKEY 损坏"}, {"erased", "UKEY 内容丢失"}}},
+	{Name: BidUploaded, Group: GroupAbout, Label: "有已上传、尚未开标的投标文件吗", Input: Radio, Asked: only(Renewal), Options: []Option{{No, "没有"}, {Yes, "有"}}, Hint: "更新会换用新密钥，请先确认，以免开标时无法解密"},
+	{Name: BidOpening, Group: GroupAbout, Label: "开标时间", Input: Moment, Asked: bidUploaded, Max: 20, Hint: "不止一个时填写最晚的", Check: checkMoment},
+
+	{Name: AgentName, Group: GroupAgent, Label: "姓名", Input: Text, Signed: true, Hint: "须为本单位正式员工", Check: checkName, Mask: maskName},
+	{Name: AgentMobile, Group: GroupAgent, Label: "手机号", Input: Tel, Signed: true, Hint: "提交后可用此手机号登录", Locked: byHolder, Check: checkMobile, Mask: maskMobile},
+	{Name: AgentEmail, Group: GroupAgent, Label: "电子邮件", Input: EMail, Optional: notOnPaper, Hint: "使用纸质授权书时必填", Check: checkEmail, Mask: maskEmail},
+	{Name: IDType, Group: GroupAgent, Label: "证件类型", Input: Select, Signed: true, Options: documentOptions(), Default: string(identity.ResidentID)},
+	{Name: IDNo, Group: GroupAgent, Label: "证件号码", Input: Text, Signed: true, Check: checkDocument, Mask: maskDocument},
+	{Name: IDFront, Group: GroupAgent, Label: "身份证正面", Input: Image},
+	{Name: IDBack, Group: GroupAgent, Label: "身份证反面", Input: Image, Optional: notIDCard},
+
+	{Name: LicenseImage, Group: GroupOrg, Label: "营业执照图片", Input: Image, Asked: needsAuth, Hint: "支持 jpg、jpeg、png 格式的彩色图片，大小不超过 8M"},
+	{Name: OrgName, Group: GroupOrg, Label: "单位名称", Input: Text, Max: maxOrgName, Signed: true, Asked: isNot(isUnlock), Locked: isAbout, Hint: "须与营业执照上的单位名称一致", Check: checkOrgName},
+	{Name: OrgType, Group: GroupOrg, Label: "单位类型", Input: Radio, Asked: describesUnit, Options: unitOptions(), Default: string(identity.Enterprise)},
+	{Name: OrgUSCC, Group: GroupOrg, Label: "统一社会信用代码", Input: Text, Signed: true, Asked: isNot(isUnlock), Locked: isAbout, Hint: "非三证合一单位可填写组织机构代码或注册号", Check: checkUnitCode},
+	{Name: OrgIndustry, Group: GroupOrg, Label: "所属行业", Input: Select, Asked: describesUnit, Options: industryOptions()},
+
+	{Name: AuthWay, Group: GroupAuth, Label: "授权方式", Input: Radio, Signed: true, Asked: needsAuth, Options: []Option{{AuthPaper, "纸质盖章授权书"}, {AuthMiniProgram, "小程序法定代表人授权"}}, Default: AuthPaper},
+	{Name: LegalName, Group: GroupAuth, Label: "法定代表人姓名", Input: Text, Signed: true, Asked: namesLegalRep, Hint: "与营业执照一致", Check: checkName, Mask: maskName},
+	{Name: LegalIDType, Group: GroupAuth, Label: "证件类型", Input: Select, Signed: true, Asked: online, Options: documentOptions(), Default: string(identity.ResidentID)},
+	{Name: LegalMobile, Group: GroupAuth, Label: "法定代表人手机号", Input: Tel, Asked: online, Hint: "授权短信发送到该手机号，须为法定代表人本人使用", Check: checkMobile, Mask: maskMobile},
+	{Name: LegalIDNo, Group: GroupAuth, Label: "法定代表人证件号码", Input: Text, Signed: true, Asked: online, Hint: "仅用于核对法定代表人本人", Check: checkLegalDocument, Mask: maskDocument},
+	{Name: LetterImage, Group: GroupAuth, Label: "盖章授权书", Input: Image, Asked: onPaper, Hint: "下载、打印、加盖实体公章后拍照上传，须为彩色图片"},
+
+	{Name: ShipWay, Group: GroupShip, Label: "收件类型", Input: Radio, Asked: isShipped, Options: []Option{{ShipCourier, "快递"}, {ShipPickUp, "自取"}}, Default: ShipCourier},
+	{Name: ShipName, Group: GroupShip, Label: "收件人姓名", Input: Text, Asked: isShipped, Check: checkName, Mask: maskName},
+	{Name: ShipMobile, Group: GroupShip, Label: "收件人手机号", Input: Tel, Asked: isShipped, Check: checkMobile, Mask: maskMobile},
+	{Name: ShipProvince, Group: GroupShip, Label: "省份", Input: Select, Asked: byPost, Options: provinceOptions()},
+	{Name: ShipCity, Group: GroupShip, Label: "城市", Input: Text, Asked: byPost},
+	{Name: ShipDistrict, Group: GroupShip, Label: "区县", Input: Text, Asked: byPost},
+	{Name: ShipAddress, Group: GroupShip, Label: "详细地址", Input: Text, Asked: byPost, Max: 120, Check: checkAddress, Mask: func(string) string { return "****" }},
+
+	{Name: InvoiceWant, Group: GroupInvoice, Label: "开具发票", Input: Switch, Asked: isCharged, Options: []Option{{Yes, "需要"}, {No, "不需要"}}, Default: Yes},
+	{Name: InvoiceTitle, Group: GroupInvoice, Label: "发票抬头", Input: Text, Asked: wantsInvoice, Optional: always, Hint: "默认为单位名称；增值税普通发票（电子）", Check: checkOrgName},
+	{Name: InvoiceTaxNo, Group: GroupInvoice, Label: "购方税号", Input: Text, Asked: wantsInvoice, Optional: always, Hint: "默认为统一社会信用代码", Check: checkUnitCode},
+}
+
+// specs finds a field's entry by name; PickUpCode has one so that it is masked.
+var specs = specsByName()
+
+func specsByName() map[Field]FieldSpec {
+	m := map[Field]FieldSpec{PickUpCode: {Name: PickUpCode, Group: GroupShip, Label: "取件码", Mask: func(string) string { return "******" }}}
+	for _, s := range Fields {
+		m[s.Name] = s
+	}
+	return m
+}
+
+func always(Product, Form) bool         { return true }
+func onPaper(p Product, f Form) bool    { return needsAuth(p, f) && f.Get(AuthWay) != AuthMiniProgram }
+func notOnPaper(p Product, f Form) bool { return !onPaper(p, f) }  // G33
+func online(_ Product, f Form) bool     { return asksLegalRep(f) } // F40
+func isAbout(p Product, _ Form) bool    { return p.Business.NeedsCertificate() }
+func isUnlock(p Product, _ Form) bool {
+	return p.Business == UnlockApproval || p.Business == UnlockSelf
+} // F84
+
+func bidUploaded(p Product, f Form) bool { return p.Business == Renewal && f.Get(BidUploaded) == Yes }
+
+// byHolder: the bound user's mobile is the certificate's, so it is not typed.
+func byHolder(p Product, f Form) bool { return isAbout(p, f) && f.Get(AboutEntry) == EntryHolder }
+
+// needsAuth reports whether the authorisation is asked for: always at first,
+// later only when what it says has changed or it has lapsed (F66).
+func needsAuth(_ Product, f Form) bool { return f.Get(AuthNeed) != No }
+
+// asksLegalRep reports whether the legal representative is asked online (F40).
+func asksLegalRep(f Form) bool { return f.Get(AuthNeed) != No && f.Get(AuthWay) == AuthMiniProgram }
+
+// describesUnit: what is known of a unit from an earlier order is not asked again.
+func describesUnit(p Product, f Form) bool {
+	return !isAbout(p, f) || needsAuth(p, f) && !isUnlock(p, f)
+}
+
+// namesLegalRep: an unlock needs him only for a new letter; the others ask, because
+// a change needs a new letter.
+func namesLegalRep(p Product, f Form) bool { return needsAuth(p, f) || !isUnlock(p, f) }
+
+func only(b Business) func(Product, Form) bool {
+	return func(p Product, _ Form) bool { return p.Business == b }
+}
+
+func isNot(f func(Product, Form) bool) func(Product, Form) bool {
+	return func(p Product, form Form) bool { return !f(p, form) }
+}
+
+func isCharged(p Product, _ Form) bool    { return p.Price > 0 } // F50
+func isShipped(p Product, _ Form) bool    { return p.IssueMode == ByAdmin }
+func byPost(p Product, f Form) bool       { return isShipped(p, f) && f.Get(ShipWay) != ShipPickUp } // F46
+func wantsInvoice(p Product, f Form) bool { return isCharged(p, f) && f.Get(InvoiceWant) != No }
+
+// notIDCard: other documents have a photo page and an optional second page (F27).
+func notIDCard(_ Product, f Form) bool {
+	d, ok := identity.DocumentOf(identity.DocType(f.Get(IDType)))
+	return ok && !d.IDCard
+}
+
+// LabelFor is the field's label for this form: the two ID images are pages of
+// another document when it is not an identity card (F27).
+func (s FieldSpec) LabelFor(f Form) string {
+	switch {
+	case s.Name == IDFront && notIDCard(Product{}, f):
+		return "证件照片页"
+	case s.Name == IDBack && notIDCard(Product{}, f):
+		return "证件第二页（选填）"
+	default:
+		return s.Label
+	}
+}
+
+// momentLayout is how a browser sends a moment, which is one in Shanghai.
+const momentLayout = "2006-01-02T15:04"
+
+// checkMoment normalises a moment such as 2026-12-20 09:30.
+func checkMoment(v string, _ Form, _ time.Time) (string, error) {
+	t, err := time.Parse(momentLayout, strings.Replace(identity.HalfWidth(v), " ", "T", 1))
+	if err != nil {
+		return "", Errorf(Invalid, "bad_moment", "时间格式应为 2026-12-20 09:30").sentence()
+	}
+	return t.Format(momentLayout), nil
+}
+
+// Moment is the instant that a field of the form names; zero when it names none.
+func (f Form) Moment(name Field) time.Time {
+	t, err := time.ParseInLocation(momentLayout, f.Get(name), Shanghai)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func checkName(v string, _ Form, _ time.Time) (string, error) {
+	n, err := identity.ParsePersonName(v)
+	return n.Reveal(), err
+}
+
+func checkMobile(v string, _ Form, _ time.Time) (string, error) {
+	m, err := identity.ParseMobile(v)
+	return m.Reveal(), err
+}
+
+func checkEmail(v string, _ Form, _ time.Time) (string, error) {
+	e, err := identity.ParseEmail(v)
+	return e.Reveal(), err
+}
+
+func checkDocument(v string, f Form, today time.Time) (string, error) {
+	d, err := identity.ParseDocNo(identity.DocType(f.Get(IDType)), v, identity.MinApplicantAge, today)
+	return d.Reveal(), err
+}
+
+func checkLegalDocument(v string, f Form, today time.Time) (string, error) {
+	d, err := identity.ParseDocNo(identity.DocType(f.Get(LegalIDType)), v, identity.MinApplicantAge, today)
+	return d.Reveal(), err
+}
+
+func checkUnitCode(v string, _ Form, _ time.Time) (string, error) {
+	c, err := identity.CheckUnitCode(v)
+	return c.Value, err
+}
+
+func checkOrgName(v string, _ Form, _ time.Time) (string, error) {
+	n := strings.Join(strings.Fields(identity.HalfWidth(v)), "")
+	// Chinese company names print their brackets full width.
+	n = strings.NewReplacer("(", "（", ")", "）").Replace(n)
+	switch {
+	case len([]rune(n)) < 2:
+		return "", Errorf(Invalid, "too_short", "请填写完整的单位名称").sentence()
+	case !strings.ContainsFunc(n, unicode.IsLetter) || strings.ContainsFunc(n, notInOrgName):
+		return "", Errorf(Invalid, "bad_character", "单位名称含有执照上不会出现的字符，请按执照填写").sentence()
+	}
+	return n, nil
+}
+
+// notInOrgName knows what no licence prints. What passes can be put into a
+// certificate: without markup, and without ";" there is no HTML entity, which the
+// CA's linter refuses.
+func notInOrgName(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("（）·•.,，、-—–&+/'’‘“”《》【】[]:：!@", r)
+}
+
+func checkAddress(v string, f Form, _ time.Time) (string, error) {
+	a, err := identity.ParseAddress(f.Get(ShipProvince), f.Get(ShipCity), f.Get(ShipDistrict), v)
+	return a.RevealDetail(), err
+}
+
+func maskName(v string) string     { return identity.NewPersonName(v).Mask() }
+func maskMobile(v string) string   { return identity.NewMobile(v).Mask() }
+func maskEmail(v string) string    { return identity.NewEmail(v).Mask() }
+func maskDocument(v string) string { return identity.NewDocNo(v).Mask() }
+
+func documentOptions() []Option {
+	var out []Option
+	for _, d := range identity.DocTypes {
+		out = append(out, Option{string(d.Type), d.Label})
+	}
+	return out
+}
+
+func unitOptions() []Option {
+	var out []Option
+	for _, t := range []identity.UnitType{identity.Enterprise, identity.SoleTrader, identity.PublicBody} {
+		out = append(out, Option{string(t), t.Label()})
+	}
+	return out
+}
+
+func industryOptions() []Option {
+	var out []Option
+	for _, i := range identity.Industries {
+		out = append(out, Option{i.Code, i.Name})
+	}
+	return out
+}
+
+func provinceOptions() []Option {
+	var out []Option
+	for _, p := range identity.Provinces {
+		out = append(out, Option{p.Name, p.Name})
+	}
+	return out
+}

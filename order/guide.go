@@ -1,0 +1,166 @@
+package order
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+)
+
+// Guidance says in plain words where an order stands and what comes next; the
+// portal, the bot and the API all say the same.
+type Guidance struct {
+	// State is the label people see: the applicant is not shown our inner stages
+	// beyond what he can act on.
+	State string
+	// What happens now, in one sentence.
+	What string
+	// Next step, in one sentence: whose move it is and by when.
+	Next string
+	// Action is what the applicant himself can do now, if anything.
+	Action Action
+}
+
+// Action is something the applicant can do with an order (F92).
+type Action string
+
+// The actions of F92 that exist so far.
+const (
+	NoAction       Action = ""
+	ActionView     Action = "view"
+	ActionContinue Action = "continue"
+	ActionPay      Action = "pay"
+	ActionFix      Action = "fix"
+	ActionTrack    Action = "track"
+	ActionRestore  Action = "restore"
+	ActionUnlock   Action = "unlock"
+	ActionRun      Action = "run"
+)
+
+// Label is the action as the applicant reads it.
+func (a Action) Label() string {
+	return map[Action]string{ActionView: "查看", ActionContinue: "继续填写", ActionPay: "去支付", ActionFix: "立即修改", ActionTrack: "查看物流", ActionRestore: "恢复", ActionRun: "写入证书", ActionUnlock: "解锁"}[a]
+}
+
+type guide struct {
+	what, next string
+	action     Action
+}
+
+// guides is the text per state; {due} is the promised day, {n} how many keys are
+// done of how many.
+var guides = map[State]guide{
+	draft:                 {"申请还没有提交。", "填写完成后提交并支付。", ActionContinue},
+	awaitingPayment:       {"订单已提交，还没有支付。", "请在 7 天内完成支付，支付后进入审核。", ActionPay},
+	awaitingAuthorization: {"正在等待法定代表人授权。", "法定代表人点击短信中的链接完成授权后进入审核，7 天内有效。", NoAction},
+	queued:                {"已收到申请，等待审核员受理。", "", NoAction},
+	claimed:               {"审核员正在审核您的材料。", "", NoAction},
+	secondApproval:        {"初审已通过，正在复核。", "", NoAction},
+	fixable:               {"申请未通过审核。", "请按原因修改后重新提交，不需要再次付款。", ActionFix},
+	closed:                {"订单已关闭。", "如需办理请重新提交申请。", NoAction},
+	unclaimed:             {"审核已通过，等待制证。", "", NoAction},
+	making:                {"正在制作 UKEY。", "", NoAction},
+	makingFailed:          {"制证遇到问题，工作人员正在处理。", "", NoAction},
+	toPost:                {"UKEY 已制作完成，等待寄出。", "", NoAction},
+	toPickUp:              {"UKEY 已制作完成，可以领取。", "请凭短信中的取件码和证件到柜台领取。", NoAction},
+	renewReady:            {"更新申请已通过。", "请在插着 UKEY 的电脑上点击更新，写入新证书。", ActionRun},
+	renewRunning:          {"正在写入新证书。", "请保持 UKEY 插入，不要拔出。", ActionRun},
+	renewInterrupted:      {"写入被中断，原证书仍然有效。", "请重新插好 UKEY 后继续，不需要重新申请。", ActionRun},
+	downloadReady:         {"审核已通过，可以下载证书。", "请在 30 天内，在插着 UKEY 的电脑上下载。", ActionRun},
+	downloadRunning:       {"正在写入证书。", "请保持 UKEY 插入，不要拔出。", ActionRun},
+	downloadInterrupted:   {"写入被中断。", "请重新插好 UKEY 后继续。", ActionRun},
+	toUnlock:              {"解锁申请已通过。", "请在 7 天内插好 UKEY 设置新口令。", ActionUnlock},
+	toRestore:             {"恢复申请已通过。", "请通过绑定手机的短信验证完成恢复，证书立即可用。", ActionRestore},
+	completed:             {"订单已完成。", "", ActionTrack},
+	refunded:              {"款项已原路退回。", "", NoAction},
+}
+
+// Guide says where the order stands and what comes next.
+func (o Order) Guide() Guidance {
+	g := guides[o.State]
+	out := Guidance{State: o.Status.Label(), What: g.what, Next: g.next, Action: g.action}
+	switch {
+	case o.Refund == Refunding:
+		return Guidance{State: o.Status.Label() + "（退款中）", What: "退款正在处理。", Next: "款项将原路退回，一般 1–3 个工作日到账。"}
+	case o.Refund == RefundFailed:
+		return Guidance{State: o.Status.Label() + "（退款处理中）", What: "退款正在人工处理。", Next: "如有疑问请联系客服 400-666-3999。"}
+	case o.State == making:
+		out.What = fmt.Sprintf("正在制作 UKEY（已完成 %d/%d）。", o.Verified, o.Quantity()-o.GivenUp)
+	case o.Status == Completed && o.TrackingNo != "":
+		out.What = fmt.Sprintf("UKEY 已于 %s 由%s寄出，单号 %s。", o.ShippedAt.In(Shanghai).Format("01-02 15:04"), o.CarrierName(), o.TrackingNo)
+	case o.Status == Completed:
+		out.Action = NoAction
+	}
+	if out.Next == "" && !o.DueAt.IsZero() && slices.Contains([]Status{InReview, ToIssue, ToShip}, o.Status) {
+		out.Next = fmt.Sprintf("预计 %s 前寄出，届时会短信通知。", Day(o.DueAt))
+		if o.Form.Get(ShipWay) == ShipPickUp {
+			out.Next = fmt.Sprintf("预计 %s 前可以领取，届时会短信通知。", Day(o.DueAt))
+		}
+	}
+	return out
+}
+
+// DelayNotice says that the review takes longer than it should and why; empty
+// while it does not.
+func (o Order) DelayNotice(now time.Time) string {
+	if !o.Late(now) {
+		return ""
+	}
+	text := "审核延迟：应于 " + o.ReviewDue.In(Shanghai).Format("1月2日 15:04") + " 前完成，已交由负责人督办。"
+	if o.Delay != NoDelay {
+		text += "原因：" + o.Delay.Label() + "。"
+	}
+	return text
+}
+
+// Day is a date as people read it, in Shanghai: 11月26日.
+func Day(t time.Time) string { return t.In(Shanghai).Format("1月2日") }
+
+// Closable reports whether the applicant may give the order up (row 34).
+func (o Order) Closable() bool {
+	_, err := next(o, Command{On: Close, By: Actor{Role: Applicant}})
+	return err == nil
+}
+
+// DeliveryChangeable reports whether the applicant may still say where the keys
+// go (row 47).
+func (o Order) DeliveryChangeable() bool {
+	_, err := next(o, Command{On: ChangeDelivery, By: Actor{Role: Applicant}, Form: o.Form})
+	return err == nil && o.Refund == NoRefund
+}
+
+// Verb is the action on an order of this business, as the applicant reads it
+// (F92).
+func (a Action) Verb(b Business) string {
+	if verb, ok := runVerbs[b]; ok && a == ActionRun {
+		return verb
+	}
+	return a.Label()
+}
+
+var runVerbs = map[Business]string{Renewal: "更新", Initial: "下载证书", Reissue: "下载证书"}
+
+// Actions are what the applicant can do with an order, the main one first (F92).
+func (o Order) Actions() []Action {
+	if a := o.Guide().Action; a != NoAction {
+		return []Action{a, ActionView}
+	}
+	return []Action{ActionView}
+}
+
+// Yuan is an amount as people read it, without a sign of currency: 300.00.
+func (f Fen) Yuan() string { return fmt.Sprintf("%d.%02d", f/100, f%100) }
+
+// MobileFor is the number a notification goes to; the zero value when the order
+// has none for that audience.
+func (o Order) MobileFor(to Audience) identity.Mobile {
+	field := AgentMobile
+	if to == ToLegalRep {
+		field = LegalMobile
+	}
+	if to == ToRecipient && o.Form.Get(ShipMobile) != "" {
+		field = ShipMobile
+	}
+	return identity.NewMobile(o.Form.Get(field))
+}

@@ -1,0 +1,105 @@
+package order
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// F93: prefix, Shanghai time, six digits.
+func TestFormatNo(t *testing.T) {
+	at := time.Date(2026, 12, 31, 16, 0, 1, 0, time.UTC) // already the new year in Shanghai
+	if got, want := FormatNo(at, 152), "SAAS120270101000001000152"; got != want {
+		t.Errorf("FormatNo = %s, want %s", got, want)
+	}
+}
+
+// G2: tails of four to six digits, and what people do to a number.
+func TestParseNo(t *testing.T) {
+	const no = "SAAS120230811175755000152"
+	tests := []struct{ name, in, want string }{
+		{"as printed", no, no},
+		{"short tail of the manual", "SAAS1202308111757550001", "SAAS1202308111757550001"},
+		{"five digits", "SAAS12023081117575500015", "SAAS12023081117575500015"},
+		{"lower case", "saas120230811175755000152", no},
+		{"spaces", " SAAS1 20230811175755 000152\n", no},
+		{"full width", "ＳＡＡＳ１２０２３０８１１１７５７５５０００１５２", no},
+		{"empty", "", ""},
+		{"three digits", "SAAS120230811175755001", ""},
+		{"seven digits", no + "0", ""},
+		{"other prefix", "SAAS2" + no[5:], ""},
+		{"trailing words", no + "号", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := ParseNo(tt.in)
+			if got != tt.want || (err == nil) != (tt.want != "") {
+				t.Fatalf("ParseNo = %q, %v; want %q", got, err, tt.want)
+			}
+			if err != nil && !errors.Is(err, Invalid) {
+				t.Errorf("%v is not Invalid", err)
+			}
+		})
+	}
+}
+
+func TestNumbersRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.Unix(rapid.Int64Range(0, 4e9).Draw(t, "at"), 0)
+		seq := rapid.IntRange(0, 2_000_000).Draw(t, "seq")
+		no := FormatNo(at, seq)
+		if got, err := ParseNo(strings.ToLower(no)); len(no) != 25 || got != no || err != nil {
+			t.Fatalf("%s reads as %s, %v", no, got, err)
+		}
+		if no[len(no)-4:] != TailOf(no) {
+			t.Fatal("tail")
+		}
+	})
+}
+
+func TestTailOf(t *testing.T) {
+	for in, want := range map[string]string{"SAAS120230811175755000152": "0152", "12": "12", "": ""} {
+		if got := TailOf(in); got != want {
+			t.Errorf("TailOf(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// G3: 39 digits lost a leading zero.
+func TestNormalizeCertSerial(t *testing.T) {
+	full := "0C99" + strings.Repeat("AB", 16) + "3B20"
+	tests := []struct{ name, in, want string }{
+		{"whole", full, full},
+		{"39 digits", full[1:], full},
+		{"lower case, spaces and colons", "0c:99 " + strings.ToLower(full[4:]), full},
+		{"38 digits", full[2:], ""},
+		{"41 digits", full + "0", ""},
+		{"not hexadecimal", "G" + full[1:], ""},
+		{"empty", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := NormalizeCertSerial(tt.in)
+			if got != tt.want || (err == nil) != (tt.want != "") {
+				t.Errorf("got %q, %v; want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzParseNo(f *testing.F) {
+	f.Add("SAAS120230811175755000152")
+	f.Fuzz(func(t *testing.T, s string) {
+		no, err := ParseNo(s)
+		if err == nil && !noPattern.MatchString(no) {
+			t.Errorf("%q", no)
+		}
+		serial, err := NormalizeCertSerial(s)
+		if err == nil && len(serial) != certSerialLength {
+			t.Errorf("%q", serial)
+		}
+	})
+}

@@ -1,0 +1,376 @@
+package order
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	tradeLife  = 2 * time.Hour
+	firstQuery = 10 * time.Second
+	slowQuery  = 10 * time.Minute
+)
+
+// OpenPayment returns the payment whose QR code the applicant scans now,
+// opening a trade at the gateway when there is none that still works.
+func (s *Service) OpenPayment(ctx context.Context, id ID, by Actor) (Payment, error) {
+	return s.openTrade(ctx, id, by, Payment{Way: PayByQRCode}, func(p *Payment, description string) (err error) {
+		p.CodeURL, err = s.gateway.Prepay(ctx, *p, description)
+		return err
+	})
+}
+
+// OpenMiniPayment returns the payment that the WeChat user payer makes inside the
+// mini-program. A trade open for another way or payer is closed.
+func (s *Service) OpenMiniPayment(ctx context.Context, id ID, by Actor, payer string) (Payment, error) {
+	if s.mini == nil || payer == "" {
+		return Payment{}, Errorf(Conflict, "mini_payment_unavailable", "请在微信小程序中打开后支付，或在电脑上扫码支付")
+	}
+	return s.openTrade(ctx, id, by, Payment{Way: PayInMiniProgram, Payer: payer}, func(p *Payment, description string) (err error) {
+		p.PrepayID, err = s.mini.PrepayMini(ctx, *p, description)
+		return err
+	})
+}
+
+// openTrade returns the order's open trade of this way and payer; ask opens it at
+// the gateway when there is none that still works.
+func (s *Service) openTrade(ctx context.Context, id ID, by Actor, of Payment, ask func(*Payment, string) error) (Payment, error) {
+	p, err := s.currentTrade(ctx, id, by, of)
+	if err != nil || p.Opened() {
+		return p, err
+	}
+	o, err := s.store.Order(ctx, id)
+	if err != nil {
+		return Payment{}, err
+	}
+	if err := ask(&p, o.Product.Name); err != nil {
+		return Payment{}, err
+	}
+	p.UpdatedAt = s.now()
+	err = s.store.InTx(ctx, func(tx Tx) error { return tx.UpdatePayment(ctx, p, PaymentPending) })
+	return p, err
+}
+
+// currentTrade returns the order's open trade or records the intent to open
+// one, before the gateway is asked.
+func (s *Service) currentTrade(ctx context.Context, id ID, by Actor, of Payment) (Payment, error) {
+	var p Payment
+	err := s.store.InTx(ctx, func(tx Tx) error {
+		was, err := tx.Order(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !was.OwnedBy(by.PersonID, "") {
+			return orderNotFound
+		}
+		if was.State != awaitingPayment || was.Refund != NoRefund {
+			return Errorf(Conflict, "nothing_to_pay", "订单当前状态为「%s」，不需要支付", was.State.Label())
+		}
+		now := s.now()
+		if was.TradeNo != "" {
+			if p, err = tx.Payment(ctx, was.TradeNo); err != nil {
+				return err
+			}
+			if p.State == PaymentPending && now.Before(p.ExpiresAt) && p.Way == of.Way && p.Payer == of.Payer {
+				return nil
+			}
+			if p.State == PaymentPending {
+				if err := tx.Enqueue(ctx, Job{Kind: JobCloseTrade, Ref: p.TradeNo}); err != nil {
+					return err
+				}
+			}
+		}
+		o := was
+		o.TradeNo = s.newID()
+		o.Rev++
+		o.UpdatedAt = now
+		p = Payment{
+			TradeNo: o.TradeNo, OrderID: o.ID, Amount: o.Amount, State: PaymentPending, Way: of.Way, Payer: of.Payer,
+			CreatedAt: now, ExpiresAt: now.Add(tradeLife), NextQuery: now.Add(firstQuery), UpdatedAt: now,
+		}
+		if err := tx.UpdateOrder(ctx, o, was); err != nil {
+			return err
+		}
+		return tx.InsertPayment(ctx, p)
+	})
+	return p, err
+}
+
+// PaymentSucceeded takes a gateway's verified word that a trade was paid: the
+// order moves on (row 5), or, when the money belongs to no current trade, goes
+// back (row 10). Hearing it again changes nothing.
+func (s *Service) PaymentSucceeded(ctx context.Context, r Receipt) error {
+	return s.store.InTx(ctx, func(tx Tx) error {
+		p, err := tx.Payment(ctx, r.TradeNo)
+		if err != nil {
+			return err
+		}
+		if p.State != PaymentPending && p.State != PaymentClosed {
+			return nil // heard before
+		}
+		if r.Amount != p.Amount {
+			return Errorf(Forbidden, "amount_differs", "支付金额与订单不符")
+		}
+		was := p.State
+		p.State, p.TransactionID, p.PaidAt, p.NextQuery, p.UpdatedAt = PaymentPaid, r.TransactionID, r.PaidAt, time.Time{}, s.now()
+		if err := tx.UpdatePayment(ctx, p, was); err != nil {
+			return err
+		}
+		if err := tx.AppendLedger(ctx, LedgerEntry{TradeNo: p.TradeNo, OrderID: p.OrderID, Kind: "paid", Amount: p.Amount, At: r.PaidAt}); err != nil {
+			return err
+		}
+		c := Command{On: Paid, By: Actor{Role: Gateway, Channel: Internal}, Trade: r.TradeNo, PaidAt: r.PaidAt}
+		if _, err = s.applyIn(ctx, tx, p.OrderID, c); movesNothing(err) {
+			return s.latePayment(ctx, tx, p, c)
+		}
+		return err
+	})
+}
+
+// latePayment is row 10: money for a trade that is not current goes back, once,
+// whatever the order's state and even when it is gone.
+func (s *Service) latePayment(ctx context.Context, tx Tx, p Payment, c Command) error {
+	c.On = LatePayment
+	was, err := tx.Order(ctx, p.OrderID)
+	if errors.Is(err, NotFound) {
+		return s.owe(ctx, tx, p.TradeNo, c, 0)
+	}
+	if err != nil {
+		return err
+	}
+	o := was
+	o.Seq++
+	o.Rev++
+	o.UpdatedAt = s.now()
+	if err := tx.UpdateOrder(ctx, o, was); err != nil {
+		return err
+	}
+	e := EventRecord{OrderID: o.ID, Seq: o.Seq, Event: LatePayment, From: o.State, To: o.State, ActorID: string(Gateway), Role: Gateway, Channel: Internal, At: s.now()}
+	if err := tx.AppendEvent(ctx, e); err != nil {
+		return err
+	}
+	if err := s.notify(ctx, tx, o, NoticeLatePayment); err != nil {
+		return err
+	}
+	return s.owe(ctx, tx, p.TradeNo, c, o.Seq)
+}
+
+// owe marks a paid trade's money as owed back and enqueues its refund.
+func (s *Service) owe(ctx context.Context, tx Tx, tradeNo string, c Command, seq int64) error {
+	p, err := tx.Payment(ctx, tradeNo)
+	if err != nil {
+		return err
+	}
+	was := p.State
+	if !slices.Contains([]PaymentState{PaymentPaid, PaymentRefundFailed}, was) {
+		return Errorf(Conflict, "nothing_to_refund", "该笔支付没有可退的金额")
+	}
+	p.State, p.RefundNo, p.RefundReason, p.UpdatedAt = PaymentRefundDue, "R"+p.TradeNo, cmp.Or(c.Note, c.On.Label()), s.now()
+	if err := tx.UpdatePayment(ctx, p, was); err != nil {
+		return err
+	}
+	return tx.Enqueue(ctx, Job{Kind: JobRefund, Ref: tradeNo, Seq: seq})
+}
+
+// RunRefund asks the gateway for the money back and records the answer. It
+// returns Unavailable while the gateway is still working on it.
+func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
+	p, err := s.store.Payment(ctx, tradeNo)
+	if err != nil || p.State != PaymentRefundDue && p.State != PaymentRefunding {
+		return err
+	}
+	if p.State == PaymentRefundDue {
+		p.State, p.UpdatedAt = PaymentRefunding, s.now()
+		if err := s.store.InTx(ctx, func(tx Tx) error { return tx.UpdatePayment(ctx, p, PaymentRefundDue) }); err != nil {
+			return err
+		}
+	}
+	status, err := s.gateway.Refund(ctx, p)
+	switch {
+	case err != nil:
+		return err
+	case status == RefundProcessing:
+		return Errorf(Unavailable, "refund_processing", "退款处理中")
+	}
+	return s.store.InTx(ctx, func(tx Tx) error {
+		c := Command{On: RefundSucceeded, By: Actor{Role: Gateway, Channel: Internal}, Trade: tradeNo}
+		if status == RefundAbnormal {
+			c.On = RefundFails
+			p.State, p.UpdatedAt = PaymentRefundFailed, s.now()
+			err = tx.UpdatePayment(ctx, p, PaymentRefunding)
+		} else {
+			err = s.refunded(ctx, tx, p)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err = s.applyIn(ctx, tx, p.OrderID, c); movesNothing(err) {
+			return nil // a late payment's refund
+		}
+		return err
+	})
+}
+
+// movesNothing reports whether the lifecycle has no row for what the gateway
+// said; a lost race is another matter and is tried again.
+func movesNothing(err error) bool {
+	e, ok := AsError(err)
+	return ok && e.Code != "order_changed" && (e.Kind == Conflict || e.Kind == NotFound)
+}
+
+// refunded books that a trade's money is back with the payer.
+func (s *Service) refunded(ctx context.Context, tx Tx, p Payment) error {
+	was := p.State
+	p.State, p.UpdatedAt = PaymentRefunded, s.now()
+	if err := tx.UpdatePayment(ctx, p, was); err != nil {
+		return err
+	}
+	return tx.AppendLedger(ctx, LedgerEntry{TradeNo: p.TradeNo, OrderID: p.OrderID, Kind: "refunded", Amount: -p.Amount, At: s.now()})
+}
+
+// CheckPayment asks the gateway what became of a trade: the way out when its
+// notification was lost.
+func (s *Service) CheckPayment(ctx context.Context, tradeNo string) error {
+	p, err := s.store.Payment(ctx, tradeNo)
+	if err != nil || p.State != PaymentPending {
+		return err
+	}
+	status, receipt, err := s.gateway.Query(ctx, tradeNo)
+	if err != nil {
+		return err
+	}
+	switch status {
+	case TradePaid:
+		return s.PaymentSucceeded(ctx, receipt)
+	case TradeShut:
+		return s.shut(ctx, tradeNo)
+	case TradeFailed:
+		return s.failed(ctx, tradeNo)
+	default:
+		return nil
+	}
+}
+
+// failed takes a gateway's word that the bank refused (row 6, F60): the trade is
+// closed, so that only the next QR code can be paid, and the page says so.
+func (s *Service) failed(ctx context.Context, tradeNo string) error {
+	if err := s.gateway.Close(ctx, tradeNo); err != nil {
+		return err
+	}
+	return s.store.InTx(ctx, func(tx Tx) error {
+		p, err := s.shutIn(ctx, tx, tradeNo)
+		if err != nil || p.State != PaymentClosed {
+			return err
+		}
+		if o, err := tx.Order(ctx, p.OrderID); err != nil || o.TradeNo != tradeNo || o.State != awaitingPayment {
+			if errors.Is(err, NotFound) {
+				return nil // deleted meanwhile
+			}
+			return err
+		}
+		_, err = s.applyIn(ctx, tx, p.OrderID, Command{On: PayFailed, By: Actor{Role: Gateway, Channel: Internal}})
+		return err
+	})
+}
+
+// CloseTrade closes an unpaid trade at the gateway. A trade that turns out to
+// be paid is booked as paid, and reported as a Conflict with code "trade_paid".
+func (s *Service) CloseTrade(ctx context.Context, tradeNo string) error {
+	p, err := s.store.Payment(ctx, tradeNo)
+	if err != nil || p.State == PaymentClosed {
+		return err
+	}
+	if p.State != PaymentPending {
+		return tradePaid
+	}
+	if err := s.CheckPayment(ctx, tradeNo); err != nil { // also says whether it was paid meanwhile
+		return err
+	}
+	if p, err = s.store.Payment(ctx, tradeNo); err != nil || p.State == PaymentClosed {
+		return err
+	}
+	if p.State != PaymentPending {
+		return tradePaid
+	}
+	if p.Opened() {
+		if err := s.gateway.Close(ctx, tradeNo); err != nil {
+			return err
+		}
+	}
+	return s.shut(ctx, tradeNo)
+}
+
+var tradePaid = Errorf(Conflict, "trade_paid", "订单已支付成功，请刷新后查看")
+
+func (s *Service) shut(ctx context.Context, tradeNo string) error {
+	return s.store.InTx(ctx, func(tx Tx) error {
+		_, err := s.shutIn(ctx, tx, tradeNo)
+		return err
+	})
+}
+
+// shutIn records that an open trade was closed, and returns the trade as it now is.
+func (s *Service) shutIn(ctx context.Context, tx Tx, tradeNo string) (Payment, error) {
+	p, err := tx.Payment(ctx, tradeNo)
+	if err != nil || p.State != PaymentPending {
+		return p, err
+	}
+	p.State, p.NextQuery, p.UpdatedAt = PaymentClosed, time.Time{}, s.now()
+	return p, tx.UpdatePayment(ctx, p, PaymentPending)
+}
+
+// Edit takes an unpaid order back to the form (row 7).
+func (s *Service) Edit(ctx context.Context, id ID, by Actor) (Order, error) {
+	return s.withTradeClosed(ctx, id, Command{On: Edit, By: by})
+}
+
+// Delete removes a draft or an unpaid order (rows 2 and 9).
+func (s *Service) Delete(ctx context.Context, id ID, by Actor, draftToken string) (Order, error) {
+	return s.withTradeClosed(ctx, id, Command{On: Delete, By: by, DraftToken: draftToken})
+}
+
+// withTradeClosed closes the order's open trade at the gateway, outside of any
+// transaction, and applies the command with that proven.
+func (s *Service) withTradeClosed(ctx context.Context, id ID, c Command) (Order, error) {
+	o, err := s.store.Order(ctx, id)
+	if err != nil {
+		return Order{}, err
+	}
+	if c.By.Role == Applicant && !o.OwnedBy(c.By.PersonID, c.DraftToken) {
+		return Order{}, orderNotFound
+	}
+	if o.State == awaitingPayment && o.TradeNo != "" {
+		if err := s.CloseTrade(ctx, o.TradeNo); err != nil {
+			return o, err
+		}
+	}
+	c.Proven = append(c.Proven, TradeClosed)
+	return s.Apply(ctx, id, c)
+}
+
+// askAgain enqueues a question to the gateway and plans the next one: ten
+// seconds after the QR code was shown, then less and less often.
+func (s *Service) askAgain(ctx context.Context, p Payment) error {
+	now := s.now()
+	wait := min(firstQuery<<min(p.Queries, 6), slowQuery)
+	p.Queries++
+	p.NextQuery, p.UpdatedAt = now.Add(wait), now
+	expired := now.After(p.ExpiresAt.Add(time.Minute))
+	if expired {
+		p.NextQuery = time.Time{}
+	}
+	return s.store.InTx(ctx, func(tx Tx) error {
+		if err := tx.UpdatePayment(ctx, p, PaymentPending); err != nil {
+			return fmt.Errorf("planning the next query: %w", err)
+		}
+		kind := JobQueryPayment
+		if expired {
+			kind = JobCloseTrade
+		}
+		return tx.Enqueue(ctx, Job{Kind: kind, Ref: p.TradeNo, Seq: int64(p.Queries)})
+	})
+}

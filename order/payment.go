@@ -1,0 +1,110 @@
+package order
+
+import (
+	"context"
+	"time"
+)
+
+// PaymentState is where one payment trade stands. Money owed back is a state of
+// the payment, shown over the order's state.
+type PaymentState string
+
+// The payment states.
+const (
+	PaymentPending      PaymentState = "pending"
+	PaymentClosed       PaymentState = "closed" // closed at the gateway, unpaid
+	PaymentPaid         PaymentState = "paid"
+	PaymentRefundDue    PaymentState = "refund_due"
+	PaymentRefunding    PaymentState = "refunding"
+	PaymentRefundFailed PaymentState = "refund_failed"
+	PaymentRefunded     PaymentState = "refunded"
+)
+
+// PayWay is how a trade is paid; a trade that was opened for one way cannot be
+// paid another.
+type PayWay string
+
+// The ways.
+const (
+	PayByQRCode      PayWay = "qr"
+	PayInMiniProgram PayWay = "mini"
+)
+
+// Payment is one trade at a payment gateway.
+type Payment struct {
+	TradeNo       string // out_trade_no, our id of the trade
+	OrderID       ID
+	Amount        Fen
+	State         PaymentState
+	Way           PayWay
+	CodeURL       string // what the QR code says; empty until the gateway answered
+	PrepayID      string // in the mini-program: what wx.requestPayment is called with; empty until the gateway answered
+	Payer         string // in the mini-program: the only OpenID that may pay
+	TransactionID string // the gateway's id, once paid
+	RefundNo      string // out_refund_no, once money is owed back
+	RefundReason  string
+	CreatedAt     time.Time
+	ExpiresAt     time.Time
+	PaidAt        time.Time
+	// NextQuery is when the gateway is asked next, in case its notification was
+	// lost; zero when there is nothing to ask.
+	NextQuery time.Time
+	Queries   int
+	UpdatedAt time.Time
+}
+
+// Opened reports whether the gateway knows the trade.
+func (p Payment) Opened() bool { return p.CodeURL != "" || p.PrepayID != "" }
+
+// Receipt is a gateway's word, signature verified, that a trade was paid.
+type Receipt struct {
+	TradeNo       string
+	TransactionID string
+	Amount        Fen
+	PaidAt        time.Time
+}
+
+// TradeStatus is what the gateway answers to a query.
+type TradeStatus string
+
+// The trade states we tell apart.
+const (
+	TradeUnpaid  TradeStatus = "unpaid"
+	TradePaid    TradeStatus = "paid"
+	TradeShut    TradeStatus = "closed"
+	TradeFailed  TradeStatus = "failed"
+	TradeUnknown TradeStatus = "unknown" // the gateway has no such trade
+)
+
+// RefundStatus is what the gateway answers about a refund.
+type RefundStatus string
+
+// The refund states we tell apart.
+const (
+	RefundProcessing RefundStatus = "processing"
+	RefundDone       RefundStatus = "done"
+	RefundAbnormal   RefundStatus = "abnormal" // closed or to be settled by hand
+)
+
+// PaymentGateway is a payment provider. Its errors are of kind Unavailable when
+// asking again may help.
+type PaymentGateway interface {
+	// Prepay opens a trade and returns the text of its QR code. Asking again
+	// for the same trade returns the same code.
+	Prepay(ctx context.Context, p Payment, description string) (codeURL string, err error)
+	// Query asks what became of a trade; the receipt is set when it is paid.
+	Query(ctx context.Context, tradeNo string) (TradeStatus, Receipt, error)
+	// Close closes an unpaid trade. A trade that turns out to be paid is a
+	// Conflict with code "trade_paid".
+	Close(ctx context.Context, tradeNo string) error
+	// Refund asks for the whole amount back under refundNo; idempotent.
+	Refund(ctx context.Context, p Payment) (RefundStatus, error)
+}
+
+// MiniGateway opens trades that are paid inside the mini-program; the rest is
+// [PaymentGateway]'s.
+type MiniGateway interface {
+	// PrepayMini opens a trade for the payer p names and returns its id; asking
+	// again for the same trade is harmless.
+	PrepayMini(ctx context.Context, p Payment, description string) (prepayID string, err error)
+}

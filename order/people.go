@@ -1,0 +1,97 @@
+package order
+
+import (
+	"slices"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+)
+
+// Person is somebody with a verified mobile: an applicant, a legal
+// representative or a member of staff.
+type Person struct {
+	ID        string
+	Mobile    identity.Mobile
+	CreatedAt time.Time
+}
+
+// WeChatIdentity joins a WeChat user of one app to a person.
+type WeChatIdentity struct {
+	AppID    string
+	OpenID   string
+	UnionID  string
+	PersonID string
+	// Subscribed is false after an unsubscribe event: nothing can be delivered.
+	Subscribed bool
+	UpdatedAt  time.Time
+}
+
+// WeChatConsent is a person's decision about the notices of one template. A yes
+// pays for one notice.
+type WeChatConsent struct {
+	AppID, OpenID, TemplateID string
+
+	Accepted bool
+	// Left is for how many notices the consents given so far still pay.
+	Left int
+	At   time.Time
+}
+
+// Staff is a member of the CA's staff.
+type Staff struct {
+	ID         string
+	PersonID   string
+	Name       string // shown to colleagues, such as 李审核
+	Roles      []Role
+	Company    string // unit code of his own company, whose orders he may not review
+	TOTPSecret string // base32; sealed by store
+	Disabled   bool
+	// Leader hears of what is late and may assign tasks to others.
+	Leader    bool
+	Quiet     Quiet
+	CreatedAt time.Time
+}
+
+// Has reports whether the member of staff holds a role; admins hold every role.
+func (s Staff) Has(r Role) bool {
+	return !s.Disabled && (slices.Contains(s.Roles, r) || slices.Contains(s.Roles, Admin))
+}
+
+// MainRole is the role in which the member of staff does what needs none.
+func (s Staff) MainRole() Role {
+	if len(s.Roles) == 0 {
+		return ""
+	}
+	return s.Roles[0]
+}
+
+// Actor returns the member of staff acting in a role.
+func (s Staff) Actor(r Role, ch Channel, ip string) Actor {
+	return Actor{Role: r, PersonID: s.PersonID, StaffID: s.ID, Company: s.Company, Leader: s.Leader, Channel: ch, IP: ip}
+}
+
+// Approval is one reviewer's yes to one submission, bound to the snapshot's
+// hash (F124). The database refuses an applicant's own and a second one by the
+// same person.
+type Approval struct {
+	OrderID     ID
+	Submission  int
+	Step        int // 1, or 2 for the second approver
+	StaffID     string
+	PersonID    string
+	ApplicantID string // person
+	Snapshot    string
+	At          time.Time
+}
+
+// AuditRecord is one line of the append-only audit trail: also what was refused.
+type AuditRecord struct {
+	OrderID ID
+	Action  string
+	ActorID string
+	Role    Role
+	Channel Channel
+	IP      string
+	Outcome string // "ok" or the code of the refusal
+	At      time.Time
+}

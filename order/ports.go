@@ -1,0 +1,201 @@
+package order
+
+import (
+	"context"
+	"time"
+)
+
+// Store is the database as the service needs it.
+type Store interface {
+	// InTx runs fn in one write transaction: committed when fn returns nil,
+	// rolled back otherwise. fn must touch nothing but tx.
+	InTx(ctx context.Context, fn func(tx Tx) error) error
+	Queries
+}
+
+// Queries are the reads, available in and out of a transaction. A row that does
+// not exist is NotFound.
+type Queries interface {
+	Order(ctx context.Context, id ID) (Order, error)
+	OrderByNo(ctx context.Context, no string) (Order, error)
+	// DueKept returns up to limit orders to look at whether their data may go, the
+	// longest overdue first; DuePeople the same of people.
+	DueKept(ctx context.Context, now time.Time, limit int) ([]ID, error)
+	DuePeople(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// Kept returns an order, deleted or not, with what decides how long it is kept.
+	Kept(ctx context.Context, id ID) (Kept, error)
+	KeptPerson(ctx context.Context, id string) (KeptPerson, error)
+	// ChatsBefore reports whether words of a chat are kept from before a moment.
+	ChatsBefore(ctx context.Context, before time.Time) (bool, error)
+	// CountUploads counts what was uploaded for an order since a moment.
+	CountUploads(ctx context.Context, id ID, since time.Time) (int, error)
+	// CountDrafts counts the drafts of a person, or of a browser without one.
+	CountDrafts(ctx context.Context, personID, draftToken string) (int, error)
+	// NotificationByProvider finds a message by the provider's id of it.
+	NotificationByProvider(ctx context.Context, m Medium, providerID string) (Notification, error)
+	// Orders lists orders, newest first, by keyset.
+	Orders(ctx context.Context, f Filter) (Page, error)
+	Items(ctx context.Context, id ID) ([]Item, error)
+	Item(ctx context.Context, itemID string) (Item, error)
+	Events(ctx context.Context, id ID) ([]EventRecord, error)
+	Payment(ctx context.Context, tradeNo string) (Payment, error)
+	Payments(ctx context.Context, id ID) ([]Payment, error)
+	Notification(ctx context.Context, id string) (Notification, error)
+	Notifications(ctx context.Context, id ID) ([]Notification, error)
+	// Messages lists what was sent to a member of staff or to a person about his
+	// own orders and certificates, newest first, by keyset.
+	Messages(ctx context.Context, f MessageFilter) ([]Notification, error)
+	// Attempts are all states in which the attempts to deliver a message have been.
+	Attempts(ctx context.Context, notificationID string) ([]Attempt, error)
+	// HeldNotifications returns up to limit messages whose quiet hours are over.
+	HeldNotifications(ctx context.Context, now time.Time, limit int) ([]Notification, error)
+	// Unread counts the messages a member of staff has not seen, up to limit.
+	Unread(ctx context.Context, staffID string, limit int) (int, error)
+	Approvals(ctx context.Context, id ID) ([]Approval, error)
+	// ReviewChecks is what a member of staff has ticked about an order; zero when
+	// nothing.
+	ReviewChecks(ctx context.Context, id ID, staffID string) (Checks, error)
+	// ReviewStats counts what was decided between two instants and what waits.
+	ReviewStats(ctx context.Context, from, to, now time.Time) (ReviewStats, error)
+	// CompanyKnown reports whether an earlier order of the unit was completed.
+	CompanyKnown(ctx context.Context, uscc string) (bool, error)
+	Person(ctx context.Context, id string) (Person, error)
+	WeChatOf(ctx context.Context, appID, personID string) (WeChatIdentity, error)
+	PersonByWeChat(ctx context.Context, appID, openID string) (Person, error)
+	Staff(ctx context.Context, id string) (Staff, error)
+	StaffByPerson(ctx context.Context, personID string) (Staff, error)
+	StaffWithRole(ctx context.Context, r Role) ([]Staff, error)
+	Authorization(ctx context.Context, id string) (Authorization, error)
+	// ActiveAuthorization is the order's authorisation that is open or signed.
+	ActiveAuthorization(ctx context.Context, id ID) (Authorization, error)
+	// Authorizations are all of an order's, oldest first.
+	Authorizations(ctx context.Context, id ID) ([]Authorization, error)
+	// SendingByLink finds the SMS whose link has that token, by its hash.
+	SendingByLink(ctx context.Context, linkHash string) (Sending, error)
+	// CountSendings counts an order's SMS of a kind since a moment.
+	CountSendings(ctx context.Context, id ID, kind string, since time.Time) (int, error)
+	// MandateFor returns the id of a signed authorisation whose mandate covers key at now.
+	MandateFor(ctx context.Context, key MandateKey, now time.Time) (string, error)
+	// DueTimers returns up to limit timers whose time has come, oldest first.
+	DueTimers(ctx context.Context, now time.Time, limit int) ([]Timer, error)
+	// DueQueries returns up to limit pending payments to ask the gateway about.
+	DueQueries(ctx context.Context, now time.Time, limit int) ([]Payment, error)
+}
+
+// Tx is the database inside one transaction; on PostgreSQL the rows it reads
+// with Order and Payment stay locked.
+type Tx interface {
+	Queries
+	InsertOrder(ctx context.Context, o Order) error
+	// UpdateOrder writes o, whose Rev is one more than was.Rev, only when the row
+	// still has was's state and Rev; otherwise Conflict with code "order_changed".
+	UpdateOrder(ctx context.Context, o Order, was Order) error
+	// DeleteOrder hides the order from every query; its personal data is erased
+	// by the purge job.
+	DeleteOrder(ctx context.Context, was Order, at time.Time) error
+	// PurgeOrder erases the personal data of an order that was deleted or is at its
+	// end, once; KeepOrder has it looked at again later.
+	PurgeOrder(ctx context.Context, id ID) (purged bool, err error)
+	KeepOrder(ctx context.Context, id ID, until time.Time) error
+	// PurgePerson erases a person's mobile and WeChat, once.
+	PurgePerson(ctx context.Context, id string) (purged bool, err error)
+	KeepPerson(ctx context.Context, id string, until time.Time) error
+	// PurgeChats erases up to limit words of chats from before a moment, oldest first.
+	PurgeChats(ctx context.Context, before time.Time, limit int) error
+	// InsertUpload records that an object belongs to an order; twice is once.
+	InsertUpload(ctx context.Context, id ID, object string, at time.Time) error
+	AppendEvent(ctx context.Context, e EventRecord) error
+	AppendAudit(ctx context.Context, a AuditRecord) error
+	// NextOrderSeq counts the orders placed on a day (yyyymmdd, Asia/Shanghai).
+	NextOrderSeq(ctx context.Context, day string) (int, error)
+	// NumberOrder gives an order that has none its number.
+	NumberOrder(ctx context.Context, id ID, no string) error
+	// ReplaceItems makes items the items of an order; only waiting ones may be replaced.
+	ReplaceItems(ctx context.Context, id ID, items []Item) error
+	// UpdateItem writes an item only when its stage is still was; else Conflict.
+	UpdateItem(ctx context.Context, i Item, was ItemStage) error
+	InsertPayment(ctx context.Context, p Payment) error
+	// UpdatePayment writes a payment only when its state is still was; else Conflict.
+	UpdatePayment(ctx context.Context, p Payment, was PaymentState) error
+	// AppendLedger books money once per (trade, kind); a repeat is ignored.
+	AppendLedger(ctx context.Context, e LedgerEntry) error
+	InsertApproval(ctx context.Context, a Approval) error
+	// SaveReviewChecks replaces what a member of staff has ticked about an order.
+	SaveReviewChecks(ctx context.Context, id ID, staffID string, c Checks) error
+	// InsertNotification adds a message to deliver; the same (order, seq, notice,
+	// medium, audience, staff) twice is one.
+	InsertNotification(ctx context.Context, n Notification) error
+	UpdateNotification(ctx context.Context, n Notification, was DeliveryState) error
+	// SpendConsent takes one of the consents left for c's template; NotFound when
+	// there is none.
+	SpendConsent(ctx context.Context, c WeChatConsent) error
+	// ReturnConsent gives back one that was spent on nothing.
+	ReturnConsent(ctx context.Context, c WeChatConsent) error
+	// VoidConsents forgets those left: WeChat knows of none.
+	VoidConsents(ctx context.Context, c WeChatConsent) error
+	// ReadMessages marks everything sent to a member of staff so far as seen.
+	ReadMessages(ctx context.Context, staffID string, at time.Time) error
+	// InsertAuthorization adds one; Conflict when the order has an active one.
+	InsertAuthorization(ctx context.Context, a Authorization) error
+	// UpdateAuthorization writes a only when the row still has was's state and Rev; else Conflict.
+	UpdateAuthorization(ctx context.Context, a Authorization, was Authorization) error
+	InsertSending(ctx context.Context, s Sending) error
+	SetTimer(ctx context.Context, t Timer) error
+	// DropTimers removes all timers of an order.
+	DropTimers(ctx context.Context, id ID) error
+	DropTimer(ctx context.Context, t Timer) error
+	// Enqueue adds a job that runs when the transaction has committed.
+	Enqueue(ctx context.Context, j Job) error
+	// PersonByMobile returns the person with that verified mobile, creating the
+	// row when there is none (id is the new person's id).
+	PersonByMobile(ctx context.Context, p Person) (Person, error)
+	LinkWeChat(ctx context.Context, w WeChatIdentity) error
+	SaveStaff(ctx context.Context, s Staff) error
+}
+
+// LedgerEntry books one movement of money.
+type LedgerEntry struct {
+	TradeNo string
+	OrderID ID
+	Kind    string // "paid" or "refunded"
+	Amount  Fen    // positive in, negative out
+	At      time.Time
+}
+
+// Filter chooses orders for a list; zero values do not filter.
+type Filter struct {
+	PersonID   string
+	DraftToken string
+	// Certificate is the serial that the orders are about.
+	Certificate string
+	Business    Business
+	// Open leaves out orders that nothing will happen to any more.
+	Open     bool
+	Status   Status
+	Stage    Stage
+	Refund   RefundState
+	No       string // whole or tail
+	Company  string // substring
+	USCC     string // whole
+	Product  string // substring of the product name
+	From, To time.Time
+	// ReviewDueBefore chooses the reviews that should have ended before.
+	ReviewDueBefore time.Time
+	// After continues behind the last order of the page before.
+	After Cursor
+	// OldestFirst turns the list around, for work queues.
+	OldestFirst bool
+	Limit       int // default 20, at most 100
+}
+
+// Cursor is the place of an order in a list: creation time and id.
+type Cursor struct {
+	At time.Time
+	ID ID
+}
+
+// Page is one page of a list; Next is zero on the last one.
+type Page struct {
+	Orders []Order
+	Next   Cursor
+}

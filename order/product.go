@@ -1,0 +1,98 @@
+package order
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// Algorithm is a key algorithm a product offers.
+type Algorithm string
+
+// The algorithms an issuing CA exists for.
+const (
+	P256    Algorithm = "p256"
+	RSA2048 Algorithm = "rsa2048"
+)
+
+// Product is one thing a bidding project sells. Orders keep a copy, so that a
+// later change of the catalogue changes no order.
+type Product struct {
+	Code      string    `json:"code"`
+	Project   string    `json:"project"` // opaque project key of the URL (F2)
+	Name      string    `json:"name"`
+	Business  Business  `json:"business"`
+	Label     string    `json:"label,omitempty"` // free text such as 管理员制证; decides nothing (F9)
+	IssueMode IssueMode `json:"issue_mode"`
+	Algorithm Algorithm `json:"algorithm"`
+	Price     Fen       `json:"price_fen"` // per key and year
+	Years     []int     `json:"years"`     // terms offered; the first is the default
+	Term      int       `json:"term,omitempty"`
+	// Authorizations are the ways the legal representative may agree (F36), of
+	// AuthPaper and AuthMiniProgram.
+	Authorizations []string `json:"authorizations"`
+	Seals          []Seal   `json:"seals,omitempty"` // seal types offered (F10)
+	MaxKeys        int      `json:"max_keys"`        // most keys in one order (F6)
+	OnSale         bool     `json:"on_sale"`
+	Test           bool     `json:"test,omitempty"`      // certificates are tagged 测试专用
+	FourEyes       bool     `json:"four_eyes,omitempty"` // the issuer differs from the approver
+}
+
+// Project is one bidding project with its own home page (F1, F2).
+type Project struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+}
+
+// SecondRule says when a second reviewer must agree (flows.md 4.4). Zero
+// values switch a condition off.
+type SecondRule struct {
+	MinAmount       Fen  `json:"min_amount_fen"`
+	MinQuantity     int  `json:"min_quantity"`
+	PaperNewCompany bool `json:"paper_new_company"`
+}
+
+// Catalogue is what is on offer and the review conditions. Staff edit its file.
+type Catalogue struct {
+	Projects       []Project  `json:"projects"`
+	Products       []Product  `json:"products"`
+	SecondApproval SecondRule `json:"second_approval"`
+}
+
+// ReadCatalogue reads and checks a catalogue file; the error names every fault.
+func ReadCatalogue(r io.Reader) (Catalogue, error) {
+	var c Catalogue
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		return Catalogue{}, fmt.Errorf("reading the catalogue: %w", err)
+	}
+	return c, c.validate()
+}
+
+// Product returns the product with that code.
+func (c Catalogue) Product(code string) (Product, error) {
+	for _, p := range c.Products {
+		if p.Code == code {
+			return p, nil
+		}
+	}
+	return Product{}, Errorf(NotFound, "product_not_found", "没有找到该产品，请返回首页重新选择")
+}
+
+// Project returns a project and its products in catalogue order.
+func (c Catalogue) Project(key string) (Project, []Product, error) {
+	for _, p := range c.Projects {
+		if p.Key != key {
+			continue
+		}
+		var of []Product
+		for _, q := range c.Products {
+			if q.Project == key {
+				of = append(of, q)
+			}
+		}
+		return p, of, nil
+	}
+	return Project{}, nil, Errorf(NotFound, "project_not_found", "没有找到该项目，请核对网址")
+}

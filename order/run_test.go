@@ -1,0 +1,250 @@
+package order_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/issuance"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/request"
+	"github.com/yuncaidun/yuncaidun/store"
+)
+
+// office is an issuer that certifies what it is asked for, once per issue.
+type office struct {
+	h     *house
+	t     *testing.T
+	asked []request.CSRBody
+	down  bool
+}
+
+func (o *office) Ask(ctx context.Context, _ string, k request.Kind, subject string, body []byte) ([]byte, error) {
+	var in request.CSRBody
+	if err := json.Unmarshal(body, &in); err != nil || k != request.IssueForCSR || subject != in.Issue {
+		o.t.Errorf("asked for %s about %s: %v", k, subject, err)
+	}
+	if o.down {
+		return nil, order.Errorf(order.Unavailable, "issuer_unavailable", "签发服务繁忙")
+	}
+	o.asked = append(o.asked, in)
+	ledger := store.NewLedger(o.h.db)
+	if is, err := ledger.Issue(ctx, in.Issue); err == nil {
+		return json.Marshal(request.Issued{Serial: is.Serial, Certificate: is.Certificate})
+	}
+	at := o.h.now()
+	is := issuance.Issue{ID: in.Issue, Item: in.Item, SnapshotHash: in.Snapshot, Profile: in.Profile, Company: in.Company, USCC: in.USCC, Years: in.Years, Continues: in.Continues, Stage: issuance.StageKeyMade, CSR: in.CSR, KeyHash: in.Issue, CreatedAt: at, UpdatedAt: at}
+	if _, err := ledger.OpenIssue(ctx, is); err != nil {
+		return nil, err
+	}
+	is.Stage, is.Serial, is.Issuer, is.TBS, is.Certificate = issuance.StageStored, successor, issuance.P256Token, []byte("tbs"), []byte("der of "+successor)
+	is.NotBefore, is.NotAfter = at, in.Continues.AddDate(in.Years, 0, 0)
+	return []byte(`{"serial":"` + successor + `","certificate":"ZGVy"}`), ledger.AdvanceIssue(ctx, issuance.StageKeyMade, is, nil)
+}
+
+func (o *office) Forget(context.Context, string) error { return nil }
+
+var successor = strings.Repeat("5B", 20)
+
+// answer is how a key of these tests answers a challenge.
+func answer(der []byte, serial string, challenge []byte) []byte {
+	sum := sha256.Sum256(bytes.Join([][]byte{der, []byte(serial), challenge}, []byte("|")))
+	return sum[:]
+}
+
+func (h *house) runs(t *testing.T) (*certificate.Runs, *office) {
+	o := &office{h: h, t: t}
+	der := func(ctx context.Context, serial string) ([]byte, error) {
+		is, err := h.db.CertificateBySerial(ctx, serial)
+		return is.Certificate, err
+	}
+	return certificate.NewRuns(certificate.RunDeps{
+		Certificates: h.certificates, Orders: h.Service, Issuer: o, DER: der,
+		Verify: func(der []byte, serial string, challenge, signature []byte) error {
+			if !bytes.Equal(signature, answer(der, serial, challenge)) {
+				return errors.New("another key")
+			}
+			return nil
+		},
+		Profile:   func(a order.Algorithm) string { return "company-" + string(a) },
+		Subject:   func(_, company, _ string) ([]byte, error) { return []byte(company), nil },
+		Container: func(issue string) []byte { return []byte(issue) },
+	}), o
+}
+
+const oldToken = "TW11782207000008"
+
+// helper is a key helper in the middle of its run.
+type helper struct {
+	secret string
+	errand certificate.RunErrand
+}
+
+func (h *house) helper(t *testing.T, runs *certificate.Runs, id order.ID) helper {
+	t.Helper()
+	_, secret, err := runs.Begin(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := runs.Open(t.Context(), secret, []byte("ephemeral key of a helper"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return helper{secret, e}
+}
+
+func (k helper) proposal() certificate.Proposal {
+	return certificate.Proposal{TokenSerial: oldToken, Proof: answer(k.errand.Old, oldToken, k.errand.Challenge), CSR: []byte("csr")}
+}
+
+func (k helper) proof() []byte {
+	return answer([]byte("der of "+successor), oldToken, k.errand.Challenge)
+}
+
+// toRenew is a renewal that waits for its USBKEY.
+func (h *house) toRenew(t *testing.T) (order.Order, order.Actor) {
+	t.Helper()
+	by, reviewer := h.holder(t, "2026-12-10")
+	o, err := h.about("yd-renewal", by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No}))
+	return h.approve(t, o, reviewer), by
+}
+
+// Rows 51 to 53, F74, F75: another USBKEY is refused; a run that is interrupted in
+// any way goes on with the same issue; until the new certificate has proven itself
+// the old one is as it was.
+func TestRunRenewal(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		o, _ := h.toRenew(t)
+		runs, issuer := h.runs(t)
+		is := func(want order.Stage, what string) {
+			t.Helper()
+			if got := h.order(t, o.ID); got.Stage != want || h.cert(t).SupersededBy != "" || h.cert(t).State() != certificate.Valid {
+				t.Fatalf("%s: %s, the old certificate is superseded by %q", what, got.State, h.cert(t).SupersededBy)
+			}
+		}
+
+		first := h.helper(t, runs, o.ID)
+		for name, change := range map[string]func(*certificate.Proposal){
+			"another serial number": func(p *certificate.Proposal) { p.TokenSerial = "TW11782207000009" },
+			"another key":           func(p *certificate.Proposal) { p.Proof = []byte("x") },
+			"no proof":              func(p *certificate.Proposal) { p.Proof = nil },
+		} {
+			p := first.proposal()
+			change(&p)
+			if _, err := runs.Issue(ctx, first.secret, p, ""); codeOf(err) != "wrong_ukey" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := runs.Report(ctx, first.secret, oldToken, first.proof(), ""); codeOf(err) != "certificate_not_made" {
+			t.Errorf("reported before it was made: %v", err)
+		}
+		is(order.Ready, "after refusals")
+
+		issuer.down = true
+		if _, err := runs.Issue(ctx, first.secret, first.proposal(), ""); codeOf(err) != "issuer_unavailable" {
+			t.Errorf("without an issuer: %v", err)
+		}
+		is(order.Running, "while the issuer is down")
+		issuer.down = false
+		if _, err := runs.Issue(ctx, first.secret, first.proposal(), ""); err != nil { // the same helper again
+			t.Fatal(err)
+		}
+		if err := runs.Fail(ctx, first.secret, "token_dead", ""); err != nil { // unplugged
+			t.Fatal(err)
+		}
+		is(order.Interrupted, "unplugged") // row 52
+		if _, err := runs.Report(ctx, first.secret, oldToken, first.proof(), ""); err == nil {
+			t.Error("a ticket that failed completes the order")
+		}
+
+		second := h.helper(t, runs, o.ID)
+		if _, err := runs.Issue(ctx, second.secret, second.proposal(), ""); err != nil {
+			t.Fatal(err)
+		}
+		h.advance(16 * time.Minute) // silence
+		if err := h.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+		is(order.Interrupted, "after a quarter of an hour of silence")
+
+		third := h.helper(t, runs, o.ID)
+		if _, err := runs.Issue(ctx, third.secret, third.proposal(), ""); err != nil {
+			t.Fatal(err)
+		}
+		fourth := h.helper(t, runs, o.ID) // the page was opened again
+		is(order.Interrupted, "a new ticket")
+		if _, err := runs.Report(ctx, third.secret, oldToken, third.proof(), ""); err == nil {
+			t.Error("a ticket that was replaced completes the order")
+		}
+		if _, err := runs.Issue(ctx, fourth.secret, fourth.proposal(), ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := runs.Report(ctx, fourth.secret, oldToken, []byte("x"), ""); codeOf(err) != "proof_invalid" {
+			t.Errorf("a wrong proof: %v", err)
+		}
+		if _, err := runs.Report(ctx, fourth.secret, "TW11782207000009", fourth.proof(), ""); codeOf(err) != "wrong_ukey" {
+			t.Errorf("from another USBKEY: %v", err)
+		}
+		is(order.Running, "before the proof")
+		for range 2 { // the answer was lost
+			done, err := runs.Report(ctx, fourth.secret, oldToken, fourth.proof(), "")
+			if err != nil || done.Status != order.Completed {
+				t.Fatalf("report: %s, %v", done.State, err)
+			}
+		}
+		for _, in := range issuer.asked {
+			if in.Issue != issuer.asked[0].Issue || in.Item != issuer.asked[0].Item || !in.Continues.Equal(h.cert(t).NotAfter) || in.Years != 1 {
+				t.Errorf("asked for %+v", in)
+			}
+		}
+		fresh, err := h.db.Certificate(ctx, successor)
+		if err != nil || fresh.TokenSerial != oldToken || fresh.PersonID != o.PersonID || h.cert(t).SupersededBy != successor || h.cert(t).State() != certificate.Valid {
+			t.Errorf("new %s on %q, old superseded by %q and %s, %v", fresh.Serial, fresh.TokenSerial, h.cert(t).SupersededBy, h.cert(t).State(), err)
+		}
+		events, err := h.db.Events(ctx, o.ID)
+		if err != nil || slices.ContainsFunc(events, func(e order.EventRecord) bool { return e.Event == order.GrantOver }) {
+			t.Errorf("history %v, %v", events, err)
+		}
+		if _, _, err := runs.Begin(ctx, o.ID); codeOf(err) != "order_not_ready" {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+// Row 63: a frozen certificate is not renewed, also when it was frozen after the
+// approval; when the freeze is taken back the run goes on. Row 54: not after the grant.
+func TestRunRefused(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o, by := h.toRenew(t)
+		runs, issuer := h.runs(t)
+		h.freeze(t, by)
+		k := h.helper(t, runs, o.ID)
+		if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); codeOf(err) != "certificate_is_frozen" || len(issuer.asked) > 0 {
+			t.Errorf("frozen: %v, the CA was asked %d times", err, len(issuer.asked))
+		}
+		if _, err := h.certificates.Apply(t.Context(), heldSerial, certificate.Command{On: certificate.Resume, By: h.staff(t, "钱制证", "13800000013", order.Issuer), Note: "来电"}); err != nil {
+			t.Fatal(err)
+		}
+		k = h.helper(t, runs, o.ID)
+		if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); err != nil {
+			t.Errorf("resumed: %v", err)
+		}
+		h.advance(h.order(t, o.ID).GrantEnd(h.cert(t).NotAfter).Sub(h.now()))
+		k = h.helper(t, runs, o.ID)
+		if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); codeOf(err) != "grant_alive_required" {
+			t.Errorf("after the grant: %v", err)
+		}
+	})
+}

@@ -1,0 +1,78 @@
+package request
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Desk is where web and jobs ask.
+type Desk struct {
+	store Store
+	now   func() time.Time
+	after func(time.Duration) <-chan time.Time
+	here  *Office
+}
+
+// NewDesk returns a Desk. now is the product's clock, by which requests expire;
+// after the machine's (time.After), by which people wait. here is the issuer of
+// this process, nil when it runs elsewhere.
+func NewDesk(s Store, now func() time.Time, after func(time.Duration) <-chan time.Time, here *Office) *Desk {
+	return &Desk{store: s, now: now, after: after, here: here}
+}
+
+// New completes a request with its times, for [Desk.Ask] or an insertion in a
+// transaction.
+func New(id string, k Kind, subject string, body []byte, now time.Time) Request {
+	return Request{ID: id, Kind: k, Subject: subject, Body: body, State: Waiting, CreatedAt: now, ExpiresAt: now.Add(Life)}
+}
+
+// Polling starts soon, because most answers take milliseconds, and slows down.
+const (
+	firstPoll = 5 * time.Millisecond
+	lastPoll  = 100 * time.Millisecond
+)
+
+// Ask has the issuer do something and returns its answer. It waits up to
+// [Patience]; after that, or when the caller was killed, asking again with the
+// same ID goes on waiting for the same answer.
+func (d *Desk) Ask(ctx context.Context, id string, k Kind, subject string, body []byte) ([]byte, error) {
+	if err := d.store.InsertRequest(ctx, New(id, k, subject, body, d.now())); err != nil {
+		return nil, err
+	}
+	if d.here != nil {
+		// What fails here is tried again by the job.
+		_ = d.here.Execute(ctx, id)
+	}
+	enough := d.after(Patience)
+	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {
+		r, err := d.store.Request(ctx, id)
+		switch {
+		case err != nil:
+			return nil, err
+		case r.Kind != k || r.Subject != subject || !bytes.Equal(r.Body, body):
+			return nil, order.Errorf(order.Conflict, "request_changed", "请求内容与之前不一致，请重新开始")
+		case r.State == Answered:
+			return r.Answer, nil
+		case r.State == Refused:
+			return nil, r.Refusal
+		case !d.now().Before(r.ExpiresAt):
+			return nil, order.Errorf(order.Conflict, "request_expired", "请求已过期，请重新开始")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-enough:
+			return nil, &order.Error{Kind: order.Unavailable, Code: "issuer_unavailable", Detail: "签发服务繁忙，请稍后重试", RetryAfter: Patience}
+		case <-d.after(wait):
+		}
+	}
+}
+
+// Forget removes a request whose answer has been used.
+func (d *Desk) Forget(ctx context.Context, id string) error { return d.store.ForgetRequest(ctx, id) }
+
+// Sweep removes what has expired; run it now and then.
+func (d *Desk) Sweep(ctx context.Context) error { return d.store.PurgeRequests(ctx, d.now()) }

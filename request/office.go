@@ -1,0 +1,95 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Office is the issuer's side: it executes requests.
+type Office struct {
+	store     Store
+	now       func() time.Time
+	executors map[Kind]Executor
+
+	mu      sync.Mutex
+	running map[string]*sync.Mutex // by request ID, while somebody executes it
+}
+
+// NewOffice returns an Office with one executor per kind.
+func NewOffice(s Store, now func() time.Time, executors map[Kind]Executor) *Office {
+	return &Office{store: s, now: now, executors: executors, running: map[string]*sync.Mutex{}}
+}
+
+// refusals are the kinds of error that no repetition changes.
+var refusals = []order.Kind{order.Invalid, order.Forbidden, order.NotFound, order.Conflict, order.RateLimited}
+
+// Execute does one request and records the answer. It may be called again after
+// any error or crash, and for a request that is answered, expired or gone it does
+// nothing. Of several at once in this process one executes, the others see its answer.
+func (o *Office) Execute(ctx context.Context, id string) error {
+	defer o.alone(id)()
+	r, err := o.store.Request(ctx, id)
+	if errors.Is(err, order.NotFound) {
+		return nil
+	}
+	if err != nil || r.State != Waiting || !o.now().Before(r.ExpiresAt) {
+		return err
+	}
+	answer, err := o.execute(ctx, r)
+	refusal, refused := refusalIn(err)
+	switch {
+	case refused:
+		r.State, r.Refusal = Refused, refusal
+	case err != nil:
+		return fmt.Errorf("executing %s request %s: %w", r.Kind, r.ID, err)
+	default:
+		r.State, r.Answer = Answered, answer
+	}
+	r.AnsweredAt = o.now()
+	return o.store.AnswerRequest(ctx, r)
+}
+
+func (o *Office) execute(ctx context.Context, r Request) ([]byte, error) {
+	do, ok := o.executors[r.Kind]
+	if !ok {
+		return nil, order.Errorf(order.Invalid, "request_unknown", "签发服务不支持该操作")
+	}
+	return do(ctx, r)
+}
+
+func refusalIn(err error) (*order.Error, bool) {
+	e, ok := order.AsError(err)
+	if !ok {
+		return nil, false
+	}
+	for _, k := range refusals {
+		if e.Kind == k {
+			return e, true
+		}
+	}
+	return nil, false
+}
+
+// alone waits until nobody else in this process executes the request, and returns
+// what lets the next one.
+func (o *Office) alone(id string) (done func()) {
+	o.mu.Lock()
+	m, ok := o.running[id]
+	if !ok {
+		m = &sync.Mutex{}
+		o.running[id] = m
+	}
+	o.mu.Unlock()
+	m.Lock()
+	return func() {
+		o.mu.Lock()
+		delete(o.running, id) // whoever waits has the mutex already; whoever comes reads the answer
+		o.mu.Unlock()
+		m.Unlock()
+	}
+}
