@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// The audit trail is a set of chains. Each row carries a MAC over itself and the
+// MAC before it; audit_chains holds the last sequence number and MAC of each
+// chain. A transaction locks one free chain, so that writers on PostgreSQL do
+// not wait for each other's commits. Without the key nobody can extend, edit,
+// reorder or shorten a chain unseen; against somebody who puts back an older
+// copy of both tables, [DB.AuditHeads] is kept elsewhere.
+
+const auditColumns = `chain, seq, order_id, action, actor_id, role, channel, ip, outcome, at, mac`
+
+type auditRow struct {
+	Chain   int           `db:"chain"`
+	Seq     int64         `db:"seq"`
+	OrderID order.ID      `db:"order_id"`
+	Action  string        `db:"action"`
+	ActorID string        `db:"actor_id"`
+	Role    order.Role    `db:"role"`
+	Channel order.Channel `db:"channel"`
+	IP      string        `db:"ip"`
+	Outcome string        `db:"outcome"`
+	At      time.Time     `db:"at"`
+	MAC     []byte        `db:"mac"`
+}
+
+// AuditHead is the end of one chain.
+type AuditHead struct {
+	Chain int    `db:"chain"`
+	Seq   int64  `db:"seq"`
+	MAC   []byte `db:"mac"` // of the last row, and in the table of the head itself
+}
+
+// AppendAudit implements [order.Tx].
+func (tx *Tx) AppendAudit(ctx context.Context, a order.AuditRecord) error {
+	head, err := tx.lockChain(ctx)
+	if err != nil {
+		return err
+	}
+	r := auditRow{head.Chain, head.Seq + 1, a.OrderID, a.Action, a.ActorID, a.Role, a.Channel, a.IP, a.Outcome, dbTime(a.At), nil}
+	if r.MAC, err = tx.seal.macAudit(head.MAC, r); err != nil {
+		return err
+	}
+	_, err = tx.execNamed(ctx, `
+		INSERT INTO audit (`+auditColumns+`)
+		VALUES (:chain, :seq, :order_id, :action, :actor_id, :role, :channel, :ip, :outcome, :at, :mac)`, r)
+	if err != nil {
+		return failed(err, "auditing %s of order %s", a.Action, a.OrderID)
+	}
+	_, err = tx.exec(ctx, `UPDATE audit_chains SET seq = ?, mac = ? WHERE chain = ?`, r.Seq, r.MAC, r.Chain)
+	return failed(err, "extending audit chain %d", r.Chain)
+}
+
+// lockChain returns a chain that is ours until the transaction ends: a free
+// one, or the first in line when all are taken.
+func (tx *Tx) lockChain(ctx context.Context) (AuditHead, error) {
+	var free []AuditHead
+	err := tx.all(ctx, &free, `SELECT chain, seq, mac FROM audit_chains ORDER BY chain LIMIT 1`+tx.dia.skipLocked)
+	if err != nil {
+		return AuditHead{}, failed(err, "locking an audit chain")
+	}
+	if len(free) == 1 {
+		return free[0], nil
+	}
+	var head AuditHead
+	err = tx.get(ctx, &head, `SELECT chain, seq, mac FROM audit_chains WHERE chain = 0`+tx.dia.forUpdate)
+	return head, failed(err, "locking an audit chain")
+}
+
+// macAudit authenticates a row together with the row before it.
+func (s *Sealer) macAudit(previous []byte, r auditRow) ([]byte, error) {
+	if s == nil {
+		return nil, errNoSealer
+	}
+	h := hmac.New(sha256.New, s.auditKey)
+	part := func(b []byte) { // length first, so that no two rows read the same
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
+		h.Write(b)
+	}
+	part(previous)
+	for _, v := range []int64{int64(r.Chain), r.Seq, r.At.UnixMilli()} {
+		part(strconv.AppendInt(nil, v, 10))
+	}
+	for _, v := range []string{string(r.OrderID), r.Action, r.ActorID, string(r.Role), string(r.Channel), r.IP, r.Outcome} {
+		part([]byte(v))
+	}
+	return h.Sum(nil), nil
+}
+
+// AuditHeads returns the ends of all chains in use, to be kept outside the
+// database.
+func (db *DB) AuditHeads(ctx context.Context) ([]AuditHead, error) {
+	var heads []AuditHead
+	err := db.all(ctx, &heads, `SELECT chain, seq, mac FROM audit_chains WHERE seq > 0 ORDER BY chain`)
+	return heads, failed(err, "reading audit heads")
+}
+
+// ErrAuditBroken is what VerifyAudit finds; the error says where.
+var ErrAuditBroken = errors.New("audit trail is broken")
+
+// VerifyAudit proves every chain from its first row to its head, and that each
+// of the heads kept earlier lies on it.
+func (db *DB) VerifyAudit(ctx context.Context, kept []AuditHead) error {
+	// Rows and heads of the same moment, while others go on writing.
+	snapshot, err := db.read.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return failed(err, "beginning a snapshot")
+	}
+	defer snapshot.Rollback() //nolint:errcheck // nothing was written
+	return queries{ext: snapshot, dia: db.dia, seal: db.seal}.verifyAudit(ctx, kept)
+}
+
+func (q queries) verifyAudit(ctx context.Context, kept []AuditHead) error {
+	var heads []AuditHead
+	if err := q.all(ctx, &heads, `SELECT chain, seq, mac FROM audit_chains ORDER BY chain`); err != nil {
+		return failed(err, "reading audit heads")
+	}
+	known := 0
+	for _, head := range heads {
+		if err := q.verifyChain(ctx, head, kept); err != nil {
+			return err
+		}
+		known += int(head.Seq)
+	}
+	var rows int
+	if err := q.get(ctx, &rows, `SELECT count(*) FROM audit`); err != nil {
+		return failed(err, "counting audit rows")
+	}
+	if rows != known {
+		return fmt.Errorf("%w: %d rows, the heads account for %d", ErrAuditBroken, rows, known)
+	}
+	for _, k := range kept {
+		if k.Chain < 0 || k.Chain >= len(heads) {
+			return fmt.Errorf("%w: chain %d is gone", ErrAuditBroken, k.Chain)
+		}
+	}
+	return nil
+}
+
+// auditPage is how many rows are proved at a time.
+const auditPage = 1000
+
+func (q queries) verifyChain(ctx context.Context, head AuditHead, kept []AuditHead) error {
+	last := AuditHead{Chain: head.Chain}
+	for {
+		var rows []auditRow
+		err := q.all(ctx, &rows, `SELECT `+auditColumns+` FROM audit WHERE chain = ? AND seq > ? ORDER BY seq LIMIT ?`, head.Chain, last.Seq, auditPage)
+		if err != nil {
+			return failed(err, "reading audit chain %d", head.Chain)
+		}
+		for _, r := range rows {
+			mac, err := q.seal.macAudit(last.MAC, r)
+			if err != nil {
+				return err
+			}
+			if !hmac.Equal(mac, r.MAC) { // covers the sequence number and the row before
+				return fmt.Errorf("%w: chain %d at %d", ErrAuditBroken, r.Chain, r.Seq)
+			}
+			last.Seq, last.MAC = r.Seq, r.MAC
+			for _, k := range kept {
+				if k.Chain == r.Chain && k.Seq == r.Seq && !hmac.Equal(k.MAC, r.MAC) {
+					return fmt.Errorf("%w: chain %d was rewritten before %d", ErrAuditBroken, r.Chain, r.Seq)
+				}
+			}
+		}
+		if len(rows) < auditPage {
+			break
+		}
+	}
+	if last.Seq != head.Seq || !hmac.Equal(last.MAC, head.MAC) {
+		return fmt.Errorf("%w: chain %d ends at %d, its head says %d", ErrAuditBroken, head.Chain, last.Seq, head.Seq)
+	}
+	for _, k := range kept {
+		if k.Chain == head.Chain && k.Seq > head.Seq {
+			return fmt.Errorf("%w: chain %d ends at %d, it had reached %d", ErrAuditBroken, head.Chain, head.Seq, k.Seq)
+		}
+	}
+	return nil
+}

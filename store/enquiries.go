@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+const enquiryColumns = `id, person_id, order_id, topic, sealed_said, urgent, due_at, created_at, done_at, done_by`
+
+type enquiryRow struct {
+	ID         string       `db:"id"`
+	PersonID   string       `db:"person_id"`
+	OrderID    order.ID     `db:"order_id"`
+	Topic      string       `db:"topic"`
+	SealedSaid []byte       `db:"sealed_said"`
+	Urgent     bool         `db:"urgent"`
+	DueAt      time.Time    `db:"due_at"`
+	CreatedAt  time.Time    `db:"created_at"`
+	DoneAt     sql.NullTime `db:"done_at"`
+	DoneBy     string       `db:"done_by"`
+}
+
+func saidCell(id string) cell { return cell{"enquiries", "sealed_said", id} }
+
+func (q queries) enquiry(r enquiryRow) (order.Enquiry, error) {
+	said, err := q.seal.openBytes(r.SealedSaid, saidCell(r.ID))
+	return order.Enquiry{
+		ID: r.ID, PersonID: r.PersonID, OrderID: r.OrderID, Topic: r.Topic, Said: string(said), Urgent: r.Urgent,
+		DueAt: r.DueAt.UTC(), CreatedAt: r.CreatedAt.UTC(), DoneAt: fromNull(r.DoneAt), DoneBy: r.DoneBy,
+	}, err
+}
+
+var _ order.Enquiries = (*DB)(nil)
+
+// Enquire implements [order.Enquiries].
+func (db *DB) Enquire(ctx context.Context, e order.Enquiry) (out order.Enquiry, err error) {
+	err = db.inTx(ctx, func(tx *Tx) error {
+		out, err = tx.enquire(ctx, e)
+		return err
+	})
+	return out, err
+}
+
+func (tx *Tx) enquire(ctx context.Context, e order.Enquiry) (order.Enquiry, error) {
+	var r enquiryRow
+	err := tx.get(ctx, &r, `SELECT `+enquiryColumns+` FROM enquiries WHERE person_id = ? AND done_at IS NULL`, e.PersonID)
+	if err == nil {
+		return tx.enquireAgain(ctx, r, e)
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return order.Enquiry{}, failed(err, "reading an enquiry")
+	}
+	sealed, err := tx.seal.sealBytes([]byte(e.Said), saidCell(e.ID))
+	if err != nil {
+		return order.Enquiry{}, err
+	}
+	r = enquiryRow{
+		ID: e.ID, PersonID: e.PersonID, OrderID: e.OrderID, Topic: e.Topic, SealedSaid: sealed, Urgent: e.Urgent, DueAt: dbTime(e.DueAt), CreatedAt: dbTime(e.CreatedAt),
+	}
+	_, err = tx.execNamed(ctx, `
+		INSERT INTO enquiries (`+enquiryColumns+`)
+		VALUES (:id, :person_id, :order_id, :topic, :sealed_said, :urgent, :due_at, :created_at, :done_at, :done_by)`, r)
+	if err != nil {
+		return order.Enquiry{}, failed(err, "recording an enquiry")
+	}
+	return tx.enquiry(r)
+}
+
+// enquireAgain keeps the earlier promise and what was said last.
+func (tx *Tx) enquireAgain(ctx context.Context, r enquiryRow, e order.Enquiry) (order.Enquiry, error) {
+	if e.Said != "" {
+		sealed, err := tx.seal.sealBytes([]byte(e.Said), saidCell(r.ID))
+		if err != nil {
+			return order.Enquiry{}, err
+		}
+		r.SealedSaid, r.Topic = sealed, e.Topic
+	}
+	if e.OrderID != "" {
+		r.OrderID = e.OrderID
+	}
+	r.Urgent = r.Urgent || e.Urgent
+	if due := dbTime(e.DueAt); due.Before(r.DueAt) {
+		r.DueAt = due
+	}
+	_, err := tx.execNamed(ctx, `
+		UPDATE enquiries
+		SET order_id = :order_id, topic = :topic, sealed_said = :sealed_said, urgent = :urgent, due_at = :due_at
+		WHERE id = :id AND done_at IS NULL`, r)
+	if err != nil {
+		return order.Enquiry{}, failed(err, "bringing enquiry %s up to date", r.ID)
+	}
+	return tx.enquiry(r)
+}
+
+// Enquiry implements [order.Enquiries].
+func (q queries) Enquiry(ctx context.Context, id string) (order.Enquiry, error) {
+	var r enquiryRow
+	err := q.get(ctx, &r, `SELECT `+enquiryColumns+` FROM enquiries WHERE id = ?`, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return order.Enquiry{}, order.Errorf(order.NotFound, "enquiry_not_found", "没有找到该回电登记")
+	}
+	if err != nil {
+		return order.Enquiry{}, failed(err, "reading enquiry %s", id)
+	}
+	return q.enquiry(r)
+}
+
+// OpenEnquiries implements [order.Enquiries].
+func (q queries) OpenEnquiries(ctx context.Context, after order.EnquiryCursor, limit int) ([]order.Enquiry, error) {
+	var rows []enquiryRow
+	at := dbTime(after.DueAt)
+	err := q.all(ctx, &rows, `
+		SELECT `+enquiryColumns+`
+		FROM enquiries
+		WHERE done_at IS NULL AND (due_at > ? OR due_at = ? AND id > ?)
+		ORDER BY due_at, id
+		LIMIT ?`, at, at, after.ID, limit)
+	if err != nil {
+		return nil, failed(err, "listing enquiries")
+	}
+	out := make([]order.Enquiry, len(rows))
+	for i, r := range rows {
+		if out[i], err = q.enquiry(r); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// CloseEnquiry implements [order.Enquiries]. Of two who close it at once, one does.
+func (db *DB) CloseEnquiry(ctx context.Context, id string, by order.Actor, at time.Time) error {
+	return db.inTx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(ctx, `UPDATE enquiries SET done_at = ?, done_by = ?, sealed_said = NULL WHERE id = ? AND done_at IS NULL`, dbTime(at), by.StaffID, id)
+		if err != nil {
+			return failed(err, "closing enquiry %s", id)
+		}
+		if err := oneRow(n, order.Errorf(order.Conflict, "enquiry_done", "已由其他同事回电")); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, order.AuditRecord{Action: "enquiry_done:" + id, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: at})
+	})
+}

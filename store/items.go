@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+const itemColumns = `id, order_id, n, seal, stage, attempt, token_serial, cert_serial, note, updated_at`
+
+type itemRow struct {
+	ID          string          `db:"id"`
+	OrderID     order.ID        `db:"order_id"`
+	N           int             `db:"n"`
+	Seal        order.Seal      `db:"seal"`
+	Stage       order.ItemStage `db:"stage"`
+	Attempt     int             `db:"attempt"`
+	TokenSerial string          `db:"token_serial"`
+	CertSerial  sql.NullString  `db:"cert_serial"`
+	Note        string          `db:"note"`
+	UpdatedAt   time.Time       `db:"updated_at"`
+}
+
+func rowOfItem(i order.Item) itemRow {
+	return itemRow{i.ID, i.OrderID, i.N, i.Seal, i.Stage, i.Attempt, i.TokenSerial, nullString(i.CertSerial), i.Note, dbTime(i.UpdatedAt)}
+}
+
+func (r itemRow) item() order.Item {
+	return order.Item{ID: r.ID, OrderID: r.OrderID, N: r.N, Seal: r.Seal, Stage: r.Stage, Attempt: r.Attempt, TokenSerial: r.TokenSerial, CertSerial: r.CertSerial.String, Note: r.Note, UpdatedAt: r.UpdatedAt.UTC()}
+}
+
+// Items implements [order.Queries].
+func (q queries) Items(ctx context.Context, id order.ID) ([]order.Item, error) {
+	var rows []itemRow
+	if err := q.all(ctx, &rows, `SELECT `+itemColumns+` FROM order_items WHERE order_id = ? ORDER BY n`, id); err != nil {
+		return nil, failed(err, "reading items of order %s", id)
+	}
+	return convert(rows, itemRow.item), nil
+}
+
+// convert maps rows to what they mean.
+func convert[R, V any](rows []R, f func(R) V) []V {
+	if len(rows) == 0 {
+		return nil
+	}
+	vs := make([]V, len(rows))
+	for i, r := range rows {
+		vs[i] = f(r)
+	}
+	return vs
+}
+
+// Item implements [order.Queries].
+func (q queries) Item(ctx context.Context, itemID string) (order.Item, error) {
+	var r itemRow
+	err := q.get(ctx, &r, `SELECT `+itemColumns+` FROM order_items WHERE id = ?`, itemID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return order.Item{}, order.Errorf(order.NotFound, "item_not_found", "没有找到该 UKEY")
+	}
+	return r.item(), failed(err, "reading item %s", itemID)
+}
+
+// ReplaceItems implements [order.Tx]. Items that have left waiting are not
+// replaced: one of them refuses the whole.
+func (tx *Tx) ReplaceItems(ctx context.Context, id order.ID, items []order.Item) error {
+	if _, err := tx.exec(ctx, `DELETE FROM order_items WHERE order_id = ? AND stage = ?`, id, order.ItemWaiting); err != nil {
+		return failed(err, "removing items of order %s", id)
+	}
+	var left int
+	if err := tx.get(ctx, &left, `SELECT count(*) FROM order_items WHERE order_id = ?`, id); err != nil {
+		return failed(err, "counting items of order %s", id)
+	}
+	if left > 0 {
+		return order.Errorf(order.Conflict, "items_in_making", "UKEY 已开始制作，不能更改数量")
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	_, err := tx.execNamed(ctx, `
+		INSERT INTO order_items (`+itemColumns+`)
+		VALUES (:id, :order_id, :n, :seal, :stage, :attempt, :token_serial, :cert_serial, :note, :updated_at)`, convert(items, rowOfItem))
+	return failed(err, "inserting items of order %s", id)
+}
+
+// UpdateItem implements [order.Tx].
+func (tx *Tx) UpdateItem(ctx context.Context, i order.Item, was order.ItemStage) error {
+	n, err := tx.execNamed(ctx, `
+		UPDATE order_items
+		SET stage = :stage, attempt = :attempt, token_serial = :token_serial, cert_serial = :cert_serial, note = :note, updated_at = :updated_at
+		WHERE id = :id AND stage = :was_stage`, struct {
+		itemRow
+		Was order.ItemStage `db:"was_stage"`
+	}{rowOfItem(i), was})
+	if err != nil {
+		return failed(err, "moving item %s from %s to %s", i.ID, was, i.Stage)
+	}
+	return oneRow(n, order.Errorf(order.Conflict, "item_changed", "该 UKEY 的状态已变更，请刷新后重试"))
+}

@@ -1,0 +1,383 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+var (
+	_ order.Store = (*DB)(nil)
+	_ order.Tx    = (*Tx)(nil)
+)
+
+const orderColumns = `id, no, business, certificate, person_id, draft_token, status, stage, refund, rev, seq, product, product_name, lines, amount,
+	sealed_form, company, uscc, submission, snapshot, consent, real_name, reviewer_id, first_approver, sealed_reasons, trade_no,
+	verified, given_up, carrier, tracking_no, due_at, review_since, review_due, delay, created_at, updated_at, placed_at, paid_at, approved_at, shipped_at, completed_at`
+
+// orderRow is an order as it is stored.
+type orderRow struct {
+	ID            order.ID             `db:"id"`
+	No            sql.NullString       `db:"no"`
+	Business      order.Business       `db:"business"`
+	Certificate   sql.NullString       `db:"certificate"`
+	PersonID      sql.NullString       `db:"person_id"`
+	DraftToken    sql.NullString       `db:"draft_token"`
+	Status        order.Status         `db:"status"`
+	Stage         order.Stage          `db:"stage"`
+	Refund        order.RefundState    `db:"refund"`
+	Rev           int64                `db:"rev"`
+	Seq           int64                `db:"seq"`
+	Product       string               `db:"product"`
+	ProductName   string               `db:"product_name"`
+	Lines         string               `db:"lines"`
+	Amount        order.Fen            `db:"amount"`
+	SealedForm    []byte               `db:"sealed_form"`
+	Company       string               `db:"company"`
+	USCC          string               `db:"uscc"`
+	Submission    int                  `db:"submission"`
+	Snapshot      string               `db:"snapshot"`
+	Consent       string               `db:"consent"`
+	RealName      order.RealNameResult `db:"real_name"`
+	ReviewerID    string               `db:"reviewer_id"`
+	FirstApprover string               `db:"first_approver"`
+	SealedReasons []byte               `db:"sealed_reasons"`
+	TradeNo       string               `db:"trade_no"`
+	Verified      int                  `db:"verified"`
+	GivenUp       int                  `db:"given_up"`
+	Carrier       string               `db:"carrier"`
+	TrackingNo    string               `db:"tracking_no"`
+	DueAt         sql.NullTime         `db:"due_at"`
+	ReviewSince   sql.NullTime         `db:"review_since"`
+	ReviewDue     sql.NullTime         `db:"review_due"`
+	Delay         order.Delay          `db:"delay"`
+	CreatedAt     time.Time            `db:"created_at"`
+	UpdatedAt     time.Time            `db:"updated_at"`
+	PlacedAt      sql.NullTime         `db:"placed_at"`
+	PaidAt        sql.NullTime         `db:"paid_at"`
+	ApprovedAt    sql.NullTime         `db:"approved_at"`
+	ShippedAt     sql.NullTime         `db:"shipped_at"`
+	CompletedAt   sql.NullTime         `db:"completed_at"`
+}
+
+func formCell(id order.ID) cell    { return cell{"orders", "sealed_form", string(id)} }
+func reasonsCell(id order.ID) cell { return cell{"orders", "sealed_reasons", string(id)} }
+
+func (q queries) rowOfOrder(o order.Order) (orderRow, error) {
+	r := orderRow{
+		ID: o.ID, No: nullString(o.No), Business: o.Business, Certificate: nullString(o.Certificate), PersonID: nullString(o.PersonID), DraftToken: nullString(o.DraftToken),
+		Status: o.Status, Stage: o.Stage, Refund: o.Refund, Rev: o.Rev, Seq: o.Seq, ProductName: o.Product.Name, Amount: o.Amount,
+		Company: o.Company, USCC: o.USCC, Submission: o.Submission, Snapshot: o.Snapshot, RealName: o.RealName,
+		ReviewerID: o.ReviewerID, FirstApprover: o.FirstApprover, TradeNo: o.TradeNo, Verified: o.Verified, GivenUp: o.GivenUp,
+		Carrier: o.Carrier, TrackingNo: o.TrackingNo, DueAt: nullTime(o.DueAt), ReviewSince: nullTime(o.ReviewSince), ReviewDue: nullTime(o.ReviewDue), Delay: o.Delay, CreatedAt: dbTime(o.CreatedAt), UpdatedAt: dbTime(o.UpdatedAt),
+		PlacedAt: nullTime(o.PlacedAt), PaidAt: nullTime(o.PaidAt), ApprovedAt: nullTime(o.ApprovedAt), ShippedAt: nullTime(o.ShippedAt), CompletedAt: nullTime(o.CompletedAt),
+	}
+	var err error
+	for _, f := range []struct {
+		to   *string
+		from any
+	}{{&r.Product, o.Product}, {&r.Lines, o.Lines}, {&r.Consent, o.Consent}} {
+		if *f.to, err = toJSON(f.from); err != nil {
+			return orderRow{}, err
+		}
+	}
+	if form := o.Form.Reveal(); len(form) > 0 {
+		if r.SealedForm, err = q.seal.sealJSON(form, formCell(o.ID)); err != nil {
+			return orderRow{}, err
+		}
+	}
+	if len(o.Reasons) > 0 { // a reviewer's note may name people
+		if r.SealedReasons, err = q.seal.sealJSON(o.Reasons, reasonsCell(o.ID)); err != nil {
+			return orderRow{}, err
+		}
+	}
+	return r, nil
+}
+
+func (q queries) orderOfRow(r orderRow) (order.Order, error) {
+	o := order.Order{
+		ID: r.ID, No: r.No.String, Business: r.Business, Certificate: r.Certificate.String, PersonID: r.PersonID.String, DraftToken: r.DraftToken.String,
+		State: order.State{Status: r.Status, Stage: r.Stage}, Refund: r.Refund, Rev: r.Rev, Seq: r.Seq, Amount: r.Amount,
+		Company: r.Company, USCC: r.USCC, Submission: r.Submission, Snapshot: r.Snapshot, RealName: r.RealName,
+		ReviewerID: r.ReviewerID, FirstApprover: r.FirstApprover, TradeNo: r.TradeNo, Verified: r.Verified, GivenUp: r.GivenUp,
+		Carrier: r.Carrier, TrackingNo: r.TrackingNo, DueAt: fromNull(r.DueAt), ReviewSince: fromNull(r.ReviewSince), ReviewDue: fromNull(r.ReviewDue), Delay: r.Delay, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		PlacedAt: fromNull(r.PlacedAt), PaidAt: fromNull(r.PaidAt), ApprovedAt: fromNull(r.ApprovedAt), ShippedAt: fromNull(r.ShippedAt), CompletedAt: fromNull(r.CompletedAt),
+	}
+	for _, f := range []struct {
+		from string
+		to   any
+	}{{r.Product, &o.Product}, {r.Lines, &o.Lines}, {r.Consent, &o.Consent}} {
+		if err := json.Unmarshal([]byte(f.from), f.to); err != nil {
+			return order.Order{}, fmt.Errorf("decoding order %s: %w", r.ID, err)
+		}
+	}
+	var form map[string]string // half the cost of a map with keys of a type of ours
+	if err := q.seal.openJSON(r.SealedForm, &form, formCell(r.ID)); err != nil {
+		return order.Order{}, err
+	}
+	o.Form = order.NewForm(form)
+	if err := q.seal.openJSON(r.SealedReasons, &o.Reasons, reasonsCell(r.ID)); err != nil {
+		return order.Order{}, err
+	}
+	return o, nil
+}
+
+func toJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encoding %T: %w", v, err)
+	}
+	return string(b), nil
+}
+
+// Order returns one order as last committed.
+func (db *DB) Order(ctx context.Context, id order.ID) (order.Order, error) {
+	return db.oneOrder(ctx, `deleted_at IS NULL AND id = ?`, id)
+}
+
+// Mark returns whose an order is and what tells its states apart, for a fraction of
+// what reading and opening it costs. Every UPDATE of an order raises its rev; its
+// events are append-only.
+func (db *DB) Mark(ctx context.Context, id order.ID) (m order.Mark, personID string, err error) {
+	var person sql.NullString
+	err = db.ext.QueryRowxContext(ctx, db.ext.Rebind(`
+		SELECT person_id, rev, (SELECT coalesce(max(seq), 0) FROM order_events WHERE order_id = o.id)
+		FROM orders o
+		WHERE id = ? AND deleted_at IS NULL`), id).Scan(&person, &m.Rev, &m.Events)
+	if errors.Is(err, sql.ErrNoRows) {
+		return order.Mark{}, "", errNoOrder
+	}
+	return m, person.String, failed(err, "looking at order %s", id)
+}
+
+// Order returns one order; its row stays locked until the transaction ends.
+func (tx *Tx) Order(ctx context.Context, id order.ID) (order.Order, error) {
+	return tx.oneOrder(ctx, `deleted_at IS NULL AND id = ?`+tx.dia.forUpdate, id)
+}
+
+// OrderByNo implements [order.Queries].
+func (q queries) OrderByNo(ctx context.Context, no string) (order.Order, error) {
+	return q.oneOrder(ctx, `deleted_at IS NULL AND no = ?`, no)
+}
+
+func (q queries) oneOrder(ctx context.Context, where string, arg any) (order.Order, error) {
+	var r orderRow
+	err := q.get(ctx, &r, `SELECT `+orderColumns+` FROM orders WHERE `+where, arg)
+	if errors.Is(err, sql.ErrNoRows) {
+		return order.Order{}, errNoOrder
+	}
+	if err != nil {
+		return order.Order{}, failed(err, "reading order %v", arg)
+	}
+	return q.orderOfRow(r)
+}
+
+// Orders implements [order.Queries]. It asks for one order more than a page to
+// learn whether there is a next one; it never counts and never skips.
+func (q queries) Orders(ctx context.Context, f order.Filter) (order.Page, error) {
+	limit := min(f.Limit, 100)
+	if limit <= 0 {
+		limit = 20
+	}
+	where, args := filter(f)
+	direction := `DESC`
+	if f.OldestFirst {
+		direction = `ASC`
+	}
+	var rows []orderRow
+	err := q.all(ctx, &rows, `
+		SELECT `+orderColumns+`
+		FROM orders
+		WHERE `+where+`
+		ORDER BY created_at `+direction+`, id `+direction+`
+		LIMIT ?`, append(args, limit+1)...)
+	if err != nil {
+		return order.Page{}, failed(err, "listing orders")
+	}
+	var page order.Page
+	if len(rows) > limit {
+		rows = rows[:limit]
+		last := rows[limit-1]
+		page.Next = order.Cursor{At: last.CreatedAt.UTC(), ID: last.ID}
+	}
+	for _, r := range rows {
+		o, err := q.orderOfRow(r)
+		if err != nil {
+			return order.Page{}, err
+		}
+		page.Orders = append(page.Orders, o)
+	}
+	return page, nil
+}
+
+// filter builds the WHERE clause of a list. Every part is a literal; values
+// only ever travel as arguments.
+func filter(f order.Filter) (where string, args []any) {
+	parts := []string{`deleted_at IS NULL`}
+	and := func(part string, values ...any) {
+		parts, args = append(parts, part), append(args, values...)
+	}
+	if f.PersonID != "" {
+		and(`person_id = ?`, f.PersonID)
+	}
+	if f.DraftToken != "" {
+		and(`draft_token = ?`, f.DraftToken)
+	}
+	if f.Certificate != "" {
+		and(`certificate = ?`, f.Certificate)
+	}
+	if f.Business != "" {
+		and(`business = ?`, f.Business)
+	}
+	if f.Open {
+		and(`status NOT IN (?, ?) AND stage <> ?`, order.Completed, order.Refunded, order.Closed)
+	}
+	if f.Status != "" {
+		and(`status = ?`, f.Status)
+	}
+	if f.Stage != "" {
+		and(`stage = ?`, f.Stage)
+	}
+	if f.Refund != "" {
+		and(`refund = ?`, f.Refund)
+	}
+	if !f.ReviewDueBefore.IsZero() {
+		and(`review_due < ?`, dbTime(f.ReviewDueBefore))
+	}
+	if f.No != "" {
+		and(`no LIKE ? ESCAPE '\'`, `%`+escapeLike(strings.ToUpper(f.No)))
+	}
+	if f.Company != "" {
+		and(`company LIKE ? ESCAPE '\'`, `%`+escapeLike(f.Company)+`%`)
+	}
+	if f.USCC != "" {
+		and(`uscc = ?`, f.USCC)
+	}
+	if f.Product != "" {
+		and(`product_name LIKE ? ESCAPE '\'`, `%`+escapeLike(f.Product)+`%`)
+	}
+	if !f.From.IsZero() {
+		and(`created_at >= ?`, dbTime(f.From))
+	}
+	if !f.To.IsZero() {
+		and(`created_at < ?`, dbTime(f.To))
+	}
+	if f.After != (order.Cursor{}) {
+		beyond := `(created_at, id) < (?, ?)`
+		if f.OldestFirst {
+			beyond = `(created_at, id) > (?, ?)`
+		}
+		and(beyond, dbTime(f.After.At), f.After.ID)
+	}
+	return strings.Join(parts, ` AND `), args
+}
+
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+func escapeLike(s string) string { return likeEscaper.Replace(s) }
+
+// CompanyKnown implements [order.Queries].
+func (q queries) CompanyKnown(ctx context.Context, uscc string) (known bool, err error) {
+	err = q.get(ctx, &known, `SELECT EXISTS (SELECT 1 FROM orders WHERE uscc = ? AND status = ?)`, uscc, order.Completed)
+	return known, failed(err, "asking for earlier orders of a company")
+}
+
+// InsertOrder implements [order.Tx].
+func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
+	r, err := tx.rowOfOrder(o)
+	if err != nil {
+		return err
+	}
+	_, err = tx.execNamed(ctx, `
+		INSERT INTO orders (keep_until, `+orderColumns+`)
+		VALUES (:keep_until, :id, :no, :business, :certificate, :person_id, :draft_token, :status, :stage, :refund, :rev, :seq, :product, :product_name, :lines, :amount,
+			:sealed_form, :company, :uscc, :submission, :snapshot, :consent, :real_name, :reviewer_id, :first_approver, :sealed_reasons, :trade_no,
+			:verified, :given_up, :carrier, :tracking_no, :due_at, :review_since, :review_due, :delay, :created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at)`, struct {
+		orderRow
+		KeepUntil time.Time `db:"keep_until"`
+	}{r, r.CreatedAt.Add(order.FirstLook)})
+	if isDuplicate(err, "orders", "certificate") {
+		return errRenewalOpen
+	}
+	return failed(err, "inserting order %s", o.ID)
+}
+
+// UpdateOrder implements [order.Tx]. The WHERE clause is the guarantee: of two
+// who move an order at once, exactly one sees a row change.
+func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) error {
+	r, err := tx.rowOfOrder(o)
+	if err != nil {
+		return err
+	}
+	n, err := tx.execNamed(ctx, `
+		UPDATE orders
+		SET no = :no, business = :business, certificate = :certificate, person_id = :person_id, draft_token = :draft_token, status = :status, stage = :stage, refund = :refund,
+			rev = rev + 1, seq = :seq, product = :product, product_name = :product_name, lines = :lines, amount = :amount, sealed_form = :sealed_form,
+			company = :company, uscc = :uscc, submission = :submission, snapshot = :snapshot, consent = :consent, real_name = :real_name,
+			reviewer_id = :reviewer_id, first_approver = :first_approver, sealed_reasons = :sealed_reasons, trade_no = :trade_no,
+			verified = :verified, given_up = :given_up, carrier = :carrier, tracking_no = :tracking_no, due_at = :due_at,
+			review_since = :review_since, review_due = :review_due, delay = :delay, updated_at = :updated_at,
+			placed_at = :placed_at, paid_at = :paid_at, approved_at = :approved_at, shipped_at = :shipped_at, completed_at = :completed_at
+		WHERE id = :id AND status = :was_status AND stage = :was_stage AND rev = :was_rev AND deleted_at IS NULL`, struct {
+		orderRow
+		WasStatus order.Status `db:"was_status"`
+		WasStage  order.Stage  `db:"was_stage"`
+		WasRev    int64        `db:"was_rev"`
+	}{r, was.Status, was.Stage, was.Rev})
+	if err != nil {
+		return failed(err, "moving order %s from %s to %s", o.ID, was.State, o.State)
+	}
+	return oneRow(n, errOrderChanged)
+}
+
+// errRenewalOpen: the unique index orders_certificate_key (F72).
+var errRenewalOpen = order.Errorf(order.Conflict, "renewal_open", "该证书已有进行中的更新订单，请在「我的订单」中继续办理")
+
+var errNoOrder = order.Errorf(order.NotFound, "order_not_found", "没有找到该订单")
+
+var errOrderChanged = order.Errorf(order.Conflict, "order_changed", "订单状态已变更，请刷新后重试")
+
+// oneRow returns otherwise unless exactly one row was written.
+func oneRow(n int64, otherwise *order.Error) error {
+	if n != 1 {
+		return otherwise
+	}
+	return nil
+}
+
+// DeleteOrder implements [order.Tx].
+func (tx *Tx) DeleteOrder(ctx context.Context, was order.Order, at time.Time) error {
+	n, err := tx.exec(ctx, `
+		UPDATE orders
+		SET deleted_at = ?, updated_at = ?, rev = rev + 1
+		WHERE id = ? AND status = ? AND stage = ? AND rev = ? AND deleted_at IS NULL`,
+		dbTime(at), dbTime(at), was.ID, was.Status, was.Stage, was.Rev)
+	if err != nil {
+		return failed(err, "deleting order %s", was.ID)
+	}
+	return oneRow(n, errOrderChanged)
+}
+
+// NextOrderSeq implements [order.Tx].
+func (tx *Tx) NextOrderSeq(ctx context.Context, day string) (n int, err error) {
+	err = tx.count(ctx, "order:"+day, &n)
+	return n, err
+}
+
+// NumberOrder implements [order.Tx]. A number that is set stays.
+func (tx *Tx) NumberOrder(ctx context.Context, id order.ID, no string) error {
+	n, err := tx.exec(ctx, `
+		UPDATE orders
+		SET no = ?
+		WHERE id = ? AND no IS NULL`, no, id)
+	if err != nil {
+		return failed(err, "numbering order %s", id)
+	}
+	return oneRow(n, errOrderChanged)
+}

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+const paymentColumns = `trade_no, order_id, amount, state, way, code_url, prepay_id, payer, transaction_id, refund_no, refund_reason, created_at, expires_at, paid_at, next_query, queries, updated_at`
+
+type paymentRow struct {
+	TradeNo       string             `db:"trade_no"`
+	OrderID       order.ID           `db:"order_id"`
+	Amount        order.Fen          `db:"amount"`
+	State         order.PaymentState `db:"state"`
+	Way           order.PayWay       `db:"way"`
+	CodeURL       string             `db:"code_url"`
+	PrepayID      string             `db:"prepay_id"`
+	Payer         string             `db:"payer"`
+	TransactionID sql.NullString     `db:"transaction_id"`
+	RefundNo      sql.NullString     `db:"refund_no"`
+	RefundReason  string             `db:"refund_reason"`
+	CreatedAt     time.Time          `db:"created_at"`
+	ExpiresAt     sql.NullTime       `db:"expires_at"`
+	PaidAt        sql.NullTime       `db:"paid_at"`
+	NextQuery     sql.NullTime       `db:"next_query"`
+	Queries       int                `db:"queries"`
+	UpdatedAt     time.Time          `db:"updated_at"`
+}
+
+func rowOfPayment(p order.Payment) paymentRow {
+	return paymentRow{
+		p.TradeNo, p.OrderID, p.Amount, p.State, p.Way, p.CodeURL, p.PrepayID, p.Payer, nullString(p.TransactionID), nullString(p.RefundNo), p.RefundReason,
+		dbTime(p.CreatedAt), nullTime(p.ExpiresAt), nullTime(p.PaidAt), nullTime(p.NextQuery), p.Queries, dbTime(p.UpdatedAt),
+	}
+}
+
+func (r paymentRow) payment() order.Payment {
+	return order.Payment{
+		TradeNo: r.TradeNo, OrderID: r.OrderID, Amount: r.Amount, State: r.State,
+		Way: r.Way, CodeURL: r.CodeURL, PrepayID: r.PrepayID, Payer: r.Payer,
+		TransactionID: r.TransactionID.String, RefundNo: r.RefundNo.String, RefundReason: r.RefundReason,
+		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: fromNull(r.ExpiresAt), PaidAt: fromNull(r.PaidAt),
+		NextQuery: fromNull(r.NextQuery), Queries: r.Queries, UpdatedAt: r.UpdatedAt.UTC(),
+	}
+}
+
+// Payment returns one trade as last committed.
+func (db *DB) Payment(ctx context.Context, tradeNo string) (order.Payment, error) {
+	return db.payment(ctx, tradeNo, "")
+}
+
+// Payment returns one trade; its row stays locked until the transaction ends.
+func (tx *Tx) Payment(ctx context.Context, tradeNo string) (order.Payment, error) {
+	return tx.payment(ctx, tradeNo, tx.dia.forUpdate)
+}
+
+func (q queries) payment(ctx context.Context, tradeNo, lock string) (order.Payment, error) {
+	var r paymentRow
+	err := q.get(ctx, &r, `SELECT `+paymentColumns+` FROM payments WHERE trade_no = ?`+lock, tradeNo)
+	if errors.Is(err, sql.ErrNoRows) {
+		return order.Payment{}, order.Errorf(order.NotFound, "payment_not_found", "没有找到该笔支付")
+	}
+	return r.payment(), failed(err, "reading payment %s", tradeNo)
+}
+
+// Payments implements [order.Queries].
+func (q queries) Payments(ctx context.Context, id order.ID) ([]order.Payment, error) {
+	var rows []paymentRow
+	if err := q.all(ctx, &rows, `SELECT `+paymentColumns+` FROM payments WHERE order_id = ? ORDER BY created_at, trade_no`, id); err != nil {
+		return nil, failed(err, "reading payments of order %s", id)
+	}
+	return convert(rows, paymentRow.payment), nil
+}
+
+// DueQueries implements [order.Queries].
+func (q queries) DueQueries(ctx context.Context, now time.Time, limit int) ([]order.Payment, error) {
+	var rows []paymentRow
+	err := q.all(ctx, &rows, `
+		SELECT `+paymentColumns+`
+		FROM payments
+		WHERE next_query <= ? AND state = ?
+		ORDER BY next_query, trade_no
+		LIMIT ?`, dbTime(now), order.PaymentPending, limit)
+	if err != nil {
+		return nil, failed(err, "listing payments to ask about")
+	}
+	return convert(rows, paymentRow.payment), nil
+}
+
+// InsertPayment implements [order.Tx].
+func (tx *Tx) InsertPayment(ctx context.Context, p order.Payment) error {
+	_, err := tx.execNamed(ctx, `
+		INSERT INTO payments (`+paymentColumns+`)
+		VALUES (:trade_no, :order_id, :amount, :state, :way, :code_url, :prepay_id, :payer, :transaction_id, :refund_no, :refund_reason, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
+	return failed(err, "inserting payment %s", p.TradeNo)
+}
+
+// UpdatePayment implements [order.Tx].
+func (tx *Tx) UpdatePayment(ctx context.Context, p order.Payment, was order.PaymentState) error {
+	n, err := tx.execNamed(ctx, `
+		UPDATE payments
+		SET state = :state, code_url = :code_url, prepay_id = :prepay_id, transaction_id = :transaction_id, refund_no = :refund_no, refund_reason = :refund_reason,
+			expires_at = :expires_at, paid_at = :paid_at, next_query = :next_query, queries = :queries, updated_at = :updated_at
+		WHERE trade_no = :trade_no AND state = :was_state`, struct {
+		paymentRow
+		Was order.PaymentState `db:"was_state"`
+	}{rowOfPayment(p), was})
+	if err != nil {
+		return failed(err, "moving payment %s from %s to %s", p.TradeNo, was, p.State)
+	}
+	return oneRow(n, order.Errorf(order.Conflict, "payment_changed", "支付状态已变更，请刷新后重试"))
+}
+
+// AppendLedger implements [order.Tx].
+func (tx *Tx) AppendLedger(ctx context.Context, e order.LedgerEntry) error {
+	_, err := tx.exec(ctx, `
+		INSERT INTO ledger (trade_no, kind, order_id, amount, at)
+		VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (trade_no, kind) DO NOTHING`, e.TradeNo, e.Kind, e.OrderID, e.Amount, dbTime(e.At))
+	return failed(err, "booking %s of trade %s", e.Kind, e.TradeNo)
+}

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+)
+
+func openKept(t *testing.T) *sql.DB {
+	t.Helper()
+	db, err := openStatements(sqliteSource(filepath.Join(t.TempDir(), "kept.db"), false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(`CREATE TABLE n (v INTEGER); INSERT INTO n (v) VALUES (1), (2), (3)`); err != nil {
+		t.Fatal(err)
+	}
+	return db.DB
+}
+
+// keptBy is what the only connection of db keeps.
+func keptBy(t *testing.T, db *sql.DB) map[string]*preparedStmt {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var kept map[string]*preparedStmt
+	if err := conn.Raw(func(c any) error { kept = c.(*preparedConn).kept; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return kept
+}
+
+// A statement whose rows are being read may be asked again on the same
+// connection, and both readers see every row.
+func TestKeptStatementInUse(t *testing.T) {
+	db := openKept(t)
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	const all = `SELECT v FROM n ORDER BY v`
+	read := func(rows *sql.Rows) (vs []int) {
+		defer rows.Close()
+		for rows.Next() {
+			var v int
+			if err := rows.Scan(&v); err != nil {
+				t.Fatal(err)
+			}
+			vs = append(vs, v)
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return vs
+	}
+	outer, err := tx.Query(all) //nolint:rowserrcheck // read checks it
+	if err != nil || !outer.Next() {
+		t.Fatal("no first row", err)
+	}
+	inner, err := tx.Query(all) //nolint:rowserrcheck // read checks it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if vs := read(inner); len(vs) != 3 {
+		t.Errorf("the second reader sees %v", vs)
+	}
+	if vs := read(outer); len(vs) != 2 || vs[1] != 3 {
+		t.Errorf("the first reader sees %v after the first row", vs)
+	}
+	again, err := tx.Query(all) //nolint:rowserrcheck // read checks it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if vs := read(again); len(vs) != 3 {
+		t.Errorf("kept and asked again: %v", vs)
+	}
+}
+
+// A kept statement notices that the table has changed its columns.
+func TestKeptStatementAfterMigration(t *testing.T) {
+	db := openKept(t)
+	count := func() (n int) {
+		rows, err := db.Query(`SELECT * FROM n`) //nolint:rowserrcheck // one row at most is read
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		rows.Next()
+		columns, err := rows.Columns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(columns)
+	}
+	before := count()
+	if _, err := db.Exec(`ALTER TABLE n ADD COLUMN w TEXT`); err != nil {
+		t.Fatal(err)
+	}
+	if after := count(); before != 1 || after != 2 {
+		t.Errorf("%d columns before, %d after", before, after)
+	}
+}
+
+// An error leaves a kept statement usable.
+func TestKeptStatementAfterError(t *testing.T) {
+	db := openKept(t)
+	if _, err := db.Exec(`CREATE UNIQUE INDEX n_v ON n (v)`); err != nil {
+		t.Fatal(err)
+	}
+	const insert = `INSERT INTO n (v) VALUES (?)`
+	for i, v := range []int{4, 4, 5} {
+		_, err := db.Exec(insert, v)
+		if isUnique(err) != (i == 1) || err != nil && i != 1 {
+			t.Errorf("insert %d of %d: %v", i, v, err)
+		}
+	}
+	if keptBy(t, db)[insert] == nil {
+		t.Error("the statement is not kept")
+	}
+}
+
+// A connection keeps a bounded number of statements; more of them work too.
+func TestKeptStatementsAreBounded(t *testing.T) {
+	db := openKept(t)
+	for i := range maxKept + 10 {
+		var v int
+		if err := db.QueryRow(fmt.Sprintf(`SELECT %d`, i)).Scan(&v); err != nil || v != i {
+			t.Fatalf("SELECT %d: %d, %v", i, v, err)
+		}
+	}
+	if n := len(keptBy(t, db)); n != maxKept {
+		t.Errorf("%d statements are kept, want %d", n, maxKept)
+	}
+}
