@@ -1,0 +1,108 @@
+package certificate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+var _ order.Certificates = (*Service)(nil)
+
+// About is the certificate as orders ask for it.
+func (c Certificate) About(now time.Time) order.About {
+	return order.About{
+		Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, USCC: c.USCC, OrderID: c.OrderID, PersonID: c.PersonID,
+		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Frozen: c.State() == Frozen, Revoked: c.State() == Revoked,
+		Replaced: c.SupersededBy != "" || c.State() == Revoked && c.Reason == Superseded,
+		Expired:  c.Expired(now), Renewable: c.InRenewalWindow(now),
+	}
+}
+
+// About implements [order.Certificates].
+func (s *Service) About(ctx context.Context, tx order.Tx, serial string) (order.About, error) {
+	t, err := ours(tx)
+	if err != nil {
+		return order.About{}, err
+	}
+	c, err := t.Certificate(ctx, serial)
+	return c.About(s.now()), err
+}
+
+// ours is the order's transaction as this package needs it: the store's is both.
+func ours(tx order.Tx) (Tx, error) {
+	t, ok := tx.(Tx)
+	if !ok {
+		return nil, fmt.Errorf("a transaction of %T knows no certificates", tx)
+	}
+	return t, nil
+}
+
+// steps is what an order's decision does to its certificate.
+var steps = map[order.CertificateStep]func(*Service, context.Context, Tx, Certificate, order.Order, order.Command) error{
+	order.HoldCertificate:      (*Service).hold,
+	order.RevokeCertificate:    (*Service).replace,
+	order.RestoreCertificate:   (*Service).restore,
+	order.SupersedeCertificate: (*Service).supersede,
+	order.RebindCertificate:    (*Service).rebind,
+}
+
+// Step implements [order.Certificates].
+func (s *Service) Step(ctx context.Context, tx order.Tx, step order.CertificateStep, o order.Order, c order.Command) error {
+	t, err := ours(tx)
+	if err != nil {
+		return err
+	}
+	do, ok := steps[step]
+	if !ok {
+		return fmt.Errorf("order %s: no step %q of a certificate", o.ID, step)
+	}
+	cert, err := t.Certificate(ctx, o.Certificate)
+	if err != nil {
+		return err
+	}
+	return do(s, ctx, t, cert, o, c)
+}
+
+// decided is a command that an order's lifecycle has decided: it has asked who
+// may and what was proven.
+func (s *Service) decided(ctx context.Context, tx Tx, cert Certificate, c Command, by order.Actor) error {
+	c.By, c.ByOrder, c.at = by, true, s.now()
+	_, err := s.applyTo(ctx, tx, cert, c)
+	return err
+}
+
+// hold freezes a certificate whose replacement is asked for by its bound user.
+// Whoever comes without the bound mobile has proven too little to stop a key: it
+// stays as it is until somebody has looked at his papers.
+func (s *Service) hold(ctx context.Context, tx Tx, cert Certificate, o order.Order, c order.Command) error {
+	if cert.State() != Valid || cert.Expired(s.now()) || o.Form.Get(order.AboutEntry) != order.EntryHolder {
+		return nil
+	}
+	return s.decided(ctx, tx, cert, Command{On: Freeze, Note: "申请补办"}, c.By)
+}
+
+func (s *Service) replace(ctx context.Context, tx Tx, cert Certificate, _ order.Order, c order.Command) error {
+	if cert.State() == Revoked || cert.Expired(s.now()) {
+		return nil
+	}
+	return s.decided(ctx, tx, cert, Command{On: Revoke, Reason: Superseded, Note: "由新证书替代"}, c.By)
+}
+
+func (s *Service) restore(ctx context.Context, tx Tx, cert Certificate, _ order.Order, c order.Command) error {
+	return s.decided(ctx, tx, cert, Command{On: Resume}, c.By)
+}
+
+// supersede marks the certificate that was renewed. It is not revoked: what it
+// signed and what is encrypted for it stays good until its end.
+func (s *Service) supersede(ctx context.Context, tx Tx, cert Certificate, _ order.Order, c order.Command) error {
+	if cert.SupersededBy != "" {
+		return nil
+	}
+	if c.CertSerial == "" {
+		return errors.New("a renewal without a new certificate")
+	}
+	return tx.SetSuccessor(ctx, cert.Serial, c.CertSerial)
+}

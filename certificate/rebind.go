@@ -1,0 +1,63 @@
+package certificate
+
+import (
+	"context"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Rebind gives a certificate to another person on its bound user's own word: the
+// caller has checked a code of his mobile and then one of the new mobile (F100,
+// F101). It is not an order.
+func (s *Service) Rebind(ctx context.Context, serial string, by order.Actor, to string) error {
+	return s.store.Change(ctx, func(tx Tx) error {
+		cert, err := tx.Certificate(ctx, serial)
+		if err != nil {
+			return err
+		}
+		if by.PersonID == "" || by.PersonID != cert.PersonID {
+			return NotFound()
+		}
+		return s.give(ctx, tx, cert, to, by)
+	})
+}
+
+// rebind does the same after a review, for an order of somebody who has no longer
+// the bound mobile (row 31).
+func (s *Service) rebind(ctx context.Context, tx Tx, cert Certificate, o order.Order, c order.Command) error {
+	return s.give(ctx, tx, cert, o.PersonID, c.By)
+}
+
+// give binds the certificate, and whatever else its user holds on that USBKEY, to
+// another person, with the open orders about them. Both are told, and the former
+// user's logins end.
+func (s *Service) give(ctx context.Context, tx Tx, cert Certificate, to string, by order.Actor) error {
+	switch {
+	case cert.State() == Revoked:
+		return order.Errorf(order.Conflict, "certificate_is_revoked", "证书已吊销，不能更换绑定用户")
+	case to == "" || to == cert.PersonID:
+		return order.Errorf(order.Conflict, "same_holder", "该手机号已经是证书的绑定用户")
+	}
+	if err := tx.SetHolder(ctx, cert, to, s.now()); err != nil {
+		return err
+	}
+	c := Command{By: by, Note: "绑定用户已更换", at: s.now()}
+	seq, err := s.remember(ctx, tx, cert, transition{Event: order.CertificateRebound}, c)
+	if err != nil {
+		return err
+	}
+	line := audit(cert, c, "ok")
+	line.Action = "certificate:rebind:" + cert.Serial
+	if err := tx.AppendAudit(ctx, line); err != nil {
+		return err
+	}
+	for _, told := range []struct {
+		who    order.Audience
+		person string
+	}{{order.ToHolder, to}, {order.ToFormer, cert.PersonID}} {
+		if err := s.tellOne(ctx, tx, cert.OrderID, order.NoticeRebound, seq, told.who, told.person); err != nil {
+			return err
+		}
+	}
+	return tx.Enqueue(ctx, order.Job{Kind: order.JobEndSessions, Ref: cert.PersonID, Seq: s.now().UnixMilli()})
+}

@@ -1,0 +1,212 @@
+package certificate
+
+import (
+	"slices"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// RungName names a rung of the ladder, in the evidence.
+type RungName string
+
+// Rung is one reminder of a certificate's end (flows.md 4.7).
+type Rung struct {
+	Step RungName
+	// Day is the natural day in Asia/Shanghai, counted from that of the end.
+	Day    int
+	Notice order.Notice
+	// Optional rungs are for whoever has not opted out.
+	Optional bool
+	// AnyDay rungs do not wait for a working day.
+	AnyDay bool
+}
+
+// Ladder is all the reminders, in the order of their days. Their media are those
+// of the notices; the last day to renew, D+90, is named in the texts and has no
+// message of its own. A second contact or the legal representative are not among
+// the addressees: nobody has given us a number for that purpose.
+var Ladder = []Rung{
+	{"D-60", -60, order.NoticeRenewPlan, true, false},
+	{"D-29", -29, order.NoticeRenewOpen, false, false},
+	{"D-15", -15, order.NoticeRenewSoon, true, false},
+	{"D-7", -7, order.NoticeRenewWeek, false, false},
+	{"D-3", -3, order.NoticeRenewDays, false, false},
+	{"D-1", -1, order.NoticeRenewTomorrow, false, true},
+	{"D0", 0, order.NoticeRenewToday, false, true},
+	{"D+1", 1, order.NoticeRenewExpired, false, false},
+	{"D+30", 30, order.NoticeRenewMonth, true, false},
+	{"D+60", 60, order.NoticeRenewMonths, true, false},
+	{"D+83", 83, order.NoticeRenewLast, false, false},
+	{"D+91", 91, order.NoticeRenewOver, false, false},
+}
+
+// lateBy is how long after its day a rung is still worth sending: longer than any
+// run of holidays.
+const lateBy = 14
+
+// Workdays knows when people work; *order.Calendar.
+type Workdays interface {
+	IsWorkday(t time.Time) bool
+}
+
+// The hours of reminders, in minutes of the Shanghai day.
+const (
+	remindFrom = 9*60 + 30
+	remindTo   = 17 * 60
+)
+
+// allowed returns the first moment from t on at which a rung may be sent.
+func (r Rung) allowed(t time.Time, w Workdays) time.Time {
+	t = t.In(order.Shanghai)
+	for {
+		opens := time.Date(t.Year(), t.Month(), t.Day(), remindFrom/60, remindFrom%60, 0, 0, order.Shanghai)
+		closes := time.Date(t.Year(), t.Month(), t.Day(), remindTo/60, remindTo%60, 0, 0, order.Shanghai)
+		switch {
+		case !r.AnyDay && !w.IsWorkday(t), !t.Before(closes):
+			t = opens.AddDate(0, 0, 1).Add(-(remindFrom * time.Minute)) // midnight
+		case t.Before(opens):
+			return opens
+		default:
+			return t
+		}
+	}
+}
+
+// day is the Shanghai midnight of the rung's day.
+func (r Rung) day(c Certificate) time.Time {
+	y, m, d := c.NotAfter.In(order.Shanghai).Date()
+	return time.Date(y, m, d+r.Day, 0, 0, 0, 0, order.Shanghai)
+}
+
+// planned is the first moment at which the rung may be sent.
+func (r Rung) planned(c Certificate, w Workdays) time.Time { return r.allowed(r.day(c), w) }
+
+// ReminderState is what became of a rung.
+type ReminderState string
+
+// The states. How far a message that was sent has come say its notifications.
+const (
+	ReminderSent     ReminderState = "sent"
+	ReminderSkipped  ReminderState = "skipped" // its day had passed, or a later one was due
+	ReminderDeclined ReminderState = "declined"
+	ReminderStopped  ReminderState = "stopped"
+)
+
+// Label is the state as people read it.
+func (s ReminderState) Label() string {
+	return map[ReminderState]string{ReminderSent: "已通知", ReminderSkipped: "已跳过", ReminderDeclined: "已退订", ReminderStopped: "已停止"}[s]
+}
+
+// Reminder is the evidence about one rung of one certificate.
+type Reminder struct {
+	Serial string
+	Step   RungName
+	State  ReminderState
+	// Why is the reason in one word when it was not sent: "passed", "overtaken",
+	// "frozen", "unbound", "opted_out", "revoked" or "renewed".
+	Why string
+	// OrderID and Seq name the message that told of it, perhaps with others.
+	OrderID order.ID
+	Seq     int64
+	// PlannedAt is the first moment at which it could be sent, At when it was decided.
+	PlannedAt time.Time
+	At        time.Time
+}
+
+// Outlook is what the ladder says of a certificate at one moment.
+type Outlook struct {
+	// Settled are the rungs that will not be sent, with the reason.
+	Settled []Reminder
+	// Send is the rung to send now, if any, planned for PlannedAt.
+	Send      *Rung
+	PlannedAt time.Time
+	// Next is when to look again; zero when there is nothing left to come.
+	Next time.Time
+}
+
+// Remind works out what to do about a certificate now. known are the rungs that
+// were decided before; optedOut says that the holder wants no optional ones. Of
+// several rungs that are due only the latest is sent, so that a clock that jumps,
+// or a service that was down, floods nobody.
+func Remind(c Certificate, known []RungName, optedOut bool, now time.Time, w Workdays) Outlook {
+	var out Outlook
+	settle := func(r Rung, s ReminderState, why string) {
+		out.Settled = append(out.Settled, Reminder{Serial: c.Serial, Step: r.Step, State: s, Why: why, PlannedAt: r.planned(c, w), At: now})
+	}
+	last := -1 // of those that are decided or due
+	for i, r := range Ladder {
+		if slices.Contains(known, r.Step) || !r.planned(c, w).After(now) {
+			last = i
+		}
+	}
+	for i, r := range Ladder {
+		why := c.over()
+		switch {
+		case slices.Contains(known, r.Step):
+		case why != "":
+			settle(r, ReminderStopped, why)
+			return out
+		case i > last:
+			out.Next = earlier(out.Next, r.planned(c, w))
+		case i < last: // days off let a later rung be due before an earlier one
+			settle(r, ReminderSkipped, "overtaken")
+		case date(r.day(c)).Before(date(c.NotBefore)), date(now).Sub(date(r.day(c))) > lateBy*24*time.Hour:
+			settle(r, ReminderSkipped, "passed")
+		case c.PersonID == "":
+			settle(r, ReminderSkipped, "unbound")
+		case c.State() == Frozen:
+			settle(r, ReminderSkipped, "frozen")
+		case r.Optional && optedOut:
+			settle(r, ReminderDeclined, "opted_out")
+		case r.allowed(now, w).After(now): // at night, or on a day off
+			out.Next = earlier(out.Next, r.allowed(now, w))
+		default:
+			out.Send, out.PlannedAt = &r, r.planned(c, w)
+		}
+	}
+	return out
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// over is why a certificate needs no more reminders; empty while it does.
+func (c Certificate) over() string {
+	switch {
+	case c.SupersededBy != "":
+		return "renewed"
+	case c.State() == Revoked:
+		return "revoked"
+	default:
+		return ""
+	}
+}
+
+// Planned are the rungs still to come, each with the moment for which it is
+// planned.
+func Planned(c Certificate, known []RungName, now time.Time, w Workdays) []Reminder {
+	var out []Reminder
+	if c.over() != "" {
+		return nil
+	}
+	for _, r := range Ladder {
+		if at := r.planned(c, w); at.After(now) && !slices.Contains(known, r.Step) {
+			out = append(out, Reminder{Serial: c.Serial, Step: r.Step, PlannedAt: at})
+		}
+	}
+	return out
+}
+
+// RungOf returns the rung of a step.
+func RungOf(s RungName) (Rung, bool) {
+	i := slices.IndexFunc(Ladder, func(r Rung) bool { return r.Step == s })
+	if i < 0 {
+		return Rung{}, false
+	}
+	return Ladder[i], true
+}

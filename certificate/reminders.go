@@ -1,0 +1,222 @@
+package certificate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// ReminderQueries read what is known of reminders.
+type ReminderQueries interface {
+	// DueReminders returns up to limit serials of certificates that are to be looked
+	// at, the longest due first.
+	DueReminders(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// Reminders is the evidence about a certificate, oldest first.
+	Reminders(ctx context.Context, serial string) ([]Reminder, error)
+	// Reminded are the certificates that one message is about.
+	Reminded(ctx context.Context, id order.ID, seq int64) ([]Certificate, error)
+	// OptedOut reports whether a person wants no optional reminders.
+	OptedOut(ctx context.Context, personID string) (bool, error)
+}
+
+// ReminderTx writes it.
+type ReminderTx interface {
+	// InsertReminder keeps what became of a rung; one that is decided stays.
+	InsertReminder(ctx context.Context, r Reminder) error
+	// LookAgain sets when a certificate is looked at next; zero is never.
+	LookAgain(ctx context.Context, serial string, at time.Time) error
+	// SetOptOut keeps whether a person wants no optional reminders.
+	SetOptOut(ctx context.Context, personID string, out bool, at time.Time) error
+}
+
+// Reminders sends the renewal reminders of the ladder.
+type Reminders struct {
+	store    Store
+	workdays Workdays
+	now      func() time.Time
+	newID    func() string
+}
+
+// NewReminders returns the reminders of the certificates in s.
+func NewReminders(s Store, w Workdays, now func() time.Time, newID func() string) *Reminders {
+	return &Reminders{s, w, now, newID}
+}
+
+const (
+	// remindBatch bounds the work of one sweep.
+	remindBatch = 100
+	// unknownFor is when to look again at a certificate that has no order yet: its
+	// key is being verified.
+	unknownFor = time.Hour
+)
+
+// Sweep looks at the certificates whose time has come. It is safe to run in
+// several processes at once, and a process killed in between has done all of a
+// message or nothing: the evidence, the message and the next look are one
+// transaction.
+func (s *Reminders) Sweep(ctx context.Context) error {
+	serials, err := s.store.DueReminders(ctx, s.now(), remindBatch)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	done := map[string]bool{}
+	for _, serial := range serials {
+		if done[serial] {
+			continue
+		}
+		err := s.store.Change(ctx, func(tx Tx) error {
+			together, err := s.look(ctx, tx, serial)
+			for _, c := range together {
+				done[c.Serial] = true
+			}
+			return err
+		})
+		if err != nil {
+			faults = append(faults, fmt.Errorf("reminding of certificate %s: %w", serial, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// look decides about a certificate and about all others that its holder has for
+// the same company, so that one message tells of all (flows.md 4.7).
+func (s *Reminders) look(ctx context.Context, tx Tx, serial string) ([]Certificate, error) {
+	now := s.now()
+	c, err := tx.Certificate(ctx, serial)
+	if errors.Is(err, order.NotFound) {
+		return nil, tx.LookAgain(ctx, serial, now.Add(unknownFor))
+	}
+	if err != nil {
+		return nil, err
+	}
+	together, optedOut := []Certificate{c}, false
+	if c.PersonID != "" {
+		held, err := tx.HeldBy(ctx, c.PersonID)
+		if err != nil {
+			return nil, err
+		}
+		together = slices.DeleteFunc(held, func(o Certificate) bool { return o.USCC != c.USCC })
+		if optedOut, err = tx.OptedOut(ctx, c.PersonID); err != nil {
+			return nil, err
+		}
+	}
+	var said []message
+	for _, c := range together {
+		if said, err = s.settle(ctx, tx, c, optedOut, now, said); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range said {
+		if err := s.say(ctx, tx, m, now); err != nil {
+			return nil, err
+		}
+	}
+	return together, nil
+}
+
+// message is one notice about one or more certificates of one holder.
+type message struct {
+	rung   Rung
+	about  []Certificate
+	anchor Certificate // whose order the message stands by
+	seq    int64
+}
+
+// settle writes what the ladder says of one certificate and adds it to the message
+// of its rung.
+func (s *Reminders) settle(ctx context.Context, tx Tx, c Certificate, optedOut bool, now time.Time, said []message) ([]message, error) {
+	rows, err := tx.Reminders(ctx, c.Serial)
+	if err != nil {
+		return said, err
+	}
+	known := make([]RungName, len(rows))
+	for i, r := range rows {
+		if known[i] = r.Step; r.State == ReminderStopped {
+			return said, tx.LookAgain(ctx, c.Serial, time.Time{})
+		}
+	}
+	out := Remind(c, known, optedOut, now, s.workdays)
+	for _, r := range out.Settled {
+		if err := tx.InsertReminder(ctx, r); err != nil {
+			return said, err
+		}
+	}
+	if out.Send != nil {
+		i := slices.IndexFunc(said, func(m message) bool { return m.rung.Step == out.Send.Step })
+		if i < 0 {
+			i = len(said)
+			said = append(said, message{rung: *out.Send, anchor: c, seq: now.UnixMilli()})
+		}
+		said[i].about = append(said[i].about, c)
+		r := Reminder{Serial: c.Serial, Step: out.Send.Step, State: ReminderSent, OrderID: said[i].anchor.OrderID, Seq: said[i].seq, PlannedAt: out.PlannedAt, At: now}
+		if err := tx.InsertReminder(ctx, r); err != nil {
+			return said, err
+		}
+	}
+	return said, tx.LookAgain(ctx, c.Serial, out.Next)
+}
+
+func (s *Reminders) say(ctx context.Context, tx Tx, m message, now time.Time) error {
+	spec := order.Notices[m.rung.Notice]
+	for _, medium := range spec.Media {
+		n := order.Notification{
+			ID: s.newID(), OrderID: m.anchor.OrderID, Seq: m.seq, Notice: m.rung.Notice, Medium: medium, To: spec.To, PersonID: m.anchor.PersonID, CreatedAt: now,
+		}
+		if err := order.Send(ctx, tx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Evidence is what was and will be said about a certificate.
+type Evidence struct {
+	Rows    []EvidenceRow
+	Planned []Reminder
+}
+
+// EvidenceRow is a rung with the messages that told of it.
+type EvidenceRow struct {
+	Reminder
+	Messages []order.Notification
+}
+
+// Of returns the evidence about a certificate.
+func (s *Reminders) Of(ctx context.Context, c Certificate) (Evidence, error) {
+	rows, err := s.store.Reminders(ctx, c.Serial)
+	if err != nil {
+		return Evidence{}, err
+	}
+	var out Evidence
+	var known []RungName
+	for _, r := range rows {
+		row := EvidenceRow{Reminder: r}
+		if r.State == ReminderSent {
+			all, err := s.store.Notifications(ctx, r.OrderID)
+			if err != nil {
+				return out, err
+			}
+			row.Messages = slices.DeleteFunc(all, func(n order.Notification) bool { return n.Seq != r.Seq })
+		}
+		known = append(known, r.Step)
+		out.Rows = append(out.Rows, row)
+	}
+	out.Planned = Planned(c, known, s.now(), s.workdays)
+	return out, nil
+}
+
+// OptedOut reports whether a person wants no optional reminders.
+func (s *Reminders) OptedOut(ctx context.Context, personID string) (bool, error) {
+	return s.store.OptedOut(ctx, personID)
+}
+
+// SetOptOut keeps whether a person wants no optional reminders. The others have to
+// be given.
+func (s *Reminders) SetOptOut(ctx context.Context, personID string, out bool) error {
+	return s.store.Change(ctx, func(tx Tx) error { return tx.SetOptOut(ctx, personID, out, s.now()) })
+}

@@ -1,0 +1,172 @@
+package certificate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store"
+)
+
+// reminding is an office whose two certificates end on 23 November 2027.
+type reminding struct {
+	*office
+	*certificate.Reminders
+	at time.Time
+}
+
+func newReminding(t *testing.T, f *office) *reminding {
+	t.Helper()
+	cal, err := order.DefaultCalendar()
+	must(t, err)
+	r := &reminding{office: f, at: now}
+	r.Reminders = certificate.NewReminders(store.Certificates{DB: f.db}, cal, func() time.Time { return r.at }, f.newID)
+	return r
+}
+
+func (r *reminding) sweep(t *testing.T, day string) {
+	t.Helper()
+	var err error
+	r.at, err = time.ParseInLocation("2006-01-02 15:04", day, order.Shanghai)
+	must(t, err)
+	for range 2 { // and once more, as every second
+		must(t, r.Sweep(t.Context()))
+	}
+}
+
+func (r *reminding) rows(t *testing.T, serial string) (out []string) {
+	t.Helper()
+	rows, err := r.db.Reminders(t.Context(), serial)
+	must(t, err)
+	for _, row := range rows {
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s", row.Step, row.State, row.Why)))
+	}
+	return out
+}
+
+func (r *reminding) messages(t *testing.T) (out []string) {
+	t.Helper()
+	ns, err := r.db.Notifications(t.Context(), orderID)
+	must(t, err)
+	for _, n := range ns {
+		if n.PersonID != r.person || n.To != order.ToHolder {
+			t.Errorf("%s to %s %q", n.Notice, n.To, n.PersonID)
+		}
+		out = append(out, string(n.Notice)+" "+string(n.Medium))
+	}
+	return out
+}
+
+func same(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if strings.Join(got, ", ") != strings.Join(want, ", ") {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+// Flows 4.7: one message for many keys of one company, with evidence for each;
+// the ladder goes on and stops at the renewal.
+func TestReminders(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		r := newReminding(t, f)
+		r.sweep(t, "2026-11-23 10:00")
+		same(t, "new", r.messages(t))
+		r.sweep(t, "2027-09-24 09:29")
+		same(t, "a minute before D-60", r.messages(t))
+		r.sweep(t, "2027-09-24 09:30")
+		same(t, "D-60", r.messages(t), "renew_plan wechat")
+		r.sweep(t, "2027-10-25 09:30")
+		same(t, "D-29", r.messages(t), "renew_plan wechat", "renew_open sms", "renew_open wechat")
+		for _, serial := range []string{serialA, serialB} {
+			same(t, serial, r.rows(t, serial), "D-60 sent", "D-29 sent")
+		}
+		ns, err := f.db.Notifications(t.Context(), orderID)
+		must(t, err)
+		both, err := f.db.Reminded(t.Context(), orderID, ns[1].Seq)
+		must(t, err)
+		if len(both) != 2 {
+			t.Errorf("the message is about %d certificates", len(both))
+		}
+
+		must(t, store.Certificates{DB: f.db}.Change(t.Context(), func(tx certificate.Tx) error { return tx.SetSuccessor(t.Context(), serialA, serialB) }))
+		must(t, r.SetOptOut(t.Context(), f.person, true))
+		r.sweep(t, "2027-11-08 09:30") // D-15, optional
+		same(t, "D-15", r.messages(t)[3:])
+		same(t, "renewed", r.rows(t, serialA), "D-60 sent", "D-29 sent", "D-15 stopped renewed")
+		same(t, "opted out", r.rows(t, serialB), "D-60 sent", "D-29 sent", "D-15 declined opted_out")
+		r.sweep(t, "2027-11-16 09:30")
+		same(t, "D-7", r.messages(t)[3:], "renew_week sms", "renew_week wechat")
+		must(t, r.SetOptOut(t.Context(), f.person, false))
+
+		if _, err := f.Apply(t.Context(), serialB, certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise}); err != nil {
+			t.Fatal(err)
+		}
+		r.sweep(t, "2027-11-22 10:00")
+		same(t, "revoked", r.rows(t, serialB), "D-60 sent", "D-29 sent", "D-15 declined opted_out", "D-7 sent", "D-3 stopped revoked")
+		due, err := f.db.DueReminders(t.Context(), r.at.AddDate(10, 0, 0), 9)
+		must(t, err)
+		if len(due) != 0 {
+			t.Errorf("still looked at: %v", due)
+		}
+		e, err := r.Of(t.Context(), certificate.Certificate{Serial: serialB, NotAfter: now.AddDate(1, 0, 0), PersonID: f.person})
+		must(t, err)
+		if len(e.Rows) != 5 || len(e.Rows[1].Messages) != 2 || len(e.Rows[4].Messages) != 0 {
+			t.Errorf("evidence %+v", e.Rows)
+		}
+	})
+}
+
+// A clock that leaps over the whole ladder says one thing.
+func TestRemindersAfterALeap(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		r := newReminding(t, f)
+		r.sweep(t, "2027-11-24 10:00") // D+1
+		same(t, "messages", r.messages(t), "renew_expired sms")
+		rows := r.rows(t, serialA)
+		if len(rows) != 8 || rows[6] != "D0 skipped overtaken" || rows[7] != "D+1 sent" {
+			t.Errorf("rows %v", rows)
+		}
+	})
+}
+
+// A process killed between the evidence and the message has done neither; the next
+// one does both, once.
+func TestReminderAfterAKill(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		r := newReminding(t, f)
+		r.sweep(t, "2027-09-24 09:00")
+		r.at = r.at.Add(time.Hour)
+		killed := errors.New("killed")
+		cal, err := order.DefaultCalendar()
+		must(t, err)
+		dies := certificate.NewReminders(failing{store.Certificates{DB: f.db}, killed}, cal, func() time.Time { return r.at }, f.newID)
+		if err := dies.Sweep(t.Context()); !errors.Is(err, killed) {
+			t.Fatalf("the sweep did not die: %v", err)
+		}
+		same(t, "rows after the kill", r.rows(t, serialA))
+		same(t, "messages after the kill", r.messages(t))
+		r.sweep(t, "2027-09-24 10:01")
+		same(t, "rows", r.rows(t, serialA), "D-60 sent")
+		same(t, "messages", r.messages(t), "renew_plan wechat")
+	})
+}
+
+// failing is a store whose transactions die when all is written.
+type failing struct {
+	certificate.Store
+	err error
+}
+
+func (s failing) Change(ctx context.Context, fn func(certificate.Tx) error) error {
+	return s.Store.Change(ctx, func(tx certificate.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return s.err
+	})
+}

@@ -1,0 +1,199 @@
+package certificate
+
+import (
+	"context"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Queries read certificates.
+type Queries interface {
+	// Certificate returns an issued certificate; NotFound when there is none.
+	Certificate(ctx context.Context, serial string) (Certificate, error)
+	// OnToken returns the certificates of a USBKEY, newest first.
+	OnToken(ctx context.Context, tokenSerial string) ([]Certificate, error)
+	TicketQueries
+	ReminderQueries
+	// Notifications are the messages about an order.
+	Notifications(ctx context.Context, id order.ID) ([]order.Notification, error)
+	// HeldBy returns the certificates bound to a person, newest first.
+	HeldBy(ctx context.Context, personID string) ([]Certificate, error)
+}
+
+// Tx is the database inside one transaction, with the order's side of it.
+type Tx interface {
+	Queries
+	TicketTx
+	UnlockTx
+	ReminderTx
+	order.Tx
+	// SetRevocation writes RevokedAt and Reason only when the stored Rev is still
+	// the certificate's, and has the CA publish it; else Conflict with code
+	// "certificate_changed".
+	SetRevocation(ctx context.Context, c Certificate) error
+	// IssuedFor returns the certificate that the CA has made for an issue; Conflict
+	// with code "certificate_not_made" when it has not.
+	IssuedFor(ctx context.Context, issue string) (serial string, der []byte, err error)
+	// SetSuccessor says which certificate one was renewed by.
+	SetSuccessor(ctx context.Context, serial, by string) error
+	// SetHolder binds the certificate, and whatever else its user holds on that
+	// USBKEY, to another person, with the open orders about them.
+	SetHolder(ctx context.Context, c Certificate, to string, at time.Time) error
+}
+
+// Store is the database.
+type Store interface {
+	Queries
+	// Change runs fn in one transaction.
+	Change(ctx context.Context, fn func(Tx) error) error
+}
+
+// Service is the only one who decides about issued certificates.
+type Service struct {
+	store Store
+	now   func() time.Time
+	newID func() string
+}
+
+// NewService returns a Service; newID makes ULIDs.
+func NewService(s Store, now func() time.Time, newID func() string) *Service {
+	return &Service{s, now, newID}
+}
+
+// Own returns a certificate if it is bound to the person; any other answers as
+// if it did not exist (F23).
+func (s *Service) Own(ctx context.Context, serial, personID string) (Certificate, error) {
+	c, err := s.store.Certificate(ctx, serial)
+	if err == nil && (personID == "" || c.PersonID != personID) {
+		return Certificate{}, NotFound()
+	}
+	return c, err
+}
+
+// HeldBy returns the certificates bound to a person, newest first.
+func (s *Service) HeldBy(ctx context.Context, personID string) ([]Certificate, error) {
+	return s.store.HeldBy(ctx, personID)
+}
+
+// Named returns the newest certificate on a USBKEY of a company, to whoever can
+// name both; any other pair answers alike.
+func (s *Service) Named(ctx context.Context, tokenSerial, uscc string) (Certificate, error) {
+	found, err := s.store.OnToken(ctx, tokenSerial)
+	if err != nil {
+		return Certificate{}, err
+	}
+	for _, c := range found {
+		if c.USCC == uscc && c.SupersededBy == "" {
+			return c, nil
+		}
+	}
+	return Certificate{}, order.Errorf(order.NotFound, "certificate_not_named", "没有找到该 UKEY，请核对 UKEY 序列号和统一社会信用代码")
+}
+
+// NotFound is the answer about a certificate that does not exist, or is somebody
+// else's.
+func NotFound() error {
+	return order.Errorf(order.NotFound, "certificate_not_found", "没有找到该证书，请在「我的证书」中查看")
+}
+
+// Apply makes a command happen to a certificate, or refuses it and changes
+// nothing but the audit trail. The decision, the order's history, the audit line
+// and the messages are one transaction; the CA publishes within a minute.
+func (s *Service) Apply(ctx context.Context, serial string, c Command) (Certificate, error) {
+	c.at = s.now()
+	var cert Certificate
+	err := s.store.Change(ctx, func(tx Tx) error {
+		var err error
+		cert, err = s.applyIn(ctx, tx, serial, c)
+		return err
+	})
+	if refusal, ok := order.AsError(err); ok && cert.OrderID != "" {
+		// The refusal is what the caller needs to hear, also when it cannot be recorded.
+		_ = s.store.Change(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, audit(cert, c, refusal.Code)) })
+	}
+	return cert, err
+}
+
+func (s *Service) applyIn(ctx context.Context, tx Tx, serial string, c Command) (Certificate, error) {
+	cert, err := tx.Certificate(ctx, serial)
+	if err != nil {
+		return Certificate{}, err
+	}
+	if c.By.Role == order.Applicant && (c.By.PersonID == "" || c.By.PersonID != cert.PersonID) {
+		return Certificate{}, NotFound()
+	}
+	return s.applyTo(ctx, tx, cert, c)
+}
+
+func (s *Service) applyTo(ctx context.Context, tx Tx, cert Certificate, c Command) (Certificate, error) {
+	t, err := next(cert, c)
+	if err != nil {
+		return cert, err
+	}
+	was := cert
+	t.Do(&cert, c)
+	if err := tx.SetRevocation(ctx, cert); err != nil {
+		return was, err
+	}
+	cert.Rev++
+	if err := tx.AppendAudit(ctx, audit(cert, c, "ok")); err != nil {
+		return was, err
+	}
+	seq, err := s.remember(ctx, tx, cert, t, c)
+	if err != nil {
+		return was, err
+	}
+	if err := tx.Enqueue(ctx, order.Job{Kind: order.JobCertificate, Ref: cert.Serial, Seq: cert.Rev}); err != nil {
+		return was, err
+	}
+	return cert, s.tell(ctx, tx, cert, t.Notice, seq)
+}
+
+// audit is the line about a command; the serial is public, so it may stand there.
+func audit(cert Certificate, c Command, outcome string) order.AuditRecord {
+	return order.AuditRecord{
+		OrderID: cert.OrderID, Action: "certificate:" + string(c.On) + ":" + cert.Serial, ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, IP: c.By.IP,
+		Outcome: outcome, At: c.at,
+	}
+}
+
+// remember adds a line to the order's history and returns its number.
+func (s *Service) remember(ctx context.Context, tx Tx, cert Certificate, t transition, c Command) (int64, error) {
+	was, err := tx.Order(ctx, cert.OrderID)
+	if err != nil {
+		return 0, err
+	}
+	o := was
+	o.Rev++
+	o.Seq++
+	o.UpdatedAt = c.at
+	if err := tx.UpdateOrder(ctx, o, was); err != nil {
+		return 0, err
+	}
+	note := "UKEY " + cert.TokenSerial
+	if c.On == Revoke {
+		note += "，" + c.Reason.Label()
+	}
+	if c.Note != "" {
+		note += "：" + c.Note
+	}
+	return o.Seq, tx.AppendEvent(ctx, order.EventRecord{
+		OrderID: o.ID, Seq: o.Seq, Event: t.Event, From: o.State, To: o.State, ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, Note: note, At: c.at,
+	})
+}
+
+// tell sends the notice to the bound user over all its media.
+func (s *Service) tell(ctx context.Context, tx Tx, cert Certificate, n order.Notice, seq int64) error {
+	return s.tellOne(ctx, tx, cert.OrderID, n, seq, order.Notices[n].To, cert.PersonID)
+}
+
+func (s *Service) tellOne(ctx context.Context, tx Tx, id order.ID, n order.Notice, seq int64, to order.Audience, personID string) error {
+	for _, medium := range order.Notices[n].Media {
+		row := order.Notification{ID: s.newID(), OrderID: id, Seq: seq, Notice: n, Medium: medium, To: to, PersonID: personID, CreatedAt: s.now()}
+		if err := order.Send(ctx, tx, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}

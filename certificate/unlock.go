@@ -1,0 +1,449 @@
+package certificate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/request"
+)
+
+// Way is how a USBKEY is unlocked.
+type Way string
+
+// The ways.
+const (
+	BySelf     Way = "self"     // the key helper, after an SMS code
+	ByCode     Way = "code"     // a challenge code for a PC without a network, after an SMS code
+	ByApproval Way = "approval" // the key helper, after a review
+)
+
+// Unlock is one unlock that happened, or that a code has made possible.
+type Unlock struct {
+	ID          string // of the ticket, or of the request for a code
+	TokenSerial string
+	CertSerial  string
+	Way         Way
+	OrderID     order.ID
+	At          time.Time
+}
+
+// The limit of self-service: three in thirty days per USBKEY (flows 4.6).
+const (
+	selfUnlocks = 3
+	selfWindow  = 30 * 24 * time.Hour
+)
+
+// UnlockQueries read unlocks.
+type UnlockQueries interface {
+	// CountUnlocks counts the unlocks of a USBKEY without approval since an instant.
+	CountUnlocks(ctx context.Context, tokenSerial string, since time.Time) (int, error)
+}
+
+// UnlockTx records unlocks.
+type UnlockTx interface {
+	UnlockQueries
+	InsertUnlock(ctx context.Context, u Unlock) error
+	// InsertRequest asks the issuer for something when the transaction has committed.
+	InsertRequest(ctx context.Context, r request.Request) error
+}
+
+// orders moves orders; *order.Service.
+type orders interface {
+	ApplyIn(ctx context.Context, tx order.Tx, id order.ID, c order.Command) (order.Order, error)
+	Catalogue() order.Catalogue
+}
+
+// issuer is asked for what only the issuer process can do; *request.Desk.
+type issuer interface {
+	Ask(ctx context.Context, id string, k request.Kind, subject string, body []byte) ([]byte, error)
+	Forget(ctx context.Context, id string) error
+}
+
+// UnlockDeps is what unlocking stands on.
+type UnlockDeps struct {
+	Certificates *Service
+	Orders       orders
+	Issuer       issuer
+	// DER returns a certificate as it was issued.
+	DER func(ctx context.Context, serial string) ([]byte, error)
+	// Verify checks that the certificate's key has answered a challenge on a USBKEY.
+	Verify func(certificate []byte, tokenSerial string, challenge, signature []byte) error
+	// Code asks the issuer for the response to a challenge, over a sealed answer.
+	Code func(ctx context.Context, id, tokenSerial, challenge string) (response string, err error)
+}
+
+// Unlocks unlocks USBKEYs: it decides who may, hands the key helper what it needs,
+// and remembers what was done. No PIN passes through here.
+type Unlocks struct {
+	UnlockDeps
+	store Store
+	now   func() time.Time
+	newID func() string
+}
+
+// NewUnlocks returns Unlocks on its dependencies, all of which are required.
+func NewUnlocks(d UnlockDeps) *Unlocks {
+	return &Unlocks{UnlockDeps: d, store: d.Certificates.store, now: d.Certificates.now, newID: d.Certificates.newID}
+}
+
+// Subject is a USBKEY to be unlocked, by the certificate on it that speaks for it.
+type Subject struct {
+	Certificate
+	// Self and Approval are the products that its project offers (F86); empty codes
+	// for those it does not.
+	Self, Approval order.Product
+}
+
+// Lookup returns the USBKEY of a serial number: its newest certificate that can be
+// used decides. NotFound when there is none.
+func (u *Unlocks) Lookup(ctx context.Context, tokenSerial string) (Subject, error) {
+	found, err := u.store.OnToken(ctx, tokenSerial)
+	if err != nil {
+		return Subject{}, err
+	}
+	if len(found) == 0 {
+		return Subject{}, NotFound()
+	}
+	speaks := found[0]
+	for _, c := range found {
+		if c.State() == Valid {
+			speaks = c
+			break
+		}
+	}
+	return u.subject(speaks), nil
+}
+
+func (u *Unlocks) subject(c Certificate) Subject {
+	s := Subject{Certificate: c}
+	s.Self, _ = u.Orders.Catalogue().Offered(c.Product.Project, order.UnlockSelf)
+	s.Approval, _ = u.Orders.Catalogue().Offered(c.Product.Project, order.UnlockApproval)
+	return s
+}
+
+// usable refuses what must not be unlocked (F88); an expired certificate may be.
+func (c Certificate) usable() error {
+	switch c.State() {
+	case Frozen:
+		return order.Errorf(order.Conflict, "certificate_frozen", "证书已冻结，请先恢复")
+	case Revoked:
+		return order.Errorf(order.Conflict, "certificate_revoked", "证书已吊销，不能解锁；如仍需使用请办理补办")
+	default:
+		return nil
+	}
+}
+
+// mayAlone refuses self-service where it is not offered or used up.
+func (u *Unlocks) mayAlone(ctx context.Context, q UnlockQueries, s Subject) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if s.Self.Code == "" {
+		return order.Errorf(order.Conflict, "unlock_self_not_offered", "该项目不提供自助解锁，请使用审批解锁")
+	}
+	n, err := q.CountUnlocks(ctx, s.TokenSerial, u.now().Add(-selfWindow))
+	if err == nil && n >= selfUnlocks {
+		return order.Errorf(order.RateLimited, "unlocks_used_up", "30 天内自助解锁次数已用完（%d 次），请使用审批解锁", selfUnlocks)
+	}
+	return err
+}
+
+// BeginSelf issues the ticket for a self-service unlock. The caller has checked a
+// code sent to the bound mobile for this USBKEY.
+func (u *Unlocks) BeginSelf(ctx context.Context, s Subject) (t Ticket, secret string, err error) {
+	err = u.store.Change(ctx, func(tx Tx) error {
+		if err := u.mayAlone(ctx, tx, s); err != nil {
+			return err
+		}
+		t, secret, err = u.Certificates.IssueTicket(ctx, tx, Ticket{Purpose: ForUnlock, CertSerial: s.Serial, TokenSerial: s.TokenSerial, PersonID: s.PersonID})
+		return err
+	})
+	return t, secret, err
+}
+
+// Of returns the certificate that an order is about.
+func (u *Unlocks) Of(ctx context.Context, o order.Order) (Certificate, error) {
+	return u.store.Certificate(ctx, o.Certificate)
+}
+
+// BeginApproved issues the ticket for an order that was approved (row 28); the
+// caller has checked whose order it is.
+func (u *Unlocks) BeginApproved(ctx context.Context, o order.Order) (t Ticket, secret string, err error) {
+	s, err := u.store.Certificate(ctx, o.Certificate)
+	if err != nil {
+		return Ticket{}, "", err
+	}
+	err = u.store.Change(ctx, func(tx Tx) error {
+		now, err := tx.Order(ctx, o.ID)
+		if err != nil {
+			return err
+		}
+		if now.Status != order.ToUnlock || now.Refund != order.NoRefund {
+			return order.Errorf(order.Conflict, "order_not_ready", "订单当前状态为「%s」，不能执行该操作，请刷新后查看", now.State.Label())
+		}
+		if err := s.usable(); err != nil {
+			return err
+		}
+		t, secret, err = u.Certificates.IssueTicket(ctx, tx, Ticket{Purpose: ForUnlock, CertSerial: s.Serial, TokenSerial: s.TokenSerial, OrderID: o.ID, PersonID: o.PersonID})
+		return err
+	})
+	return t, secret, err
+}
+
+// Errand is what a helper is told when it shows its ticket; nothing of it is secret.
+type Errand struct {
+	Ticket
+	Holder      string // of the certificate, masked where a person reads it
+	Certificate []byte // DER
+}
+
+// Open shows a ticket for the first time.
+func (u *Unlocks) Open(ctx context.Context, secret string, publicKey []byte) (Errand, error) {
+	t, err := u.Certificates.OpenTicket(ctx, secret, publicKey)
+	if err != nil {
+		return Errand{}, err
+	}
+	cert, err := u.store.Certificate(ctx, t.CertSerial)
+	if err != nil {
+		return Errand{}, err
+	}
+	der, err := u.DER(ctx, t.CertSerial)
+	return Errand{Ticket: t, Holder: cert.Holder, Certificate: der}, err
+}
+
+// Step records what the helper of a ticket is doing.
+func (u *Unlocks) Step(ctx context.Context, secret string, step Step) error {
+	return u.Certificates.TellStep(ctx, secret, step)
+}
+
+// Watch returns a ticket for the page that watches it.
+func (u *Unlocks) Watch(ctx context.Context, id string) (Ticket, error) {
+	return u.Certificates.TicketByID(ctx, id)
+}
+
+func secretRequest(t Ticket) string { return "unlock-" + t.ID }
+
+// Secret returns what the helper needs to unlock the USBKEY of its ticket, sealed
+// to its key. What could refuse the unlock is asked once more.
+func (u *Unlocks) Secret(ctx context.Context, secret string) ([]byte, error) {
+	t, err := u.Certificates.Ticket(ctx, secret, ForUnlock)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := u.store.Certificate(ctx, t.CertSerial)
+	if err != nil {
+		return nil, err
+	}
+	s := u.subject(cert)
+	if t.OrderID == "" {
+		err = u.store.Change(ctx, func(tx Tx) error { return u.mayAlone(ctx, tx, s) })
+	} else {
+		err = s.usable()
+	}
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(request.SecretBody{Ticket: t.ID, PublicKey: t.PublicKey})
+	if err != nil {
+		return nil, fmt.Errorf("asking for an unlock: %w", err)
+	}
+	return u.Issuer.Ask(ctx, secretRequest(t), request.UnlockSecret, t.TokenSerial, body)
+}
+
+// Report takes the helper's proof that the USBKEY works under a new PIN: the
+// unlock is an order that is completed (rows 56, 59), everybody bound to the
+// USBKEY is told, and the issuer learns that the SO PIN has changed, all in one
+// transaction. Reporting again after a lost answer is harmless.
+func (u *Unlocks) Report(ctx context.Context, secret string, signature []byte, ip string) (order.Order, error) {
+	t, err := u.store.TicketBySecret(ctx, hashSecret(secret))
+	if err != nil {
+		return order.Order{}, err
+	}
+	der, err := u.DER(ctx, t.CertSerial)
+	if err != nil {
+		return order.Order{}, err
+	}
+	if err := u.Verify(der, t.TokenSerial, t.Challenge, signature); err != nil {
+		return order.Order{}, order.Errorf(order.Invalid, "proof_invalid", "UKEY 的验证未通过，请重新插入后再试")
+	}
+	var done order.Order
+	err = u.store.Change(ctx, func(tx Tx) error {
+		now, err := tx.Ticket(ctx, t.ID)
+		if err != nil || now.State == TicketDone {
+			return err
+		}
+		if now.Purpose != ForUnlock {
+			return ticketGone
+		}
+		if err := u.Certificates.FinishTicketIn(ctx, tx, now); err != nil {
+			return err
+		}
+		done, err = u.complete(ctx, tx, now, ip)
+		return err
+	})
+	if err != nil {
+		return done, err
+	}
+	// Its answer has been used; if this fails it expires.
+	_ = u.Issuer.Forget(ctx, secretRequest(t))
+	return done, nil
+}
+
+// complete is the order's side of a reported unlock.
+func (u *Unlocks) complete(ctx context.Context, tx Tx, t Ticket, ip string) (order.Order, error) {
+	cert, err := tx.Certificate(ctx, t.CertSerial)
+	if err != nil {
+		return order.Order{}, err
+	}
+	if err := cert.usable(); err != nil {
+		return order.Order{}, err
+	}
+	by := order.Actor{Role: order.Helper, PersonID: t.PersonID, Channel: order.Web, IP: ip}
+	c := order.Command{On: order.PINSet, By: by, Proven: []order.Fact{order.ReadBack, order.CertificateUsable, order.KeyMatches, order.GrantAlive}}
+	way := ByApproval
+	if t.OrderID == "" {
+		way = BySelf
+		if c, err = u.selfCommand(ctx, tx, cert, c); err != nil {
+			return order.Order{}, err
+		}
+	}
+	o, err := u.Orders.ApplyIn(ctx, tx, t.OrderID, c)
+	if err != nil {
+		return o, err
+	}
+	if err := tx.InsertRequest(ctx, request.New("unlocked-"+t.ID, request.UnlockDone, t.TokenSerial, []byte(t.ID), u.now())); err != nil {
+		return o, err
+	}
+	return o, u.remember(ctx, tx, cert, Unlock{ID: t.ID, Way: way, OrderID: o.ID}, o.PersonID)
+}
+
+// selfCommand completes a command that makes the order of a self-service unlock:
+// who is bound, and the limit, which was asked before anything was handed out.
+func (u *Unlocks) selfCommand(ctx context.Context, tx Tx, cert Certificate, c order.Command) (order.Command, error) {
+	if _, err := tx.Order(ctx, cert.OrderID); err != nil { // locked, see CodeFor
+		return c, err
+	}
+	p, ok := u.Orders.Catalogue().Offered(cert.Product.Project, order.UnlockSelf)
+	if !ok {
+		return c, order.Errorf(order.Conflict, "unlock_self_not_offered", "该项目不提供自助解锁，请使用审批解锁")
+	}
+	person, err := tx.Person(ctx, cert.PersonID)
+	if err != nil {
+		return c, err
+	}
+	c.Product, c.Certificate = p.Code, cert.Serial
+	c.Form = order.NewForm(map[order.Field]string{order.AgentMobile: person.Mobile.Reveal()})
+	c.Proven = append(c.Proven, order.MobileProven, order.UnlocksLeft)
+	c.Note = "UKEY " + cert.TokenSerial
+	return c, nil
+}
+
+// remember counts the unlock and tells whoever else is bound to the USBKEY; the
+// order's own person hears of it through the order.
+func (u *Unlocks) remember(ctx context.Context, tx Tx, cert Certificate, done Unlock, told string) error {
+	done.TokenSerial, done.CertSerial, done.At = cert.TokenSerial, cert.Serial, u.now()
+	if err := tx.InsertUnlock(ctx, done); err != nil {
+		return err
+	}
+	others, err := tx.OnToken(ctx, cert.TokenSerial)
+	if err != nil {
+		return err
+	}
+	heard := map[string]bool{told: true}
+	for _, c := range others {
+		if heard[c.PersonID] || c.PersonID == "" {
+			continue
+		}
+		heard[c.PersonID] = true
+		seq, err := u.enter(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if err := u.Certificates.tell(ctx, tx, c, order.NoticeUnlocked, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter adds the unlock to the history of the order that a certificate was bought
+// with, and returns its number.
+func (u *Unlocks) enter(ctx context.Context, tx Tx, c Certificate) (int64, error) {
+	was, err := tx.Order(ctx, c.OrderID)
+	if err != nil {
+		return 0, err
+	}
+	o := was
+	o.Rev++
+	o.Seq++
+	o.UpdatedAt = u.now()
+	if err := tx.UpdateOrder(ctx, o, was); err != nil {
+		return 0, err
+	}
+	return o.Seq, tx.AppendEvent(ctx, order.EventRecord{
+		OrderID: o.ID, Seq: o.Seq, Event: order.PINSet, From: o.State, To: o.State, ActorID: string(order.Helper), Role: order.Helper, Channel: order.Web,
+		Note: "UKEY " + c.TokenSerial, At: u.now(),
+	})
+}
+
+// Fail records that a helper gave up (row 57); the next ticket opens the USBKEY.
+func (u *Unlocks) Fail(ctx context.Context, secret, code, ip string) error {
+	return u.store.Change(ctx, func(tx Tx) error {
+		t, err := u.Certificates.FailTicketIn(ctx, tx, secret, code)
+		if err != nil || t.Purpose != ForUnlock || t.OrderID == "" {
+			return err
+		}
+		_, err = u.Orders.ApplyIn(ctx, tx, t.OrderID, order.Command{
+			On: order.UnlockFailed, By: order.Actor{Role: order.Helper, PersonID: t.PersonID, Channel: order.Web, IP: ip},
+		})
+		if errors.Is(err, order.Conflict) {
+			return nil // the order has moved on; the ticket is what failed
+		}
+		return err
+	})
+}
+
+// CodeFor returns the response to the challenge that a USBKEY shows on a PC without a
+// network. The caller has checked a code sent to the bound mobile for this USBKEY.
+// Nobody reports how that goes, so the order of the unlock is completed now.
+func (u *Unlocks) CodeFor(ctx context.Context, s Subject, challenge string, by order.Actor) (string, error) {
+	id := "code-" + u.newID()
+	// The limit is asked before the issuer is, and held in the transaction that counts.
+	if err := u.store.Change(ctx, func(tx Tx) error { return u.mayAlone(ctx, tx, s) }); err != nil {
+		return "", err
+	}
+	response, err := u.Code(ctx, id, s.TokenSerial, challenge)
+	if err != nil {
+		return "", err
+	}
+	err = u.store.Change(ctx, func(tx Tx) error {
+		cert, err := tx.Certificate(ctx, s.Serial)
+		if err != nil {
+			return err
+		}
+		by.PersonID = cert.PersonID
+		// This locks the order of the certificate, so that of several who count one goes first.
+		c, err := u.selfCommand(ctx, tx, cert, order.Command{On: order.CodeGiven, By: by, Proven: []order.Fact{order.CertificateUsable}})
+		if err != nil {
+			return err
+		}
+		now := s
+		now.Certificate = cert
+		if err := u.mayAlone(ctx, tx, now); err != nil {
+			return err
+		}
+		o, err := u.Orders.ApplyIn(ctx, tx, "", c)
+		if err != nil {
+			return err
+		}
+		return u.remember(ctx, tx, cert, Unlock{ID: id, Way: ByCode, OrderID: o.ID}, o.PersonID)
+	})
+	if err != nil {
+		return "", err
+	}
+	return response, u.Issuer.Forget(ctx, id)
+}
