@@ -1,0 +1,113 @@
+package pay
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/wechatpay-apiv3/wechatpay-go/core"
+	"github.com/wechatpay-apiv3/wechatpay-go/core/consts"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Error is a refusal by WeChat Pay. It is unsigned: a reason to look, never a
+// fact. The message is left out, the request id is what support asks for.
+type Error struct {
+	Status    int
+	Code      string
+	RequestID string
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("HTTP %d %s (request %s)", e.Status, e.Code, e.RequestID)
+}
+
+// notExist is the normalised code of everything WeChat Pay does not know.
+const notExist = "NOT_EXIST"
+
+// spent are the refusals to open a trade whose number was used before.
+var spent = map[string]bool{"ORDERPAID": true, "ORDER_CLOSED": true, "ORDERCLOSED": true, "OUT_TRADE_NO_USED": true}
+
+// classify gives an SDK error its kind. The SDK's own text quotes headers and
+// bodies and stops here.
+func classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	api, ok := errors.AsType[*core.APIError](err)
+	if !ok {
+		return unavailable(op, transportFault(err))
+	}
+	refusal := &Error{Status: api.StatusCode, Code: normal(api.Code), RequestID: api.Header.Get(consts.RequestID)}
+	cause := fmt.Errorf("calling wechat pay %s: %w", op, refusal)
+	switch {
+	case api.StatusCode >= http.StatusInternalServerError, api.StatusCode == http.StatusTooManyRequests,
+		refusal.Code == "SYSTEM_ERROR", refusal.Code == "FREQUENCY_LIMITED", refusal.Code == "NOT_ENOUGH":
+		return unavailable(op, refusal)
+	}
+	return cause
+}
+
+// normal folds the spellings WeChat Pay has used for one thing.
+func normal(code string) string {
+	switch code {
+	case "ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS", "REFUNDNOTEXIST", "REFUND_NOT_EXIST":
+		return notExist
+	case "SYSTEMERROR":
+		return "SYSTEM_ERROR"
+	case "FREQUENCY_LIMIT_EXCEED", "RATELIMIT_EXCEEDED", "RATELIMIT_EXCEED":
+		return "FREQUENCY_LIMITED"
+	case "":
+		return "UNKNOWN"
+	}
+	return code
+}
+
+// transportFault says what went wrong below HTTP or with the signature of a
+// reply, in words of our own.
+func transportFault(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	if strings.Contains(err.Error(), "validate verify fail") {
+		return errBadSignature
+	}
+	return errBadReply
+}
+
+var (
+	errBadSignature = errors.New("reply is not signed by WeChat Pay")
+	errBadReply     = errors.New("reply is not usable")
+)
+
+func unavailable(op string, cause error) error {
+	return &order.Error{
+		Kind: order.Unavailable, Code: "payment_unavailable", Detail: "支付服务暂时不可用，请稍后再试。",
+		RetryAfter: 30 * time.Second, Err: fmt.Errorf("calling wechat pay %s: %w", op, cause),
+	}
+}
+
+func tradePaid(cause error) error {
+	return &order.Error{Kind: order.Conflict, Code: "trade_paid", Detail: "该订单已支付成功。", Err: cause}
+}
+
+func codeOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	if code := codeOf(err); code != "" {
+		return code
+	}
+	return "error"
+}

@@ -1,0 +1,41 @@
+package pay
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const apiHost = "api.mch.weixin.qq.com"
+
+// transport sends what is addressed to WeChat Pay to base. The SDK has signed
+// the path by then; a path of base is put before it and is not signed.
+type transport struct {
+	base *url.URL
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" || req.URL.Host != apiHost {
+		return nil, fmt.Errorf("host %q is not allowed", req.URL.Host)
+	}
+	out := req.Clone(req.Context())
+	out.URL.Scheme, out.URL.Host, out.Host = t.base.Scheme, t.base.Host, t.base.Host
+	prefix := strings.TrimSuffix(t.base.Path, "/")
+	out.URL.Path = prefix + req.URL.Path
+	if req.URL.RawPath != "" {
+		out.URL.RawPath = prefix + req.URL.RawPath
+	}
+	resp, err := t.next.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, maxReply), resp.Body}
+	return resp, nil
+}

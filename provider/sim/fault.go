@@ -1,0 +1,90 @@
+package sim
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"time"
+)
+
+// Families of endpoints that a [Fault] can strike. "callback" is the official account's push, "notify" the
+// payment notification; for these two DelayMS makes them late and Repeat sends that many extra copies.
+var families = []string{
+	"token", "template", "subscribe", "custom", "account", "oauth", "mini",
+	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "sms.send", "sms.status", "faceid",
+	"callback", "notify",
+}
+
+// Fault makes the next calls of one family misbehave.
+type Fault struct {
+	Family  string `json:"family"`
+	Times   int    `json:"times"`              // how many calls are struck; 0 means 1, -1 until cleared
+	DelayMS int    `json:"delay_ms,omitempty"` // real time before the answer
+	Status  int    `json:"status,omitempty"`   // answer with this HTTP status instead
+	Code    string `json:"code,omitempty"`     // answer with the provider's own error: a WeChat errcode, an APIv3 or Tencent Cloud code
+	After   bool   `json:"after,omitempty"`    // the call takes effect first, then its answer is replaced, or lost when Status and Code are empty
+	Repeat  int    `json:"repeat,omitempty"`   // callbacks only: extra copies
+}
+
+// setFault replaces the fault of a family. The caller holds the lock.
+func (s *Server) setFault(f Fault) error {
+	if !slices.Contains(families, f.Family) {
+		return fmt.Errorf("unknown family %q, want one of %v", f.Family, families)
+	}
+	push := f.Family == "callback" || f.Family == "notify"
+	if push && (f.Status != 0 || f.Code != "" || f.After) || !push && f.Repeat != 0 {
+		return fmt.Errorf("%s takes delay_ms and %s", f.Family, map[bool]string{true: "repeat", false: "status, code, after"}[push])
+	}
+	if f.Times == 0 {
+		f.Times = 1
+	}
+	s.faults[f.Family] = f
+	s.note("fault", fmt.Sprintf("故障注入：%s × %d", f.Family, f.Times))
+	return nil
+}
+
+// strike uses up one call of a family's fault.
+func (s *Server) strike(family string) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.faults[family]
+	if !ok {
+		return Fault{}
+	}
+	if f.Times > 0 {
+		left := f
+		if left.Times--; left.Times == 0 {
+			delete(s.faults, family)
+		} else {
+			s.faults[family] = left
+		}
+	}
+	s.note("fault", "故障生效："+family)
+	return f
+}
+
+// faulty lets the family's fault act on a handler; refuse writes an error in the provider's own form.
+func (s *Server) faulty(family string, refuse func(w http.ResponseWriter, status int, code string), next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		f := s.strike(family)
+		if f.DelayMS > 0 {
+			select {
+			case <-time.After(time.Duration(f.DelayMS) * time.Millisecond):
+			case <-r.Context().Done():
+				return
+			}
+		}
+		if f.After {
+			next(httptest.NewRecorder(), r)
+		}
+		switch {
+		case f.Status != 0 || f.Code != "":
+			refuse(w, f.Status, f.Code)
+		case f.After:
+			panic(http.ErrAbortHandler) // the connection closes without an answer
+		default:
+			next(w, r)
+		}
+	}
+}

@@ -1,0 +1,391 @@
+// The playground's page: polls the control API once a second while visible and draws what changed.
+'use strict';
+
+const control = '/playground/control/';
+const roles = { applicant: '申请人', reviewer: '审核员', issuer: '制证员', shipper: '发货员', admin: '管理员', legal_rep: '法定代表人' };
+const states = {
+  NOTPAY: ['待支付', 'warn'], PAYERROR: ['支付失败', 'bad'], SUCCESS: ['已支付', 'good'], REFUND: ['已退款', ''], CLOSED: ['已关闭', ''],
+};
+const familyNames = {
+  token: '公众号凭证', template: '模板消息', subscribe: '订阅通知', custom: '客服消息', account: '公众号其他接口', oauth: '网页授权', mini: '小程序接口',
+  'pay.native': '支付下单', 'pay.jsapi': '小程序支付下单', 'pay.query': '支付查询', 'pay.close': '支付关单', 'pay.refund': '退款',
+  'sms.send': '短信发送', 'sms.status': '短信回执', faceid: '实名核验', callback: '公众号回调', notify: '支付通知',
+};
+let state = null;
+let fetchedAt = 0;
+const drawn = {}; // what each panel shows, to redraw only what changed
+const viaNames = { template: '模板消息', subscription: '订阅通知', mini_subscription: '小程序订阅消息' };
+const chosen = { chat: [], pay: '', sms: '', templates: '' };
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// h builds an element; text is always text, never markup.
+function h(tag, attrs = {}, ...children) {
+  const el = document.createElement(tag);
+  for (const [key, value] of Object.entries(attrs)) {
+    if (key === 'onclick') el.addEventListener('click', value);
+    else if (value !== undefined && value !== false) el.setAttribute(key, value === true ? '' : value);
+  }
+  el.append(...children.flat().filter((c) => c || c === 0));
+  return el;
+}
+
+const dateFormat = new Intl.DateTimeFormat('sv-SE', { timeZone: 'Asia/Shanghai', dateStyle: 'short', timeStyle: 'medium' });
+const weekdayFormat = new Intl.DateTimeFormat('zh-CN', { timeZone: 'Asia/Shanghai', weekday: 'short' });
+const fullClock = (d) => { // 2026-11-23 周一 09:00:00
+  const [day, time] = dateFormat.format(d).split(' ');
+  return `${day} ${weekdayFormat.format(d)} ${time}`;
+};
+const timeFormat = new Intl.DateTimeFormat('zh-CN', { timeZone: 'Asia/Shanghai', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const dayFormat = new Intl.DateTimeFormat('zh-CN', { timeZone: 'Asia/Shanghai', month: '2-digit', day: '2-digit' });
+const when = (at) => {
+  const d = new Date(at);
+  const today = dayFormat.format(now()) === dayFormat.format(d);
+  return today ? timeFormat.format(d) : dayFormat.format(d) + ' ' + timeFormat.format(d).slice(0, 5);
+};
+const now = () => new Date(Date.parse(state.clock.now) + (Date.now() - fetchedAt));
+const yuan = (fen) => '¥' + (fen / 100).toFixed(2);
+
+let toastTimer;
+function toast(text) {
+  const el = $('#toast');
+  el.textContent = text;
+  el.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { el.hidden = true; }, 2600);
+}
+
+async function send(path, body, method = 'POST') {
+  const resp = await fetch(path, { method, headers: { 'Content-Type': 'application/json' }, body: method === 'POST' ? JSON.stringify(body) : undefined });
+  const answer = await resp.json().catch(() => ({}));
+  if (!resp.ok) throw Object.assign(new Error(answer.error || 'HTTP ' + resp.status), { status: resp.status });
+  return answer;
+}
+
+// act runs a command, tells what went wrong, and refreshes.
+async function act(path, body, done) {
+  try {
+    const answer = await send(control + path, body);
+    if (done) toast(typeof done === 'function' ? done(answer) : done);
+  } catch (e) {
+    toast(e.message);
+  }
+  await refresh();
+}
+
+const person = (openid) => state.personas.find((p) => p.openid === openid);
+const owner = (mobile) => state.personas.find((p) => p.mobile === mobile);
+
+// visit opens a link as a persona: the OAuth chooser then offers that one first.
+function visit(openid) {
+  document.cookie = 'sim_persona=' + encodeURIComponent(openid) + '; path=/playground/; SameSite=Lax';
+}
+
+function copyable(text, extra = '') {
+  return h('button', {
+    type: 'button', class: 'copy mono ' + extra, title: '复制',
+    onclick: async () => {
+      try { await navigator.clipboard.writeText(text); toast('已复制 ' + text); } catch { toast(text); }
+    },
+  }, text);
+}
+
+// rich turns WeChat's <a href> and bare links into elements, everything else into text.
+function rich(text, openid) {
+  const parts = [];
+  const pattern = /<a\s+href=["']([^"']+)["'][^>]*>([\s\S]*?)<\/a>|(https?:\/\/[^\s<>"'，。；）]+)/g;
+  let from = 0;
+  for (const m of text.matchAll(pattern)) {
+    parts.push(text.slice(from, m.index));
+    from = m.index + m[0].length;
+    const target = m[1] || m[3];
+    if (target.startsWith('weixin://bizmsgmenu')) {
+      const say = new URLSearchParams(target.split('?')[1]).get('msgmenucontent');
+      parts.push(h('a', { href: '#', onclick: (e) => { e.preventDefault(); act('chat', { persona: openid, text: say }); } }, m[2]));
+    } else if (/^https?:\/\//.test(target)) {
+      parts.push(h('a', { href: target, target: '_blank', rel: 'noopener', onclick: () => visit(openid) }, m[2] || target));
+    } else {
+      parts.push(m[2] || target);
+    }
+  }
+  parts.push(text.slice(from));
+  return parts;
+}
+
+function card(c, openid) {
+  return h('article', { class: 'card' },
+    h('h3', {}, c.title),
+    h('dl', {}, (c.lines || []).flatMap((l) => [h('dt', {}, l.label), h('dd', {}, l.value)])),
+    c.url && h('a', { class: 'open', href: c.url, target: '_blank', rel: 'noopener', onclick: () => visit(openid) }, h('span', {}, '查看详情'), h('span', {}, '›')),
+    !c.url && c.miniprogram && h('span', { class: 'open' }, '小程序 ' + c.miniprogram.pagepath));
+}
+
+function bubble(m) {
+  if (m.template) return card(m.template, m.openid);
+  if (m.articles) {
+    return h('div', { class: 'news' }, m.articles.map((a) => h('p', {},
+      h('a', { href: /^https?:/.test(a.url) ? a.url : undefined, target: '_blank', rel: 'noopener', onclick: () => visit(m.openid) }, a.title),
+      h('br'), h('small', { class: 'muted' }, a.description))));
+  }
+  if (m.from === 'system') return h('p', { class: 'notice' }, m.text);
+  return h('div', { class: 'bubble ' + m.from, title: when(m.at) }, m.from === 'account' ? rich(m.text, m.openid) : m.text);
+}
+
+// changed is also true when a new day begins: times are then shown with their date.
+function changed(name, data) {
+  const key = dayFormat.format(now()) + JSON.stringify(data);
+  if (drawn[name] === key) return false;
+  drawn[name] = key;
+  return true;
+}
+
+function fill(name, data, draw, empty) {
+  if (!changed(name, data)) return;
+  const list = $('#' + name + ' .list');
+  list.replaceChildren(...(data.length ? data.map(draw) : [h('p', { class: 'empty' }, empty)]));
+}
+
+function options(select, list, value) {
+  select.replaceChildren(...list.map(([v, label]) => h('option', { value: v }, label)));
+  select.value = value;
+}
+
+function drawChats() {
+  for (const panel of $$('[data-chat]')) {
+    const index = Number(panel.dataset.chat);
+    const openid = chosen.chat[index];
+    const p = person(openid);
+    const messages = state.messages.filter((m) => m.openid === openid);
+    if (changed('follow' + index, [openid, p.following])) {
+      $('.follow', panel).textContent = p.following ? '取消关注' : '关注';
+      $$('.say input, .say button, .quick button', panel).forEach((el) => { el.disabled = !p.following; });
+    }
+    if (changed('menu' + index, [openid, p.menu])) drawMenu($('.menu', panel), p);
+    if (changed('thread' + index, [openid, messages])) {
+      const thread = $('.thread', panel);
+      const stick = thread.dataset.openid !== openid || thread.scrollTop + thread.clientHeight > thread.scrollHeight - 60;
+      thread.dataset.openid = openid;
+      thread.replaceChildren(...(messages.length ? messages.map(bubble) : [h('p', { class: 'notice' }, '还没有消息，向公众号说点什么')]));
+      if (stick) thread.scrollTop = thread.scrollHeight;
+    }
+  }
+}
+
+function drawMenu(bar, p) {
+  const buttons = (p.menu && p.menu.button) || [];
+  bar.hidden = buttons.length === 0;
+  const press = (b) => {
+    $$('.sub', bar).forEach((el) => { el.hidden = true; });
+    if (b.type === 'click') act('click', { persona: p.openid, key: b.key });
+    else if (b.url) { visit(p.openid); window.open(b.url, '_blank', 'noopener'); }
+  };
+  bar.replaceChildren(...buttons.map((b) => {
+    const children = b.sub_button || [];
+    if (!children.length) return h('div', {}, h('button', { type: 'button', onclick: () => press(b) }, b.name));
+    const sub = h('div', { class: 'sub', hidden: true }, children.map((c) => h('button', { type: 'button', onclick: () => press(c) }, c.name)));
+    const open = () => {
+      const was = sub.hidden;
+      $$('.sub', bar).forEach((el) => { el.hidden = true; });
+      sub.hidden = !was;
+    };
+    return h('div', {}, sub, h('button', { type: 'button', onclick: open }, '≡ ' + b.name));
+  }));
+}
+
+function drawTrade(t) {
+  const [label, tone] = states[t.trade_state];
+  const open = t.trade_state === 'NOTPAY' || t.trade_state === 'PAYERROR';
+  const paid = t.trade_state === 'SUCCESS' || t.trade_state === 'REFUND';
+  const pay = (how, text, primary) => h('button', {
+    type: 'button', class: primary ? 'primary' : '',
+    onclick: () => act('pay', { out_trade_no: t.out_trade_no, how, persona: chosen.pay }, (r) => outcome(how, r)),
+  }, text);
+  return h('div', { class: 'item' },
+    h('div', { class: 'row' }, h('span', {}, t.description), h('span', { class: 'tag ' + tone }, label)),
+    h('div', { class: 'row' }, h('span', { class: 'amount' }, yuan(t.total)), h('span', { class: 'when' }, when(t.paid_at || t.created_at))),
+    h('div', { class: 'trade-no mono' }, t.out_trade_no),
+    t.refunded ? h('div', { class: 'small muted' }, '已退 ' + yuan(t.refunded)) : null,
+    open && h('div', { class: 'acts' }, pay('pay', t.prepay_id ? '支付' : '扫码支付', true), pay('twice', '重复支付'), pay('fail', '支付失败'), pay('lose', '丢失通知')),
+    open && h('div', { class: 'acts quiet' }, pay('wrong-amount', '少一分的通知'), pay('forged', '伪造的通知')),
+    paid && h('div', { class: 'acts quiet' }, pay('repeat', '再发一次通知')));
+}
+
+function outcome(how, r) {
+  const last = r.notices.at(-1);
+  if (how === 'fail') return '支付失败，未扣款';
+  if (how === 'lose') return '已扣款，通知已丢失';
+  const attempt = last && last.attempts.at(-1);
+  if (!attempt) return '完成';
+  if (how === 'wrong-amount' || how === 'forged') return '商户应答 HTTP ' + (attempt.status || attempt.error) + (last.delivered ? '，接受了（不应该）' : '，已拒绝');
+  return last.delivered ? '支付通知已送达' : '通知未送达（HTTP ' + (attempt.status || '无应答') + '），稍后重试';
+}
+
+function drawText(m) {
+  const p = owner(m.mobile);
+  const parts = m.text.split(/(\b\d{6}\b|https?:\/\/[^\s，。]+)/).map((part) => {
+    if (/^\d{6}$/.test(part)) return copyable(part);
+    if (/^https?:/.test(part)) return h('a', { href: part, target: '_blank', rel: 'noopener', onclick: () => p && visit(p.openid) }, part);
+    return part;
+  });
+  return h('div', { class: 'item' },
+    h('div', { class: 'row' }, h('span', { class: 'small muted' }, (p ? p.name + ' ' : '') + m.mobile), h('span', { class: 'when' }, when(m.at))),
+    h('div', {}, parts));
+}
+
+function drawPerson(p) {
+  return h('div', { class: 'item person' },
+    h('span', { class: 'avatar ' + p.role, 'aria-hidden': 'true' }, p.name.slice(0, 1)),
+    h('div', { class: 'body' },
+      h('div', { class: 'row' }, h('b', {}, p.name), h('span', { class: 'tag' + (p.following ? ' good' : '') }, (roles[p.role] || p.role) + (p.following ? '' : ' · 未关注'))),
+      h('div', { class: 'small' }, h('span', { class: 'muted' }, '手机 '), copyable(p.mobile)),
+      p.id_number && h('div', { class: 'small' }, h('span', { class: 'muted' }, '身份证 '), copyable(p.id_number)),
+      h('div', { class: 'small muted' }, 'OpenID ', copyable(p.openid)),
+      p.totp && h('div', { class: 'row' }, h('span', { class: 'small muted' }, '动态口令'), copyable(p.totp, 'totp'))));
+}
+
+function drawFault(f) {
+  const what = [f.delay_ms && f.delay_ms + ' 毫秒后', f.after && '生效后丢失应答', f.status && 'HTTP ' + f.status, f.code && '错误码 ' + f.code, f.repeat && '多发 ' + f.repeat + ' 次'].filter(Boolean).join('，');
+  return h('div', { class: 'item row' },
+    h('span', {}, h('b', {}, familyNames[f.family] || f.family), ' ', what),
+    h('span', { class: 'tag bad' }, f.times < 0 ? '一直' : '剩 ' + f.times + ' 次'));
+}
+
+function drawMoment(e) {
+  return h('div', { class: 'moment ' + e.kind }, h('span', { class: 'when' }, when(e.at)), h('i'), h('span', {}, e.text));
+}
+
+const who = (value) => !value || value === 'all';
+
+function draw() {
+  drawChats();
+  fill('pay', state.trades, drawTrade, '还没有待支付的二维码');
+  fill('sms', state.sms.filter((m) => who(chosen.sms) || m.mobile === chosen.sms), drawText, '还没有短信');
+  fill('templates', state.templates.filter((m) => who(chosen.templates) || m.openid === chosen.templates), (m) => h('div', { class: 'item' },
+    h('div', { class: 'row' }, h('span', { class: 'small muted' }, person(m.openid)?.name || m.openid), h('span', { class: 'tag' }, viaNames[m.via] || viaNames.template), h('span', { class: 'when' }, when(m.at))),
+    card(m.card, m.openid)), '还没有通知');
+  fill('personas', state.personas.map(({ menu, ...p }) => p), drawPerson, '');
+  fill('faults', state.faults, drawFault, '一切正常');
+  fill('timeline', state.timeline, drawMoment, '还没有事情发生');
+}
+
+// setUp fills the choices once, when the personas are known.
+function setUp() {
+  const people = state.personas.map((p) => [p.openid, p.name]);
+  const byRole = (role) => (state.personas.find((p) => p.role === role) || state.personas[0]).openid;
+  for (const panel of $$('[data-chat]')) {
+    const index = Number(panel.dataset.chat);
+    chosen.chat[index] = byRole(index === 0 ? 'applicant' : 'reviewer');
+    options($('.who', panel), people, chosen.chat[index]);
+    $('.who', panel).addEventListener('change', (e) => { chosen.chat[index] = e.target.value; draw(); });
+    $('.say', panel).addEventListener('submit', (e) => {
+      e.preventDefault();
+      const text = e.target.text.value.trim();
+      if (!text) return;
+      e.target.text.value = '';
+      act('chat', { persona: chosen.chat[index], text });
+    });
+    $$('.quick button', panel).forEach((b) => b.addEventListener('click', () => act('chat', { persona: chosen.chat[index], text: b.textContent })));
+    $('.follow', panel).addEventListener('click', () => act(person(chosen.chat[index]).following ? 'unfollow' : 'follow', { persona: chosen.chat[index] }));
+  }
+  for (const panel of $$('[data-mini]')) {
+    const who = $('.who', panel);
+    const open = () => { $('iframe', panel).src = '/playground/mp/?persona=' + encodeURIComponent(who.value); };
+    options(who, people, byRole(panel.dataset.mini === '0' ? 'applicant' : 'reviewer'));
+    who.addEventListener('change', open);
+    $('.reload', panel).addEventListener('click', () => { $('iframe', panel).src = 'about:blank'; setTimeout(open); });
+    open();
+  }
+  chosen.pay = byRole('applicant');
+  options($('#pay .who'), people, chosen.pay);
+  $('#pay .who').addEventListener('change', (e) => { chosen.pay = e.target.value; });
+  options($('#sms .who'), [['all', '全部号码'], ...state.personas.map((p) => [p.mobile, p.name])], 'all');
+  $('#sms .who').addEventListener('change', (e) => { chosen.sms = e.target.value; draw(); });
+  options($('#templates .who'), [['all', '全部'], ...people], 'all');
+  $('#templates .who').addEventListener('change', (e) => { chosen.templates = e.target.value; draw(); });
+  $$('#templates .consent button').forEach((b) => b.addEventListener('click', () => act('subscribe', { persona: who(chosen.templates) ? byRole('applicant') : chosen.templates, where: b.dataset.where })));
+  options($('.inject select[name=family]'), state.families.map((f) => [f, familyNames[f] || f]), state.families[0]);
+  limitKinds();
+}
+
+const faultOf = {
+  500: () => ({ status: 500 }), delay: () => ({ delay_ms: 3000 }), after: () => ({ after: true }),
+  code: (form) => ({ code: form.code.value.trim() }), repeat: () => ({ repeat: 1 }),
+};
+
+// limitKinds offers only what the chosen family can do: our pushes can be late or repeated, calls can fail.
+function limitKinds() {
+  const form = $('.inject');
+  const ours = form.family.value === 'callback' || form.family.value === 'notify';
+  for (const option of form.kind.options) {
+    option.hidden = option.disabled = option.value === 'repeat' ? !ours : ours && option.value !== 'delay';
+  }
+  if (form.kind.selectedOptions[0].disabled) form.kind.value = ours ? 'repeat' : '500';
+  $('.inject [name=code]').disabled = form.kind.value !== 'code';
+}
+
+async function advance(duration) {
+  try {
+    await send('/playground/clock', { advance: duration });
+  } catch (e) {
+    if (e.status !== 404 && e.status !== 405) { toast(e.message); return; }
+    await send(control + 'advance', { advance: duration }); // opened without the product in front
+  }
+  toast('时钟已前进');
+  await refresh();
+}
+
+let fetching = false;
+async function refresh() {
+  if (fetching) return;
+  fetching = true;
+  try {
+    const resp = await fetch(control + 'state' + (state ? '?rev=' + state.rev : ''));
+    if (resp.status === 200) {
+      const first = !state;
+      state = await resp.json();
+      fetchedAt = Date.now();
+      if (first) setUp();
+      draw();
+    }
+  } catch {
+    // the server is restarting; the next second tries again
+  } finally {
+    fetching = false;
+  }
+  tickClock();
+}
+
+function tickClock() {
+  if (!state) return;
+  $('#clock').textContent = fullClock(now());
+  const shifted = state.clock.shifted;
+  $('#shifted').hidden = !shifted;
+  $('#shifted').textContent = '已前进 ' + shifted;
+}
+
+function show(tab) {
+  document.body.dataset.tab = tab;
+  $$('.panel').forEach((p) => p.classList.toggle('shown', p.id === tab));
+  $$('.tabs button').forEach((b) => b.setAttribute('aria-current', String(b.dataset.show === tab)));
+}
+
+$$('.tabs button').forEach((b) => b.addEventListener('click', () => show(b.dataset.show)));
+$$('[data-advance]').forEach((b) => b.addEventListener('click', () => advance(b.dataset.advance)));
+$('.inject').addEventListener('submit', (e) => {
+  e.preventDefault();
+  const form = e.target;
+  act('faults', { family: form.family.value, times: Number(form.times.value), ...faultOf[form.kind.value](form) }, '故障已注入');
+});
+$('.inject').addEventListener('change', limitKinds);
+$('#clear-faults').addEventListener('click', async () => {
+  await send(control + 'faults', null, 'DELETE').catch((e) => toast(e.message));
+  await refresh();
+});
+document.addEventListener('click', (e) => {
+  if (!e.target.closest('.menu')) $$('.menu .sub').forEach((el) => { el.hidden = true; });
+});
+document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
+show(location.hash.slice(1) || 'chat-0');
+refresh();
+setInterval(() => { if (!document.hidden) refresh(); }, 1000);
