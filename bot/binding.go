@@ -1,0 +1,119 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
+)
+
+// CodeBind is the purpose of the SMS code that ties an openid to a mobile.
+const CodeBind = "bind"
+
+// challengeTTL is how long a code typed into the chat is taken for one (F55).
+const challengeTTL = 60 * time.Second
+
+// binding ties an openid to the person with a mobile, which the person proves by
+// typing the SMS code into the chat.
+type binding struct {
+	appID  string
+	codes  Codes
+	send   CodeSender
+	memory Memory
+	vault  Vault
+	store  Store
+	now    func() time.Time
+	newID  func() string
+}
+
+var errNoChallenge = errors.New("no challenge is pending")
+
+func challengeKey(openid string) string { return "bind:" + openid }
+
+// begin sends a code to the mobile and remembers it, sealed, for as long as the
+// code lives.
+func (b *binding) begin(ctx context.Context, openid string, m identity.Mobile) error {
+	code, err := b.codes.Issue(ctx, b.challenge(openid, m))
+	if err != nil {
+		return err
+	}
+	sealed, err := b.vault.Encrypt([]byte(m.Reveal()), []byte(challengeKey(openid)))
+	if err != nil {
+		return fmt.Errorf("sealing a challenge: %w", err)
+	}
+	if err := b.memory.Remember(ctx, challengeKey(openid), sealed, challengeTTL); err != nil {
+		return err
+	}
+	return b.send(ctx, m, CodeBind, code)
+}
+
+func (b *binding) challenge(openid string, m identity.Mobile) session.Challenge {
+	return session.Challenge{Purpose: CodeBind, Mobile: m, Subject: openid}
+}
+
+// answer checks a typed code against the pending challenge and binds. Without
+// one it returns errNoChallenge, and the digits are just digits.
+func (b *binding) answer(ctx context.Context, openid, code string) (order.Person, error) {
+	sealed, err := b.memory.Recall(ctx, challengeKey(openid))
+	if err != nil {
+		return order.Person{}, err
+	}
+	if len(sealed) == 0 {
+		return order.Person{}, errNoChallenge
+	}
+	number, err := b.vault.Decrypt(sealed, []byte(challengeKey(openid)))
+	if err != nil {
+		return order.Person{}, fmt.Errorf("opening a challenge: %w", err)
+	}
+	m := identity.NewMobile(string(number))
+	if err := b.codes.Verify(ctx, b.challenge(openid, m), code); err != nil {
+		return order.Person{}, err
+	}
+	p, err := b.bind(ctx, openid, m)
+	if err != nil {
+		return order.Person{}, err
+	}
+	return p, b.memory.Remember(ctx, challengeKey(openid), nil, 0)
+}
+
+func (b *binding) bind(ctx context.Context, openid string, m identity.Mobile) (p order.Person, err error) {
+	err = b.store.InTx(ctx, func(tx order.Tx) error {
+		if p, err = tx.PersonByMobile(ctx, order.Person{ID: b.newID(), Mobile: m, CreatedAt: b.now()}); err != nil {
+			return err
+		}
+		if err := tx.LinkWeChat(ctx, b.identity(ctx, tx, openid, p.ID, true)); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, order.AuditRecord{
+			Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.OfficialAcc, Outcome: "ok", At: b.now(),
+		})
+	})
+	return p, err
+}
+
+// follow records whether the account can still reach an openid that is bound.
+func (b *binding) follow(ctx context.Context, openid string, subscribed bool) error {
+	p, err := b.store.PersonByWeChat(ctx, b.appID, openid)
+	if errors.Is(err, order.NotFound) {
+		return nil // nobody we know
+	}
+	if err != nil {
+		return err
+	}
+	return b.store.InTx(ctx, func(tx order.Tx) error {
+		return tx.LinkWeChat(ctx, b.identity(ctx, tx, openid, p.ID, subscribed))
+	})
+}
+
+// identity keeps the union id that an earlier login may have found.
+func (b *binding) identity(ctx context.Context, tx order.Tx, openid, personID string, subscribed bool) order.WeChatIdentity {
+	w := order.WeChatIdentity{AppID: b.appID, OpenID: openid, PersonID: personID, Subscribed: subscribed, UpdatedAt: b.now()}
+	if was, err := tx.WeChatOf(ctx, b.appID, personID); err == nil && was.OpenID == openid {
+		w.UnionID = was.UnionID
+	}
+	return w
+}

@@ -1,0 +1,399 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/yuncaidun/yuncaidun/bot/intent"
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+const (
+	// memoryTTL is how long slots carry over (flows 4.1, rule 4).
+	memoryTTL = 10 * time.Minute
+	// maxReply is the longest answer, in characters (rule 1).
+	maxReply = 600
+	// maxChoices is the longest list to choose from (rule 3).
+	maxChoices = 5
+	// answerTime leaves room for encryption and the network inside WeChat's 5 s.
+	answerTime = 4 * time.Second
+	// keptLines is how much of a conversation a person who takes over gets to see.
+	keptLines = 3
+)
+
+// Deps are what a Dialogue is made of.
+type Deps struct {
+	AppID      string
+	PublicURL  string // of the portal, without a trailing slash
+	Recogniser *intent.Recogniser
+	Store      Store
+	Deliveries Deliveries
+	Reviews    Reviews
+	Staffing   Staffing
+	Codes      Codes
+	SendCode   CodeSender
+	Vault      Vault
+	Memory     Memory
+	Workdays   order.Workdays
+	Catalogue  func() order.Catalogue
+	Payments   Payments
+	Enquiries  Enquiries
+	Consents   Consents
+	Certs      Certificates
+	Now        func() time.Time
+	NewID      func() string
+	Log        *slog.Logger
+}
+
+// Dialogue answers what people write to the official account (flows 4.1, 4.2).
+type Dialogue struct {
+	Deps
+	binding binding
+}
+
+var _ Answerer = (*Dialogue)(nil)
+
+// NewDialogue returns a dialogue over d.
+func NewDialogue(d Deps) *Dialogue {
+	return &Dialogue{Deps: d, binding: binding{
+		appID: d.AppID, codes: d.Codes, send: d.SendCode, memory: d.Memory, vault: d.Vault, store: d.Store, now: d.Now, newID: d.NewID,
+	}}
+}
+
+// state is what carries over from one message to the next. It holds no personal
+// data: what people said is redacted first.
+type state struct {
+	// List is what a digit chooses from, Last what was talked about last.
+	List []thing `json:"list,omitempty"`
+	Last thing   `json:"last,omitzero"`
+	// Topic is what the list or an unanswered question is about.
+	Topic intent.Intent `json:"topic,omitempty"`
+	// Asked is the question that the next message may answer.
+	Asked question `json:"asked,omitempty"`
+	// BidOpening is when the bids will be opened, once that was said.
+	BidOpening time.Time `json:"bid_opening,omitzero"`
+	// Matter is what was asked about last, for whoever takes over.
+	Matter intent.Intent `json:"matter,omitempty"`
+	Misses int           `json:"misses,omitempty"`
+	Said   []string      `json:"said,omitempty"`
+}
+
+// thing is an order or a certificate that is talked about.
+type thing struct {
+	Order order.ID `json:"order,omitempty"`
+	Cert  string   `json:"cert,omitempty"` // serial
+	Tail  string   `json:"tail,omitempty"` // how people call it
+}
+
+// question is what the bot has asked.
+type question string
+
+// The questions.
+const (
+	askedNothing  question = ""
+	askedMobile   question = "mobile"
+	askedWhich    question = "which"    // company or tail, of many
+	askedUploaded question = "uploaded" // are there bids not opened yet
+	askedOpening  question = "opening"  // when will they be opened
+)
+
+// turn is one message being answered.
+type turn struct {
+	*Dialogue
+	openid string
+	person order.Person // zero when unbound
+	state  state
+	text   string
+	meant  intent.Result
+}
+
+// Answer implements [Answerer].
+func (d *Dialogue) Answer(ctx context.Context, m Message) (Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	t := &turn{Dialogue: d, openid: m.OpenID, text: strings.TrimSpace(identity.HalfWidth(m.Content))}
+	if m.Type == EventMessage {
+		return t.event(ctx, m)
+	}
+	if t.text == "" {
+		return t.say(textNotText)
+	}
+	if err := t.load(ctx); err != nil {
+		return Reply{}, err
+	}
+	text, err := t.answer(ctx)
+	if err != nil {
+		if text, err = explain(err); err != nil {
+			return Reply{}, err
+		}
+	}
+	t.save(ctx)
+	return t.say(text)
+}
+
+// explain turns an error meant for people into the answer.
+func explain(err error) (string, error) {
+	if e, ok := order.AsError(err); ok && e.Detail != "" && e.Kind != order.Unavailable {
+		return e.Detail + "。", nil //nolint:nilerr // the person is told
+	}
+	return "", err
+}
+
+// load finds out who writes and what was said before.
+func (t *turn) load(ctx context.Context) error {
+	p, err := t.Store.PersonByWeChat(ctx, t.AppID, t.openid)
+	if err != nil && !errors.Is(err, order.NotFound) {
+		return err
+	}
+	t.person = p
+	b, err := t.Memory.Recall(ctx, "talk:"+t.openid)
+	if err != nil {
+		t.Log.WarnContext(ctx, "recalling a conversation", "err", err) // it goes on without
+		return nil
+	}
+	if len(b) > 0 {
+		if err := json.Unmarshal(b, &t.state); err != nil {
+			t.Log.WarnContext(ctx, "reading a conversation", "err", err)
+			t.state = state{}
+		}
+	}
+	return nil
+}
+
+func (t *turn) save(ctx context.Context) {
+	b, err := json.Marshal(t.state)
+	if err == nil {
+		err = t.Memory.Remember(ctx, "talk:"+t.openid, b, memoryTTL)
+	}
+	if err != nil {
+		t.Log.WarnContext(ctx, "remembering a conversation", "err", err)
+	}
+}
+
+// say shortens an answer to what is read on a phone.
+func (t *turn) say(text string) (Reply, error) {
+	if utf8.RuneCountInString(text) > maxReply {
+		text = string([]rune(text)[:maxReply-1]) + "…"
+	}
+	return Reply{Text: text}, nil
+}
+
+var (
+	codePattern    = regexp.MustCompile(`^\d{6}$`)
+	choicePattern  = regexp.MustCompile(`^(?:第|选)?\s*([1-5一二两三四五])\s*(?:个|项|号|条|把|单|笔)?[.。、]?$`)
+	ordinalPattern = regexp.MustCompile(`第\s*([1-5一二两三四五])\s*(?:个|项|条|把|单|笔|张)`)
+	mobilePattern  = regexp.MustCompile(`^(?:绑定|绑|手机号?|换绑)?[是为:：\s]*((?:\+?86)?\s*1[3-9]\d[\s-]?\d{4}[\s-]?\d{4})$`)
+	urgentPattern  = regexp.MustCompile(`急|投诉|人工`)
+)
+
+// answer decides what the message is: a code, a choice, a mobile, an answer to a
+// question of ours, or a sentence.
+func (t *turn) answer(ctx context.Context) (string, error) {
+	if codePattern.MatchString(t.text) {
+		// Before anything else looks at it, and never kept (rule 6).
+		text, err := t.code(ctx)
+		if !errors.Is(err, errNoChallenge) {
+			return text, err
+		}
+	}
+	if text, ok, err := t.shortcut(ctx); ok || err != nil {
+		return text, err
+	}
+	if m := choicePattern.FindStringSubmatch(t.text); m != nil && len(t.state.List) > 0 {
+		return t.choose(ctx, m[1])
+	}
+	if m := mobilePattern.FindStringSubmatch(t.text); m != nil && (t.state.Asked == askedMobile || t.person.ID == "" || strings.HasPrefix(t.text, "绑") || strings.HasPrefix(t.text, "换绑")) {
+		return t.sendCode(ctx, m[1])
+	}
+	if text, ok, err := t.challenge(ctx); ok || err != nil {
+		return text, err
+	}
+	asked := t.state.Asked
+	t.state.Asked = askedNothing
+	if text, ok, err := t.answered(ctx, asked); ok || err != nil {
+		return text, err
+	}
+	t.meant = t.Recogniser.Recognise(t.text)
+	t.keep()
+	if t.meant.Understood {
+		t.state.Misses = 0
+	}
+	return t.reply(ctx, t.meant.Intent)
+}
+
+// answered takes the message as the answer to a question of ours, if it is one.
+func (t *turn) answered(ctx context.Context, asked question) (text string, ok bool, err error) {
+	switch asked {
+	case askedWhich:
+		return t.namesCompany(ctx)
+	case askedUploaded, askedOpening:
+		return t.aboutBid(ctx, asked)
+	default:
+		return "", false, nil
+	}
+}
+
+// keep remembers what was said, without secrets, for whoever takes over.
+func (t *turn) keep() {
+	if slices.Contains([]intent.Intent{intent.Greeting, intent.ThanksBye, intent.HumanAgent, intent.BindAccount}, t.meant.Intent) {
+		return // says nothing about the matter
+	}
+	if t.meant.Slots[intent.SlotLeak] != "" {
+		return // better too little than a secret
+	}
+	clean, _ := identity.RedactText(t.text)
+	if r := []rune(clean); len(r) > 60 {
+		clean = string(r[:60]) + "…"
+	}
+	t.state.Said = append(t.state.Said, clean)
+	t.state.Said = t.state.Said[max(0, len(t.state.Said)-keptLines):]
+}
+
+// reply answers an intent.
+func (t *turn) reply(ctx context.Context, i intent.Intent) (string, error) {
+	if i.Staff() {
+		return t.staff(ctx, i)
+	}
+	if topics[i] != "" {
+		t.state.Matter = i
+	}
+	if i == intent.OutOfScope {
+		if !t.meant.Understood {
+			t.state.Misses++
+		}
+		if t.state.Misses >= 2 || urgentPattern.MatchString(t.text) {
+			return t.human(ctx, i)
+		}
+	}
+	a := answers[i]
+	switch {
+	case a.live == nil:
+		return t.fill(advice[i]), nil
+	case a.bound && t.person.ID == "":
+		return t.bindingCard(i), nil
+	}
+	return a.live(t, ctx, i)
+}
+
+// answer is how an intent is answered from live data; without live, by advice
+// alone.
+type answer struct {
+	// bound: only somebody bound is answered, others are asked for their mobile.
+	bound bool
+	live  func(*turn, context.Context, intent.Intent) (string, error)
+}
+
+// answers are the intents with more to say than advice.
+var answers map[intent.Intent]answer
+
+func init() { // not a literal above: an answer may lead to another
+	answers = map[intent.Intent]answer{
+		intent.OrderStatus:   {true, (*turn).orders},
+		intent.ShippingTrack: {true, (*turn).orders},
+		intent.RejectFix:     {true, (*turn).orders},
+		intent.PayProblem:    {false, (*turn).ordersBeside},
+		intent.LegalRepAuth:  {false, (*turn).ordersBeside},
+		intent.Refund:        {false, (*turn).ordersBeside},
+		intent.Invoice:       {false, (*turn).ordersBeside},
+		intent.ChangeAddress: {false, (*turn).ordersBeside},
+		intent.SLATime:       {false, (*turn).ordersBeside},
+		intent.Price:         {false, (*turn).price},
+		intent.Material:      {false, (*turn).material},
+		intent.CertExpiry:    {false, (*turn).certificates},
+		intent.Renew:         {false, (*turn).certificates},
+		intent.BidSafety:     {false, (*turn).certificates},
+		intent.Revoke:        {false, (*turn).certificates},
+		intent.LostReissue:   {false, (*turn).certificates},
+		intent.Unlock:        {false, (*turn).certificates},
+		intent.SecurityAlert: {false, (*turn).securityAlert},
+		intent.HumanAgent:    {false, (*turn).human},
+		intent.Complaint:     {false, (*turn).human},
+		intent.BindAccount:   {false, (*turn).bindAccount},
+	}
+}
+
+func (t *turn) fill(text string) string {
+	return strings.ReplaceAll(text, "{portal}", t.PublicURL)
+}
+
+// bindingCard asks for the mobile and remembers what was asked (rule 2).
+func (t *turn) bindingCard(about intent.Intent) string {
+	t.state.Asked, t.state.Topic = askedMobile, about
+	return textBindingCard
+}
+
+func (t *turn) bindAccount(ctx context.Context, _ intent.Intent) (string, error) {
+	if number := t.meant.Slots[intent.SlotPhone]; number != "" {
+		return t.sendCode(ctx, number)
+	}
+	t.state.Asked = askedMobile
+	if t.person.ID != "" {
+		return strings.ReplaceAll(textBound, "{mobile}", t.person.Mobile.Mask()), nil
+	}
+	return textBindingCard, nil
+}
+
+func (t *turn) sendCode(ctx context.Context, number string) (string, error) {
+	m, err := identity.ParseMobile(number)
+	if err != nil {
+		return textBadMobile, nil //nolint:nilerr // the person is told
+	}
+	if err := t.binding.begin(ctx, t.openid, m); err != nil {
+		return "", err
+	}
+	t.state.Asked = askedNothing
+	return strings.ReplaceAll(textCodeSent, "{mobile}", m.Mask()), nil
+}
+
+// code is a bare six-digit message while a challenge may be pending: to freeze a
+// certificate, or to bind.
+func (t *turn) code(ctx context.Context) (string, error) {
+	text, err := t.freezeCode(ctx)
+	if !errors.Is(err, errNoChallenge) {
+		return text, err
+	}
+	p, err := t.binding.answer(ctx, t.openid, t.text)
+	if err != nil {
+		if e, ok := order.AsError(err); ok && e.Kind == order.Invalid {
+			return e.Detail + "。重新获取请回复「绑定」。", nil
+		}
+		return "", err
+	}
+	t.person = p
+	about := t.state.Topic
+	if answers[about].live == nil || about == intent.BindAccount {
+		about = intent.OrderStatus
+	}
+	if text, err = t.reply(ctx, about); err != nil {
+		return "", err
+	}
+	return strings.ReplaceAll(textBindDone, "{mobile}", p.Mobile.Mask()) + "\n\n" + text, nil
+}
+
+// securityAlert warns, and where only a secret was given away goes on with what
+// was wanted (rule 6).
+func (t *turn) securityAlert(ctx context.Context, _ intent.Intent) (string, error) {
+	leak := t.meant.Slots[intent.SlotLeak]
+	if leak == "" {
+		return t.fill(advice[intent.SecurityAlert]), nil
+	}
+	warning := leakWarnings[leak]
+	if warning == "" {
+		warning = leakWarnings["id"]
+	}
+	switch b := t.meant.Beside; {
+	case b == "", b == intent.SecurityAlert, b == intent.OutOfScope, b.Staff(),
+		b == intent.Material, b == intent.Privacy: // the words around a secret, not a wish
+		return warning, nil
+	}
+	rest, err := t.reply(ctx, t.meant.Beside)
+	return warning + "\n\n" + rest, err
+}

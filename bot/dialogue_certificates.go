@@ -1,0 +1,431 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/yuncaidun/yuncaidun/bot/intent"
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
+)
+
+// certificates answers an intent from the person's own certificates: the one that
+// was named, or talked about, or the only one; a few as a list; many on the page.
+// Somebody unbound gets the general advice, and may bind.
+func (t *turn) certificates(ctx context.Context, about intent.Intent) (string, error) {
+	if t.person.ID == "" {
+		return t.unboundCertificates(about), nil
+	}
+	all, err := t.Certs.HeldBy(ctx, t.person.ID)
+	if err != nil {
+		return "", err
+	}
+	now := t.Now()
+	if named := t.namedCertificate(all); named != nil {
+		return t.aboutCertificate(ctx, *named, about)
+	}
+	if t.meant.Slots[intent.SlotTokenSerial] != "" || t.meant.Slots[intent.SlotCertSerial] != "" {
+		return textCertNotYours, nil
+	}
+	concerned := slices.DeleteFunc(slices.Clone(all), func(c certificate.Certificate) bool { return !t.concerned(c, about, now) })
+	switch n := len(concerned); {
+	case len(all) == 0:
+		return textNoCertificates, nil
+	case n == 0:
+		return t.aboutCertificate(ctx, all[0], about)
+	case n == 1:
+		return t.aboutCertificate(ctx, concerned[0], about)
+	case n > maxChoices:
+		return t.fill(fillIn(textManyCertificates, "{n}", strconv.Itoa(n))), nil
+	default:
+		return t.listCertificates(concerned, about), nil
+	}
+}
+
+// unboundCertificates is the general advice, with what it takes to say more. How
+// long something is expired can be judged without knowing whose it is.
+func (t *turn) unboundCertificates(about intent.Intent) string {
+	t.state.Asked, t.state.Topic = askedMobile, about
+	text := t.fill(advice[about])
+	if over, err := strconv.Atoi(t.meant.Slots[intent.SlotOverdueDays]); err == nil && about == intent.CertExpiry {
+		text = fillIn(either(over <= 90, textOverdueRenewable, textOverdueTooLate), "{days}", strconv.Itoa(over))
+	}
+	return text + "\n" + textBindForMore
+}
+
+// namedCertificate is the one of the certificates that the message names by a
+// serial, or points back at.
+func (t *turn) namedCertificate(all []certificate.Certificate) *certificate.Certificate {
+	serial := strings.ToUpper(t.meant.Slots[intent.SlotCertSerial])
+	if len(serial) == 39 {
+		serial = "0" + serial // a leading zero got lost (G3)
+	}
+	token, back := t.meant.Slots[intent.SlotTokenSerial], t.pointed().Cert
+	i := slices.IndexFunc(all, func(c certificate.Certificate) bool {
+		return serial != "" && c.Serial == serial || serial == "" && token != "" && c.TokenSerial == token || serial+token == "" && back != "" && c.Serial == back
+	})
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
+}
+
+// concerned reports whether an intent can be about a certificate: nobody freezes
+// what is revoked.
+func (t *turn) concerned(c certificate.Certificate, about intent.Intent, now time.Time) bool {
+	if c.SupersededBy != "" {
+		return false
+	}
+	switch about {
+	case intent.Revoke, intent.LostReissue:
+		if wantsBack(t.text) {
+			return c.State() == certificate.Frozen
+		}
+		return len(c.Allowed(order.Applicant, now)) > 0
+	case intent.Unlock:
+		return c.State() == certificate.Valid
+	default:
+		return c.State() != certificate.Revoked
+	}
+}
+
+// keyTail is how people call a USBKEY: the end of the serial printed on it.
+func keyTail(c certificate.Certificate) string {
+	return c.TokenSerial[max(0, len(c.TokenSerial)-4):]
+}
+
+// listCertificates offers a choice by digit, with what people mostly want to know.
+func (t *turn) listCertificates(cs []certificate.Certificate, about intent.Intent) string {
+	t.state.List, t.state.Topic = nil, about
+	var b strings.Builder
+	fmt.Fprintf(&b, "您有 %d 把相关的 UKEY：\n", len(cs))
+	for i, c := range cs {
+		t.state.List = append(t.state.List, thing{Cert: c.Serial, Tail: keyTail(c)})
+		fmt.Fprintf(&b, "%d. …%s %s　%s\n", i+1, keyTail(c), c.Holder, t.validity(c))
+	}
+	b.WriteString("回复数字选择。")
+	return b.String()
+}
+
+// validity is until when a certificate is good, in one line.
+func (t *turn) validity(c certificate.Certificate) string {
+	now := t.Now()
+	switch left := c.DaysLeft(now); {
+	case c.State() != certificate.Valid:
+		return c.State().Label()
+	case c.Expired(now):
+		return fmt.Sprintf("%s 已过期", dayOf(c.NotAfter))
+	default:
+		return fmt.Sprintf("有效期至 %s，还有 %d 天", dayOf(c.NotAfter), left)
+	}
+}
+
+// dayOf is a date with its year, in Shanghai.
+func dayOf(t time.Time) string { return t.In(order.Shanghai).Format(time.DateOnly) }
+
+func (t *turn) chooseCertificate(ctx context.Context, serial string) (string, error) {
+	all, err := t.Certs.HeldBy(ctx, t.person.ID)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(all, func(c certificate.Certificate) bool { return c.Serial == serial })
+	if i < 0 {
+		return textCertNotYours, nil
+	}
+	return t.aboutCertificate(ctx, all[i], t.state.Topic)
+}
+
+// aboutCertificate says what an intent means for one certificate.
+func (t *turn) aboutCertificate(ctx context.Context, c certificate.Certificate, about intent.Intent) (string, error) {
+	t.state.Last, t.state.Topic = thing{Cert: c.Serial, Tail: keyTail(c)}, about
+	head := fmt.Sprintf("UKEY …%s（%s）\n%s\n", keyTail(c), c.Holder, t.validity(c))
+	switch about {
+	case intent.Revoke:
+		if wantsBack(t.text) {
+			return head + t.resuming(c), nil
+		}
+		if wantsRevocation(t.text) {
+			return head + t.revocation(c), nil
+		}
+		return t.freeze(ctx, c, head)
+	case intent.LostReissue:
+		return head + t.loss(c), nil
+	case intent.Unlock:
+		return head + t.unlocking(c), nil
+	case intent.BidSafety:
+		return head + t.bidSafety(c), nil
+	default:
+		return head + t.renewal(c, about), nil
+	}
+}
+
+// renewal says whether a certificate can be renewed (F65, F66), and if so asks
+// about bids first (flows 4.7).
+func (t *turn) renewal(c certificate.Certificate, about intent.Intent) string {
+	now := t.Now()
+	switch {
+	case c.SupersededBy != "":
+		return "已由新证书替代，请使用新证书。"
+	case c.State() == certificate.Revoked:
+		return t.fill("已吊销的证书不能更新，需要使用请重新办理。\n<a href=\"{portal}/\">新办证书</a>")
+	case c.State() == certificate.Frozen:
+		return t.fill("冻结期间不能更新，找到 UKEY 后可以先申请恢复。\n<a href=\"{portal}/certificates\">我的证书</a>")
+	case c.InRenewalWindow(now) && about == intent.CertExpiry:
+		return t.fill("现在可以更新，最晚 " + dayOf(c.RenewableUntil()) + "。要更新请回复「更新」。")
+	case c.InRenewalWindow(now):
+		t.state.Asked, t.state.BidOpening = askedUploaded, time.Time{}
+		return "可以更新，最晚 " + dayOf(c.RenewableUntil()) + "。\n先确认一件事：有已经上传、还没开标的投标文件吗？回复「有」或「没有」。"
+	case c.Expired(now):
+		return t.fill("已过期超过 90 天，不能再更新，请重新办理。\n<a href=\"{portal}/\">新办证书</a>")
+	default:
+		return "还不能更新：到期前不足 30 天才开放，" + dayOf(c.RenewableFrom()) + " 起可以更新，届时会提醒您。"
+	}
+}
+
+// wantsRevocation tells 吊销 from 挂失: what can be taken back is assumed unless
+// the other is said.
+func wantsRevocation(text string) bool {
+	for _, w := range []string{"冻", "挂失", "停"} {
+		if strings.Contains(text, w) {
+			return false
+		}
+	}
+	for _, w := range []string{"销", "作废", "撤", "废", "掐", "不要了"} {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// wantsBack tells 解冻 from 冻结.
+func wantsBack(text string) bool {
+	for _, w := range []string{"解冻", "恢复", "解除", "取消冻结", "取消挂失", "找到了", "找回"} {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// resuming says how a freeze is taken back.
+func (t *turn) resuming(c certificate.Certificate) string {
+	if c.State() != certificate.Frozen {
+		return "这张证书没有冻结，不需要恢复。"
+	}
+	return t.fill("在「我的证书」点击恢复，审核通过后即可使用。\n<a href=\"{portal}/certificates\">我的证书</a>")
+}
+
+// revocation never ends in chat (rule 5); bids that were not opened yet are asked
+// about first.
+func (t *turn) revocation(c certificate.Certificate) string {
+	if !slices.Contains(c.Allowed(order.Applicant, t.Now()), certificate.Revoke) {
+		return "这张证书不需要再吊销。"
+	}
+	t.state.Asked, t.state.BidOpening = askedUploaded, time.Time{}
+	return "吊销立即生效，永远不可恢复。\n先确认一件事：有已经上传、还没开标的投标文件吗？回复「有」或「没有」。"
+}
+
+// loss freezes first, and then tells how to get another key.
+func (t *turn) loss(c certificate.Certificate) string {
+	if broken(t.text) {
+		return t.fill("坏了不用着急：先换一个 USB 口、换一台电脑试试；确实损坏可以补办，原证书随补办作废，用它加密的投标文件将无法解密。\n" + textReissue)
+	}
+	if slices.Contains(c.Allowed(order.Applicant, t.Now()), certificate.Freeze) {
+		return t.fill("请先冻结，防止被他人使用：回复「冻结」，验证短信后立即生效，找到后可以恢复。\n" + textReissue)
+	}
+	return t.fill(textReissue)
+}
+
+// broken tells 坏了 from 丢了.
+func broken(text string) bool {
+	for _, w := range []string{"坏", "断", "水", "摔", "烧", "裂", "弯", "松", "折", "烂", "没反应", "不亮"} {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// unlocking says how this key is unlocked; the bot cannot reach it.
+func (t *turn) unlocking(c certificate.Certificate) string {
+	if c.State() != certificate.Valid {
+		return "证书" + c.State().Label() + "，不能解锁。"
+	}
+	text := strings.ReplaceAll(advice[intent.Unlock], "{portal}/unlock", "{portal}/unlock?serial="+c.TokenSerial)
+	if t.meant.Slots[intent.SlotUrgency] != "" || urgent(t.text) {
+		text += "\n等着开标的，请同时回复「人工」，我们优先给您回电。"
+	}
+	return t.fill(text)
+}
+
+// challengePattern is what the key helper shows on a PC without a network (flows
+// 4.6): the generation of the key's secret and seven characters of base32.
+var challengePattern = regexp.MustCompile(`^(?i)(\d[a-z2-7]{3})[ -]?([a-z2-7]{4})$`)
+
+// challenge takes the code that the key helper shows, which leads to the page that
+// asks for the SMS and gives the response (rule 5: unlocking does not end in chat).
+func (t *turn) challenge(ctx context.Context) (string, bool, error) {
+	m := challengePattern.FindStringSubmatch(t.text)
+	if m == nil || !strings.ContainsFunc(t.text, unicode.IsLetter) {
+		return "", false, nil
+	}
+	query := url.Values{"challenge": {strings.ToUpper(m[1] + m[2])}}
+	if t.person.ID != "" {
+		all, err := t.Certs.HeldBy(ctx, t.person.ID)
+		if err != nil {
+			return "", true, err
+		}
+		mine := slices.DeleteFunc(all, func(c certificate.Certificate) bool { return !t.concerned(c, intent.Unlock, t.Now()) })
+		if len(mine) == 1 {
+			query.Set("serial", mine[0].TokenSerial)
+		}
+	}
+	return t.fill(fillIn(textChallenge, "{query}", query.Encode())), true, nil
+}
+
+// bidSafety judges a renewal against the opening that somebody named (flows 4.7).
+func (t *turn) bidSafety(c certificate.Certificate) string {
+	t.state.BidOpening, _ = dateOf(t.meant.Slots[intent.SlotBidOpen], t.Now())
+	if uploadedAlready(t.text) {
+		return t.uploaded(c)
+	}
+	t.state.Asked = askedUploaded
+	return "先确认一件事：有已经上传、还没开标的投标文件吗？回复「有」或「没有」。"
+}
+
+func uploadedAlready(text string) bool {
+	for _, w := range []string{"已上传", "上传了", "传上去", "已经上传", "已递交", "投了标", "投完标", "已投标", "标书传", "投上去", "加密完"} {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	yesWords = []string{"有", "是", "是的", "有的", "传了", "上传了", "已上传", "投了", "嗯", "对", "对的", "在的", "有呢", "有啊"}
+	noWords  = []string{"没有", "没", "无", "否", "不是", "没有的", "没传", "还没", "没上传", "没投", "没有呢", "没有啊", "暂时没有", "现在没有", "没了"}
+)
+
+// aboutBid takes an answer to the bid question.
+func (t *turn) aboutBid(ctx context.Context, asked question) (string, bool, error) {
+	said := strings.Trim(t.text, "。.!！~，, ")
+	opening, dated := dateIn(said, t.Now())
+	yes, no := slices.Contains(yesWords, said), slices.Contains(noWords, said)
+	if len([]rune(said)) > 20 || !yes && !no && !dated || t.state.Last.Cert == "" || t.person.ID == "" {
+		return "", false, nil // something else is on their mind
+	}
+	all, err := t.Certs.HeldBy(ctx, t.person.ID)
+	if err != nil {
+		return "", false, err
+	}
+	i := slices.IndexFunc(all, func(c certificate.Certificate) bool { return c.Serial == t.state.Last.Cert })
+	switch {
+	case i < 0:
+		return textCertNotYours, true, nil
+	case no && asked == askedUploaded:
+		return t.safe(all[i]), true, nil
+	case dated:
+		t.state.BidOpening = opening
+	}
+	return t.uploaded(all[i]), true, nil
+}
+
+// safe is where to go when no bid is at stake.
+func (t *turn) safe(c certificate.Certificate) string {
+	page := t.PublicURL + "/certificates"
+	if t.state.Topic == intent.Revoke {
+		return `请在页面选择原因并验证短信后吊销：<a href="` + page + "/" + c.Serial + `/revoke">吊销证书</a>`
+	}
+	if !c.InRenewalWindow(t.Now()) {
+		return "没有待开标的文件就不受影响。" + t.renewal(c, intent.CertExpiry)
+	}
+	return `可以放心更新。在「我的证书」点击更新提交申请，审核通过后插好 UKEY 完成。` + "\n" + `<a href="` + page + `">我的证书</a>`
+}
+
+// uploaded is the advice when there are bids that were not opened yet.
+func (t *turn) uploaded(c certificate.Certificate) string {
+	if t.state.BidOpening.IsZero() {
+		t.state.Asked = askedOpening
+		return "开标是哪一天？请回复日期，例如「12月3日」。"
+	}
+	opening := t.state.BidOpening
+	if t.state.Topic == intent.Revoke {
+		return "请等 " + order.Day(opening) + " 开标解密完成后再吊销，否则这份投标文件将无法解密。\n担心被他人使用，可以先回复「冻结」，开标前再申请恢复；拿不准请回复「人工」。"
+	}
+	last := "最晚 " + dayOf(c.RenewableUntil()) + " 前更新。"
+	switch order.AdviseOnBid(true, opening.Add(24*time.Hour-time.Second), c.NotAfter) {
+	case order.BidFirst:
+		return order.Day(opening) + " 开标。" + order.BidFirst.Text() + "\n" + last + "拿不准请回复「人工」。"
+	case order.BidAgain:
+		return order.Day(opening) + " 开标。" + order.BidAgain.Text() + "\n拿不准请回复「人工」。"
+	default:
+		return t.safe(c)
+	}
+}
+
+// CodeFreeze is the purpose of the SMS code that freezes a certificate from chat.
+const CodeFreeze = "freeze"
+
+func freezeKey(openid string) string { return "freeze:" + openid }
+
+// freeze sends a code to the bound mobile; typing it freezes (rule 5: what can be
+// taken back may end in chat).
+func (t *turn) freeze(ctx context.Context, c certificate.Certificate, head string) (string, error) {
+	if !slices.Contains(c.Allowed(order.Applicant, t.Now()), certificate.Freeze) {
+		return head + either(c.State() == certificate.Frozen, t.fill("已经是冻结状态，无法被使用。找到 UKEY 后可以申请恢复。\n<a href=\"{portal}/certificates\">我的证书</a>"), "这张证书不需要冻结。"), nil
+	}
+	code, err := t.Codes.Issue(ctx, t.freezeChallenge(c.Serial))
+	if err != nil {
+		return "", err
+	}
+	if err := t.Memory.Remember(ctx, freezeKey(t.openid), []byte(c.Serial), challengeTTL); err != nil {
+		return "", err
+	}
+	if err := t.SendCode(ctx, t.person.Mobile, CodeFreeze, code); err != nil {
+		return "", err
+	}
+	return head + fillIn(textFreezeCode, "{mobile}", t.person.Mobile.Mask()), nil
+}
+
+func (t *turn) freezeChallenge(serial string) session.Challenge {
+	return session.Challenge{Purpose: CodeFreeze, Mobile: t.person.Mobile, Subject: serial}
+}
+
+// freezeCode takes six digits as the code to freeze with, if one is pending.
+func (t *turn) freezeCode(ctx context.Context) (string, error) {
+	serial, err := t.Memory.Recall(ctx, freezeKey(t.openid))
+	if err != nil {
+		return "", err
+	}
+	if len(serial) == 0 || t.person.ID == "" {
+		return "", errNoChallenge
+	}
+	err = t.Codes.Verify(ctx, t.freezeChallenge(string(serial)), t.text)
+	if e, ok := order.AsError(err); ok && e.Kind == order.Invalid {
+		return e.Detail + "。重新获取请回复「冻结」。", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	by := order.Actor{Role: order.Applicant, PersonID: t.person.ID, Channel: order.OfficialAcc}
+	c, err := t.Certs.Apply(ctx, string(serial), certificate.Command{On: certificate.Freeze, By: by, MobileProven: true})
+	if err != nil && !errors.Is(err, order.Conflict) {
+		return "", err
+	}
+	if err := t.Memory.Remember(ctx, freezeKey(t.openid), nil, 0); err != nil {
+		t.Log.WarnContext(ctx, "forgetting a challenge", "err", err) // the code is used up anyway
+	}
+	t.state.Last = thing{Cert: c.Serial, Tail: keyTail(c)}
+	return t.fill(fillIn(textFrozen, "{tail}", keyTail(c))), nil
+}

@@ -1,0 +1,427 @@
+package bot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/issuance"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store"
+)
+
+// certify gives a person a completed order with one certificate on the USBKEY of
+// that serial, until notAfter.
+func (c *chat) certify(p order.Person, n int, token string, notAfter time.Time) string {
+	c.Helper()
+	o := anOrder(p, n, order.Completed, order.NoStage)
+	c.insert(o)
+	serial := strings.Repeat(fmt.Sprintf("%02X", n+0x40), 20)
+	at := notAfter.AddDate(-1, 0, 0)
+	ledger := store.NewLedger(c.db)
+	is := issuance.Issue{
+		ID: fmt.Sprint("issue", n), Item: fmt.Sprint("item", n), SnapshotHash: bytes.Repeat([]byte{byte(n)}, 32), Profile: "company-p256", Company: o.Company, USCC: o.USCC,
+		Years: 1, Stage: issuance.StageRequested, CreatedAt: at, UpdatedAt: at,
+	}
+	_, err := ledger.OpenIssue(c.Context(), is)
+	c.must(err)
+	is.Stage, is.Serial, is.Issuer, is.TBS, is.Certificate = issuance.StageDone, serial, issuance.P256Token, []byte("tbs"), []byte("der")
+	is.NotBefore, is.NotAfter, is.TokenSerial = at, notAfter, token
+	c.must(ledger.AdvanceIssue(c.Context(), issuance.StageRequested, is, &issuance.TokenRecord{
+		Serial: token, State: issuance.TokenBlank, IssueID: is.ID, SealedSOPIN: []byte("so"), SealedUserPIN: []byte("user"), SealedSecret: []byte("k"), CreatedAt: at, UpdatedAt: at,
+	}))
+	c.must(c.db.InTx(c.Context(), func(tx order.Tx) error {
+		return tx.ReplaceItems(c.Context(), o.ID, []order.Item{{ID: is.Item, OrderID: o.ID, N: 1, Stage: order.ItemWaiting, TokenSerial: token, CertSerial: serial, UpdatedAt: at}})
+	}))
+	return serial
+}
+
+// in is the end of the day that is so many days after today, as certificates end.
+func in(days int) time.Time { return talkTime.AddDate(0, 0, days) }
+
+func (c *chat) state(serial string) certificate.State {
+	c.Helper()
+	got, err := c.db.Certificate(c.Context(), serial)
+	c.must(err)
+	return got.State()
+}
+
+// Flows 4.1, rules 3, 4, 5 and 7, and the bid question of 4.7, over certificates.
+func TestCertificateConversations(t *testing.T) {
+	const key1, key2 = "TW11782207000188", "TW11782207000299"
+	tell(t, "expiry", func(c *chat, line func(string)) {
+		line("我的证书什么时候到期")
+		p := c.bind("o-user", applicant)
+		line("我的证书什么时候到期")
+		c.certify(p, 1, key1, in(29))
+		line("我的证书什么时候到期")
+		c.certify(p, 2, key2, in(200))
+		line("看下有效期到哪天")
+		line("第二个能续费吗")
+		line(key2 + "什么时候过期")
+		line("TW00000000000000什么时候过期")
+	})
+	tell(t, "renew", func(c *chat, line func(string)) {
+		c.certify(c.bind("o-user", applicant), 1, key1, in(7))
+		line("续费")
+		line("没有")
+		line("那个要续期")
+		line("有")
+		line("下周五")
+		line("续费")
+		line("有的")
+		line("11月25日")
+		line("续费")
+		line("算了 客服电话多少")
+	})
+	tell(t, "bid", func(c *chat, line func(string)) {
+		line("下周一开标 现在能更新证书吗")
+		c.certify(c.bind("o-user", applicant), 1, key1, in(7))
+		line("下周一开标，标书已经上传了，证书能更新吗")
+		line("28号开标 能不能更新")
+		line("有")
+	})
+	tell(t, "freeze", func(c *chat, line func(string)) {
+		line("马上挂失 锁被偷了")
+		line(applicant)
+		line(c.sms[0])
+		p, err := c.db.PersonByWeChat(t.Context(), testAccount.AppID, "o-user")
+		c.must(err)
+		serial := c.certify(p, 1, key1, in(100))
+		c.clock.set(c.clock.Now().Add(time.Minute))
+		line("挂失")
+		if c.state(serial) != certificate.Valid {
+			t.Error("frozen without a code")
+		}
+		line("000000")
+		line(c.sms[1])
+		if got := c.state(serial); got != certificate.Frozen {
+			t.Errorf("after the code: %s", got)
+		}
+		line("挂失")
+		line("续费")
+		line("锁找到了怎么解冻")
+	})
+	tell(t, "freeze-which", func(c *chat, line func(string)) {
+		p := c.bind("o-user", applicant)
+		first, second := c.certify(p, 1, key1, in(100)), c.certify(p, 2, key2, in(200))
+		line("冻结证书")
+		line("2")
+		line(c.sms[1])
+		if c.state(first) != certificate.Frozen || c.state(second) != certificate.Valid {
+			t.Errorf("%s %s", c.state(first), c.state(second))
+		}
+	})
+	tell(t, "revoke", func(c *chat, line func(string)) {
+		serial := c.certify(c.bind("o-user", applicant), 1, key1, in(100))
+		line("注销证书")
+		line("有")
+		line("12月3日")
+		line("吊销证书")
+		line("没有")
+		if c.state(serial) != certificate.Valid {
+			t.Error("revoked in chat")
+		}
+	})
+	tell(t, "lost", func(c *chat, line func(string)) {
+		line("锁丢了怎么办")
+		c.certify(c.bind("o-user", applicant), 1, key1, in(100))
+		line("锁丢了怎么办")
+		line("u盾摔坏了")
+	})
+	tell(t, "unlock", func(c *chat, line func(string)) {
+		line("key锁死了")
+		c.certify(c.bind("o-user", applicant), 1, key1, in(100))
+		line("key锁死了")
+		line("马上开标了锁死了急")
+		line("0abc-defg")
+		line("1234-5672")
+	})
+}
+
+// F65 and the vectors of flows 4.7, today being 2026-11-23.
+func TestRenewalWindow(t *testing.T) {
+	for notAfter, want := range map[string]string{
+		"2026-12-23": "还不能更新", "2026-12-22": "可以更新，最晚", "2026-11-23": "可以更新，最晚", "2026-08-25": "可以更新，最晚", "2026-08-24": "不能再更新",
+	} {
+		c := newChat(t)
+		end, err := time.ParseInLocation(time.DateOnly, notAfter, order.Shanghai)
+		c.must(err)
+		serial := c.certify(c.bind("o-user", applicant), 1, "TW11782207000188", end.Add(23*time.Hour))
+		if got := c.says("o-user", "证书续期"); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", notAfter, got)
+		}
+		if !end.After(talkTime) {
+			continue
+		}
+		p, err := c.db.PersonByWeChat(t.Context(), testAccount.AppID, "o-user")
+		c.must(err)
+		_, err = c.dialogue.Certs.Apply(t.Context(), serial, certificate.Command{
+			On: certificate.Revoke, By: order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.Web}, Reason: certificate.Superseded, MobileProven: true,
+		})
+		c.must(err)
+		if got := c.says("o-user", "证书续期"); !strings.Contains(got, "已吊销的证书不能更新") {
+			t.Errorf("%s, revoked: %s", notAfter, got)
+		}
+	}
+	for text, want := range map[string]string{"过期两个月了还能更新不": "可以更新", "过期95天还能续吗": "不能再更新"} {
+		if got := newChat(t).says("o-stranger", text); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
+
+// A code to freeze works once, for the openid that asked, and for no binding.
+func TestFreezeCode(t *testing.T) {
+	c := newChat(t)
+	serial := c.certify(c.bind("o-user", applicant), 1, "TW11782207000188", in(100))
+	c.bind("o-other", colleague)
+	c.says("o-user", "冻结")
+	code := c.sms[len(c.sms)-1]
+	c.says("o-other", code)
+	c.clock.set(c.clock.Now().Add(61 * time.Second))
+	c.says("o-user", code)
+	if c.state(serial) != certificate.Valid {
+		t.Error("a code of somebody else, or an old one, froze")
+	}
+	for _, key := range []string{"talk:o-user", freezeKey("o-user")} {
+		b, err := c.dialogue.Memory.Recall(t.Context(), key)
+		c.must(err)
+		if strings.Contains(string(b), code) || strings.Contains(string(b), applicant) {
+			t.Errorf("%s holds the code or the mobile", key)
+		}
+	}
+	// The limits of a login hold: nobody can make us send one SMS after another.
+	c.says("o-user", "冻结")
+	if got := c.says("o-user", "冻结"); !strings.Contains(got, "太频繁") {
+		t.Errorf("again at once: %s", got)
+	}
+}
+
+// Answers about money and parcels come from the order, and the gateway is asked.
+func TestServiceConversations(t *testing.T) {
+	tell(t, "pay", func(c *chat, line func(string)) {
+		line("付款二维码过期了")
+		p := c.bind("o-user", applicant)
+		o := anOrder(p, 1, order.AwaitingPayment, order.NoStage)
+		o.TradeNo = "T1"
+		c.insert(o)
+		c.gateway = func(string) error { return nil }
+		line("钱扣了订单还显示待支付")
+		c.gateway = func(string) error { return errors.New("the gateway is away") }
+		line("付不了款")
+		c.gateway = func(string) error {
+			return c.db.InTx(t.Context(), func(tx order.Tx) error {
+				paid := o
+				paid.State, paid.PaidAt, paid.Rev = order.State{Status: order.InReview, Stage: order.Queued}, c.clock.Now(), o.Rev+1
+				return tx.UpdateOrder(t.Context(), paid, o)
+			})
+		}
+		line("我已经付过钱了")
+	})
+	tell(t, "money", func(c *chat, line func(string)) {
+		line("我要退款")
+		p := c.bind("o-user", applicant)
+		o := anOrder(p, 1, order.InReview, order.Queued)
+		o.PaidAt = talkTime
+		c.insert(o)
+		line("我要退款")
+		line("发票在哪下")
+		made := anOrder(p, 2, order.Completed, order.NoStage)
+		made.PaidAt = talkTime
+		c.insert(made)
+		line("不办了能退钱吗")
+		line("1")
+		line("尾号0102的发票")
+	})
+	tell(t, "address", func(c *chat, line func(string)) {
+		line("地址填错了")
+		p := c.bind("o-user", applicant)
+		c.insert(anOrder(p, 1, order.ToIssue, order.Making))
+		line("地址填错了")
+		sent := anOrder(p, 2, order.Completed, order.NoStage)
+		sent.Carrier, sent.TrackingNo, sent.ShippedAt = "sf", "SF1234567890123", talkTime
+		c.insert(sent)
+		line("尾号0102改收货地址")
+	})
+	tell(t, "time", func(c *chat, line func(string)) {
+		line("几天能办好")
+		p := c.bind("o-user", applicant)
+		c.insert(anOrder(p, 1, order.InReview, order.Claimed))
+		line("几天能办好")
+		c.clock.set(talkTime.Add(80 * time.Hour))
+		line("几天能办好")
+	})
+	tell(t, "price", func(_ *chat, line func(string)) {
+		line("多少钱")
+		line("更新要收费吗")
+		line("买5把锁多少钱")
+		line("解锁收费吗")
+		line("吊销要钱吗")
+		line("法人是香港人用什么证件")
+	})
+}
+
+// Rule 7: a person takes over with a summary and a promise; once per person.
+func TestHandOver(t *testing.T) {
+	tell(t, "handover", func(c *chat, line func(string)) {
+		p := c.bind("o-user", applicant)
+		c.insert(anOrder(p, 1, order.InReview, order.Queued))
+		line("我的订单到哪一步了")
+		line("这个审核怎么这么慢")
+		line("转人工")
+		c.clock.set(talkTime.Add(10 * time.Hour))
+		line("太急了 马上开标，转人工")
+		es, err := c.db.OpenEnquiries(t.Context(), order.EnquiryCursor{}, 10)
+		c.must(err)
+		if len(es) != 1 || !es[0].Urgent || es[0].OrderID != "01JORDER01" || es[0].Topic == "" {
+			t.Errorf("enquiries: %+v", es)
+		}
+	})
+	tell(t, "handover-secret", func(c *chat, line func(string)) {
+		c.bind("o-user", applicant)
+		line("我的口令是hunter42 身份证110101199003070011 帮我解锁")
+		line("用13800138000下的单到哪一步了")
+		line("人工")
+		es, err := c.db.OpenEnquiries(t.Context(), order.EnquiryCursor{}, 10)
+		c.must(err)
+		for _, secret := range []string{"hunter42", "110101199003070011", "13800138000"} {
+			if strings.Contains(es[0].Said, secret) {
+				t.Errorf("the summary holds %s", secret)
+			}
+		}
+	})
+}
+
+// Rule 4: what was talked about is forgotten after ten minutes.
+func TestContextEnds(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-user", applicant)
+	c.insert(anOrder(p, 1, order.AwaitingPayment, order.NoStage), anOrder(p, 2, order.ToIssue, order.Making))
+	c.says("o-user", "尾号0101到哪了")
+	if got := c.says("o-user", "那个多久能好"); !strings.Contains(got, "…0101") {
+		t.Errorf("within ten minutes: %s", got)
+	}
+	c.clock.set(c.clock.Now().Add(11 * time.Minute))
+	if got := c.says("o-user", "那个到哪一步了"); !strings.Contains(got, "2 个相关订单") {
+		t.Errorf("after ten minutes: %s", got)
+	}
+}
+
+// The menu's words mean what its buttons say, and every button is answered.
+func TestMenuWords(t *testing.T) {
+	c := newChat(t)
+	for key, click := range clicks {
+		if got := c.dialogue.Recogniser.Recognise(click.words); got.Intent != click.meant {
+			t.Errorf("%s: %q is %s", key, click.words, got.Intent)
+		}
+	}
+	for _, menu := range [][]Button{Menu("https://ycd.example"), StaffMenu("https://ycd.example")} {
+		for _, column := range menu {
+			for _, b := range column.Sub {
+				if _, known := clicks[b.Key]; b.Key != "" && b.Key != MenuTodo && !known {
+					t.Errorf("%s: nobody answers %q", b.Name, b.Key)
+				}
+				if b.Key == "" {
+					continue
+				}
+				if got := c.event("o-user", EventClick, b.Key); got == "" {
+					t.Errorf("%s: no answer", b.Name)
+				}
+			}
+		}
+	}
+}
+
+// What followers allow is kept, each template by itself.
+func TestSubscribeEvents(t *testing.T) {
+	c := newChat(t)
+	report := func(event string, subs ...Subscription) {
+		t.Helper()
+		c.clock.set(c.clock.Now().Add(time.Minute))
+		r, err := c.dialogue.Answer(t.Context(), Message{OpenID: "o-user", Type: EventMessage, Event: event, Subscriptions: subs, Sent: c.clock.Now()})
+		c.must(err)
+		if !r.empty() {
+			t.Errorf("%s was answered: %s", event, r.Text)
+		}
+	}
+	want := func(template string, accepted bool) {
+		t.Helper()
+		got, err := c.db.Consent(t.Context(), testAccount.AppID, "o-user", template)
+		c.must(err)
+		if got.Accepted != accepted {
+			t.Errorf("%s: %t", template, got.Accepted)
+		}
+	}
+	report(EventSubscribePopup, Subscription{TemplateID: "A", Status: "accept"}, Subscription{TemplateID: "B", Status: "reject"})
+	want("A", true)
+	want("B", false)
+	report(EventSubscribeSent, Subscription{TemplateID: "A", Failure: "success"})
+	want("A", true)
+	report(EventSubscribeSent, Subscription{TemplateID: "A", Failure: "user refuse"})
+	want("A", false)
+	report(EventSubscribeChange, Subscription{TemplateID: "B", Status: "accept"}, Subscription{Status: "reject"})
+	want("B", true)
+}
+
+// What WeChat reports about a subscription notice is kept; one that did not arrive
+// goes out by the next way, and a report about somebody else's notice is nothing.
+func TestSubscriptionReports(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		failure string
+		state   order.DeliveryState
+		why     string
+	}{{"arrived", "success", order.DeliveryDelivered, ""}, {"refused", "user refuse", order.DeliveryPending, "user refuse"}} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newChat(t)
+			p := c.bind("o-user", applicant)
+			o := anOrder(p, 1, order.InReview, order.Queued)
+			c.insert(o)
+			n := order.Notification{ID: "n1", OrderID: o.ID, Seq: 1, Notice: order.NoticeApprovedIssue, Medium: order.WeChat, To: order.ToAgent, State: order.DeliveryPending, CreatedAt: c.clock.Now(), UpdatedAt: c.clock.Now()}
+			c.must(c.db.InTx(t.Context(), func(tx order.Tx) error {
+				if err := tx.InsertNotification(t.Context(), n); err != nil {
+					return err
+				}
+				n.State, n.Way, n.ProviderID, n.Attempts = order.DeliverySent, order.BySubscription, "1700827132819554304", 1
+				return tx.UpdateNotification(t.Context(), n, order.DeliveryPending)
+			}))
+			for range 2 { // WeChat may repeat it
+				_, err := c.dialogue.Answer(t.Context(), Message{OpenID: "o-user", Type: EventMessage, Event: EventSubscribeSent, Sent: c.clock.Now(), Subscriptions: []Subscription{{TemplateID: "A", MsgID: 1700827132819554304, Failure: tt.failure}}})
+				c.must(err)
+			}
+			if got, err := c.db.Notification(t.Context(), "n1"); err != nil || got.State != tt.state || got.Why != tt.why {
+				t.Errorf("%s (%s), %v", got.State, got.Why, err)
+			}
+		})
+	}
+}
+
+// Two notices may end in the same second: their reports are two events.
+func TestReportsOfTheSameSecond(t *testing.T) {
+	m := Message{OpenID: "o", Type: EventMessage, Event: EventSubscribeSent, Sent: talkTime, Subscriptions: []Subscription{{TemplateID: "A", MsgID: 1}}}
+	other := m
+	other.Subscriptions = []Subscription{{TemplateID: "A", MsgID: 2}}
+	if m.dedupKey() == other.dedupKey() {
+		t.Error("the second is taken for a repeat of the first")
+	}
+}
+
+// A QR code whose scene is a menu key answers like the button, also for whoever
+// follows by it.
+func TestScenes(t *testing.T) {
+	c := newChat(t)
+	if got := c.event("o-user", EventSubscribe, "qrscene_freeze"); !strings.Contains(got, "冻结") {
+		t.Errorf("followed by the QR code: %s", got)
+	}
+	if got := c.event("o-user", EventScan, "orders"); got != textBindingCard {
+		t.Errorf("scanned: %s", got)
+	}
+	if got := c.event("o-user", EventScan, "12345"); got != textWelcome {
+		t.Errorf("a scene of something else: %s", got)
+	}
+}

@@ -1,0 +1,321 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/yuncaidun/yuncaidun/bot/intent"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// orders answers an intent from the person's own orders: the one that was named,
+// or talked about, or the only one; a few as a list; many by asking (rule 3).
+func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) {
+	if o, named, err := t.named(ctx); err != nil || named {
+		if err != nil {
+			return "", err
+		}
+		return t.aboutOrder(ctx, o, about)
+	}
+	f := order.Filter{PersonID: t.person.ID, Limit: 30, No: t.meant.Slots[intent.SlotOrderTail], Company: t.meant.Slots[intent.SlotCompany]}
+	page, err := t.Store.Orders(ctx, f)
+	if err != nil {
+		return "", err
+	}
+	if len(page.Orders) == 0 {
+		return t.fill(textNoOrders), nil
+	}
+	choice := relevant(page.Orders, about)
+	if f.No != "" {
+		choice = page.Orders // several have this tail; which is meant is for the person to say
+	}
+	if s := t.meant.Slots[intent.SlotStatus]; s != "" {
+		if in := slices.DeleteFunc(slices.Clone(page.Orders), func(o order.Order) bool { return !hasLabel(o, s) }); len(in) > 0 {
+			choice = in
+		} else if meaning := stateMeanings[s]; meaning != "" {
+			return t.fill(meaning), nil
+		}
+	}
+	switch n := len(choice); {
+	case n == 0 && about == intent.RejectFix:
+		text, err := t.aboutOrder(ctx, page.Orders[0], intent.OrderStatus)
+		return textNothingRejected + "\n\n" + text, err
+	case n == 0:
+		return t.aboutOrder(ctx, page.Orders[0], about)
+	case n == 1:
+		return t.aboutOrder(ctx, choice[0], about)
+	case n <= maxChoices || f.No != "" || f.Company != "": // asking again would not help
+		return t.list(choice, about), nil
+	default:
+		t.state.Topic, t.state.Asked = about, askedWhich
+		return t.fill(strings.ReplaceAll(textManyOrders, "{n}", strconv.Itoa(n))), nil
+	}
+}
+
+// namesCompany takes the text as the answer to 请告诉我单位名称, if the person has
+// orders for such a company.
+func (t *turn) namesCompany(ctx context.Context) (text string, ok bool, err error) {
+	name := strings.NewReplacer("(", "（", ")", "）", " ", "").Replace(t.text)
+	if t.person.ID == "" || utf8.RuneCountInString(name) < 2 {
+		return "", false, nil
+	}
+	page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, Company: name, Limit: 1})
+	if err != nil || len(page.Orders) == 0 {
+		return "", false, err
+	}
+	t.meant = intent.Result{Intent: t.state.Topic, Slots: intent.Slots{intent.SlotCompany: name}, Understood: true}
+	t.state.Misses = 0
+	text, err = t.orders(ctx, t.state.Topic)
+	return text, true, err
+}
+
+// named finds the one order that the message names: by number, by tail, or as 那个
+// for the last one. Another person's order does not exist.
+func (t *turn) named(ctx context.Context) (o order.Order, ok bool, err error) {
+	no := t.meant.Slots[intent.SlotOrderNo]
+	if no == "" {
+		no = t.meant.Slots[intent.SlotOrderTail]
+	}
+	if no != "" {
+		page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, No: no, Limit: 2})
+		if err != nil {
+			return o, false, err
+		}
+		switch len(page.Orders) {
+		case 0:
+			return o, false, order.Errorf(order.NotFound, "order_not_found", "没有找到该订单，请核对单号，或回复「我的订单」查看您名下的订单")
+		case 1:
+			return page.Orders[0], true, nil
+		default: // tails repeat: the count begins anew each day
+			return o, false, nil
+		}
+	}
+	if id := t.pointed().Order; id != "" {
+		return t.own(ctx, id)
+	}
+	return o, false, nil
+}
+
+// own reads an order and makes sure that it is the person's.
+func (t *turn) own(ctx context.Context, id order.ID) (order.Order, bool, error) {
+	o, err := t.Store.Order(ctx, id)
+	if err != nil || !o.OwnedBy(t.person.ID, "") {
+		return order.Order{}, false, nil //nolint:nilerr // as if it had not been mentioned
+	}
+	return o, true, nil
+}
+
+// pointed is what the text points back at: 第二个 of the last list, or 那个 for
+// what was talked about last (rule 4).
+func (t *turn) pointed() thing {
+	if m := ordinalPattern.FindStringSubmatch(t.text); m != nil && ordinals[m[1]] <= len(t.state.List) {
+		return t.state.List[ordinals[m[1]]-1]
+	}
+	for _, w := range []string{"它", "那个", "这个", "那单", "这单", "那笔", "这笔", "那把", "这把", "刚才"} {
+		if strings.Contains(t.text, w) {
+			return t.state.Last
+		}
+	}
+	return thing{}
+}
+
+var ordinals = map[string]int{"1": 1, "一": 1, "2": 2, "二": 2, "两": 2, "3": 3, "三": 3, "4": 4, "四": 4, "5": 5, "五": 5}
+
+// choose answers a digit with that entry of the list.
+func (t *turn) choose(ctx context.Context, digit string) (string, error) {
+	k := ordinals[digit]
+	if k > len(t.state.List) {
+		return fmt.Sprintf("请回复 1 到 %d 之间的数字。", len(t.state.List)), nil
+	}
+	if t.person.ID == "" {
+		return t.bindingCard(t.state.Topic), nil
+	}
+	chosen := t.state.List[k-1]
+	if chosen.Cert != "" {
+		return t.chooseCertificate(ctx, chosen.Cert)
+	}
+	o, ok, err := t.own(ctx, chosen.Order)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", order.Errorf(order.NotFound, "order_not_found", "没有找到该订单，请回复「我的订单」重新查看")
+	}
+	return t.aboutOrder(ctx, o, t.state.Topic)
+}
+
+// relevant are the orders an intent is about, newest first.
+func relevant(all []order.Order, about intent.Intent) []order.Order {
+	return slices.DeleteFunc(slices.Clone(all), func(o order.Order) bool { return !concerns(o, about) })
+}
+
+var (
+	atWork    = []order.Status{order.InReview, order.ToIssue, order.ToShip}
+	toDeliver = append([]order.Status{order.Rejected}, atWork...)
+)
+
+// concerns reports whether an intent may be about an order.
+func concerns(o order.Order, about intent.Intent) bool {
+	over := o.Status == order.Refunded || o.Stage == order.Closed
+	switch about {
+	case intent.RejectFix:
+		return o.Status == order.Rejected && !over
+	case intent.ShippingTrack:
+		return o.TrackingNo != "" || o.Shipped() && slices.Contains(atWork, o.Status)
+	case intent.LegalRepAuth:
+		return o.Form.Get(order.AuthWay) == order.AuthMiniProgram && !over && (o.Status == order.InReview || o.Status == order.Rejected)
+	case intent.PayProblem:
+		return o.Status == order.AwaitingPayment
+	case intent.Refund:
+		return o.Refund != order.NoRefund || !o.PaidAt.IsZero() && o.Amount > 0
+	case intent.Invoice:
+		return !o.PaidAt.IsZero() && o.Amount > 0 && !over
+	case intent.ChangeAddress:
+		return o.Shipped() && !over && (slices.Contains(toDeliver, o.Status) || o.TrackingNo != "")
+	case intent.SLATime:
+		return slices.Contains(atWork, o.Status)
+	default:
+		return o.Status != order.Completed && !over
+	}
+}
+
+func hasLabel(o order.Order, label string) bool {
+	return o.Status.Label() == label || o.Stage.Label() == label || o.Refund.Label() == label
+}
+
+// list offers a choice by digit, of the newest when there are many.
+func (t *turn) list(os []order.Order, about intent.Intent) string {
+	t.state.List, t.state.Topic = nil, about
+	var b strings.Builder
+	fmt.Fprintf(&b, "您有 %d 个相关订单", len(os))
+	more := len(os) > maxChoices
+	if more {
+		os = os[:maxChoices]
+		fmt.Fprintf(&b, "，最近 %d 个", maxChoices)
+	}
+	b.WriteString("：\n")
+	for i, o := range os {
+		t.state.List = append(t.state.List, thing{Order: o.ID, Tail: order.TailOf(o.No)})
+		fmt.Fprintf(&b, "%d. %s%s　%s\n", i+1, title(o), placed(o, os), o.Guide().State)
+	}
+	b.WriteString("回复数字查看详情。")
+	if more {
+		b.WriteString(t.fill(textAllOrders))
+	}
+	return b.String()
+}
+
+// placed is the day of an order whose tail another one of the list shares.
+func placed(o order.Order, os []order.Order) string {
+	same := func(x order.Order) bool {
+		return x.ID != o.ID && x.No != "" && order.TailOf(x.No) == order.TailOf(o.No)
+	}
+	if o.No == "" || !slices.ContainsFunc(os, same) {
+		return ""
+	}
+	return o.PlacedAt.In(order.Shanghai).Format(" 1月2日")
+}
+
+// title names an order as its owner knows it.
+func title(o order.Order) string {
+	name := o.Product.Name
+	if name == "" {
+		name = o.Business.Label()
+	}
+	if o.No == "" {
+		return name + "（草稿）"
+	}
+	return name + "（…" + order.TailOf(o.No) + "）"
+}
+
+// aboutOrder says one thing about one order.
+func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (string, error) {
+	t.state.Last = thing{Order: o.ID, Tail: order.TailOf(o.No)}
+	var lines []string
+	service := services[i]
+	if service != nil {
+		var err error
+		if lines, err = service(t, ctx, &o); err != nil {
+			return "", err
+		}
+	}
+	g := o.Guide()
+	var b strings.Builder
+	line := func(s string) {
+		if s != "" {
+			b.WriteString(s + "\n")
+		}
+	}
+	line(title(o))
+	line("状态：" + g.State)
+	line(o.DelayNotice(t.Now()))
+	switch {
+	case service != nil:
+		for _, s := range lines {
+			line(s)
+		}
+	case o.Status == order.Rejected && o.Refund == order.NoRefund && o.Stage == order.Fixable:
+		t.rejection(o, line)
+	case i == intent.ShippingTrack && o.TrackingNo != "":
+		line(g.What)
+		if name := o.Form.Masked(order.ShipName); name != "" {
+			line("收件人：" + name + " " + o.Form.Masked(order.ShipMobile))
+		}
+		line("如显示签收但没有收到，请先联系快递员，再拨打 400-666-3999。")
+	case i == intent.ShippingTrack && o.Shipped() && o.Status != order.Completed:
+		line("UKEY 还没有寄出：" + g.What)
+		line(g.Next)
+	default:
+		line(g.What)
+		line(g.Next)
+	}
+	b.WriteString(t.action(o, g))
+	return b.String(), nil
+}
+
+// rejection gives every reason with the field to fix and how.
+func (t *turn) rejection(o order.Order, line func(string)) {
+	line("未通过原因：")
+	for n, r := range o.Reasons {
+		if n == maxChoices {
+			line("……")
+			break
+		}
+		text := fmt.Sprintf("%d. %s（%s）", n+1, r.Text(), r.Code)
+		if spec, ok := r.Anchor(o.Product, o.Form).Spec(); ok {
+			text += "\n　修改项：" + spec.Label
+			if spec.Input == order.Image {
+				text += "，请平放重拍：无反光、四角完整、彩色清晰"
+			}
+		}
+		line(text)
+	}
+	line("修改后重新提交即可，不需要再次付款。")
+}
+
+// action is the one next step, as a link.
+func (t *turn) action(o order.Order, g order.Guidance) string {
+	page := t.PublicURL + "/orders/" + string(o.ID)
+	link := func(path, label string) string { return `<a href="` + page + path + `">` + label + `</a>` }
+	switch g.Action {
+	case order.ActionPay:
+		return link("/pay", g.Action.Label())
+	case order.ActionContinue:
+		return link("/edit", g.Action.Label())
+	case order.ActionFix:
+		anchor := ""
+		for _, r := range o.Reasons {
+			if f := r.Anchor(o.Product, o.Form); f != "" {
+				anchor = "#" + string(f)
+				break
+			}
+		}
+		return link("/edit"+anchor, g.Action.Label())
+	default:
+		return link("", order.ActionView.Label()+"订单")
+	}
+}

@@ -1,0 +1,253 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/bot/intent"
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// ordersBeside answers from the person's orders where one of them is concerned,
+// and else in general.
+func (t *turn) ordersBeside(ctx context.Context, about intent.Intent) (string, error) {
+	if t.person.ID == "" {
+		return t.fill(advice[about]), nil
+	}
+	if o, named, err := t.named(ctx); err != nil || named {
+		if err != nil {
+			return "", err
+		}
+		return t.aboutOrder(ctx, o, about)
+	}
+	page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, No: t.meant.Slots[intent.SlotOrderTail], Limit: 30})
+	if err != nil {
+		return "", err
+	}
+	switch concerned := relevant(page.Orders, about); {
+	case len(concerned) == 0:
+		return t.fill(advice[about]), nil
+	case len(concerned) == 1:
+		return t.aboutOrder(ctx, concerned[0], about)
+	default:
+		return t.list(concerned, about), nil
+	}
+}
+
+// services say what an order means for an intent that is not about its state. They
+// may bring the order up to date.
+var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]string, error){
+	intent.PayProblem:    (*turn).payment,
+	intent.LegalRepAuth:  (*turn).authorization,
+	intent.Refund:        func(_ *turn, _ context.Context, o *order.Order) ([]string, error) { return refund(*o), nil },
+	intent.Invoice:       func(_ *turn, _ context.Context, o *order.Order) ([]string, error) { return invoice(*o), nil },
+	intent.ChangeAddress: func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.delivery(*o), nil },
+	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return schedule(*o, t.Now()), nil },
+}
+
+// authorization says how far the legal representative has come, and what the
+// applicant can do about it.
+func (t *turn) authorization(ctx context.Context, o *order.Order) ([]string, error) {
+	all, err := t.Store.Authorizations(ctx, o.ID)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	a := all[len(all)-1]
+	lines := []string{"法人授权：" + a.State.Label() + "。"}
+	switch {
+	case a.Open() && o.Stage == order.AwaitingAuthorization:
+		lines = append(lines, "授权短信发往 "+identity.NewMobile(a.Signer.Mobile).Mask()+"，"+order.Day(a.ExpiresAt)+"前有效。没有收到、换号码或改用纸质授权书，请在订单页操作（每天可重发 3 次）。")
+	case a.State == order.AtSigned:
+		lines = append(lines, "法定代表人不需要再操作。")
+	default:
+		lines = append(lines, "请修改后重新提交，系统会重新发送授权短信；也可以改用纸质授权书。")
+	}
+	return lines, nil
+}
+
+// gatewayTime is what may be spent on asking the gateway about a payment; WeChat
+// waits 5 s for the answer.
+const gatewayTime = 1500 * time.Millisecond
+
+// payment asks the gateway what became of the payment.
+func (t *turn) payment(ctx context.Context, o *order.Order) ([]string, error) {
+	if o.TradeNo == "" {
+		return []string{"还没有发起支付。支持微信支付扫码，提交后 7 天内有效。"}, nil
+	}
+	asking, cancel := context.WithTimeout(ctx, gatewayTime)
+	defer cancel()
+	if err := t.Payments.CheckPayment(asking, o.TradeNo); err != nil {
+		t.Log.WarnContext(ctx, "asking about a payment", "order", o.ID, "err", err)
+		return []string{"暂时没有查到支付结果，系统会继续向微信查询。已扣款但订单仍是待支付的，一般几分钟内会更新；重复支付会自动原路退回。"}, nil
+	}
+	now, err := t.Store.Order(ctx, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	if *o = now; o.Status != order.AwaitingPayment {
+		return []string{"刚才已查询到付款成功，不需要再付。", o.Guide().What, o.Guide().Next}, nil
+	}
+	return []string{"刚向微信支付查询过：这笔订单还没有付款成功。二维码过期了重新打开支付即可；重复支付会自动原路退回。"}, nil
+}
+
+// refund says whether money can come back, and how.
+func refund(o order.Order) []string {
+	money := "¥" + o.Amount.Yuan()
+	switch {
+	case o.Refund != order.NoRefund || o.Status == order.Refunded:
+		return []string{o.Guide().What, o.Guide().Next}
+	case o.Amount == 0:
+		return []string{"这笔订单金额为 0 元，没有需要退的款项。"}
+	case slices.Contains([]order.Status{order.InReview, order.Rejected}, o.Status), o.Status == order.ToIssue && o.Stage == order.Unclaimed:
+		return []string{"还没有制证，可以全额退款 " + money + "，款项原路退回，一般 1–3 个工作日到账。", "回复「人工」，由工作人员为您办理。"}
+	default:
+		return []string{"已付 " + money + "。UKEY 已开始制作或已制作完成，退款前需要先吊销证书，由工作人员核实。", "回复「人工」，由工作人员为您办理。"}
+	}
+}
+
+// invoice says what the invoice says. Title and tax number are the company's.
+func invoice(o order.Order) []string {
+	if o.Amount == 0 || o.Form.Get(order.InvoiceWant) == order.No {
+		return []string{"这笔订单不开发票：" + either(o.Amount == 0, "金额为 0 元。", "下单时选择了不需要。")}
+	}
+	title, number := o.Form.Get(order.InvoiceTitle), o.Form.Get(order.InvoiceTaxNo)
+	if title == "" {
+		title = o.Company
+	}
+	if number == "" {
+		number = o.USCC
+	}
+	lines := []string{"开票信息：" + title + "，税号 " + number + "，¥" + o.Amount.Yuan() + "，增值税普通发票（电子）。"}
+	if o.Status != order.Completed {
+		return append(lines, "订单完成后开具。抬头或税号需要更改，请回复「人工」。")
+	}
+	return append(lines, "在线下载还在开通中，需要发票或更改抬头请回复「人工」，由工作人员发给您。")
+}
+
+// delivery says where the parcel goes and whether that can still change.
+func (t *turn) delivery(o order.Order) []string {
+	if o.TrackingNo != "" {
+		return []string{"已经寄出，不能再改收件信息；请联系" + o.CarrierName() + "派件员转寄，单号 " + o.TrackingNo + "。"}
+	}
+	var lines []string
+	if name := o.Form.Masked(order.ShipName); name != "" && o.Form.Get(order.ShipWay) != order.ShipPickUp {
+		lines = append(lines, "现在的收件人："+name+" "+o.Form.Masked(order.ShipMobile))
+	}
+	if !o.DeliveryChangeable() {
+		return append(lines, "现在不能在线修改收件信息，请回复「人工」由工作人员核实（请不要在聊天里发送他人的个人信息）。")
+	}
+	return append(lines, "还没有寄出，可以自己修改，审核结果不受影响：", `<a href="`+t.PublicURL+"/orders/"+string(o.ID)+`/delivery">修改收件信息</a>`)
+}
+
+// schedule is when an order will be done.
+func schedule(o order.Order, now time.Time) []string {
+	g := o.Guide()
+	if !o.DueAt.IsZero() && now.After(o.DueAt) {
+		return []string{g.What, "已超过承诺的 " + order.Day(o.DueAt) + "，很抱歉。回复「人工」，我们尽快给您答复。"}
+	}
+	return []string{g.What, g.Next, "审核和发货都在工作日进行，17:30 之后提交的从下一个工作日算起。"}
+}
+
+// price lists what is on offer, as the catalogue says now.
+func (t *turn) price(_ context.Context, _ intent.Intent) (string, error) {
+	c := t.Catalogue()
+	word := t.meant.Slots[intent.SlotBiz]
+	wanted := businessCalled(word)
+	if word == "吊销" {
+		return textRevocationFree, nil
+	}
+	if word != "" && wanted == nil {
+		return t.fill(textNoPrice), nil
+	}
+	quantity, _ := strconv.Atoi(t.meant.Slots[intent.SlotQty])
+	var charged, free []string
+	for _, p := range c.Products {
+		if !p.OnSale || p.Test || wanted != nil && !slices.Contains(wanted, p.Business) {
+			continue
+		}
+		if name := t.meant.Slots[intent.SlotProject]; name != "" && !strings.Contains(projectName(c, p.Project), name) {
+			continue
+		}
+		if p.Price == 0 {
+			free = appendOnce(free, offerName(c, p))
+		} else {
+			charged = appendOnce(charged, "· "+offerName(c, p)+"："+priceOf(p, quantity))
+		}
+	}
+	if len(charged)+len(free) == 0 {
+		return t.fill(textNoPrice), nil
+	}
+	lines := charged[:min(len(charged), maxChoices)]
+	if len(free) > 0 {
+		lines = append(lines, "· 免费："+strings.Join(free, "、"))
+	}
+	return strings.Join(lines, "\n") + "\n" + t.fill(textPrices), nil
+}
+
+func appendOnce(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// offerName is what a product is called beside its price.
+func offerName(c order.Catalogue, p order.Product) string {
+	name := p.Business.Label()
+	if p.Business == order.Renewal && p.IssueMode == order.ByAdmin {
+		name += "（换发新 UKEY）"
+	}
+	if len(c.Projects) > 1 {
+		name = projectName(c, p.Project) + " " + name
+	}
+	return name
+}
+
+// priceOf is a product's price for each key and year, and of a quantity.
+func priceOf(p order.Product, quantity int) string {
+	price := "¥" + p.Price.Yuan() + " / 个"
+	switch p.Business {
+	case order.UnlockApproval:
+		return "¥" + p.Price.Yuan() + " / 次"
+	case order.Initial, order.Renewal:
+		price += " / 年"
+	default:
+	}
+	if quantity > 1 && quantity <= p.MaxKeys {
+		price += fmt.Sprintf("（%d 个一年共 ¥%s）", quantity, (p.Price * order.Fen(quantity)).Yuan())
+	}
+	return price
+}
+
+// businessCalled are the businesses of the word that people used.
+func businessCalled(word string) []order.Business {
+	return map[string][]order.Business{
+		"初购": {order.Initial}, "更新": {order.Renewal}, "解锁": {order.UnlockSelf, order.UnlockApproval}, "补办": {order.Reissue}, "换绑": {order.Rebind},
+	}[word]
+}
+
+// material names the document that somebody asked about, before the list.
+func (t *turn) material(_ context.Context, _ intent.Intent) (string, error) {
+	text := t.fill(advice[intent.Material])
+	if doc := t.meant.Slots[intent.SlotDocType]; doc != "" {
+		who := t.meant.Slots[intent.SlotRole]
+		if who == "" {
+			who = "经办人"
+		}
+		text = who + "请使用" + doc + "办理，在证件类型中选择即可。\n" + text
+	}
+	return text, nil
+}
+
+func projectName(c order.Catalogue, key string) string {
+	p, _, err := c.Project(key)
+	if err != nil {
+		return ""
+	}
+	return p.Name
+}

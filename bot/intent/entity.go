@@ -1,0 +1,585 @@
+package intent
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+)
+
+// Slot names an entity in a Result.
+type Slot string
+
+// The slots.
+const (
+	SlotOrderNo     Slot = "order_no"
+	SlotOrderTail   Slot = "order_no_tail"
+	SlotTokenSerial Slot = "ukey_sn"
+	SlotCertSerial  Slot = "cert_sn"
+	SlotPhone       Slot = "phone"
+	SlotPhoneTail   Slot = "phone_tail"
+	SlotTrackingNo  Slot = "tracking_no"
+	SlotCarrier     Slot = "carrier"
+	SlotUSCC        Slot = "uscc"
+	SlotCompany     Slot = "company"
+	SlotProject     Slot = "project"
+	SlotEmail       Slot = "email"
+	SlotStatus      Slot = "status"
+	SlotQty         Slot = "qty"
+	SlotDate        Slot = "date"
+	SlotDays        Slot = "days"
+	SlotOverdueDays Slot = "overdue_days"
+	SlotBidOpen     Slot = "bid_open"
+	SlotExpire      Slot = "expire"
+	SlotUrgency     Slot = "urgency"
+	SlotReason      Slot = "reason"
+	SlotReasonCode  Slot = "reason_code"
+	SlotAssignee    Slot = "assignee"
+	SlotName        Slot = "name"
+	SlotRole        Slot = "role"
+	SlotDocType     Slot = "doc_type"
+	SlotBiz         Slot = "biz"
+	SlotLeak        Slot = "leak"
+)
+
+// Slots are the entities of a text that matter to its intent.
+type Slots map[Slot]string
+
+// entityConcepts are the entities that rules may ask for.
+var entityConcepts = []string{
+	"<order_no>", "<tail>", "<tracking_no>", "<carrier>", "<cert_sn>", "<phone>", "<phone_tail>",
+	"<status>", "<email>", "<money>", "<overdue_days>", "<reason_code>", "<urgent>",
+}
+
+// entities are what patterns find before words are looked at.
+type entities struct {
+	rest          string // the text without them
+	by            map[Slot]string
+	dates         []dated
+	money, urgent bool
+	ascii, digits bool   // whether the text has any
+	task          string // digits that may name an order to staff
+}
+
+// dated is a date as written, and what stands behind it.
+type dated struct{ date, after string }
+
+func (e *entities) present() (names []string) {
+	for slot, name := range map[Slot]string{
+		SlotOrderNo: "<order_no>", SlotOrderTail: "<tail>", SlotTrackingNo: "<tracking_no>", SlotCarrier: "<carrier>",
+		SlotCertSerial: "<cert_sn>", SlotPhone: "<phone>", SlotPhoneTail: "<phone_tail>", SlotStatus: "<status>",
+		SlotEmail: "<email>", SlotOverdueDays: "<overdue_days>", SlotReasonCode: "<reason_code>",
+	} {
+		if e.by[slot] != "" {
+			names = append(names, name)
+		}
+	}
+	if e.money {
+		names = append(names, "<money>")
+	}
+	if e.urgent {
+		names = append(names, "<urgent>")
+	}
+	return names
+}
+
+const (
+	number = `(?:\d+|[一二两三四五六七八九十百半]+)`
+	// surname begins a person's name, or what colleagues call him: 小王.
+	surname = `(?:[赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜谢邹喻柏水窦章云苏潘葛范彭郎鲁韦马苗凤花方俞任袁柳鲍史唐费廉岑薛雷贺倪汤滕殷罗毕郝安常于傅齐康伍余顾孟黄穆萧尹姚邵汪毛戴宋庞熊纪舒屈项祝董梁杜阮蓝季贾江童颜郭梅林钟徐邱骆高夏蔡田胡霍万柯管卢莫房解丁邓单洪包左石崔龚程陆翁侯宁仇祖武刘景龙叶黎白蒲乔闻党翟谭申冉温庄柴瞿阎习艾易廖耿寇辛简曾沙关游肖岳帅涂]|欧阳|上官|诸葛|司马|司徒|[小老阿])`
+	// digitEnd keeps a number from being the beginning of a longer one.
+	digitEnd = `(?:$|[^\d])`
+)
+
+var (
+	orderNoPattern   = regexp.MustCompile(`(s ?a ?a ?s ?1(?:[ -]?\d){18,20})` + digitEnd)
+	tokenPattern     = regexp.MustCompile(`(tw(?: ?\d){14})` + digitEnd)
+	certPattern      = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-f]{39,40})(?:$|[^0-9a-z])`)
+	trackingPattern  = regexp.MustCompile(`(?:^|[^0-9a-z])(sf(?: ?\d){12,15}|(?:jd|yt|jt|zto|sto|yd)[a-z]?\d{10,15}|[a-z]{2}\d{9}cn)(?:$|[^0-9a-z])`)
+	emailPattern     = regexp.MustCompile(`[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}`)
+	phonePattern     = regexp.MustCompile(`(?:^|[^\d])(?:\+?86[ -]?)?(1[3-9]\d[ -]?\d{4}[ -]?\d{4})` + digitEnd)
+	phoneTailPattern = regexp.MustCompile(`(?:尾号|后四位|末四位|结尾)(?:是|为|:)?(\d{4})` + digitEnd)
+	tailPattern      = regexp.MustCompile(`(?:尾号|后[三四五六]位|末[三四五六]位|单号|订单号?|单子|编号)(?:是|为|:|的)? ?(?:#|…)?(\d{3,6})` + digitEnd)
+	tailBefore       = regexp.MustCompile(`(?:^|[^\d])(\d{3,6}) ?(?:号)?(?:这|那|的)?(?:个|笔|张)?(?:单|订单)|(?:^|[^\d])(\d{4})(?:的?那个|这个)`)
+	bareTail         = regexp.MustCompile(`^[#…]?(\d{3,5})$`)
+	markedTail       = regexp.MustCompile(`[#…](\d{3,6})` + digitEnd)
+	leadingTail      = regexp.MustCompile(`^(\d{4})(?:[^\d年月日号点时天周元块个把张兆mk%./:-])`)
+	taskPattern      = regexp.MustCompile(`(?:^|[^\d.])(\d{3,6})(?:$|[^\d年月日号点时天周元块个把张兆mk%.:-])`)
+	usccPattern      = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-hj-npqrtuwxy]{18})(?:$|[^0-9a-z])`)
+	companyPattern   = regexp.MustCompile(`(\p{Han}{2,30}?(?:有限公司|有限责任公司|股份公司|集团公司|集团))`)
+	companyLead      = regexp.MustCompile(`^(?:.*(?:告知|协助|核实|核查|提供|确认|查询|查一下|查下|看一下|看下|查|看|我们是|我是|我司是|我公司是|这里是|请问|麻烦|帮我|我们|我司))`)
+	regionPattern    = regexp.MustCompile(`北京|天津|河北|山西|内蒙古|辽宁|吉林|黑龙江|上海|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州|云南|西藏|陕西|甘肃|青海|宁夏|新疆|石家庄|太原|呼和浩特|沈阳|大连|长春|哈尔滨|南京|苏州|无锡|杭州|宁波|温州|合肥|福州|厦门|南昌|济南|青岛|烟台|郑州|洛阳|武汉|长沙|广州|深圳|珠海|佛山|东莞|南宁|海口|成都|绵阳|贵阳|昆明|拉萨|西安|兰州|西宁|银川|乌鲁木齐|中国|华北|华东|华南|西北|西南|东北`)
+	projectPattern   = regexp.MustCompile(`(?:^|[,，。 ]|我们|参加|投)(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目`)
+	notProject       = regexp.MustCompile(`[我你的这那个一该本此有做投招办因哪什]|近期|项目`)
+	qtyPattern       = regexp.MustCompile(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月])`)
+	overduePattern   = regexp.MustCompile(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个月|天|年|周|个星期|多天|来天)`)
+	daysPattern      = regexp.MustCompile(`(?:还有|还剩|剩|剩下|差)(` + number + `)(个月|天|周)`)
+	urgentPattern    = regexp.MustCompile(`急$|快(?:点|些)?(?:冻结|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
+	moneyPattern     = regexp.MustCompile(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
+	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20)(?:$|[^0-9])`)
+	datePattern      = regexp.MustCompile(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天]|下?个?月[底初中]|年底`)
+	namePattern      = regexp.MustCompile(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|人|[:, ])(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|收|吧|了)`)
+)
+
+const (
+	carriers    = `顺丰 顺风 ems 京东 中通 圆通 韵达 申通 极兔 邮政`
+	urgentWords = `马上 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 十万火急 好急 急啊 急! ,急 快帮`
+	statuses    = `填写中 待支付 待审核 审核拒绝 待制证 待更新 待恢复 待配送 已完成 已退款 待下载 待解锁 待受理 审核中 待复核 制证中 待寄出 待自取 待法人授权 退款中`
+	// queueWords follow a reviewer's 待审核, which is no question about a state.
+	queueAsks  = `几个 几单 几笔 多少 多少个 哪些`
+	queueWords = `的审核 的件 的申请 的列表 列表 的任务 任务 队列 的队列 的有 有 的单 单 的订单 数量 还有 多少`
+)
+
+// reviewed are the states that reviewers ask for as a list.
+var reviewed = map[string]bool{"待审核": true, "待受理": true, "待复核": true}
+
+func (e *entities) findStatus(t string) string {
+	for w := range strings.FieldsSeq(statuses) {
+		before, after, ok := strings.Cut(t, w)
+		if !ok {
+			continue
+		}
+		for q := range strings.FieldsSeq(queueAsks) {
+			if strings.HasSuffix(before, q) {
+				return ""
+			}
+		}
+		if after == "的" && reviewed[w] { // 待复核的: those that wait, not what it means
+			return ""
+		}
+		for q := range strings.FieldsSeq(queueWords) {
+			if strings.HasPrefix(after, q) {
+				return ""
+			}
+		}
+		return w
+	}
+	return ""
+}
+
+// statusSounds are the statuses that begin with 待, by sound: 待治证 is 待制证.
+var statusSounds = sync.OnceValue(func() map[string]string {
+	m := map[string]string{}
+	for w := range strings.FieldsSeq(statuses) {
+		if key, ok := allSounds().word(w); ok && strings.HasPrefix(w, "待") {
+			m[key] = w
+		}
+	}
+	return m
+})
+
+// statusAsHeard writes a status as it is spelled.
+func statusAsHeard(t string) string {
+	at := strings.Index(t, "待")
+	if at < 0 {
+		return t
+	}
+	word := []rune(t[at:])
+	if len(word) < 3 {
+		return t
+	}
+	key, ok := allSounds().word(string(word[:3]))
+	if w := statusSounds()[key]; ok && w != "" {
+		return t[:at] + w + string(word[3:])
+	}
+	return t
+}
+
+// heard are words that commands and leaks are told by, in patterns.
+const heard = `到期 公司 密码 口令 验证码 通过 驳回 拒绝 退回 转给 过期 日期 模糊 执照 公章`
+
+// heardSounds are those words by sound.
+var heardSounds = sync.OnceValue(func() map[string]string {
+	m := map[string]string{}
+	for w := range strings.FieldsSeq(heard) {
+		if key, ok := allSounds().word(w); ok {
+			m[key] = w
+		}
+	}
+	return m
+})
+
+// asHeard spells these words as they should be: 博回 is 驳回. What is a word of its
+// own stays.
+func (r *Recogniser) asHeard(t string) string {
+	rs := []rune(t)
+	changed := false
+	for i := range rs {
+		for _, n := range []int{3, 2} {
+			if i+n > len(rs) {
+				continue
+			}
+			word := string(rs[i : i+n])
+			key, ok := r.sounds.word(word)
+			if !ok {
+				continue
+			}
+			if w, ok := heardSounds()[key]; ok && w != word && r.words[word] == nil && !r.wordAcross(rs, i, n) {
+				copy(rs[i:], []rune(w))
+				changed = true
+				break
+			}
+		}
+	}
+	if !changed {
+		return t
+	}
+	return string(rs)
+}
+
+// wordAcross reports whether a known word of two characters overlaps the edge of a
+// stretch: 不过 期限 is not 过期.
+func (r *Recogniser) wordAcross(t []rune, at, n int) bool {
+	for _, i := range []int{at - 1, at + n - 1} {
+		if i >= 0 && i+2 <= len(t) && r.words[string(t[i:i+2])] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// deniedPattern is a clause that says what the person does not want: 不是要吊销，
+var deniedPattern = regexp.MustCompile(`(?:^|[,。;!?])我?(?:并?不是|不用|不需要|不想|无需)(?:[^说因,。;!?][^,。;!?]{0,11}[,。;!?]|[^说因,。;!?]{1,8}而是)`)
+
+// withoutDenied drops such clauses as long as something else is left.
+func withoutDenied(t string) string {
+	left := deniedPattern.ReplaceAllString(t, " ")
+	if strings.TrimSpace(left) == "" {
+		return t
+	}
+	return left
+}
+
+// extract finds the entities of a normalised text.
+func extract(t string) entities {
+	e := entities{by: map[Slot]string{}}
+	take := func(slot Slot, p *regexp.Regexp, clean func(string) string) {
+		m := p.FindStringSubmatchIndex(t)
+		if m == nil {
+			return
+		}
+		if len(m) > 4 && m[2] < 0 { // the pattern's other form
+			m = m[2:]
+		}
+		v := t[m[2]:m[3]]
+		if clean != nil {
+			v = clean(v)
+		}
+		if v == "" {
+			return
+		}
+		e.by[slot] = v
+		t = t[:m[2]] + " " + t[m[3]:]
+	}
+	noSpace := func(s string) string { return strings.NewReplacer(" ", "", "-", "").Replace(s) }
+	upper := func(s string) string { return strings.ToUpper(noSpace(s)) }
+
+	for i := 0; i < len(t); i++ {
+		e.ascii = e.ascii || t[i] < 0x80
+		e.digits = e.digits || t[i] >= '0' && t[i] <= '9'
+	}
+	if strings.Contains(t, "@") {
+		take(SlotEmail, emailGroup, nil)
+	}
+	if e.digits {
+		if m := taskPattern.FindStringSubmatch(t); m != nil {
+			e.task = m[1]
+		}
+		take(SlotOrderNo, orderNoPattern, upper)
+		take(SlotTokenSerial, tokenPattern, upper)
+		take(SlotCertSerial, certPattern, upper)
+		take(SlotTrackingNo, trackingPattern, upper)
+		take(SlotUSCC, usccPattern, func(s string) string {
+			v, err := identity.CheckUSCC(s)
+			if err != nil {
+				return ""
+			}
+			return v
+		})
+		take(SlotPhone, phonePattern, noSpace)
+		if hinted(t, "开头 手机 号码 个号") {
+			take(SlotPhoneTail, phoneTailPattern, nil)
+		}
+		for _, p := range []*regexp.Regexp{tailPattern, tailBefore, bareTail, markedTail, leadingTail} {
+			if e.by[SlotOrderTail] == "" {
+				take(SlotOrderTail, p, nil)
+			}
+		}
+		take(SlotReasonCode, reasonPattern, func(s string) string {
+			n, _ := strconv.Atoi(s)
+			return fmt.Sprintf("R%02d", n)
+		})
+	}
+	t = statusAsHeard(t)
+	if m := e.findStatus(t); m != "" {
+		e.by[SlotStatus] = m
+		if !strings.Contains(m, "拒绝") && !strings.Contains(m, "退款") {
+			t = strings.Replace(t, m, " ", 1) // 待更新 is not about 更新
+		}
+	}
+	first := len(t)
+	for w := range strings.FieldsSeq(carriers) {
+		if at := strings.Index(t, w); at >= 0 && at < first {
+			first = at
+			e.by[SlotCarrier] = strings.ReplaceAll(w, "顺风", "顺丰")
+		}
+	}
+	if hinted(t, "过期 超期 逾期 过了 到期") {
+		if m := overduePattern.FindStringSubmatch(t); m != nil {
+			e.by[SlotOverdueDays] = inDays(m[1], m[2])
+		}
+	}
+	if hinted(t, "还有 剩 差") {
+		if m := daysPattern.FindStringSubmatch(t); m != nil {
+			e.by[SlotDays] = inDays(m[1], m[2])
+		}
+	}
+	if hinted(t, "把 个 支 只 张 套 枚 份 条") {
+		if m := qtyPattern.FindStringSubmatch(t); m != nil {
+			if n := count(m[1]); n > 1 {
+				e.by[SlotQty] = strconv.Itoa(n)
+			}
+		}
+	}
+	e.money = (e.digits || strings.Contains(t, "百")) && moneyPattern.MatchString(t)
+	e.urgent = hinted(t, urgentWords) || urgentPattern.MatchString(t)
+	if !hinted(t, "年 月 号 日 天 周 星期 礼拜 今晚 明早 儿 - / .") {
+		e.rest = withoutDenied(t)
+		return e
+	}
+	for _, m := range datePattern.FindAllStringSubmatchIndex(t, 4) {
+		d := t[m[0]:m[1]]
+		if m[2] >= 0 {
+			y, _ := strconv.Atoi(t[m[2]:m[3]])
+			mo, _ := strconv.Atoi(t[m[4]:m[5]])
+			da, _ := strconv.Atoi(t[m[6]:m[7]])
+			d = fmt.Sprintf("%04d-%02d-%02d", y, mo, da)
+		}
+		e.dates = append(e.dates, dated{d, t[m[1]:min(len(t), m[1]+30)]})
+	}
+	e.rest = withoutDenied(t)
+	return e
+}
+
+var emailGroup = regexp.MustCompile(`(` + emailPattern.String() + `)`)
+
+// count reads a small number in digits or characters.
+func count(s string) int {
+	if n, err := strconv.Atoi(s); err == nil {
+		return n
+	}
+	digits := map[rune]int{'一': 1, '二': 2, '两': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9}
+	total, last := 0, 0
+	for _, c := range s {
+		switch {
+		case digits[c] > 0:
+			last = digits[c]
+		case c == '十':
+			total, last = total+max(last, 1)*10, 0
+		case c == '百':
+			total, last = total+max(last, 1)*100, 0
+		}
+	}
+	return total + last
+}
+
+func inDays(n, unit string) string {
+	if n == "半" { // 半年
+		if unit == "年" {
+			return "180"
+		}
+		return "15"
+	}
+	per := map[string]int{"天": 1, "多天": 1, "来天": 1, "周": 7, "个星期": 7, "个月": 30, "个多月": 30, "个半月": 30, "年": 365}[unit]
+	d := count(n) * per
+	if unit == "个半月" {
+		d += 15
+	}
+	return strconv.Itoa(d)
+}
+
+// slotsOf says which entities belong to an intent; others in the text are
+// accidental (一个 in 办一个锁什么价).
+var slotsOf = map[Intent][]Slot{
+	OrderStatus:    {SlotOrderNo, SlotOrderTail, SlotCompany, SlotPhone, SlotStatus, SlotUSCC},
+	ShippingTrack:  {SlotTrackingNo, SlotCarrier, SlotOrderNo, SlotOrderTail},
+	NewPurchase:    {SlotQty, SlotProject},
+	Price:          {SlotQty, SlotBiz, SlotProject},
+	Material:       {SlotDocType, SlotRole, SlotProject},
+	Renew:          {SlotTokenSerial, SlotCertSerial, SlotDate, SlotDays, SlotQty},
+	CertExpiry:     {SlotTokenSerial, SlotCertSerial, SlotOverdueDays},
+	BidSafety:      {SlotBidOpen, SlotExpire, SlotTokenSerial},
+	Unlock:         {SlotTokenSerial, SlotUrgency},
+	SMSCodeProblem: {SlotReason, SlotPhone},
+	LegalRepAuth:   {SlotPhone, SlotRole, SlotOrderNo, SlotOrderTail},
+	RejectFix:      {SlotReason, SlotReasonCode, SlotOrderNo, SlotOrderTail},
+	PayProblem:     {SlotOrderNo, SlotOrderTail},
+	Refund:         {SlotOrderNo, SlotOrderTail},
+	Invoice:        {SlotOrderNo, SlotOrderTail, SlotEmail},
+	LostReissue:    {SlotTokenSerial, SlotUrgency},
+	Revoke:         {SlotTokenSerial, SlotCertSerial, SlotUrgency},
+	RebindUser:     {SlotPhone, SlotPhoneTail, SlotTokenSerial},
+	ChangeInfo:     {SlotUSCC},
+	ChangeAddress:  {SlotName, SlotPhone, SlotOrderNo, SlotOrderTail},
+	UsageHelp:      {SlotTokenSerial},
+	BindAccount:    {SlotPhone},
+}
+
+// slots keeps what matters to the intent.
+func (e *entities) slots(i Intent, t string) Slots {
+	s := Slots{}
+	for _, slot := range slotsOf[i] {
+		v := e.by[slot]
+		switch slot {
+		case SlotUrgency:
+			if e.urgent {
+				v = "high"
+			}
+		case SlotReason:
+			v = reasonIn(i, t)
+		case SlotCompany:
+			v = companyIn(e.rest)
+		case SlotBiz:
+			v = bizIn(t)
+		case SlotProject:
+			v = projectIn(e.rest)
+		case SlotDocType:
+			v = docTypeIn(t)
+		case SlotRole:
+			if legalPattern.MatchString(t) && (i == LegalRepAuth && s[SlotPhone] != "" || i == Material && foreignPattern.MatchString(t)) {
+				v = "法定代表人"
+			}
+		case SlotName:
+			if m := namePattern.FindStringSubmatch(e.rest); m != nil && !notName.MatchString(m[1]) {
+				v = m[1]
+			}
+		case SlotDate:
+			if len(e.dates) > 0 && e.dates[0].date != "今天" {
+				v = e.dates[0].date
+			}
+		case SlotBidOpen:
+			v = e.dateBefore("开标", "截标", "截止", "评标", "投标")
+		case SlotExpire:
+			v = e.dateBefore("到期", "过期", "失效")
+		default: // as found
+		}
+		if v != "" {
+			s[slot] = v
+		}
+	}
+	return s
+}
+
+var (
+	legalPattern   = regexp.MustCompile(`法人|法定代表人|法代|老板|董事长`)
+	foreignPattern = regexp.MustCompile(`香港|澳门|台湾|外国|外籍|老外|港澳|港籍|台胞|海外|国外`)
+	notName        = regexp.MustCompile(`公司|单位|老板|老地|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
+)
+
+// dateBefore returns the date that one of the words follows closely.
+func (e *entities) dateBefore(words ...string) string {
+	for n, d := range e.dates {
+		after := d.after
+		if n+1 < len(e.dates) {
+			after, _, _ = strings.Cut(after, e.dates[n+1].date)
+		}
+		for _, w := range words {
+			if at := strings.Index(after, w); at >= 0 && at <= len("就要")+len("证书")+len("了") {
+				return d.date
+			}
+		}
+	}
+	return ""
+}
+
+// companyIn cuts what stands before a company's name: most begin with a region.
+func companyIn(t string) string {
+	if !hinted(t, "公司 集团") {
+		return ""
+	}
+	m := companyPattern.FindString(t)
+	if at := regionPattern.FindStringIndex(m); at != nil {
+		return m[at[0]:]
+	}
+	return companyLead.ReplaceAllString(m, "")
+}
+
+// projectIn is the bidding project that a text begins with, or that a clause does.
+func projectIn(t string) string {
+	m := projectPattern.FindStringSubmatch(t)
+	if m == nil || notProject.MatchString(m[1]) {
+		return ""
+	}
+	return m[1]
+}
+
+func bizIn(t string) string {
+	for _, b := range []struct{ pattern, biz string }{
+		{"更新|更薪|续|延期|延长", "更新"},
+		{"解锁", "解锁"},
+		{"补办|重做|补一|补个|补锁|补领|补发|重新办|重办|丢", "补办"},
+		{"初购|新购|新办|首次|第一次", "初购"},
+		{"换绑", "换绑"},
+		{"吊销|注销", "吊销"},
+		{"变更", "变更"},
+	} {
+		for w := range strings.SplitSeq(b.pattern, "|") {
+			if strings.Contains(t, w) {
+				return b.biz
+			}
+		}
+	}
+	return ""
+}
+
+func docTypeIn(t string) string {
+	switch {
+	case strings.Contains(t, "香港") || strings.Contains(t, "澳门") || strings.Contains(t, "港澳") || strings.Contains(t, "港籍"):
+		return "港澳居民来往内地通行证"
+	case strings.Contains(t, "台湾") || strings.Contains(t, "台胞"):
+		return "台湾居民来往大陆通行证"
+	}
+	return ""
+}
+
+// rejections maps what people say about a rejection to our reason (flows 4.4).
+var rejections = []struct {
+	pattern *regexp.Regexp
+	reason  string
+	code    string
+}{
+	{regexp.MustCompile(`(?:公章|红章|印章|盖章|章).{0,6}(?:不清|模糊|看不清|缺|不全|不完整|糊)|(?:不清|模糊).{0,4}(?:公章|印章)`), "公章不清晰", "R03"},
+	{regexp.MustCompile(`电子章|扫描章|非实体`), "授权书非实体公章", "R04"},
+	{regexp.MustCompile(`(?:没写|没填|没有填|没有写|未填|漏写|漏填|缺).{0,3}(?:日期|签名|签字)|授权书.{0,4}(?:没|未|漏)签|(?:日期|签名|签字).{0,3}(?:没写|没填|空|漏)`), "授权书未填日期", "R06"},
+	{regexp.MustCompile(`授权书.{0,8}(?:不一致|不符|对不上)`), "授权书信息不一致", "R05"},
+	{regexp.MustCompile(`执照.{0,6}(?:过期|旧|不是最新)`), "营业执照已过期", "R08"},
+	{regexp.MustCompile(`执照.{0,6}(?:水印|黑白|不是彩色|遮挡)`), "营业执照非彩色原件", "R09"},
+	{regexp.MustCompile(`执照.{0,8}(?:模糊|不清|反光|缺角|看不清|糊)`), "营业执照模糊", "R07"},
+	{regexp.MustCompile(`(?:名称|公司名|单位名).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "单位名称不一致", "R01"},
+	{regexp.MustCompile(`信用代码.{0,10}(?:不一致|不一样|不符|不对|对不上)`), "统一社会信用代码不一致", "R02"},
+	{regexp.MustCompile(`身份证.{0,6}过期`), "身份证已过期", "R12"},
+	{regexp.MustCompile(`(?:反面|国徽).{0,6}(?:模糊|不清|反光|糊)`), "身份证反面模糊", "R11"},
+	{regexp.MustCompile(`身份证.{0,8}(?:模糊|不清|反光|看不清|糊)`), "身份证正面模糊", "R10"},
+	{regexp.MustCompile(`(?:收件|地址).{0,6}不完整`), "收件信息不完整", "R18"},
+	{regexp.MustCompile(`重复申请|重复提交`), "重复申请", "R19"},
+}
+
+var gonePattern = regexp.MustCompile(`老员工|离职|前同事|以前.{0,3}同事|原来.{0,3}(?:同事|经办人|员工)|辞职|走了|前任|不在公司`)
+
+func reasonIn(i Intent, t string) string {
+	if i == SMSCodeProblem {
+		if gonePattern.MatchString(t) {
+			return "经办人离职"
+		}
+		return ""
+	}
+	for _, r := range rejections {
+		if r.pattern.MatchString(t) {
+			return r.reason
+		}
+	}
+	return ""
+}

@@ -1,0 +1,291 @@
+package intent
+
+import (
+	"encoding/binary"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mozillazg/go-pinyin"
+)
+
+// The weight of a word found by sound, against 1 for a word as written.
+const (
+	sameSound    = 0.96 // 定单 for 订单
+	similarSound = 0.9  // zi for zhi, lan for lang
+)
+
+// found is which concepts a text holds, how surely, and by which word.
+type found struct {
+	weight  []float64
+	word    []string
+	unknown int // letters that no word explains
+}
+
+func (f *found) add(concept int, weight float64, word string) {
+	if weight > f.weight[concept] {
+		f.weight[concept], f.word[concept] = weight, word
+	}
+}
+
+type match struct {
+	from, to int
+	concepts []int
+	weight   float64
+}
+
+// find looks up every stretch of the text, as written and by sound. A word inside
+// a longer one does not count; a word by sound does not count where a written
+// word of two or more characters stands.
+func (r *Recogniser) find(t []rune) *found {
+	f := &found{weight: make([]float64, len(r.concepts)), word: make([]string, len(r.concepts))}
+	var exact, heard []match
+	syllables := make([]syllable, len(t))
+	for i, c := range t {
+		syllables[i] = r.sounds.of(c)
+	}
+	text := string(t)
+	at := make([]int, len(t)+1) // rune → byte offset
+	for i, c := range t {
+		at[i+1] = at[i] + utf8.RuneLen(c)
+	}
+	var key []byte
+	for i := range t {
+		key = key[:0]
+		sounding := true
+		for j := i + 1; j <= len(t) && j-i <= r.longest; j++ {
+			if cs, ok := r.words[text[at[i]:at[j]]]; ok && whole(t, i, j) {
+				exact = append(exact, match{i, j, cs, 1})
+			}
+			if sounding = sounding && syllables[j-1].folded != 0; sounding {
+				key = syllables[j-1].append(key)
+				if cs, ok := r.bySound[string(key)]; ok && !slices.Contains(cs, r.noise) && j-i >= 2 && !strings.ContainsAny(text[at[i]:at[j]], functionWords) {
+					heard = append(heard, match{i, j, cs, sameSound})
+				}
+			}
+		}
+	}
+	written := slices.Clone(exact)
+	exact = slices.DeleteFunc(exact, func(m match) bool {
+		return slices.ContainsFunc(written, func(o match) bool {
+			return o.from <= m.from && m.to <= o.to && o.to-o.from > m.to-m.from
+		})
+	})
+	heard = slices.DeleteFunc(heard, func(m match) bool {
+		return slices.ContainsFunc(exact, func(o match) bool {
+			return o.to-o.from >= 2 && o.from < m.to && m.from < o.to
+		})
+	})
+	exact = slices.DeleteFunc(exact, func(m match) bool {
+		return slices.ContainsFunc(heard, func(o match) bool { return o.from <= m.from && m.to <= o.to })
+	})
+	exact = append(exact, r.latin(t)...)
+	known := make([]bool, len(t))
+	for _, m := range append(exact, heard...) {
+		word := string(t[m.from:m.to])
+		for _, c := range m.concepts {
+			f.add(c, m.weight, word)
+		}
+		for i := m.from; i < m.to; i++ {
+			known[i] = true
+		}
+	}
+	for i, c := range t {
+		if !known[i] && (unicode.IsLetter(c) || unicode.IsDigit(c)) && !strings.ContainsRune(particles, c) {
+			f.unknown++
+		}
+	}
+	return f
+}
+
+// particles carry no meaning of their own.
+const particles = "的了呀啊哦吧啦呢嘛哈噢喔哟呗我您你那个这就们请先再"
+
+// whole reports whether a word of Latin letters or digits stands alone in t.
+func whole(t []rune, i, j int) bool {
+	return (i == 0 || !joined(t[i-1], t[i])) && (j == len(t) || !joined(t[j-1], t[j]))
+}
+
+func joined(a, b rune) bool {
+	return a < 0x80 && b < 0x80 && (unicode.IsLetter(a) && unicode.IsLetter(b) || unicode.IsDigit(a) && unicode.IsDigit(b))
+}
+
+// latin finds words typed in pinyin: fapiao.
+func (r *Recogniser) latin(t []rune) (ms []match) {
+	for i := 0; i < len(t); i++ {
+		j := i
+		for j < len(t) && t[j] >= 'a' && t[j] <= 'z' {
+			j++
+		}
+		if j-i >= 4 {
+			if cs, ok := r.spelled[string(t[i:j])]; ok {
+				ms = append(ms, match{i, j, cs, sameSound})
+			}
+		}
+		i = max(i, j)
+	}
+	return ms
+}
+
+// syllable is how a character sounds: number of its pinyin, with and without the
+// distinctions that dialects and thumbs drop. 0 = no sound.
+type syllable struct{ exact, folded uint16 }
+
+func (s syllable) append(key []byte) []byte {
+	return binary.BigEndian.AppendUint16(key, s.folded)
+}
+
+// sounds knows the sound of the common characters.
+type sounds struct {
+	table    []syllable // from firstHan
+	spelt    []string   // by exact number
+	numbers  map[string]uint16
+	foldedID map[string]uint16
+}
+
+const (
+	firstHan = 0x4E00
+	lastHan  = 0x9FFF
+)
+
+// allSounds is the one table of sounds.
+var allSounds = sync.OnceValue(newSounds)
+
+func newSounds() *sounds {
+	s := &sounds{
+		table: make([]syllable, lastHan-firstHan+1), spelt: []string{""},
+		numbers: map[string]uint16{}, foldedID: map[string]uint16{},
+	}
+	for c := firstHan; c <= lastHan; c++ {
+		reading, _, _ := strings.Cut(pinyin.PinyinDict[c], ",")
+		if reading == "" {
+			continue
+		}
+		p := toneless.Replace(reading)
+		id, ok := s.numbers[p]
+		if !ok {
+			id = uint16(len(s.spelt)) //nolint:gosec // about 400 syllables
+			s.numbers[p], s.spelt = id, append(s.spelt, p)
+		}
+		folded := fold(p)
+		fid, ok := s.foldedID[folded]
+		if !ok {
+			fid = uint16(len(s.foldedID) + 1) //nolint:gosec // fewer still
+			s.foldedID[folded] = fid
+		}
+		s.table[c-firstHan] = syllable{id, fid}
+	}
+	return s
+}
+
+func (s *sounds) of(c rune) syllable {
+	if c < firstHan || c > lastHan {
+		return syllable{}
+	}
+	return s.table[c-firstHan]
+}
+
+// word returns the lookup key of w by sound, if every character has one.
+func (s *sounds) word(w string) (string, bool) {
+	var key []byte
+	for _, c := range w {
+		y := s.of(c)
+		if y.folded == 0 {
+			return "", false
+		}
+		key = y.append(key)
+	}
+	return string(key), true
+}
+
+// spelling returns w in pinyin, "" if it is not all characters.
+func (s *sounds) spelling(w string) string {
+	var b strings.Builder
+	for _, c := range w {
+		y := s.of(c)
+		if y.exact == 0 {
+			return ""
+		}
+		b.WriteString(s.spelt[y.exact])
+	}
+	return b.String()
+}
+
+var toneless = strings.NewReplacer(
+	"ā", "a", "á", "a", "ǎ", "a", "à", "a", "ō", "o", "ó", "o", "ǒ", "o", "ò", "o",
+	"ē", "e", "é", "e", "ě", "e", "è", "e", "ī", "i", "í", "i", "ǐ", "i", "ì", "i",
+	"ū", "u", "ú", "u", "ǔ", "u", "ù", "u", "ü", "v", "ǖ", "v", "ǘ", "v", "ǚ", "v", "ǜ", "v",
+	"ń", "n", "ň", "n", "ǹ", "n", "ḿ", "m",
+)
+
+// fold drops what many speakers do not tell apart: zh/z, ch/c, sh/s and -ng/-n.
+func fold(p string) string {
+	if len(p) > 2 && p[1] == 'h' && (p[0] == 'z' || p[0] == 'c' || p[0] == 's') {
+		p = p[:1] + p[2:]
+	}
+	if strings.HasSuffix(p, "ang") || strings.HasSuffix(p, "eng") || strings.HasSuffix(p, "ing") {
+		p = p[:len(p)-1]
+	}
+	return p
+}
+
+// normalise folds full-width and traditional characters and case, and drops what
+// carries nothing: white space between characters, emoji, invisible marks.
+func normalise(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	var last rune
+	space := false
+	for _, c := range s {
+		switch {
+		case c >= 0xFF01 && c <= 0xFF5E:
+			c -= 0xFEE0
+		case c == 0x3000:
+			c = ' '
+		}
+		if c >= 0x80 {
+			if simple, ok := simplified[c]; ok {
+				c = simple
+			}
+		}
+		c = unicode.ToLower(c)
+		switch {
+		case strings.ContainsRune(spoken, c): // means something, see other.txt and staffCommand
+		case unicode.IsSpace(c):
+			space = last != 0
+			continue
+		case unicode.IsControl(c), unicode.Is(unicode.Cf, c), unicode.Is(unicode.So, c), unicode.Is(unicode.Mn, c), unicode.Is(unicode.Sk, c):
+			continue
+		}
+		if space && last < 0x80 && c < 0x80 {
+			b.WriteByte(' ')
+		}
+		space = false
+		b.WriteRune(c)
+		last = c
+	}
+	return spokenDigits.ReplaceAllStringFunc(b.String(), inDigits.Replace)
+}
+
+// spoken are the pictures that mean something by themselves.
+const spoken = "👋❌📦💰💸🔒🔑🧾🆘🙋"
+
+// spokenDigits are numbers told digit by digit: 尾号零三幺幺.
+var (
+	spokenDigits = regexp.MustCompile(`[零〇幺一二三四五六七八九]{4,}`)
+	inDigits     = strings.NewReplacer("零", "0", "〇", "0", "幺", "1", "一", "1", "二", "2", "三", "3", "四", "4", "五", "5", "六", "6", "七", "7", "八", "8", "九", "9")
+)
+
+// simplified maps the traditional characters of our subject.
+var simplified = func() map[rune]rune {
+	const pairs = "訂订單单證证書书號号碼码發发貨货運运費费錢钱開开關关鎖锁續续審审覈核絕绝過过時时間间幾几還还沒没嗎吗麼么這这個个們们請请問问謝谢見见聯联係系電电話话郵邮遞递檔档標标寫写辦办業业務务營营執执照照圖图印印變变換换綁绑機机帳账戶户轉转賬账賣卖買买價价優优資资料料為为麽么樣样點点選选擇择進进狀状態态類类則则讓让給给從从當当應应驗验載载裝装盤盘識识別别離离職职訴诉"
+	m := map[rune]rune{}
+	rs := []rune(pairs)
+	for i := 0; i+1 < len(rs); i += 2 {
+		m[rs[i]] = rs[i+1]
+	}
+	return m
+}()

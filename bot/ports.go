@@ -1,0 +1,107 @@
+package bot
+
+import (
+	"context"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
+)
+
+// Replies remembers the answer to each callback, so that WeChat's retries of
+// one message (three attempts, 5 s apart) get the same answer and its effect
+// happens once. Keys carry no personal data.
+type Replies interface {
+	// Claim reserves key: true for exactly one caller until ttl has passed
+	// (SET key … NX EX).
+	Claim(ctx context.Context, key string, ttl time.Duration) (bool, error)
+	// Store keeps the answer to a claimed key; an empty answer is an answer.
+	Store(ctx context.Context, key string, answer []byte, ttl time.Duration) error
+	// Load returns the stored answer; false while the first attempt is still
+	// being answered.
+	Load(ctx context.Context, key string) ([]byte, bool, error)
+}
+
+// Memory keeps what a conversation needs for a few minutes: the last order, the
+// list a digit chooses from, how often the bot missed. It holds no clear personal
+// data. Losing it costs a repeated question.
+type Memory interface {
+	// Recall returns the remembered state, nil when there is none.
+	Recall(ctx context.Context, key string) ([]byte, error)
+	// Remember replaces the state; an empty state forgets.
+	Remember(ctx context.Context, key string, state []byte, ttl time.Duration) error
+}
+
+// Store is the database as the bot needs it; order.Store has all of it.
+type Store interface {
+	PersonByWeChat(ctx context.Context, appID, openID string) (order.Person, error)
+	WeChatOf(ctx context.Context, appID, personID string) (order.WeChatIdentity, error)
+	StaffByPerson(ctx context.Context, personID string) (order.Staff, error)
+	Order(ctx context.Context, id order.ID) (order.Order, error)
+	Orders(ctx context.Context, f order.Filter) (order.Page, error)
+	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)
+	Staff(ctx context.Context, id string) (order.Staff, error)
+	StaffWithRole(ctx context.Context, r order.Role) ([]order.Staff, error)
+	ReviewChecks(ctx context.Context, id order.ID, staffID string) (order.Checks, error)
+	ReviewStats(ctx context.Context, from, to, now time.Time) (order.ReviewStats, error)
+	Authorizations(ctx context.Context, id order.ID) ([]order.Authorization, error)
+	NotificationByProvider(ctx context.Context, m order.Medium, providerID string) (order.Notification, error)
+	InTx(ctx context.Context, fn func(tx order.Tx) error) error
+}
+
+// Reviews moves orders for reviewers; *order.Service does.
+type Reviews interface {
+	Apply(ctx context.Context, id order.ID, c order.Command) (order.Order, error)
+}
+
+// Staffing changes what a member of staff decides about himself; *order.Staffing does.
+type Staffing interface {
+	SetQuiet(ctx context.Context, by order.Actor, q order.Quiet) error
+}
+
+// Deliveries records how far a WeChat message has come; *order.Service does.
+type Deliveries interface {
+	RecordDelivery(ctx context.Context, n order.Notification, was order.DeliveryState) error
+	FallBack(ctx context.Context, n order.Notification) error
+	// GoOn lets a subscription notice that did not arrive go out by the next way.
+	GoOn(ctx context.Context, n order.Notification, why string) error
+}
+
+// Codes issues and checks SMS codes; *session.Codes.
+type Codes interface {
+	Issue(ctx context.Context, ch session.Challenge) (string, error)
+	Verify(ctx context.Context, ch session.Challenge, code string) error
+}
+
+// CodeSender sends a code to a mobile; purpose is the challenge's.
+type CodeSender func(ctx context.Context, to identity.Mobile, purpose, code string) error
+
+// Vault seals the mobile of a pending challenge while it waits in Memory; every
+// tink.AEAD does.
+type Vault interface {
+	Encrypt(plaintext, associatedData []byte) ([]byte, error)
+	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
+}
+
+// Payments asks the gateway what became of a payment; *order.Service does.
+type Payments interface {
+	CheckPayment(ctx context.Context, tradeNo string) error
+}
+
+// Enquiries takes down who wants to be called back; *store.DB does.
+type Enquiries interface {
+	Enquire(ctx context.Context, e order.Enquiry) (order.Enquiry, error)
+}
+
+// Consents remembers which notices followers allow; *store.DB does.
+type Consents interface {
+	RecordConsents(ctx context.Context, consents []order.WeChatConsent) error
+}
+
+// Certificates are those that are bound to people; *certificate.Service has them.
+type Certificates interface {
+	HeldBy(ctx context.Context, personID string) ([]certificate.Certificate, error)
+	Apply(ctx context.Context, serial string, c certificate.Command) (certificate.Certificate, error)
+}

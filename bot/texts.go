@@ -1,0 +1,124 @@
+package bot
+
+import "github.com/yuncaidun/yuncaidun/bot/intent"
+
+// The texts people read. {portal} is the address of the portal; each text is at
+// most 600 characters, says one next step and promises only what exists.
+const (
+	textFault   = "系统开小差了，您的问题还没有处理。请稍后再发一次，或在工作日 9:00–17:30 拨打 400-666-3999。"
+	textNotText = "我暂时只看得懂文字。请用一句话告诉我您要办的事，例如「我的订单到哪一步了」。证件和授权书请在办理页面上传，不要发到聊天里。"
+
+	textWelcome     = "您好，这里是云采盾：投标数字证书和 UKEY 的办理与查询。\n绑定手机号后，可以直接问我「我的订单到哪一步了」。\n请回复您办理业务用的手机号开始绑定。"
+	textWelcomeBack = "您好，欢迎回来。可以直接问我「我的订单到哪一步了」「快递到哪了」，或点下方菜单。"
+
+	textBindingCard = "为保护您的资料，查询前需要先绑定手机号。\n请回复您办理业务时填写的手机号，我会发送一条 60 秒有效的验证码。"
+	textBound       = "您已绑定 {mobile}。如需改绑，请回复新的手机号。"
+	textBadMobile   = "这个手机号看起来不对，请回复 11 位手机号。"
+	textCodeSent    = "验证码已发送到 {mobile}，60 秒内有效。\n请直接回复 6 位数字。云采盾不会以任何理由向您索要验证码。"
+	textBindDone    = "已绑定 {mobile}。"
+
+	textNoOrders        = "您名下还没有订单。\n<a href=\"{portal}/\">新办证书</a>"
+	textAllOrders       = "<a href=\"{portal}/orders\">查看全部订单</a>"
+	textManyOrders      = "您有 {n} 个相关订单，请告诉我单位名称或订单尾号（例如「尾号0152」），也可以 <a href=\"{portal}/orders\">查看全部订单</a>。"
+	textNothingRejected = "您没有被退回的订单。最近一笔："
+	textNothingToDo     = "目前没有等待您处理的事项。回复「我的订单」可以查看进度。"
+
+	textSorry        = "很抱歉给您带来不便。"
+	textHumanOpen    = "人工客服在线，请拨打 400-666-3999（工作日 9:00–17:30）。"
+	textHumanClosed  = "现在是非工作时间，人工客服 {next} 起接听：400-666-3999（工作日 9:00–17:30）。"
+	textHumanUnbound = "也可以回复您的手机号绑定，我们登记后给您回电。"
+	textCallOpen     = "已为您登记人工服务，将在 {due} 前致电 {mobile}。也可以直接拨打 400-666-3999（工作日 9:00–17:30）。"
+	textCallAgain    = "上次登记后还没有联系上您，很抱歉，我们会在 {due} 前致电 {mobile}。也可以直接拨打 400-666-3999（工作日 9:00–17:30）。"
+	textCallClosed   = "现在是非工作时间，已为您登记，将在 {due} 前致电 {mobile}。急需停用 UKEY 请直接回复「冻结」。"
+
+	textRevocationFree = "冻结、恢复和吊销都不收费。"
+	textPrices         = "填写时会实时显示应付金额，提交前不会扣款。\n<a href=\"{portal}/\">查看产品与价格</a>"
+	textNoPrice        = "这项业务目前没有在线定价，请回复「人工」咨询。\n<a href=\"{portal}/\">查看产品与价格</a>"
+
+	textNoCertificates   = "这个手机号名下还没有证书。如果证书绑定的是别的手机号，请回复「绑定」和那个手机号；号码已停用请回复「人工」。"
+	textManyCertificates = "您有 {n} 把相关的 UKEY，请告诉我 UKEY 序列号（TW 开头，印在 UKEY 上），或打开 <a href=\"{portal}/certificates\">我的证书</a>。"
+	textCertNotYours     = "没有找到这把 UKEY，请核对序列号，或在「我的证书」查看您名下的证书。"
+	textBindForMore      = "回复手机号绑定后，可以直接查询和办理您名下的证书。"
+	textOverdueRenewable = "过期 {days} 天，还在 90 天以内，可以更新（已吊销或冻结的除外）。"
+	textOverdueTooLate   = "过期 {days} 天，超过了 90 天，不能再更新，需要重新办理。"
+	textReissue          = "补办请在「我的证书」点击补办，填写后审核、重新制作并寄出。\n<a href=\"{portal}/certificates\">我的证书</a>"
+	textChallenge        = "收到挑战码。请在手机上打开，验证短信后会显示响应码，10 分钟内有效：\n<a href=\"{portal}/unlock/code?{query}\">获取响应码</a>\n响应码只填进您自己电脑上的助手，不要发给任何人。"
+	textFreezeCode       = "验证码已发送到 {mobile}，60 秒内直接回复 6 位数字，这把 UKEY 立即冻结；不想冻结请不用理会。"
+	textFrozen           = "UKEY …{tail} 已冻结，状态一分钟内对外生效，他人无法再使用。\n找到后可以申请恢复；确定找不到，请补办。\n<a href=\"{portal}/certificates\">我的证书</a>"
+
+	textNotReviewer  = "您没有审核权限。<a href=\"{portal}/staff\">打开工作台</a>"
+	textQueueEmpty   = "目前没有待审核的订单。"
+	textDecideOnPage = "请先在页面领取、核对并勾选四项检查，再回到这里回复："
+	textWhichReason  = "请带上原因代码，例如「驳回 {tail} R03」；其他说明（R20）请在页面填写："
+	textWhichTask    = "有 {n} 个任务尾号相同，请回复数字选择："
+	textConfirm      = "请在 5 分钟内回复确认码 {code} 完成，不回复则不执行。"
+	textConfirmOver  = "确认码不对或已失效，操作没有执行。请重新发送指令。"
+	textQuietHelp    = "免打扰：{hours}。\n时段内的消息放在<a href=\"{portal}/staff/inbox\">消息</a>里，结束后再发。回复「免打扰 22:00-08:00」开启，「免打扰 关」关闭。"
+)
+
+// leakWarnings answer a secret that was typed into the chat.
+var leakWarnings = map[string]string{
+	"pin":       "请不要在聊天里发送密码或口令。刚才的内容我们没有保存，建议尽快改掉它，并删除这条消息。任何人向您索要口令都是诈骗。",
+	"code":      "请不要把验证码发给任何人。现在没有等待验证的操作，这个验证码我们没有使用也没有保存。需要绑定请回复「绑定」。",
+	"id":        "请不要在聊天里发送证件号码，刚才的内容我们没有保存。证件信息只需在办理页面填写。",
+	"bank_card": "请不要在聊天里发送银行卡号，刚才的内容我们没有保存。付款只在支付页面完成。",
+}
+
+// advice answers the intents that need no data of the person.
+var advice = map[intent.Intent]string{
+	intent.NewPurchase:    "新办证书：选择招标项目 → 填写单位与经办人信息、上传执照和授权书 → 支付 → 审核 → 3 个工作日内寄出 UKEY。\n<a href=\"{portal}/\">开始办理</a>",
+	intent.Price:          "价格按招标项目和年限计算，在产品页填写时会实时显示应付金额，提交前不会扣款。\n<a href=\"{portal}/\">查看产品与价格</a>",
+	intent.Material:       "请准备：\n· 营业执照（彩色照片）\n· 经办人身份证正反面\n· 授权书：办理页面下载，打印后加盖实体公章，彩色拍照\n图片为 jpg、jpeg 或 png，每张不超过 8M，四角完整、无反光。港澳台或外籍人员请在证件类型中选择对应证件。\n<a href=\"{portal}/\">开始办理</a>",
+	intent.SLATime:        "资料合格后 3 个工作日内寄出 UKEY；工作日 17:30 之后或节假日提交的，从下一个工作日算起。审核和发货都在工作日进行。\n绑定手机号后回复「我的订单」，可以看到您这笔的预计日期。",
+	intent.Renew:          "证书到期前不足 30 天可以更新，过期后 90 天内仍可更新，超过则需重新办理。更新前请确认没有已上传、还没开标的投标文件。\n在「我的证书」点击更新提交申请，审核通过后插好 UKEY 完成。\n<a href=\"{portal}/certificates\">我的证书</a>",
+	intent.CertExpiry:     "有效期可以在「我的证书」查看。到期前不足 30 天、或过期不超过 90 天可以更新；再晚需要重新办理。\n<a href=\"{portal}/certificates\">我的证书</a>",
+	intent.BidSafety:      "先别急着更新：用旧证书加密、还没开标的投标文件，更新或换锁后可能无法解密。\n· 开标日在到期之前：开标后再更新\n· 还没上传标书：先更新，再用新证书制作和上传\n· 已上传且开标在到期之后：通常需要先更新，再重新生成并上传\n拿不准请回复「人工」。",
+	intent.Unlock:         "口令输错被锁、忘记口令都可以解锁，证书和密钥不受影响。请不要把口令发给任何人，包括客服。\n在插着 UKEY 的电脑上打开，验证短信后设置新口令：<a href=\"{portal}/unlock\">解锁重设</a>\n电脑不能上网的，把助手显示的 8 位挑战码发给我。\n绑定手机已停用的，请在首页办理审批解锁。",
+	intent.SMSCodeProblem: "请检查：① 填写的手机号是否正确、信号是否正常 ② 短信是否被拦截 ③ 验证码 60 秒有效，60 秒后可重新获取，每小时最多 5 次。\n号码已停用或在离职同事手里的，请先换绑：<a href=\"{portal}/handover\">交接换绑</a>",
+	intent.LegalRepAuth:   "法定代表人授权有两种方式，在办理页面「授权书」一栏选择：\n· 小程序法定代表人授权：填写法定代表人的手机号，支付后他会收到短信链接，约 2 分钟完成，不需要盖章\n· 纸质授权书：下载已填好的授权书，打印后加盖实体公章，彩色拍照上传\n<a href=\"{portal}/orders\">打开我的订单</a>",
+	intent.PayProblem:     "支持微信支付扫码。二维码过期时，在订单页重新打开支付即可；已付款但仍显示待支付，请稍等一分钟，系统会主动向微信查询；重复支付会自动原路退回。\n<a href=\"{portal}/orders\">打开我的订单</a>",
+	intent.Refund:         "制证前可以申请全额退款，款项原路退回，一般 1–3 个工作日到账；已制证的需要先吊销证书。0 元订单无需退款。\n申请退款请回复「人工」，由工作人员为您办理。",
+	intent.Invoice:        "抬头默认为单位名称，类型为增值税普通发票（电子），订单完成后开具；0 元订单不开发票。\n在线下载还在开通中，需要发票或更改抬头请回复「人工」。",
+	intent.LostReissue:    "UKEY 丢失请马上冻结，防止被他人使用：绑定手机号后回复「冻结」，验证短信后立即生效；找到后可以申请恢复。\n损坏的请先换一个 USB 口、换一台电脑试试，也可能只是驱动问题。\n确定找不到或损坏，请在「我的证书」点击补办。\n<a href=\"{portal}/certificates\">我的证书</a>",
+	intent.Revoke:         "冻结（挂失）立即生效，以后可以申请恢复；吊销立即生效，永远不可恢复。\n绑定手机号后，回复「冻结」并验证短信就能马上冻结；吊销请在「我的证书」办理。\n<a href=\"{portal}/certificates\">我的证书</a>\n绑定手机已停用的，请拨打 400-666-3999，核对身份后马上处理。",
+	intent.RebindUser:     "更换绑定手机号：在「我的证书」点击绑定用户旁的更换，原号码和新号码各验证一次短信即可；以后的验证码发到新号码。\n<a href=\"{portal}/certificates\">我的证书</a>\n原号码已停用或在离职同事手里的，凭单位授权书办理：<a href=\"{portal}/handover\">交接换绑</a>\n只改本公众号绑定的手机号，请回复「绑定 新手机号」。",
+	intent.ChangeInfo:     "单位名称、法定代表人或信用代码变更后，证书需要按新信息重新制作；只换新执照、信息没变的不用处理。\n订单还在审核被退回时可直接修改；已制证的请拨打 400-666-3999。",
+	intent.ChangeAddress:  "寄出之前可以自己修改收件信息，审核结果不受影响：打开订单，点击修改收件信息。\n<a href=\"{portal}/orders\">打开我的订单</a>",
+	intent.UsageHelp:      "请依次检查：① 换一个 USB 口直接插电脑，不用延长线 ② 安装招标平台要求的驱动并重启浏览器 ③ 只插一把 UKEY ④ 关闭其他证书软件 ⑤ 换一台电脑试试。\n仍不行请拨打 400-666-3999。\n<a href=\"{portal}/help\">使用帮助</a>",
+	intent.Privacy:        "您的资料只用于证书办理：加密保存，聊天内容隐去号码后只短暂保留；认证资料按《电子签名法》保存至证书失效后五年，未办成的 6 个月内删除。\n查询、导出或删除请拨打 400-666-3999。",
+	intent.Greeting:       "您好，我是云采盾助手。可以直接问我：\n· 我的订单到哪一步了\n· 快递到哪了\n· 为什么被退回\n也可以回复「人工」。",
+	intent.ThanksBye:      "不客气，有需要随时找我。",
+	intent.SecurityAlert:  "这个我不能做：订单只有本人能查，审核只能由审核员完成。如果有人向您索要验证码、口令，或您收到可疑短信，请不要理会，并拨打 400-666-3999 核实。",
+	intent.OutOfScope:     "这个我还不会。我能帮您查订单进度、物流和退回原因，也可以解答证书办理问题。\n可以这样问：「我的订单到哪一步了」，或回复「人工」。",
+}
+
+// stateMeanings explain a state to somebody who has no order in it.
+var stateMeanings = map[string]string{
+	"填写中":   "「填写中」表示申请还没有提交，可以随时继续填写。",
+	"待支付":   "「待支付」表示已提交、还没有付款，请在 7 天内支付。",
+	"待审核":   "「待审核」表示资料已提交，审核员会在工作日处理。",
+	"审核拒绝":  "「审核拒绝」表示资料需要修改，改好后重新提交即可，不需要再次付款。",
+	"待制证":   "「待制证」表示审核已通过，正在制作 UKEY，您不用操作。",
+	"待更新":   "「待更新」表示更新申请已通过，插好 UKEY 后在「我的证书」完成更新。",
+	"待恢复":   "「待恢复」表示恢复申请已通过，请在 7 天内完成恢复。",
+	"待配送":   "「待配送」表示 UKEY 已制作完成，等待寄出或领取，您不用操作。",
+	"已完成":   "「已完成」表示订单已办结。",
+	"已退款":   "「已退款」表示款项已原路退回。",
+	"待下载":   "「待下载」表示审核已通过，请在 30 天内插好 UKEY 下载证书。",
+	"待解锁":   "「待解锁」表示解锁申请已通过，请在 7 天内插好 UKEY 设置新口令。",
+	"待法人授权": "「待法人授权」表示在等法定代表人完成授权。",
+	"待受理":   "「待受理」表示资料已提交，等待审核员受理。",
+	"审核中":   "「审核中」表示审核员正在核对资料。",
+	"待复核":   "「待复核」表示初审已通过，另一位审核员正在复核。",
+	"制证中":   "「制证中」表示正在把证书写入 UKEY。",
+}
+
+// topics are the matters that somebody may want to be called about, for
+// colleagues.
+var topics = map[intent.Intent]string{
+	intent.OrderStatus: "办理进度", intent.ShippingTrack: "物流", intent.NewPurchase: "新办", intent.Price: "价格", intent.Material: "材料", intent.SLATime: "时效",
+	intent.Renew: "更新", intent.CertExpiry: "有效期", intent.BidSafety: "投标与更新", intent.Unlock: "解锁", intent.SMSCodeProblem: "验证码",
+	intent.LegalRepAuth: "法人授权", intent.RejectFix: "审核拒绝", intent.PayProblem: "支付", intent.Refund: "退款", intent.Invoice: "发票", intent.LostReissue: "丢失补办",
+	intent.Revoke: "冻结吊销", intent.RebindUser: "换绑", intent.ChangeInfo: "信息变更", intent.ChangeAddress: "收件信息", intent.UsageHelp: "使用问题",
+	intent.Privacy: "个人信息", intent.Complaint: "投诉", intent.SecurityAlert: "安全",
+}
