@@ -1,0 +1,222 @@
+package handlers
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
+)
+
+// CertificateJSON is one card of 我的证书 (F98).
+type CertificateJSON struct {
+	Serial      string      `json:"serial"`
+	TokenSerial string      `json:"token_serial"`
+	Holder      string      `json:"holder"`
+	NotBefore   time.Time   `json:"not_before"`
+	NotAfter    time.Time   `json:"not_after"`
+	State       string      `json:"state" enum:"valid,frozen,revoked,expired"`
+	Label       string      `json:"label" doc:"State in Chinese"`
+	Days        int         `json:"days_left" doc:"Natural days in Shanghai until it expires; negative afterwards"`
+	CanFreeze   bool        `json:"can_freeze"`
+	CanRevoke   bool        `json:"can_revoke"`
+	Test        bool        `json:"test,omitempty"`
+	Note        string      `json:"note,omitempty" doc:"What the dates and the state mean, in Chinese"`
+	Offers      []OfferJSON `json:"offers,omitempty" doc:"What can be applied for now"`
+}
+
+// OfferJSON is a business that a certificate can have now: begun already, or to
+// begin with start-about.
+type OfferJSON struct {
+	Business string       `json:"business"`
+	Label    string       `json:"label" example:"更新"`
+	Order    *OrderJSON   `json:"order,omitempty" doc:"Begun already"`
+	Products []OptionJSON `json:"products,omitempty" doc:"To choose from, when there are several"`
+}
+
+type (
+	aboutInput struct {
+		Serial string `path:"serial" maxLength:"40"`
+		Body   struct {
+			Business string `json:"business" maxLength:"32"`
+			Product  string `json:"product,omitempty" maxLength:"64"`
+		}
+	}
+	certificatesOutput struct {
+		Body struct {
+			Certificates []CertificateJSON `json:"certificates"`
+			Reasons      []OptionJSON      `json:"reasons" doc:"Why a certificate can be revoked (RFC 5280)"`
+		}
+	}
+	restoreInput struct {
+		ID   string `path:"id" maxLength:"26"`
+		Body struct {
+			Code string `json:"code" maxLength:"16" doc:"Of the SMS to the bound mobile"`
+		}
+	}
+	changeCodeInput struct {
+		Serial string `path:"serial" maxLength:"40"`
+	}
+	changeInput struct {
+		Serial string `path:"serial" maxLength:"40"`
+		Body   struct {
+			Code   string `json:"code" maxLength:"16" doc:"Of the SMS to the bound mobile"`
+			Reason string `json:"reason,omitempty" maxLength:"32" doc:"To revoke: one of the reasons of the list"`
+		}
+	}
+)
+
+func (s *Server) apiCertificateRoutes(api huma.API) {
+	operation(s, api, apiGet("/certificates"), "list-certificates", "The certificates bound to the caller", s.apiCertificates)
+	operation(s, api, apiPost("/certificates/:serial/orders"), "start-about", "Start an application about a certificate, or go on with the one begun", s.apiStartAbout)
+	operation(s, api, apiPost("/orders/:id/restore/code"), "restore-code", "Send a code to the bound mobile, to take a freeze back", s.apiRestoreCode)
+	operation(s, api, apiPost("/orders/:id/restore"), "restore-certificate", "Take a freeze back, once approved", s.apiRestore)
+	for _, e := range []certificate.Event{certificate.Freeze, certificate.Revoke} {
+		operation(s, api, apiPost("/certificates/:serial/"+string(e)+"/code"), string(e)+"-code", "Send a code to the bound mobile, to "+string(e)+" the certificate",
+			func(ctx context.Context, _ *changeCodeInput) (*codeOutput, error) {
+				ch, err := s.changeChallenge(ctx, e)
+				if err != nil {
+					return nil, err
+				}
+				return s.apiCode(ctx, ch)
+			})
+		operation(s, api, apiPost("/certificates/:serial/"+string(e)), string(e)+"-certificate", "Tell the CA to "+string(e)+" the certificate at once",
+			func(ctx context.Context, in *changeInput) (*nothing, error) {
+				return &nothing{}, s.apiChange(ctx, e, in)
+			})
+	}
+}
+
+func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificatesOutput, error) {
+	me := callOf(ctx).v.PersonID()
+	certs, err := s.Status.HeldBy(ctx, me)
+	if err != nil {
+		return nil, err
+	}
+	open, err := s.Store.Orders(ctx, order.Filter{PersonID: me, Open: true, Limit: 100})
+	if err != nil {
+		return nil, err
+	}
+	var out certificatesOutput
+	out.Body.Certificates = []CertificateJSON{}
+	for _, c := range certs {
+		allowed := c.Allowed(order.Applicant, s.Now())
+		card := CertificateJSON{
+			Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, NotBefore: c.NotBefore, NotAfter: c.NotAfter, State: string(c.State()), Label: c.State().Label(),
+			Days: daysUntil(c.NotAfter, s.Now()), CanFreeze: slices.Contains(allowed, certificate.Freeze), CanRevoke: slices.Contains(allowed, certificate.Revoke), Test: c.Product.Test,
+		}
+		if c.State() == certificate.Valid && c.Expired(s.Now()) {
+			card.State, card.Label = "expired", c.Expiry(s.Now()).Label()
+		}
+		card.Note, card.Offers = cardNote(c, s.Now()), s.offersJSON(c, open.Orders)
+		out.Body.Certificates = append(out.Body.Certificates, card)
+	}
+	for _, r := range certificate.ReasonsFor(order.Applicant) {
+		out.Body.Reasons = append(out.Body.Reasons, OptionJSON{r.Name(), r.Label()})
+	}
+	return &out, nil
+}
+
+// offersJSON is what can be applied for about a certificate now.
+func (s *Server) offersJSON(cert certificate.Certificate, open []order.Order) (out []OfferJSON) {
+	for _, b := range cardBusinesses {
+		if i := slices.IndexFunc(open, func(o order.Order) bool { return o.Certificate == cert.Serial && o.Business == b.business }); i >= 0 {
+			o := orderJSON(open[i], nil)
+			out = append(out, OfferJSON{Business: string(b.business), Label: "继续" + b.verb, Order: &o})
+			continue
+		}
+		products := s.productsFor(cert, b.business)
+		if len(products) == 0 || cert.About(s.Now()).Offered(b.business) != nil {
+			continue
+		}
+		offer := OfferJSON{Business: string(b.business), Label: b.verb}
+		for _, p := range products {
+			if len(products) > 1 {
+				offer.Products = append(offer.Products, OptionJSON{p.Code, p.Name})
+			}
+		}
+		out = append(out, offer)
+	}
+	return out
+}
+
+func (s *Server) apiStartAbout(ctx context.Context, in *aboutInput) (*orderOutput, error) {
+	k := callOf(ctx)
+	o, err := s.startAbout(k.c, k.v, k.cert, order.Business(in.Body.Business), in.Body.Product)
+	if err != nil {
+		return nil, err
+	}
+	return &orderOutput{orderJSON(o, nil)}, nil
+}
+
+func (s *Server) apiRestoreCode(ctx context.Context, _ *idInput) (*codeOutput, error) {
+	k := callOf(ctx)
+	_, ch, err := s.restorableOf(k.c, k.order, k.v.PersonID())
+	if err != nil {
+		return nil, err
+	}
+	return s.apiCode(ctx, ch)
+}
+
+// apiRestore takes a freeze back (row 44).
+func (s *Server) apiRestore(ctx context.Context, in *restoreInput) (*orderOutput, error) {
+	k := callOf(ctx)
+	_, ch, err := s.restorableOf(k.c, k.order, k.v.PersonID())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Codes.Verify(ctx, ch, in.Body.Code); err != nil {
+		return nil, err
+	}
+	o, err := s.Orders.Apply(ctx, k.order.ID, order.Command{On: order.Restore, By: k.actor(), Proven: []order.Fact{order.MobileProven}})
+	if err != nil {
+		return nil, err
+	}
+	return &orderOutput{orderJSON(o, nil)}, nil
+}
+
+// daysUntil counts natural days in Shanghai (G16).
+func daysUntil(t, now time.Time) int {
+	midnight := func(t time.Time) time.Time {
+		y, m, d := t.In(order.Shanghai).Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	}
+	return int(midnight(t).Sub(midnight(now)).Hours() / 24)
+}
+
+// changeChallenge is the code that proves the bound user's mobile for this event
+// and certificate. That it cannot happen is Conflict.
+func (s *Server) changeChallenge(ctx context.Context, e certificate.Event) (session.Challenge, error) {
+	k := callOf(ctx)
+	if !slices.Contains(k.cert.Allowed(order.Applicant, s.Now()), e) {
+		return session.Challenge{}, order.Errorf(order.Conflict, "certificate_unchangeable", "该证书已不能办理此项业务，请返回「我的证书」查看状态")
+	}
+	p, err := s.Store.Person(ctx, k.v.PersonID())
+	return session.Challenge{Purpose: codePurposes[e], Mobile: p.Mobile, Subject: k.cert.Serial, IP: k.c.IP()}, err
+}
+
+// apiChange freezes or revokes: reason and a code of the bound mobile (F102). The
+// code is used up last, so that a forgotten reason does not cost it.
+func (s *Server) apiChange(ctx context.Context, e certificate.Event, in *changeInput) error {
+	ch, err := s.changeChallenge(ctx, e)
+	if err != nil {
+		return err
+	}
+	k := callOf(ctx)
+	cmd := certificate.Command{On: e, By: k.actor(), MobileProven: true}
+	if e == certificate.Revoke {
+		var ok bool
+		if cmd.Reason, ok = certificate.ReasonNamed(in.Body.Reason); !ok {
+			return order.Errorf(order.Invalid, "revocation_reason_unknown", "请选择吊销原因")
+		}
+	}
+	if err := s.Codes.Verify(ctx, ch, in.Body.Code); err != nil {
+		return err
+	}
+	_, err = s.Status.Apply(ctx, k.cert.Serial, cmd)
+	return err
+}

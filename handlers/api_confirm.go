@@ -1,0 +1,236 @@
+package handlers
+
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
+)
+
+// AgreementsJSON are the texts that a confirmation agrees to. The hash is over all
+// of them; it is sent back with the confirmation, so that nobody agrees to words
+// that he has not been shown (F52).
+type AgreementsJSON struct {
+	Version string          `json:"version"`
+	Hash    string          `json:"hash"`
+	Texts   []AgreementJSON `json:"texts"`
+}
+
+// AgreementJSON is one text.
+type AgreementJSON struct {
+	Name    string `json:"name"`
+	Title   string `json:"title"`
+	Version string `json:"version"`
+	HTML    string `json:"html"`
+}
+
+// SummaryJSON shows everything once more before it is confirmed (F54).
+type SummaryJSON struct {
+	Order  OrderJSON   `json:"order"`
+	Groups []GroupJSON `json:"groups"`
+	Lines  []LineJSON  `json:"lines"`
+	Mobile string      `json:"mobile" doc:"Masked: where the code goes"`
+}
+
+// PlacedJSON is an order after its confirmation or resubmission. Token is set when
+// the order now belongs to another person, whose mobile was proven: go on with it (F19).
+type PlacedJSON struct {
+	Order OrderJSON `json:"order"`
+	Token string    `json:"token,omitempty"`
+}
+
+// PayingJSON says how a payment stands, and how to make it.
+type PayingJSON struct {
+	State   string       `json:"state" enum:"unpaid,failed,expired,paid"`
+	Request *PaymentJSON `json:"request,omitempty" doc:"Call wx.requestPayment with it; its answer decides nothing"`
+	Order   OrderJSON    `json:"order"`
+}
+
+type (
+	agreementsOutput struct{ Body AgreementsJSON }
+	summaryOutput    struct{ Body SummaryJSON }
+	orderCodeInput   struct {
+		ID   string `path:"id" maxLength:"26"`
+		Body struct {
+			Mobile string `json:"mobile,omitempty" maxLength:"32" doc:"Of a rejected order: the new mobile"`
+		}
+	}
+	confirmInput struct {
+		ID   string `path:"id" maxLength:"26"`
+		Body struct {
+			Code string `json:"code" maxLength:"16"`
+			Hash string `json:"agreements" maxLength:"64" doc:"Hash of the agreements that were shown and ticked"`
+		}
+	}
+	resubmitInput struct {
+		ID   string `path:"id" maxLength:"26"`
+		Body struct {
+			Fields map[string]string `json:"fields,omitempty"`
+			Code   string            `json:"code,omitempty" maxLength:"16"`
+		}
+	}
+	placedOutput struct{ Body PlacedJSON }
+	payingOutput struct{ Body PayingJSON }
+)
+
+func (s *Server) apiConfirmRoutes(api huma.API) {
+	operation(s, api, apiGet("/agreements").open(Plain), "get-agreements", "The texts that a confirmation agrees to", s.apiAgreements)
+	operation(s, api, apiGet("/orders/:id/summary"), "get-summary", "Everything once more, to confirm it", s.apiSummary)
+	operation(s, api, apiPost("/orders/:id/code"), "order-code", "Send a code to the applicant's mobile", s.apiOrderCode)
+	operation(s, api, apiPost("/orders/:id/confirm"), "confirm-order", "Confirm a complete application", s.apiConfirm)
+	operation(s, api, apiPost("/orders/:id/resubmit"), "resubmit-order", "Send a corrected order in again", s.apiResubmit)
+	operation(s, api, apiPost("/orders/:id/pay"), "pay-order", "Open a payment inside the mini-program", s.apiPay)
+	operation(s, api, apiGet("/orders/:id/payment"), "get-payment", "How the payment stands", s.apiPayment)
+	r := apiGet("/orders/:id/letter.pdf")
+	s.matrix = append(s.matrix, r)
+	s.App.Get(r.Path, func(c *fiber.Ctx) error { // a file, which huma does not describe
+		k, err := s.admitCall(c, r)
+		if err != nil {
+			return err
+		}
+		return s.sendLetter(c, k.order)
+	})
+}
+
+func (s *Server) apiAgreements(ctx context.Context, _ *nothing) (*agreementsOutput, error) {
+	consent := s.consent(callOf(ctx).c)
+	out := AgreementsJSON{Version: consent.Version, Hash: consent.Hash}
+	for _, t := range s.texts {
+		out.Texts = append(out.Texts, AgreementJSON{t.Name, t.Title, t.Version, string(t.Body)})
+	}
+	return &agreementsOutput{out}, nil
+}
+
+func (s *Server) apiSummary(ctx context.Context, _ *idInput) (*summaryOutput, error) {
+	o := callOf(ctx).order
+	if !s.complete(o) {
+		return nil, formIncomplete()
+	}
+	v := s.confirmView(o)
+	return &summaryOutput{SummaryJSON{orderJSON(o, nil), groupJSON(v.Groups), lineJSON(v.Lines), v.Mobile}}, nil
+}
+
+func formIncomplete() error {
+	return order.Errorf(order.Conflict, "form_incomplete", "还有内容需要填写，请返回修改")
+}
+
+// apiOrderCode sends the code of F55: to the 经办人 mobile of a complete draft, or to
+// the new mobile of an order that is being put right.
+func (s *Server) apiOrderCode(ctx context.Context, in *orderCodeInput) (*codeOutput, error) {
+	k := callOf(ctx)
+	form := k.order.Form
+	fixing, err := editable(k.order)
+	switch {
+	case err != nil:
+		return nil, err
+	case fixing:
+		m, err := identity.ParseMobile(in.Body.Mobile)
+		if err != nil {
+			return nil, order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
+		}
+		form = form.With(order.AgentMobile, m.Reveal())
+	case !s.complete(k.order):
+		return nil, formIncomplete()
+	}
+	return s.apiCode(ctx, confirmChallenge(k.c, k.order, form))
+}
+
+// apiConfirm is the applicant's word: agreement ticked, mobile proven (F52–F56).
+func (s *Server) apiConfirm(ctx context.Context, in *confirmInput) (*placedOutput, error) {
+	k := callOf(ctx)
+	consent := s.consent(k.c)
+	switch {
+	case !s.complete(k.order):
+		return nil, formIncomplete()
+	case in.Body.Hash == "":
+		return nil, order.Errorf(order.Invalid, "agreement_missing", "请先阅读并勾选同意协议")
+	case in.Body.Hash != consent.Hash:
+		return nil, order.Errorf(order.Conflict, "agreement_changed", "协议已更新，请重新阅读后再确认")
+	}
+	if err := s.Codes.Verify(ctx, confirmChallenge(k.c, k.order, k.order.Form), in.Body.Code); err != nil {
+		return nil, err
+	}
+	done, err := s.Orders.Apply(ctx, k.order.ID, order.Command{On: order.Confirm, By: k.actor(), Consent: consent, Proven: []order.Fact{order.MobileProven}})
+	return s.placed(ctx, done, err)
+}
+
+// placed follows an order to the person whose mobile it now proves (F19).
+func (s *Server) placed(ctx context.Context, o order.Order, err error) (*placedOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	k := callOf(ctx)
+	out := PlacedJSON{Order: orderJSON(o, nil)}
+	switch {
+	case o.PersonID == k.v.PersonID():
+	case k.v.Session.Kind == session.Mini:
+		sess, err := s.Sessions.Create(ctx, session.Session{Kind: session.Mini, PersonID: o.PersonID, OpenID: k.v.Session.OpenID})
+		if err != nil {
+			return nil, err
+		}
+		out.Token = sess.ID
+	default:
+		if err := s.follow(k.c, o); err != nil {
+			return nil, err
+		}
+	}
+	return &placedOutput{out}, nil
+}
+
+// apiResubmit sends a corrected order in again (F95, F96); a new mobile is proven.
+func (s *Server) apiResubmit(ctx context.Context, in *resubmitInput) (*placedOutput, error) {
+	k := callOf(ctx)
+	o := k.order
+	if fixing, err := editable(o); err != nil || !fixing {
+		return nil, order.Errorf(order.Conflict, "not_editable", "订单当前为「%s」，不能修改", o.Status.Label())
+	}
+	typed, faults := order.Normalize(o.Product, s.typed(o, in.Body.Fields, true), s.today())
+	if len(faults) == 0 {
+		faults = order.CheckForm(o.Product, typed, s.today())
+	}
+	if len(faults) > 0 {
+		return nil, &order.Error{Kind: order.Invalid, Code: "form_invalid", Detail: "请检查填写的内容", Fields: faults}
+	}
+	cmd := order.Command{On: order.Resubmit, By: k.actor(), Form: typed}
+	if typed.Get(order.AgentMobile) != o.Form.Get(order.AgentMobile) {
+		if err := s.Codes.Verify(ctx, confirmChallenge(k.c, o, typed), in.Body.Code); err != nil {
+			return nil, err
+		}
+		cmd.Proven = []order.Fact{order.MobileProven}
+	}
+	done, err := s.Orders.Apply(ctx, o.ID, cmd)
+	return s.placed(ctx, done, err)
+}
+
+// apiPay opens a payment that this phone's WeChat user makes (F58).
+func (s *Server) apiPay(ctx context.Context, _ *idInput) (*payingOutput, error) {
+	k := callOf(ctx)
+	p, err := s.Orders.OpenMiniPayment(ctx, k.order.ID, k.actor(), k.v.Session.OpenID)
+	if err != nil {
+		return nil, err
+	}
+	request, err := s.Mini.RequestPayment(p.PrepayID)
+	return &payingOutput{PayingJSON{State: "unpaid", Request: &request, Order: orderJSON(k.order, nil)}}, err
+}
+
+func (s *Server) apiPayment(ctx context.Context, _ *idInput) (*payingOutput, error) {
+	o := callOf(ctx).order
+	v, err := s.payViewOf(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	state := "unpaid"
+	switch {
+	case v.Paid:
+		state = "paid"
+	case v.Failed:
+		state = "failed"
+	case v.Expired:
+		state = "expired"
+	}
+	return &payingOutput{PayingJSON{State: state, Order: orderJSON(o, nil)}}, nil
+}

@@ -1,0 +1,176 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
+)
+
+// call is what the gate found out about a request of the API.
+type call struct {
+	c     *fiber.Ctx
+	v     Visitor
+	order order.Order             // of routes with an :id, the caller's own
+	mark  order.Mark              // instead, of routes that are ByMark
+	cert  certificate.Certificate // of routes with a :serial, bound to the caller
+}
+
+type callKey struct{}
+
+// callOf returns the call that the gate admitted.
+func callOf(ctx context.Context) call {
+	k, _ := ctx.Value(callKey{}).(call)
+	return k
+}
+
+func (k call) actor() order.Actor { return k.v.Actor(k.c) }
+
+// operation declares an operation of the API, with its line in the matrix. The
+// gate runs before anything of the request is read.
+func operation[I, O any](s *Server, api huma.API, r route, id, summary string, h func(context.Context, *I) (*O, error)) {
+	s.matrix = append(s.matrix, r)
+	op := huma.Operation{
+		OperationID: id, Method: r.Method, Path: humaPath(r.Path), Summary: summary, Middlewares: huma.Middlewares{s.admitAPI(r)},
+		Errors: []int{http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+	}
+	if r.Access == Applicant {
+		op.Security = []map[string][]string{{"bearer": {}}, {"session": {}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict)
+	}
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := h(ctx, in)
+		return out, s.apiProblem(ctx, err)
+	})
+	if takesPicture(reflect.TypeFor[I]()) { // told afterwards: huma would read it as JSON
+		api.OpenAPI().Paths[op.Path].Post.RequestBody = pictureBody()
+	}
+}
+
+// pictureInput marks an operation that takes one picture. The file is read by the
+// same code as the portal's, so the input declares no body.
+type pictureInput struct{}
+
+func (pictureInput) picture() {}
+
+func takesPicture(t reflect.Type) bool {
+	return t.Implements(reflect.TypeFor[interface{ picture() }]())
+}
+
+func pictureBody() *huma.RequestBody {
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		fiber.MIMEMultipartForm: {Schema: &huma.Schema{Type: "object", Required: []string{"file"}, Properties: map[string]*huma.Schema{
+			"file": {Type: "string", Format: "binary", Description: "One JPEG or PNG picture of at most 8 MiB"},
+		}}},
+	}}
+}
+
+// apiProblem makes an error one that huma writes as it is.
+func (s *Server) apiProblem(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	p := problemFor(err)
+	k := callOf(ctx)
+	p.Instance = k.c.GetRespHeader(fiber.HeaderXRequestID)
+	setRetryAfter(k.c, p)
+	if p.Status >= http.StatusInternalServerError {
+		s.Log.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("request_id", p.Instance), slog.Any("err", err))
+	}
+	return &p
+}
+
+// admitAPI is the gate of an API route: who calls, whether this is a page of
+// ours, and whether the thing in the path is his. Somebody else's and what does
+// not exist answer alike, whatever the body (F23, reliability.md #15).
+func (s *Server) admitAPI(r route) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		c := humafiber.Unwrap(ctx)
+		k, err := s.admitCall(c, r)
+		if err != nil {
+			_ = s.failed(c, err) // a problem document always encodes
+			return
+		}
+		c.Set(fiber.HeaderCacheControl, "no-store")
+		next(huma.WithContext(ctx, context.WithValue(c.UserContext(), callKey{}, k)))
+	}
+}
+
+func (s *Server) admitCall(c *fiber.Ctx, r route) (call, error) {
+	k := call{c: c}
+	if r.Access == Plain || r.Access == Proof {
+		return k, nil
+	}
+	var err error
+	if token, ok := bearer(c); ok {
+		if k.v.Session, err = s.Sessions.Get(c.UserContext(), session.Mini, token); err != nil {
+			return k, err
+		}
+	} else {
+		if err = s.admit(c, r); err != nil {
+			return k, err
+		}
+		k.v = visitorOf(c)
+	}
+	if strings.Contains(r.Path, ":id") {
+		err = s.admitTo(c.UserContext(), order.ID(c.Params("id")), r, &k)
+	}
+	if strings.Contains(r.Path, ":serial") {
+		k.cert, err = s.Status.Own(c.UserContext(), c.Params("serial"), k.v.PersonID())
+	}
+	return k, err
+}
+
+// admitTo finds the order of a call.
+func (s *Server) admitTo(ctx context.Context, id order.ID, r route, k *call) (err error) {
+	if r.ByMark {
+		var owner string
+		if k.mark, owner, err = s.Store.Mark(ctx, id); err == nil && (owner == "" || owner != k.v.PersonID()) || errors.Is(err, order.NotFound) {
+			err = orderNotFound
+		}
+		return err
+	}
+	k.order, err = s.orderOf(ctx, id, k.v)
+	return err
+}
+
+var orderNotFound = order.Errorf(order.NotFound, "order_not_found", "没有找到该订单")
+
+// orderOf reads an order of whoever calls. Somebody else's answers like one that
+// does not exist.
+func (s *Server) orderOf(ctx context.Context, id order.ID, v Visitor) (order.Order, error) {
+	o, err := s.Store.Order(ctx, id)
+	if err == nil && !o.OwnedBy(v.PersonID(), "") || errors.Is(err, order.NotFound) {
+		return order.Order{}, orderNotFound
+	}
+	return o, err
+}
+
+// bearer is the token of a request that carries one. Such a request is the
+// mini-program's: its cookies count for nothing and it needs no CSRF token, as no
+// foreign page can make a browser send it (reliability.md #21).
+func bearer(c *fiber.Ctx) (token string, ok bool) {
+	scheme, token, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
+	return token, strings.EqualFold(scheme, "Bearer")
+}
+
+// humaPath writes fiber's :id as {id}.
+func humaPath(path string) string {
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		if name, ok := strings.CutPrefix(p, ":"); ok {
+			parts[i] = "{" + name + "}"
+		}
+	}
+	return strings.Join(parts, "/")
+}

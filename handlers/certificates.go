@@ -1,0 +1,306 @@
+package handlers
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
+)
+
+// codePurposes are the purposes of SMS codes about a certificate: a code to
+// freeze one revokes nothing (F57).
+var codePurposes = map[certificate.Event]string{certificate.Freeze: "freeze", certificate.Revoke: "revoke"}
+
+// codeRestore is the purpose of the code that takes a freeze back.
+const codeRestore = "restore"
+
+// The purposes of the two codes of a rebind: the old mobile's first (F101).
+const (
+	codeRebind    = "rebind"
+	codeRebindNew = "rebind_new"
+)
+
+// LoggedInCodes are the purposes of codes that only a login may ask for. They are
+// counted apart, so that no stranger who uses up the codes of a mobile keeps its
+// owner from freezing a lost key.
+func LoggedInCodes() []string {
+	return append(slices.Sorted(maps.Values(codePurposes)), codeRestore, codeRebind, codeRebindNew, initialPINPurpose, codeAuthSign)
+}
+
+func (s *Server) certificateRoutes() {
+	s.get("/certificates", Applicant, s.listCertificates)
+	s.get("/certificates/:serial/offers/:business", Applicant, s.offersPage)
+	for _, e := range []certificate.Event{certificate.Freeze, certificate.Revoke} {
+		path := "/certificates/:serial/" + string(e)
+		s.get(path, Applicant, func(c *fiber.Ctx) error { return s.changePage(c, e) })
+		s.post(path, Applicant, func(c *fiber.Ctx) error { return s.change(c, e) })
+		s.post(path+"/code", Applicant, func(c *fiber.Ctx) error { return s.changeCode(c, e) })
+	}
+	s.initialPINRoutes()
+}
+
+func (s *Server) listCertificates(c *fiber.Ctx) error {
+	ctx, me := c.UserContext(), visitorOf(c).PersonID()
+	certs, err := s.Status.HeldBy(ctx, me)
+	if err != nil {
+		return err
+	}
+	person, err := s.Store.Person(ctx, me)
+	if err != nil {
+		return err
+	}
+	open, err := s.Store.Orders(ctx, order.Filter{PersonID: me, Open: true, Limit: 100})
+	if err != nil {
+		return err
+	}
+	view := make([]cardView, len(certs))
+	for i, cert := range certs {
+		view[i] = s.cardView(cert, person, open.Orders)
+		if s.canTellPIN(c.UserContext(), cert) {
+			view[i].Offers = append(view[i].Offers, offeredView{Label: "查看初始PIN码", URL: initialPINPath(cert)})
+		}
+	}
+	return s.render(c, http.StatusOK, "certificates", "我的证书", view)
+}
+
+// cardView is a certificate of 我的证书 with what can be done about it now (F98,
+// F103).
+type cardView struct {
+	Cert    certificate.Certificate
+	State   certificate.State
+	Expiry  certificate.Expiry
+	Mobile  string // of the bound user, masked
+	Changes []actionView
+	Offers  []offeredView
+	Note    string
+}
+
+// offeredView is a business that the certificate can have now: begun already, or
+// to begin.
+type offeredView struct {
+	Label string
+	URL   string // where the open order goes on; empty to begin one
+	Form  newOrderForm
+	Main  bool
+}
+
+// newOrderForm is what begins an application about a certificate.
+type newOrderForm struct {
+	Certificate string
+	Business    order.Business
+}
+
+// cardBusinesses are the businesses on a card, the most wanted first, by the verb
+// on the button.
+var cardBusinesses = []struct {
+	business order.Business
+	verb     string
+}{{order.Renewal, "更新"}, {order.Resume, "恢复"}, {order.UnlockApproval, "审批解锁"}, {order.Reissue, "补办"}}
+
+func (s *Server) cardView(cert certificate.Certificate, holder order.Person, open []order.Order) cardView {
+	now := s.Now()
+	v := cardView{Cert: cert, State: cert.State(), Expiry: cert.Expiry(now), Mobile: holder.Mobile.Mask(), Note: cardNote(cert, now)}
+	for _, b := range cardBusinesses {
+		if i := slices.IndexFunc(open, func(o order.Order) bool { return o.Certificate == cert.Serial && o.Business == b.business }); i >= 0 {
+			v.Offers = append(v.Offers, offeredView{Label: "继续" + b.verb, URL: s.placeOf(open[i]), Main: len(v.Offers) == 0})
+			continue
+		}
+		offer := offeredView{Label: b.verb, Form: newOrderForm{cert.Serial, b.business}, Main: b.business == order.Renewal || b.business == order.Resume}
+		switch products := s.productsFor(cert, b.business); {
+		case len(products) == 0 || cert.About(now).Offered(b.business) != nil:
+			continue
+		case len(products) > 1: // to choose from
+			offer.URL = "/certificates/" + cert.Serial + "/offers/" + string(b.business)
+		}
+		v.Offers = append(v.Offers, offer)
+	}
+	if _, err := s.productFor(cert, order.UnlockSelf, ""); err == nil && cert.State() == certificate.Valid && cert.TokenSerial != "" {
+		v.Offers = append(v.Offers, offeredView{Label: "自助解锁", URL: "/unlock?serial=" + cert.TokenSerial})
+	}
+	for _, e := range cert.Allowed(order.Applicant, now) {
+		v.Changes = append(v.Changes, actionView{e.Label(), "/certificates/" + cert.Serial + "/" + string(e), false})
+	}
+	return v
+}
+
+// cardNote says in a sentence what the dates and the state mean.
+func cardNote(cert certificate.Certificate, now time.Time) string {
+	switch {
+	case cert.SupersededBy != "":
+		return "已由新证书替代，请使用新证书。"
+	case cert.State() == certificate.Frozen && !cert.Expired(now):
+		return "冻结期间不能使用；找到 UKEY 后可以申请恢复。"
+	case cert.State() != certificate.Valid:
+		return ""
+	case cert.Expiry(now) == certificate.Expiring:
+		return "还有 " + itoa(max(cert.DaysLeft(now), 0)) + " 天到期，请尽快更新。"
+	case cert.Expiry(now) == certificate.Renewable:
+		return "已过期，" + order.Day(cert.RenewableUntil()) + "前仍可更新。"
+	case cert.Expiry(now) == certificate.Over:
+		return "已超过更新期限，请重新申请初购。"
+	default:
+		return day(cert.RenewableFrom()) + " 起可以更新。"
+	}
+}
+
+// productsFor are what the project that a certificate was bought in offers for a
+// business.
+func (s *Server) productsFor(cert certificate.Certificate, b order.Business) []order.Product {
+	_, products, _ := s.Orders.Catalogue().Project(cert.Product.Project) // a project that is gone offers nothing
+	return slices.DeleteFunc(products, func(p order.Product) bool { return p.Business != b || !p.OnSale })
+}
+
+// productFor is one of them: the chosen one, or the first.
+func (s *Server) productFor(cert certificate.Certificate, b order.Business, code string) (order.Product, error) {
+	for _, p := range s.productsFor(cert, b) {
+		if code == "" || p.Code == code {
+			return p, nil
+		}
+	}
+	return order.Product{}, order.Errorf(order.Conflict, "not_offered_here", "该项目暂不提供%s，请联系客服 400-666-3999", b.Label())
+}
+
+// offersView lets people choose between products of one business.
+type offersView struct {
+	Cert     certificate.Certificate
+	Business order.Business
+	Products []productView
+}
+
+type productView struct {
+	order.Product
+	What string
+}
+
+// offersPage lists what the project offers for a business of a certificate.
+func (s *Server) offersPage(c *fiber.Ctx) error {
+	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), visitorOf(c).PersonID())
+	if err != nil {
+		return err
+	}
+	v := offersView{Cert: cert, Business: order.Business(c.Params("business"))}
+	for _, p := range s.productsFor(cert, v.Business) {
+		v.Products = append(v.Products, productView{p, ways[v.Business][p.IssueMode]})
+	}
+	if len(v.Products) == 0 {
+		_, err := s.productFor(cert, v.Business, "")
+		return err
+	}
+	return s.render(c, http.StatusOK, "offers", "选择"+v.Business.Label()+"方式", v)
+}
+
+// ways say who does what, where there is something to choose (F9, G27).
+var ways = map[order.Business]map[order.IssueMode]string{
+	order.Renewal: {
+		order.BySelf:  "审核通过后，插好现有的 UKEY，在自己的电脑上完成，不寄送。",
+		order.ByAdmin: "审核通过后制作一把新的 UKEY 寄给您，原证书在收到新 UKEY 30 天后停用。",
+	},
+	order.Reissue: {
+		order.ByAdmin: "UKEY 丢失或损坏时选择：审核通过后制作一把新的 UKEY 寄给您，原证书同时吊销。",
+		order.BySelf:  "UKEY 内容丢失但本身完好时选择：审核通过后，插好 UKEY，在自己的电脑上下载新证书，不寄送，原证书同时吊销。",
+	},
+}
+
+// changeView is the page that asks once more before a certificate is frozen or
+// revoked.
+type changeView struct {
+	Cert    certificate.Certificate
+	Event   certificate.Event
+	Path    string
+	Mobile  string // of the bound user, masked
+	Code    codeView
+	Reasons []choice
+	Sure    bool
+	Error   string
+}
+
+// Revoking tells the two pages apart.
+func (v changeView) Revoking() bool { return v.Event == certificate.Revoke }
+
+// changeable is the visitor's certificate of the path, with the bound user's
+// mobile. That something cannot be done to it is Conflict.
+func (s *Server) changeable(c *fiber.Ctx, e certificate.Event) (changeView, session.Challenge, error) {
+	me := visitorOf(c).PersonID()
+	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), me)
+	if err != nil {
+		return changeView{}, session.Challenge{}, err
+	}
+	if !slices.Contains(cert.Allowed(order.Applicant, s.Now()), e) {
+		return changeView{}, session.Challenge{}, order.Errorf(order.Conflict, "certificate_unchangeable", "该证书已不能办理此项业务，请返回「我的证书」查看状态")
+	}
+	p, err := s.Store.Person(c.UserContext(), me)
+	if err != nil {
+		return changeView{}, session.Challenge{}, err
+	}
+	path := "/certificates/" + cert.Serial + "/" + string(e)
+	view := changeView{Cert: cert, Event: e, Path: path, Mobile: p.Mobile.Mask(), Code: codeView{URL: path + "/code"}, Sure: c.FormValue("sure") == "yes"}
+	for _, r := range certificate.ReasonsFor(order.Applicant) {
+		view.Reasons = append(view.Reasons, choice{r.Name(), r.Label(), r.Name() == c.FormValue("reason")})
+	}
+	return view, session.Challenge{Purpose: codePurposes[e], Mobile: p.Mobile, Subject: cert.Serial, IP: c.IP()}, nil
+}
+
+func (s *Server) changePage(c *fiber.Ctx, e certificate.Event) error {
+	view, _, err := s.changeable(c, e)
+	if err != nil {
+		return err
+	}
+	return s.showChange(c, http.StatusOK, view)
+}
+
+func (s *Server) showChange(c *fiber.Ctx, status int, v changeView) error {
+	return s.render(c, status, "certificate_change", v.Event.Label()+"证书", v)
+}
+
+func (s *Server) changeCode(c *fiber.Ctx, e certificate.Event) error {
+	view, challenge, err := s.changeable(c, e)
+	if err != nil {
+		return err
+	}
+	return s.sendCode(c, challenge, view.Code)
+}
+
+// change freezes or revokes at once: reason, tick and a code of the bound mobile
+// (F102). The code is used up last, so that a forgotten tick does not cost it.
+func (s *Server) change(c *fiber.Ctx, e certificate.Event) error {
+	view, challenge, err := s.changeable(c, e)
+	if err != nil {
+		return err
+	}
+	again := func(detail string) error {
+		view.Error = detail
+		return s.showChange(c, http.StatusUnprocessableEntity, view)
+	}
+	cmd := certificate.Command{On: e, By: visitorOf(c).Actor(c), MobileProven: true}
+	if e == certificate.Revoke {
+		var ok bool
+		if cmd.Reason, ok = certificate.ReasonNamed(c.FormValue("reason")); !ok {
+			return again("请选择吊销原因")
+		}
+	}
+	if !view.Sure {
+		return again("请勾选确认后再提交")
+	}
+	err = s.Codes.Verify(c.UserContext(), challenge, strings.TrimSpace(c.FormValue("code")))
+	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
+		return again(fault.Detail)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.Status.Apply(c.UserContext(), view.Cert.Serial, cmd)
+	if fault, ok := order.AsError(err); ok && fault.Kind == order.Invalid {
+		return again(fault.Detail)
+	}
+	if err != nil {
+		return err
+	}
+	return s.goTo(c, "/certificates")
+}

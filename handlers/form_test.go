@@ -1,0 +1,267 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// F14: a submission lists everything missing at once, in form order.
+func TestSubmissionListsAllFaults(t *testing.T) {
+	b := newWeb(t).browser()
+	path := b.draft()
+	a := b.post(path+"/form", url.Values{"do": {"submit"}, "org.uscc": {"91110108MA00TEN18G"}, "invoice.wanted": {"yes"}})
+	list := faultsIn(a.Body)
+	if a.Status != http.StatusUnprocessableEntity || strings.Count(list, "<li>") != 18 {
+		t.Errorf("%d, %d faults: %s", a.Status, strings.Count(list, "<li>"), list)
+	}
+	last := -1
+	for _, anchor := range []string{"agent.name", "agent.email", "id.front", "license", "org.uscc", "legal.name", "letter", "ship.address"} {
+		at := strings.Index(list, `href="#`+anchor+`"`)
+		if at < last {
+			t.Errorf("%s is missing or out of order", anchor)
+		}
+		if last = at; !strings.Contains(a.Body, `id="`+anchor+`"`) {
+			t.Errorf("no anchor %s", anchor)
+		}
+	}
+}
+
+// G30: saving keeps what is well formed and says what is not.
+func TestSavingKeepsWhatIsWellFormed(t *testing.T) {
+	b := newWeb(t).browser()
+	path := b.draft()
+	a := b.post(path+"/form", url.Values{"do": {"auto"}, "agent.name": {"王小琪"}, "org.uscc": {"91110108MA00TEN18G"}, "agent.mobile": {"138 0013-8000"}},
+		"HX-Request", "true", "X-Changed", "org.uscc")
+	o := b.order(path)
+	if o.Form.Get(order.AgentName) != "王小琪" || o.Form.Get(order.OrgUSCC) != "" || o.Form.Get(order.AgentMobile) != agentMobile {
+		t.Errorf("kept %v", o.Form.Reveal())
+	}
+	if a.Status != 200 || !strings.Contains(a.Body, `id="err-org-uscc" role="alert" hx-swap-oob="true">统一社会信用代码`) || !strings.Contains(a.Body, "已保存") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if strings.Contains(a.Body, `<input`) {
+		t.Error("the answer would overwrite what is being typed")
+	}
+}
+
+// F4, F6, F7: lines, quantity and price come from the server; 20 keys at most.
+func TestProductLines(t *testing.T) {
+	b := newWeb(t).browser()
+	path := b.draft()
+	send := func(form url.Values) answer {
+		return b.post(path+"/form", form, "HX-Request", "true", "X-Changed", "quantity")
+	}
+	tests := []struct {
+		name   string
+		form   url.Values
+		amount order.Fen
+		lines  int
+		says   string
+	}{
+		{"twenty for three years", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"20"}, "term": {"3"}}, 30000 * 60, 1, "18000.00"},
+		{"twenty-one", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"21"}, "term": {"3"}}, 30000 * 60, 1, "最多购买 20 个"},
+		{"none", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"0"}}, 30000 * 60, 1, "至少为 1"},
+		{"less than none", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"-5"}}, 30000 * 60, 1, "至少为 1"},
+		{"no number", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"1e9"}}, 30000 * 60, 1, "至少为 1"},
+		{"a price of his own", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"1"}, "term": {"1"}, "amount": {"1"}, "price": {"1"}, "status": {"completed"}}, 30000, 1, "300.00"},
+		{"typed full width", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {" ２"}, "term": {"1"}}, 60000, 1, "600.00"},
+		{"another line", url.Values{"do": {"add-line"}, "seal": {""}, "quantity": {"2"}, "term": {"1"}}, 90000, 2, "900.00"},
+		{"a term not on offer", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"1"}, "term": {"9"}}, 90000, 2, "年限不可用"},
+		{"the same seal twice", url.Values{"do": {"auto"}, "seal": {"", ""}, "quantity": {"1", "1"}, "term": {"1"}}, 90000, 2, "重复"},
+		{"one line less", url.Values{"do": {"remove-line:0"}, "seal": {"", "unit"}, "quantity": {"2", "1"}, "term": {"1"}}, 30000, 1, "300.00"},
+		{"the last line stays", url.Values{"do": {"remove-line:0"}, "seal": {"unit"}, "quantity": {"1"}, "term": {"1"}}, 30000, 1, "300.00"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := send(tt.form)
+			o := b.order(path)
+			if o.Amount != tt.amount || len(o.Lines) != tt.lines || o.Status != order.Draft || !strings.Contains(a.Body, tt.says) {
+				t.Errorf("amount %d, %d lines, %s; page: %s", o.Amount, len(o.Lines), o.Status, a.Body)
+			}
+		})
+	}
+}
+
+// Nobody makes drafts or uploads without end: not with one browser, not by throwing
+// its cookie away, not with a login.
+func TestDraftsAndUploadsAreLimited(t *testing.T) {
+	w := newWeb(t)
+	start := func(b *browser) answer {
+		b.get("/")
+		return b.post("/orders", url.Values{"product": {"yd-initial"}})
+	}
+	b := w.browser()
+	first := b.draft()
+	for range maxDrafts - 1 {
+		b.draft()
+	}
+	if a := start(b); a.Status != http.StatusConflict || !strings.Contains(a.Body, "请先提交或删除一些") {
+		t.Errorf("one draft more: %d %s", a.Status, a.Body)
+	}
+	b.get(first + "/edit")
+	if a := b.post(first+"/delete", nil); a.Status != http.StatusSeeOther {
+		t.Fatalf("delete: %d", a.Status)
+	}
+	b.draft()                                 // room again
+	for range 3*maxDrafts - (maxDrafts + 2) { // with those above, all that an address may begin in an hour
+		start(w.browser())
+	}
+	if a := start(w.browser()); a.Status != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, "请先登录") {
+		t.Errorf("ever new browsers: %d %s", a.Status, a.Body)
+	}
+	logged := w.browser()
+	logged.login(agentMobile)
+	path := logged.draft()
+	for range maxDrafts - 1 {
+		logged.draft()
+	}
+	if a := start(logged); a.Status != http.StatusConflict || !strings.Contains(a.Body, "请先提交或删除一些") {
+		t.Errorf("one draft more with a login: %d %s", a.Status, a.Body)
+	}
+	for n := range order.MaxUploads {
+		must(t, w.service.RecordUpload(t.Context(), logged.order(path).ID, "01UPLOAD"+itoa(n)))
+	}
+	if a := logged.upload(path+"/pictures/license", "photo.jpg", photo(t)); a.Status != http.StatusTooManyRequests || !strings.Contains(a.Body, "上传的图片过多") {
+		t.Errorf("one upload more: %d %s", a.Status, a.Body)
+	}
+	w.clock.advance(25 * time.Hour)
+	other := w.browser()
+	other.login(agentMobile)
+	other.get(path + "/edit")
+	if a := other.upload(path+"/pictures/license", "photo.jpg", photo(t)); a.Status != http.StatusOK {
+		t.Errorf("a day later: %d %s", a.Status, a.Body)
+	}
+}
+
+// F19: a draft belongs to its browser until SMS proves the mobile; somebody who
+// logs in with the typed number does not see it.
+func TestDraftBelongsToItsBrowser(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.filled()
+	if a := b.get("/"); !strings.Contains(a.Body, path+"/edit") {
+		t.Error("the home page does not offer to go on")
+	}
+	owner := w.browser()
+	owner.login(agentMobile)
+	if a := owner.get("/orders"); strings.Contains(a.Body, path) {
+		t.Error("the draft is listed for the typed mobile")
+	}
+	if a := owner.get(path + "/edit"); a.Status != http.StatusNotFound {
+		t.Errorf("edit by the typed mobile: %d", a.Status)
+	}
+	w.clock.advance(2 * codeWait * 1e9)
+	b.get(path + "/confirm")
+	b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
+	b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
+	if a := owner.get("/orders"); !strings.Contains(a.Body, path) {
+		t.Error("the confirmed order is not listed for its person")
+	}
+	if a := b.get("/orders"); !strings.Contains(a.Body, path) {
+		t.Error("the confirming browser is not logged in")
+	}
+}
+
+// F52, F55–F57: no confirmation without tick and right code; the consent says
+// which words, when and from where.
+func TestConfirmation(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.filled()
+	b.get(path + "/confirm")
+	b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
+	if a := b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf); !strings.Contains(a.Body, "操作太频繁") || !strings.Contains(a.Body, "data-wait") {
+		t.Errorf("a second code at once: %s", a.Body)
+	}
+	for name, form := range map[string]url.Values{
+		"no tick":    {"code": {b.code(agentMobile)}},
+		"wrong code": {"agree": {"yes"}, "code": {"x"}},
+		"no code":    {"agree": {"yes"}},
+	} {
+		if a := b.post(path+"/confirm", form); a.Status != http.StatusUnprocessableEntity || b.order(path).Status != order.Draft {
+			t.Errorf("%s: %d %s", name, a.Status, b.order(path).Status)
+		} else if opened := strings.Contains(a.Body, "data-show"); opened != (name != "no tick") {
+			t.Errorf("%s: the SMS dialog is open: %v", name, opened)
+		}
+	}
+	b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
+	o := b.order(path)
+	if o.Status != order.AwaitingPayment || o.Amount != 60000 || o.Consent.Version != "service 2026.1, privacy 2026.2" || len(o.Consent.Hash) != 64 || !o.Consent.At.Equal(w.clock.now()) || o.Consent.IP == "" {
+		t.Errorf("%s %d %+v", o.Status, o.Amount, o.Consent)
+	}
+	if a := b.get(path + "/edit"); a.location() != path+"/pay" {
+		t.Errorf("the form of a confirmed order: %d %s", a.Status, a.location())
+	}
+	b.get(path + "/pay")
+	if a := b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {"000000"}}); a.location() != path+"/pay" {
+		t.Errorf("confirming twice: %d %s", a.Status, a.location())
+	}
+	if a := b.post(path+"/form", filledForm()); a.Status != http.StatusConflict {
+		t.Errorf("editing a confirmed order: %d", a.Status)
+	}
+	if a := b.post(path+"/reopen", nil); a.location() != path+"/edit" || b.order(path).Status != order.Draft { // lifecycle row 7
+		t.Errorf("reopen: %d %s", a.Status, b.order(path).Status)
+	}
+}
+
+// G13: a draft can be deleted by its browser; its order is gone at once.
+func TestDeleteDraft(t *testing.T) {
+	b := newWeb(t).browser()
+	path := b.draft()
+	if a := b.post(path+"/delete", nil); a.location() != "/" {
+		t.Errorf("delete: %d %s", a.Status, a.location())
+	}
+	if a := b.get(path + "/edit"); a.Status != http.StatusNotFound {
+		t.Errorf("a deleted draft: %d", a.Status)
+	}
+}
+
+// F95, F96, F97: the reasons lead to the fields; resubmitting costs nothing;
+// product and quantity are locked; a new mobile is proven by SMS.
+func TestResubmission(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.rejected()
+	if a := b.get("/orders"); !strings.Contains(a.Body, "授权书公章不清晰或不完整；请补盖骑缝章") || !strings.Contains(a.Body, "立即修改") {
+		t.Error("the list lacks the reasons or the action")
+	}
+	if a := b.get(path); !strings.Contains(a.Body, path+"/edit#letter") {
+		t.Error("the order's page does not lead to the field")
+	}
+	edit := b.get(path + "/edit")
+	if strings.Contains(edit.Body, `name="quantity"`) || !strings.Contains(edit.Body, "审核意见：授权书公章不清晰") {
+		t.Error("the quantity is open or the field lacks its reason")
+	}
+	was := b.order(path)
+	form := filledForm()
+	form.Set("do", "submit")
+	form["quantity"], form["term"] = []string{"9"}, []string{"3"}
+	up := b.upload(path+"/pictures/letter", "new.jpg", photo(t))
+	if b.order(path).Form.Get("letter") != was.Form.Get("letter") {
+		t.Error("the rejected order changed before it was resubmitted")
+	}
+	form.Set("letter", letterRef.FindStringSubmatch(up.Body)[1])
+
+	form.Set("agent.mobile", agentMobile2)
+	if a := b.post(path+"/form", form); a.Status != http.StatusUnprocessableEntity || !strings.Contains(faultsIn(a.Body), "短信验证码") {
+		t.Errorf("a new mobile without proof: %d %s", a.Status, faultsIn(a.Body))
+	}
+	w.clock.advance(2 * codeWait * 1e9)
+	b.post(path+"/code", url.Values{"agent.mobile": {agentMobile2}}, "HX-Request", "true")
+	form.Set("code", b.code(agentMobile2))
+	if a := b.post(path+"/form", form); a.location() != path {
+		t.Fatalf("resubmit: %d %s", a.Status, faultsIn(a.Body))
+	}
+	o := b.order(path)
+	if o.Status != order.InReview || o.Submission != 2 || o.Quantity() != 2 || o.Product.Term != 1 || o.Amount != was.Amount || o.TradeNo != was.TradeNo || o.Form.Get("letter") == was.Form.Get("letter") {
+		t.Errorf("%s, submission %d, %d keys, %d years", o.Status, o.Submission, o.Quantity(), o.Product.Term)
+	}
+	if a := b.get(path); a.Status != 200 || !strings.Contains(a.Body, "137****7000") {
+		t.Errorf("the order's page for the new mobile: %d", a.Status)
+	}
+}

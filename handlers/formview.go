@@ -1,0 +1,195 @@
+package handlers
+
+import (
+	"slices"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// formView is the application form as the page shows it.
+type formView struct {
+	Order         order.Order
+	Fixing        bool // a rejected order is being put right
+	Fixed         bool // product lines are not the applicant's to change
+	AuthStands    bool // the earlier authorisation speaks for this order too
+	Lines         []lineView
+	LineFault     string
+	CanAdd        bool
+	Terms         []choice
+	About         *certificate.Certificate
+	Bid           *bidView
+	Typed         order.Form
+	Groups        []groupView
+	Reasons       []reasonView
+	Faults        []order.FieldError
+	Summary       []order.FieldError // listed on top of the page, after a submission
+	Saved         time.Time
+	Redraw        []string // sections to draw anew, by anchor
+	MobileChanged bool
+	Code          codeView
+}
+
+// Redraws reports whether a section is drawn anew.
+func (v formView) Redraws(section string) bool { return slices.Contains(v.Redraw, section) }
+
+type lineView struct {
+	N        int
+	Seal     string
+	Seals    []choice
+	Quantity int
+	Amount   order.Fen
+}
+
+type choice struct {
+	Value, Label string
+	Chosen       bool
+}
+
+type groupView struct {
+	ID     order.Group
+	Label  string
+	Fields []fieldView
+	Way    string // how the legal representative authorises
+}
+
+type fieldView struct {
+	Name                             order.Field
+	Input                            order.Input
+	Label, Hint, Value, Fault, Hints string
+	Required, Locked                 bool
+	Choices                          []choice
+	Autocomplete, Mode               string
+	Max                              int
+	Picture                          pictureView
+	Reason                           string // why a reviewer refused this field
+}
+
+type reasonView struct {
+	Text   string
+	Anchor order.Field
+	Label  string
+}
+
+// Autocompletions of browsers, by field (HTML, "Autofill").
+var autocompletions = map[order.Field]string{
+	order.AgentName: "name", order.AgentMobile: "tel", order.AgentEmail: "email", order.OrgName: "organization",
+	order.ShipName: "shipping name", order.ShipMobile: "shipping tel", order.ShipAddress: "shipping street-address",
+}
+
+func (s *Server) formView(o order.Order, typed order.Form, faults []order.FieldError, fixing bool) formView {
+	v := formView{Order: o, Typed: typed, Fixed: fixing || o.NeedsCertificate(), AuthStands: typed.Get(order.AuthNeed) == order.No, Fixing: fixing, Faults: faults, CanAdd: !fixing && len(freeSeals(o.Product, o.Lines)) > 0}
+	v.Lines = lineViews(o)
+	for _, y := range o.Product.Years {
+		v.Terms = append(v.Terms, choice{Value: itoa(y), Label: itoa(y) + "年期", Chosen: y == o.Product.Term})
+	}
+	for _, r := range o.Reasons {
+		v.Reasons = append(v.Reasons, viewOfReason(o.Product, typed, r))
+	}
+	for _, g := range order.Groups {
+		gv := groupView{ID: g, Label: g.Label(), Way: typed.Get(order.AuthWay)}
+		for _, spec := range order.Fields {
+			if spec.Group == g && spec.IsAsked(o.Product, typed) {
+				gv.Fields = append(gv.Fields, s.fieldView(o, spec, typed, v))
+			}
+		}
+		if len(gv.Fields) > 0 || o.NeedsCertificate() { // a section may come back
+			v.Groups = append(v.Groups, gv)
+		}
+	}
+	v.MobileChanged = fixing && typed.Get(order.AgentMobile) != o.Form.Get(order.AgentMobile)
+	v.Code = codeView{URL: "/orders/" + string(o.ID) + "/code"}
+	return v
+}
+
+// termed are the businesses that make a certificate of so many years.
+var termed = []order.Business{order.Initial, order.Renewal}
+
+func lineViews(o order.Order) []lineView {
+	var out []lineView
+	for i, l := range o.Lines {
+		lv := lineView{N: i, Seal: l.Seal.Label(), Quantity: l.Quantity, Amount: o.Product.Price * order.Fen(l.Quantity*o.Product.Term)}
+		for _, seal := range o.Product.Seals {
+			taken := slices.ContainsFunc(o.Lines, func(other order.Line) bool { return other.Seal == seal })
+			if seal == l.Seal || !taken {
+				lv.Seals = append(lv.Seals, choice{string(seal), seal.Label(), seal == l.Seal})
+			}
+		}
+		out = append(out, lv)
+	}
+	return out
+}
+
+func viewOfReason(p order.Product, f order.Form, r order.Reason) reasonView {
+	anchor := r.Anchor(p, f)
+	return reasonView{Text: r.Text(), Anchor: anchor, Label: anchor.Label()}
+}
+
+func (s *Server) fieldView(o order.Order, spec order.FieldSpec, typed order.Form, form formView) fieldView {
+	value := typed.Get(spec.Name)
+	f := fieldView{
+		Name: spec.Name, Input: spec.Input, Label: spec.LabelFor(typed), Hint: spec.Hint, Value: value,
+		Required: spec.IsRequired(o.Product, typed), Locked: spec.IsLocked(o.Product, typed), Max: spec.Max, Autocomplete: autocompletions[spec.Name],
+	}
+	if f.Max == 0 {
+		f.Max = 100
+	}
+	for _, opt := range s.optionsOf(o.Product, spec, typed) {
+		f.Choices = append(f.Choices, choice{opt.Value, opt.Label, opt.Value == value})
+	}
+	if len(f.Choices) > 0 && f.Input == order.Text {
+		f.Input = order.Select // a place with a known list
+	}
+	if i := slices.IndexFunc(form.Faults, func(e order.FieldError) bool { return e.Field == spec.Name }); i >= 0 {
+		f.Fault = form.Faults[i].Detail
+	}
+	for _, r := range form.Reasons {
+		if form.Fixing && r.Anchor == spec.Name {
+			f.Reason = r.Text
+		}
+	}
+	if spec.Input == order.Image {
+		f.Picture = s.pictureView(o.ID, spec.Name, value)
+	}
+	return f
+}
+
+// optionsOf are the choices of a field; cities and districts come from the
+// places file where it knows them.
+func (s *Server) optionsOf(p order.Product, spec order.FieldSpec, f order.Form) []order.Option {
+	var names []string
+	switch spec.Name {
+	case order.ShipCity:
+		for _, city := range s.Places.Cities(f.Get(order.ShipProvince)) {
+			names = append(names, city.Name)
+		}
+	case order.ShipDistrict:
+		names = s.Places.Districts(f.Get(order.ShipProvince), f.Get(order.ShipCity))
+	default:
+		return spec.OptionsFor(p)
+	}
+	var out []order.Option
+	for _, n := range names {
+		out = append(out, order.Option{Value: n, Label: n})
+	}
+	return out
+}
+
+// redraws says which sections depend on a field beside its own line.
+var redraws = map[order.Field][]string{
+	order.IDType: {"agent"}, order.AuthWay: {"agent", "auth"}, order.InvoiceWant: {"invoice"},
+	order.BidUploaded: {"about"}, order.BidOpening: {"about"},
+	order.ShipWay: {"ship"}, order.ShipProvince: {"ship"}, order.ShipCity: {"ship"},
+}
+
+// redrawn are the sections to draw anew after a change of a field or a button.
+func redrawn(changed order.Field, do string, about bool) []string {
+	if signed, _ := changed.Spec(); about && signed.Signed && changed != order.AuthWay {
+		return append([]string{"org", "auth"}, redraws[changed]...) // it may need a new authorisation
+	}
+	if do != "auto" && do != "" || changed == "seal" || changed == "quantity" || changed == "term" {
+		return append([]string{"product"}, redraws[changed]...)
+	}
+	return redraws[changed]
+}

@@ -1,0 +1,74 @@
+package handlers
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+func (s *Server) homeRoutes() {
+	s.get("/", Public, s.home)
+	s.get("/p/:project", Public, s.project)
+	s.get("/help", Public, func(c *fiber.Ctx) error { return s.render(c, http.StatusOK, "help", "帮助", nil) })
+}
+
+// home leads to the only project, or lets people choose one.
+func (s *Server) home(c *fiber.Ctx) error {
+	projects := s.Orders.Catalogue().Projects
+	if len(projects) == 1 {
+		return s.showProject(c, projects[0].Key)
+	}
+	return s.render(c, http.StatusOK, "home", "数字证书办理", projects)
+}
+
+type projectView struct {
+	Project order.Project
+	Initial []offerView   // F1: the three businesses
+	Renewal bool          // the project renews
+	Drafts  []order.Order // what this visitor has not finished
+}
+
+// offerView is a product on offer, named without its project.
+type offerView struct {
+	Code, Label string
+	Price       order.Fen
+}
+
+func (s *Server) project(c *fiber.Ctx) error { return s.showProject(c, c.Params("project")) }
+
+func (s *Server) showProject(c *fiber.Ctx, key string) error {
+	p, products, err := s.Orders.Catalogue().Project(key)
+	if err != nil {
+		return err
+	}
+	view := projectView{Project: p}
+	for _, q := range products {
+		if q.OnSale && q.Business == order.Initial {
+			label, _ := strings.CutPrefix(q.Name, p.Name+"-")
+			view.Initial = append(view.Initial, offerView{q.Code, label, q.Price})
+		}
+		view.Renewal = view.Renewal || q.OnSale && q.Business == order.Renewal
+	}
+	if view.Drafts, err = s.drafts(c); err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "project", p.Name, view)
+}
+
+// drafts are the visitor's unfinished applications: those of the login, or of
+// this browser.
+func (s *Server) drafts(c *fiber.Ctx) ([]order.Order, error) {
+	v := visitorOf(c)
+	f := order.Filter{PersonID: v.PersonID(), Status: order.Draft, Limit: 5}
+	if f.PersonID == "" {
+		if v.DraftToken() == "" {
+			return nil, nil
+		}
+		f.DraftToken = v.DraftToken()
+	}
+	page, err := s.Store.Orders(c.UserContext(), f)
+	return page.Orders, err
+}

@@ -1,0 +1,88 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// policy is the content security policy of every page: nothing inline, nothing
+// foreign. Pictures of the page's own making (previews) are blobs.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'"
+
+// harden sets the headers of every response; a handler may tighten them.
+func (s *Server) harden(c *fiber.Ctx) error {
+	c.Set("Content-Security-Policy", policy)
+	c.Set("X-Content-Type-Options", "nosniff")
+	c.Set("X-Frame-Options", "DENY")
+	c.Set("Referrer-Policy", "same-origin")
+	c.Set("Cross-Origin-Opener-Policy", "same-origin")
+	c.Set("Cross-Origin-Resource-Policy", "same-origin")
+	c.Set("Permissions-Policy", "camera=(self), geolocation=(), microphone=(), payment=()")
+	if s.secure() {
+		c.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
+	return c.Next()
+}
+
+// observe gives the request its id, measures it and writes the access log. The
+// log names the route, never the path: paths hold tokens.
+func (s *Server) observe(c *fiber.Ctx) error {
+	start := s.Now()
+	id := ulid.Make().String()
+	c.Set(fiber.HeaderXRequestID, id)
+	err := c.Next()
+	if err != nil { // write the answer now, so that its status can be recorded
+		if err = s.failed(c, err); err != nil {
+			return err
+		}
+	}
+	took, route, status := s.Now().Sub(start), c.Route().Path, c.Response().StatusCode()
+	s.requests.WithLabelValues(c.Method(), route, strconv.Itoa(status)).Observe(took.Seconds())
+	s.Log.LogAttrs(c.UserContext(), slog.LevelInfo, "request", slog.String("method", c.Method()), slog.String("route", route),
+		slog.Int("status", status), slog.Duration("took", took), slog.String("request_id", id))
+	return nil
+}
+
+// recovered turns a panic into an error. Its value may hold anything, so only
+// the runtime's own words are kept.
+func recovered(c *fiber.Ctx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			what := fmt.Sprintf("%T", r)
+			if e, ok := r.(error); ok {
+				what = errorType(e)
+			}
+			err = fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+		}
+	}()
+	return c.Next()
+}
+
+func errorType(e error) string {
+	if re, ok := errors.AsType[interface {
+		error
+		RuntimeError()
+	}](e); ok {
+		return re.Error()
+	}
+	return fmt.Sprintf("%T", e)
+}
+
+func newRequestHistogram(reg prometheus.Registerer) (*prometheus.HistogramVec, error) {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "ycd_http_request_duration_seconds", Help: "Time to answer a request, by route.",
+		Buckets: []float64{.001, .005, .02, .1, .5, 2, 10},
+	}, []string{"method", "route", "status"})
+	return h, reg.Register(h)
+}
+
+func queryEscape(s string) string { return url.QueryEscape(s) }

@@ -1,0 +1,104 @@
+package handlers
+
+import (
+	"context"
+	"html/template"
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+func (s *Server) paymentRoutes() {
+	s.get("/orders/:id/pay", Applicant, s.payPage)
+	s.post("/orders/:id/pay", Applicant, s.pay)
+	s.get("/orders/:id/pay/state", Applicant, s.payState)
+}
+
+// payView is the payment page in one of its states.
+type payView struct {
+	Order   order.Order
+	QR      template.URL // scan to pay
+	Until   time.Time
+	Paid    bool
+	Failed  bool // the gateway refused; pay again (F60)
+	Expired bool
+}
+
+func (s *Server) payPage(c *fiber.Ctx) error {
+	v, err := s.payView(c)
+	if err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "pay", "支付订单", v)
+}
+
+func (s *Server) payState(c *fiber.Ctx) error {
+	v, err := s.payView(c)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if v.Paid {
+		status = stopPolling
+	}
+	return s.render(c, status, "partials/pay", "", v)
+}
+
+// stopPolling is the status that tells htmx to stop asking.
+const stopPolling = 286
+
+// pay opens a trade, or takes up the open one (F58); after a failure it is how to
+// pay again.
+func (s *Server) pay(c *fiber.Ctx) error {
+	o, err := s.ownOrder(c)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Orders.OpenPayment(c.UserContext(), o.ID, visitorOf(c).Actor(c)); err != nil {
+		return err
+	}
+	return s.goTo(c, "/orders/"+string(o.ID)+"/pay")
+}
+
+func (s *Server) payView(c *fiber.Ctx) (payView, error) {
+	o, err := s.ownOrder(c)
+	if err != nil {
+		return payView{}, err
+	}
+	return s.payViewOf(c.UserContext(), o)
+}
+
+func (s *Server) payViewOf(ctx context.Context, o order.Order) (payView, error) {
+	v := payView{Order: o}
+	switch {
+	case o.Guide().Action != order.ActionPay:
+		v.Paid = !o.PaidAt.IsZero()
+		if !v.Paid {
+			return v, order.Errorf(order.Conflict, "nothing_to_pay", "订单当前为「%s」，不需要支付", o.Status.Label())
+		}
+		return v, nil
+	case o.TradeNo == "":
+		return v, nil
+	}
+	p, err := s.Store.Payment(ctx, o.TradeNo)
+	if err != nil {
+		return v, err
+	}
+	events, err := s.Store.Events(ctx, o.ID)
+	if err != nil {
+		return v, err
+	}
+	switch {
+	case len(events) > 0 && events[len(events)-1].Event == order.PayFailed && !events[len(events)-1].At.Before(p.CreatedAt):
+		v.Failed = true
+	case p.State != order.PaymentPending || !s.Now().Before(p.ExpiresAt):
+		v.Expired = true
+	case p.CodeURL != "":
+		v.Until = p.ExpiresAt
+		v.QR, err = qrImage(p.CodeURL)
+	}
+	return v, err
+}

@@ -1,0 +1,89 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+func TestEveryKindHasAStatus(t *testing.T) {
+	for _, k := range []order.Kind{order.Invalid, order.Unauthenticated, order.Forbidden, order.NotFound, order.Conflict, order.RateLimited, order.Unavailable} {
+		if statusOf[k] == 0 {
+			t.Errorf("%s has no HTTP status", k)
+		}
+	}
+}
+
+// One map from errors to answers: a problem document for programs, a message for
+// scripts, a page for people; only a domain error says why.
+func TestErrors(t *testing.T) {
+	w := newWeb(t)
+	faults := map[string]error{
+		"invalid":   &order.Error{Kind: order.Invalid, Code: "form_incomplete", Detail: "请补全", Fields: []order.FieldError{{Field: order.OrgName, Detail: "请填写单位名称"}}},
+		"limited":   &order.Error{Kind: order.RateLimited, Code: "sms_mobile_limit", Detail: "请稍后", RetryAfter: 90 * time.Second},
+		"down":      &order.Error{Kind: order.Unavailable, Code: "x", Detail: "稍后处理", RetryAfter: 1500 * time.Millisecond, Err: errors.New("dial tcp: secret-host")},
+		"internal":  errors.New("pq: password secret-word"),
+		"forbidden": order.Errorf(order.Forbidden, "role_missing", "没有权限"),
+	}
+	for name, err := range faults {
+		w.get("/fault/"+name, Plain, func(*fiber.Ctx) error { return err })
+	}
+	w.get("/fault/panic", Plain, func(*fiber.Ctx) error { panic("secret-word") })
+	b := w.browser()
+	for name, want := range map[string]Problem{
+		"invalid":   {Status: 422, Code: "form_incomplete", Detail: "请补全"},
+		"limited":   {Status: 429, Code: "sms_mobile_limit", Detail: "请稍后"},
+		"down":      {Status: 503, Code: "x", Detail: "稍后处理"},
+		"internal":  {Status: 500, Code: "internal"},
+		"panic":     {Status: 500, Code: "internal"},
+		"forbidden": {Status: 403, Code: "role_missing", Detail: "没有权限"},
+		"nowhere":   {Status: 404, Code: "http"},
+	} {
+		a := b.get("/fault/"+name, "Accept", "application/json")
+		p := problemIn(t, a)
+		if a.Status != want.Status || p.Status != want.Status || p.Code != want.Code || want.Detail != "" && p.Detail != want.Detail ||
+			a.Header.Get("Content-Type") != "application/problem+json" || p.Instance == "" || p.Instance != a.Header.Get("X-Request-Id") {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
+		page, fragment := b.get("/fault/"+name), b.get("/fault/"+name, "HX-Request", "true")
+		for kind, a := range map[string]answer{"page": page, "fragment": fragment} {
+			if a.Status != want.Status || !strings.Contains(a.Body, p.Detail) || strings.Contains(a.Body, "secret") || strings.Contains(a.Body, "<html") != (kind == "page") {
+				t.Errorf("%s, %s: %d %s", name, kind, a.Status, a.Body)
+			}
+		}
+		if strings.Contains(a.Body, "secret") {
+			t.Errorf("%s: %s", name, a.Body)
+		}
+	}
+	if a := b.get("/fault/invalid", "Accept", "application/json"); len(problemIn(t, a).Fields) != 1 {
+		t.Errorf("no fields: %s", a.Body)
+	}
+	for name, want := range map[string]string{"limited": "90", "down": "2", "internal": ""} {
+		if got := b.get("/fault/" + name).Header.Get("Retry-After"); got != want {
+			t.Errorf("%s: Retry-After %q, want %q", name, got, want)
+		}
+	}
+	if log := w.log.String(); strings.Contains(log, `"secret-word"`) || !strings.Contains(log, "panic: string") {
+		t.Errorf("a panic's value is logged, or the panic is not: %s", log)
+	}
+}
+
+// Somebody not logged in is led to the login and back; a program gets 401.
+func TestLoginFirst(t *testing.T) {
+	b := newWeb(t).browser()
+	if a := b.get("/orders?status=draft"); a.Status != http.StatusSeeOther || a.location() != "/login?next=%2Forders%3Fstatus%3Ddraft" {
+		t.Errorf("page: %d %s", a.Status, a.location())
+	}
+	if a := b.get("/orders/x/panel", "HX-Request", "true"); a.Status != http.StatusUnauthorized || a.Header.Get("Hx-Redirect") != "/login?next=%2Forders" {
+		t.Errorf("fragment: %d %v", a.Status, a.Header)
+	}
+	if a := b.get("/api/v1/orders"); a.Status != http.StatusUnauthorized || problemIn(t, a).Code != "login_required" {
+		t.Errorf("API: %d %s", a.Status, a.Body)
+	}
+}

@@ -1,0 +1,119 @@
+package handlers
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+func (s *Server) reminderRoutes() {
+	s.get("/certificates/:serial/reminders", Applicant, s.showReminders)
+	s.post("/certificates/:serial/reminders", Applicant, s.setReminders)
+}
+
+// remindersView is what was and will be said about the end of a certificate: the
+// evidence that staff and the holder see alike (flows 4.7).
+type remindersView struct {
+	Rows    []reminderRow
+	Planned []plannedRow
+}
+
+type reminderRow struct {
+	At           time.Time
+	Label, State string
+	Good         bool
+	Why          string
+	Ways         []sentView
+}
+
+type sentView struct {
+	wayView
+	Told, Why string
+}
+
+type plannedRow struct {
+	At       time.Time
+	Label    string
+	Media    string
+	Optional bool
+}
+
+// remindWhys say why a reminder was not sent.
+var remindWhys = map[string]string{ //nolint:gosec // sentences
+	"passed": "日期已过", "overtaken": "由之后的提醒代替", "frozen": "证书已冻结", "unbound": "没有绑定用户", "opted_out": "用户已退订非必要提醒", "revoked": "证书已吊销", "renewed": "证书已更新",
+}
+
+func rungLabel(name certificate.RungName) string {
+	r, ok := certificate.RungOf(name)
+	if !ok {
+		return string(name)
+	}
+	return string(r.Step) + " " + order.Notices[r.Notice].Label
+}
+
+func (s *Server) remindersView(c *fiber.Ctx, cert certificate.Certificate) (remindersView, error) {
+	e, err := s.Reminders.Of(c.UserContext(), cert)
+	if err != nil {
+		return remindersView{}, err
+	}
+	var v remindersView
+	for _, r := range e.Rows {
+		row := reminderRow{At: r.At, Label: rungLabel(r.Step), State: r.State.Label(), Good: r.State == certificate.ReminderSent, Why: remindWhys[r.Why]}
+		for _, n := range r.Messages {
+			row.Ways = append(row.Ways, sentView{wayOf(n), n.Told, whyLabel(n.Why)})
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	for _, p := range e.Planned {
+		row := plannedRow{At: p.PlannedAt, Label: rungLabel(p.Step)}
+		if r, ok := certificate.RungOf(p.Step); ok {
+			row.Optional = r.Optional
+			for i, m := range order.Notices[r.Notice].Media {
+				row.Media += map[bool]string{true: "、"}[i > 0] + m.Label()
+			}
+		}
+		v.Planned = append(v.Planned, row)
+	}
+	return v, nil
+}
+
+type holderRemindersView struct {
+	Cert      certificate.Certificate
+	Reminders remindersView
+	OptedOut  bool
+}
+
+// showReminders is the holder's page about the reminders of one certificate.
+func (s *Server) showReminders(c *fiber.Ctx) error {
+	me := visitorOf(c).PersonID()
+	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), me)
+	if err != nil {
+		return err
+	}
+	v := holderRemindersView{Cert: cert}
+	if v.Reminders, err = s.remindersView(c, cert); err != nil {
+		return err
+	}
+	if v.OptedOut, err = s.Reminders.OptedOut(c.UserContext(), me); err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "reminders", "更新提醒", v)
+}
+
+// setReminders takes or leaves the optional reminders, for all certificates of the
+// person.
+func (s *Server) setReminders(c *fiber.Ctx) error {
+	me := visitorOf(c).PersonID()
+	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), me)
+	if err != nil {
+		return err
+	}
+	if err := s.Reminders.SetOptOut(c.UserContext(), me, c.FormValue("optional") == "no"); err != nil {
+		return err
+	}
+	return s.goTo(c, "/certificates/"+cert.Serial+"/reminders")
+}

@@ -1,0 +1,45 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Rows 51: the page to write a renewed certificate exists for its owner, once the
+// renewal is approved; what a helper asks without a ticket is answered alike.
+func TestRunPages(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	b.later(350 * 24 * time.Hour)
+	path := b.submitted(b.post("/orders", begin(heldSerial, order.Renewal)).location(), url.Values{"about.bid": {"no"}})
+	if a := b.get(path + "/run"); a.Status != http.StatusConflict {
+		t.Errorf("before the approval: %d", a.Status)
+	}
+	b.approved(path)
+	page := b.get(path)
+	if !strings.Contains(page.Body, `href="`+path+`/run"`) || !strings.Contains(page.Body, ">更新</a>") {
+		t.Errorf("the order does not lead to the page:\n%s", page.Body)
+	}
+	run := b.get(path + "/run")
+	portalPage(t, "run", run.Body)
+	if run.Status != http.StatusOK || !strings.Contains(run.Body, "完成之前不要拔出 UKEY") { // F71
+		t.Errorf("the page: %d", run.Status)
+	}
+	bob := w.browser()
+	bob.login("13900139000")
+	for _, a := range []answer{bob.get(path + "/run"), bob.post(path+"/run", nil), bob.get(path + "/run/T1")} {
+		if a.Status != http.StatusNotFound {
+			t.Errorf("somebody else: %d", a.Status)
+		}
+	}
+	for _, at := range []string{"open", "issue", "report", "fail"} {
+		if a := bob.post("/helper/v1/run/"+at, nil); a.Status != http.StatusNotFound {
+			t.Errorf("%s without a ticket: %d", at, a.Status)
+		}
+	}
+}

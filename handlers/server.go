@@ -1,0 +1,305 @@
+package handlers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/handlers/picture"
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
+	"github.com/yuncaidun/yuncaidun/templates"
+	"github.com/yuncaidun/yuncaidun/templates/font"
+)
+
+// orderService is the writer of orders; *order.Service.
+type orderService interface {
+	Apply(ctx context.Context, id order.ID, c order.Command) (order.Order, error)
+	Edit(ctx context.Context, id order.ID, by order.Actor) (order.Order, error)
+	Delete(ctx context.Context, id order.ID, by order.Actor, draftToken string) (order.Order, error)
+	RecordUpload(ctx context.Context, id order.ID, object string) error
+	OpenPayment(ctx context.Context, id order.ID, by order.Actor) (order.Payment, error)
+	OpenMiniPayment(ctx context.Context, id order.ID, by order.Actor, payer string) (order.Payment, error)
+	CheckPayment(ctx context.Context, tradeNo string) error
+	AuthorizationByLink(ctx context.Context, token string) (order.Authorization, order.Order, error)
+	Authorize(ctx context.Context, id string, c order.AuthorizationCommand) (order.Authorization, error)
+	RevokeMandate(ctx context.Context, id string, by order.Actor) error
+	ResendAuthorization(ctx context.Context, id order.ID, by order.Actor) (order.Order, error)
+	ChangeLegalMobile(ctx context.Context, id order.ID, by order.Actor, mobile identity.Mobile) (order.Order, error)
+	AuthorizeOnPaper(ctx context.Context, id order.ID, by order.Actor, letter, email string) (order.Order, error)
+	ResendsLeft(ctx context.Context, id order.ID) (int, error)
+	Catalogue() order.Catalogue
+	Earlier(ctx context.Context, a order.About) (order.Order, error)
+	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
+	TickChecks(ctx context.Context, id order.ID, by order.Actor, snapshot string, ticks []order.Tick) error
+}
+
+// reader is what pages read; *store.DB.
+type reader interface {
+	Order(ctx context.Context, id order.ID) (order.Order, error)
+	// Mark is whose an order is, and what changes whenever the order does.
+	Mark(ctx context.Context, id order.ID) (m order.Mark, personID string, err error)
+	Orders(ctx context.Context, f order.Filter) (order.Page, error)
+	Items(ctx context.Context, id order.ID) ([]order.Item, error)
+	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)
+	Payment(ctx context.Context, tradeNo string) (order.Payment, error)
+	Person(ctx context.Context, id string) (order.Person, error)
+	PersonByWeChat(ctx context.Context, appID, openID string) (order.Person, error)
+	PersonByUnionID(ctx context.Context, unionID string) (order.Person, error)
+	Messages(ctx context.Context, f order.MessageFilter) ([]order.Notification, error)
+	Authorization(ctx context.Context, id string) (order.Authorization, error)
+	Authorizations(ctx context.Context, id order.ID) ([]order.Authorization, error)
+	Staff(ctx context.Context, id string) (order.Staff, error)
+	StaffByPerson(ctx context.Context, personID string) (order.Staff, error)
+	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
+	InTx(ctx context.Context, fn func(tx order.Tx) error) error
+}
+
+// reminderService knows what was and will be said about a certificate;
+// *certificate.Reminders.
+type reminderService interface {
+	Of(ctx context.Context, c certificate.Certificate) (certificate.Evidence, error)
+	OptedOut(ctx context.Context, personID string) (bool, error)
+	SetOptOut(ctx context.Context, personID string, out bool) error
+}
+
+// certificateService freezes and revokes; *certificate.Service.
+type certificateService interface {
+	Own(ctx context.Context, serial, personID string) (certificate.Certificate, error)
+	HeldBy(ctx context.Context, personID string) ([]certificate.Certificate, error)
+	Named(ctx context.Context, tokenSerial, uscc string) (certificate.Certificate, error)
+	Rebind(ctx context.Context, serial string, by order.Actor, to string) error
+	Apply(ctx context.Context, serial string, c certificate.Command) (certificate.Certificate, error)
+}
+
+type sessions interface {
+	Create(ctx context.Context, sess session.Session) (session.Session, error)
+	Get(ctx context.Context, kind session.Kind, id string) (session.Session, error)
+	Delete(ctx context.Context, kind session.Kind, id string) error
+}
+
+type codes interface {
+	Issue(ctx context.Context, ch session.Challenge) (string, error)
+	Verify(ctx context.Context, ch session.Challenge, code string) error
+}
+
+type tickets interface {
+	Put(ctx context.Context, purpose string, value []byte, ttl time.Duration) (string, error)
+	Peek(ctx context.Context, purpose, token string) ([]byte, error)
+	Take(ctx context.Context, purpose, token string) ([]byte, error)
+}
+
+// objects keeps uploaded pictures, sealed; *objects.Folder.
+type objects interface {
+	Put(ctx context.Context, id string, content []byte) error
+	Get(ctx context.Context, id string) ([]byte, error)
+	Delete(ctx context.Context, id string) error
+}
+
+// CodeSender sends a code to a mobile; purpose is the challenge's.
+type CodeSender func(ctx context.Context, to identity.Mobile, purpose, code string) error
+
+// IdentityCheck asks the configured provider whether a name, a document and a
+// mobile belong to one person.
+type IdentityCheck func(ctx context.Context, name identity.PersonName, doc identity.DocType, no identity.DocNo, mobile identity.Mobile) (order.Identity, error)
+
+// MiniProgram is the mini-program as the API needs it; *wechat.MiniProgram and
+// *pay.WeChat do the work.
+type MiniProgram struct {
+	AppID string
+	// User exchanges a code of wx.login; Unauthenticated when it is void.
+	User func(ctx context.Context, code string) (openID, unionID string, err error)
+	// Mobile exchanges a code of the phone-number button.
+	Mobile func(ctx context.Context, code string) (identity.Mobile, error)
+	// RequestPayment signs the call of wx.requestPayment for an open trade.
+	RequestPayment func(prepayID string) (PaymentJSON, error)
+	// Subscriptions are the template ids of its subscription messages, by our names.
+	Subscriptions map[string]string
+	// Consents keeps what its users allow; *store.DB.
+	Consents consents
+}
+
+// consents remembers which subscription messages people allow.
+type consents interface {
+	RecordConsents(ctx context.Context, consents []order.WeChatConsent) error
+}
+
+// Deps is what the web stands on. All are required but TrustedProxies and Checks.
+type Deps struct {
+	Orders    orderService
+	Store     reader
+	Sessions  sessions
+	Codes     codes
+	Tickets   tickets
+	Scans     *session.Scans
+	Mini      MiniProgram
+	Objects   objects
+	SendCode  CodeSender
+	Identify  IdentityCheck
+	Status    certificateService
+	Unlocks   unlockService
+	Reminders reminderService
+	Runs      runService
+	// Attempts bounds guesses of what only insiders know.
+	Attempts  once
+	Places    *identity.Places
+	Font      *font.Font
+	Metrics   *prometheus.Registry
+	Checks    []Check
+	Log       *slog.Logger
+	Now       func() time.Time
+	NewID     func() string // a fresh ULID
+	Key       []byte        // 32 secret bytes, the same in every process
+	PublicURL *url.URL
+	CA        string // name of the certification authority, on the letter
+	// HelperURL is where the key helper listens on the subscriber's own PC.
+	HelperURL string
+	// InitialPINs tells the initial PINs of USBKEYs.
+	InitialPINs initialPINs
+	// MaxDrafts is how many applications a browser without a login may begin; three
+	// times as many an address in an hour. 0 is no limit.
+	MaxDrafts int
+	// TrustedProxies may say in X-Real-IP who asked; nobody else may.
+	TrustedProxies []string
+}
+
+// Server is the web of the product: portal, API and, mounted by main, the
+// callbacks of other rooms. App listens.
+type Server struct {
+	Deps
+	App *fiber.App
+
+	matrix   []route
+	assets   assets
+	texts    []legalText
+	requests *prometheus.HistogramVec
+	drawing  chan struct{} // bounds how many pictures are in memory at once
+	closing  chan struct{}
+	locks    [64]sync.Mutex // of drafts, see alone
+	behind   sync.WaitGroup // what goes on after its answer, see unlockSMS
+	answers  answers
+}
+
+// Limits of a request. A body larger than a picture with its form is refused
+// before it is read (reliability.md #13).
+const (
+	bodyLimit    = picture.MaxBytes + 64<<10
+	headerLimit  = 16 << 10
+	readTimeout  = 90 * time.Second // 8 MiB over a slow telephone
+	writeTimeout = 60 * time.Second
+	idleTimeout  = 75 * time.Second
+)
+
+// New returns a Server with every route of this room.
+func New(d Deps) (*Server, error) {
+	s := &Server{Deps: d, drawing: make(chan struct{}, 2), closing: make(chan struct{})}
+	var err error
+	if s.assets, err = loadAssets(templates.Static()); err != nil {
+		return nil, err
+	}
+	if s.texts, err = loadTexts(templates.HTML()); err != nil {
+		return nil, err
+	}
+	views, err := s.newViews()
+	if err != nil {
+		return nil, err
+	}
+	if s.requests, err = newRequestHistogram(d.Metrics); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	s.App = fiber.New(fiber.Config{
+		AppName:                 "yuncaidun",
+		Immutable:               true, // strings outlive the request
+		Views:                   views,
+		ErrorHandler:            s.failed,
+		BodyLimit:               bodyLimit,
+		ReadBufferSize:          headerLimit,
+		ReadTimeout:             readTimeout,
+		WriteTimeout:            writeTimeout,
+		IdleTimeout:             idleTimeout,
+		DisableStartupMessage:   true,
+		EnableTrustedProxyCheck: true,
+		TrustedProxies:          d.TrustedProxies,
+		ProxyHeader:             "X-Real-IP",
+	})
+	s.App.Use(s.observe, recovered, s.harden)
+	s.healthRoutes()
+	s.get("/static/*", Plain, s.assets.serve)
+	s.homeRoutes()
+	s.loginRoutes()
+	s.draftRoutes()
+	s.uploadRoutes()
+	s.paymentRoutes()
+	s.orderRoutes()
+	s.restoreRoutes()
+	s.runRoutes()
+	s.rebindRoutes()
+	s.handoverRoutes()
+	s.deliveryRoutes()
+	s.certificateRoutes()
+	s.messageRoutes()
+	s.unlockRoutes()
+	s.authorizationRoutes()
+	s.authorizationOrderRoutes()
+	s.reminderRoutes()
+	s.textRoutes()
+	s.apiRoutes()
+	return s, nil
+}
+
+// Shutdown ends live streams, then waits for running requests.
+func (s *Server) Shutdown(ctx context.Context) error {
+	close(s.closing)
+	err := s.App.ShutdownWithContext(ctx)
+	s.behind.Wait()
+	return err
+}
+
+func (s *Server) secure() bool { return s.PublicURL.Scheme == "https" }
+
+// absolute is the public address of a path, for QR codes.
+func (s *Server) absolute(path string) string { return s.PublicURL.JoinPath(path).String() }
+
+// ownOrder is the order of the path, if it is the visitor's. Somebody else's
+// answers exactly like one that does not exist (F23).
+func (s *Server) ownOrder(c *fiber.Ctx) (order.Order, error) {
+	o, err := s.Store.Order(c.UserContext(), order.ID(c.Params("id")))
+	v := visitorOf(c)
+	switch {
+	case err == nil && o.OwnedBy(v.PersonID(), v.DraftToken()):
+		return o, nil
+	case err != nil && statusOf[kindOf(err)] != http.StatusNotFound:
+		return order.Order{}, err
+	default:
+		return order.Order{}, order.Errorf(order.NotFound, "order_not_found", "没有找到该订单，请在「我的订单」中查看")
+	}
+}
+
+// alone waits until no other request of this process writes the same draft, and
+// returns what lets the next one in. A form saves itself while pictures arrive,
+// and a save writes the whole form.
+func (s *Server) alone(id order.ID) (done func()) {
+	var last byte // of a ULID, which is random
+	if id != "" {
+		last = id[len(id)-1]
+	}
+	m := &s.locks[int(last)%len(s.locks)]
+	m.Lock()
+	return m.Unlock
+}
+
+func kindOf(err error) order.Kind {
+	if e, ok := order.AsError(err); ok {
+		return e.Kind
+	}
+	return ""
+}

@@ -1,0 +1,436 @@
+package handlers
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// makingRoutes are the issuer's. He sees the subject of the certificate and the
+// keys, and nothing of the applicant (rules.md §3.2, 8).
+func (k *console) makingRoutes() {
+	k.get("/staff/making", OfStaff, k.making, order.Issuer)
+	k.post("/staff/making/:id/:item/start", OfStaff, k.startKey, order.Issuer)
+	k.post("/staff/making/:id/:item/retry", OfStaff, k.retryKey, order.Issuer)
+}
+
+type makingView struct {
+	Auto   bool
+	Remote bool
+	Rows   []makingRow
+	Next   string
+}
+
+// makingRow is an order as the issuer sees it.
+type makingRow struct {
+	ID                           order.ID
+	Tail, Company, USCC, Product string
+	Algorithm                    string
+	Term                         int
+	Stage, Refund                string
+	Due                          time.Time
+	Items                        []itemRow
+	Labels                       bool // there are keys to be labelled
+}
+
+var algorithmLabels = map[order.Algorithm]string{order.P256: "ECC P-256", order.RSA2048: "RSA 2048"}
+
+type itemRow struct {
+	order.Item
+	CanStart, CanRetry bool
+}
+
+func (k *console) making(c *fiber.Ctx) error { return k.showMaking(c, nil) }
+
+func (k *console) showMaking(c *fiber.Ctx, refusal error) error {
+	f, err := listPage(c, order.Filter{Status: order.ToIssue})
+	if err != nil {
+		return err
+	}
+	page, err := k.Records.Orders(c.UserContext(), f)
+	if err != nil {
+		return err
+	}
+	v := makingView{Auto: k.StationAuto && !k.StationRemote, Remote: k.StationRemote}
+	for _, o := range page.Orders {
+		items, err := k.Records.Items(c.UserContext(), o.ID)
+		if err != nil {
+			return err
+		}
+		row := makingRow{
+			ID: o.ID, Tail: order.TailOf(o.No), Company: o.Company, USCC: o.USCC, Product: o.Product.Name, Algorithm: algorithmLabels[o.Product.Algorithm],
+			Term: o.Product.Term, Stage: o.Stage.Label(), Refund: o.Refund.Label(), Due: o.DueAt,
+		}
+		free := o.Refund == order.NoRefund
+		for _, i := range items {
+			row.Labels = row.Labels || i.Stage == order.ItemVerified
+			row.Items = append(row.Items, itemRow{i, free && i.Stage == order.ItemWaiting && !k.StationAuto && !k.StationRemote, free && i.Stage == order.ItemFailed})
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	if next := nextPage(page); next != "" {
+		v.Next = "/staff/making?after=" + next
+	}
+	return k.show(c, "making", "制证", v, refusal)
+}
+
+func (k *console) startKey(c *fiber.Ctx) error { return k.moveKey(c, order.MakeKey) }
+func (k *console) retryKey(c *fiber.Ctx) error { return k.moveKey(c, order.RetryKey) }
+
+func (k *console) moveKey(c *fiber.Ctx, on order.Event) error {
+	_, err := k.act(c, order.Issuer, order.Command{On: on, Item: c.Params("item")})
+	if err != nil {
+		return k.orNotice(c, err, k.showMaking)
+	}
+	return c.Redirect("/staff/making", http.StatusSeeOther)
+}
+
+// orNotice shows a list again with the refusal on top; other errors go on.
+func (k *console) orNotice(c *fiber.Ctx, err error, show func(*fiber.Ctx, error) error) error {
+	if e, ok := order.AsError(err); !ok || e.Kind == order.NotFound {
+		return err
+	}
+	return show(c, err)
+}
+
+// shippingRoutes are the shipper's. He sees the address and which keys go there.
+func (k *console) shippingRoutes() {
+	k.get("/staff/shipping", OfStaff, k.shipping, order.Shipper)
+	k.get("/staff/shipping/:id", OfStaff, k.parcel, order.Shipper)
+	k.post("/staff/shipping/:id/reveal", OfStaff, k.revealParcel, order.Shipper)
+	k.post("/staff/shipping/:id/ship", OfStaff, k.ship, order.Shipper)
+	k.post("/staff/shipping/:id/pick-up", OfStaff, k.pickUp, order.Shipper)
+}
+
+type shippingView struct {
+	Tabs []tabView
+	Rows []shippingRow
+	Next string
+}
+
+type shippingRow struct {
+	ID               order.ID
+	No, Tail         string
+	Recipient, Place string // masked
+	PickUp           bool
+	Quantity         int
+	Due              time.Time
+	Overdue          bool
+	Refund           string
+}
+
+func (k *console) shipping(c *fiber.Ctx) error {
+	stages := []order.Stage{order.ToPost, order.ToPickUp}
+	stage := order.Stage(c.Query("stage", string(order.ToPost)))
+	if !slices.Contains(stages, stage) {
+		return order.Errorf(order.Invalid, "stage_unknown", "没有该任务分类，请重新选择")
+	}
+	f, err := listPage(c, order.Filter{Status: order.ToShip, Stage: stage})
+	if err != nil {
+		return err
+	}
+	page, err := k.Records.Orders(c.UserContext(), f)
+	if err != nil {
+		return err
+	}
+	var v shippingView
+	for _, s := range stages {
+		v.Tabs = append(v.Tabs, tabView{s.Label(), "/staff/shipping?stage=" + string(s), s == stage})
+	}
+	for _, o := range page.Orders {
+		v.Rows = append(v.Rows, k.shippingRow(o))
+	}
+	if next := nextPage(page); next != "" {
+		v.Next = "/staff/shipping?stage=" + string(stage) + "&after=" + next
+	}
+	return k.show(c, "shipping", "发货", v, nil)
+}
+
+func (k *console) shippingRow(o order.Order) shippingRow {
+	get := o.Form.Masked
+	return shippingRow{
+		ID: o.ID, No: o.No, Tail: order.TailOf(o.No), Recipient: get(order.ShipName) + " " + get(order.ShipMobile),
+		Place:  strings.Join([]string{get(order.ShipProvince), get(order.ShipCity), get(order.ShipDistrict)}, " "),
+		PickUp: o.Stage == order.ToPickUp, Quantity: o.Quantity() - o.GivenUp, Due: o.DueAt, Overdue: !o.DueAt.IsZero() && k.Now().After(o.DueAt), Refund: o.Refund.Label(),
+	}
+}
+
+type parcelView struct {
+	shippingRow
+	Facts    []factView
+	Masked   bool
+	Keys     []string // serials to put into the parcel
+	Open     bool     // still to be handed over
+	State    string
+	Carriers []choice
+	Carrier  string
+	Tracking string
+}
+
+func (k *console) parcel(c *fiber.Ctx) error { return k.showParcel(c, false, nil) }
+
+func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
+	ctx := c.UserContext()
+	o, err := k.Records.Order(ctx, order.ID(c.Params("id")))
+	if err != nil {
+		return err
+	}
+	if o.Status != order.ToShip && o.Status != order.Completed {
+		return order.Errorf(order.NotFound, "order_not_found", "没有找到该发货任务，可能还没有制作完成")
+	}
+	items, err := k.Records.Items(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	v := parcelView{
+		shippingRow: k.shippingRow(o), Masked: !inClear, Open: o.Status == order.ToShip && o.Refund == order.NoRefund, State: o.State.Label(),
+		Carrier: o.Carrier, Tracking: o.TrackingNo,
+	}
+	get := order.Form.Masked
+	if inClear {
+		get = order.Form.Get
+	}
+	v.Facts = shipFacts(o, get)
+	for _, i := range items {
+		if i.Stage == order.ItemVerified {
+			v.Keys = append(v.Keys, i.TokenSerial)
+		}
+	}
+	if refusal != nil {
+		v.Carrier, v.Tracking = c.FormValue("carrier"), c.FormValue("tracking")
+	}
+	for _, code := range carrierCodes {
+		v.Carriers = append(v.Carriers, choice{code, order.Carriers[code].Name, code == v.Carrier})
+	}
+	return k.show(c, "parcel", "发货 "+v.Tail, v, refusal)
+}
+
+// carrierCodes is the order in which couriers are offered.
+var carrierCodes = []string{"sf", "ems", "jd"}
+
+// revealParcel shows the address in the clear for the label, and records it.
+func (k *console) revealParcel(c *fiber.Ctx) error {
+	if err := k.reveal(c, order.Shipper, "unmask:label"); err != nil {
+		return k.again(c, err)
+	}
+	return k.showParcel(c, true, nil)
+}
+
+// again shows the parcel with a refusal on top.
+func (k *console) again(c *fiber.Ctx, err error) error {
+	return k.orNotice(c, err, func(c *fiber.Ctx, err error) error { return k.showParcel(c, false, err) })
+}
+
+func (k *console) ship(c *fiber.Ctx) error {
+	return k.handOver(c, order.Command{On: order.Ship, Carrier: c.FormValue("carrier"), TrackingNo: strings.ToUpper(strings.Join(strings.Fields(c.FormValue("tracking")), ""))})
+}
+
+// Tries at a pick-up code: six digits must not be guessable at the counter.
+const (
+	pickUpTries   = 5
+	pickUpTriesIn = 15 * time.Minute
+)
+
+func (k *console) pickUp(c *fiber.Ctx) error {
+	if err := allow(c.UserContext(), k.Once, "pick-up:"+c.Params("id"), pickUpTries, pickUpTriesIn, "取件码错误次数过多，请 15 分钟后再试"); err != nil {
+		return k.again(c, err)
+	}
+	return k.handOver(c, order.Command{On: order.PickUp, PickUpCode: strings.TrimSpace(c.FormValue("code"))})
+}
+
+// handOver ends the shipper's part. The same again, as by a double click, is done
+// already.
+func (k *console) handOver(c *fiber.Ctx, cmd order.Command) error {
+	_, err := k.act(c, order.Shipper, cmd)
+	if err != nil {
+		o, readErr := k.Records.Order(c.UserContext(), order.ID(c.Params("id")))
+		same := readErr == nil && o.Status == order.Completed && (cmd.On == order.PickUp || o.Carrier == cmd.Carrier && o.TrackingNo == cmd.TrackingNo)
+		if !same {
+			return k.again(c, err)
+		}
+	}
+	return c.Redirect("/staff/shipping/"+c.Params("id"), http.StatusSeeOther)
+}
+
+// financeRoutes are for money on its way back.
+func (k *console) financeRoutes() {
+	k.get("/staff/finance", OfStaff, k.finance, order.Finance)
+	k.get("/staff/finance/:id", OfStaff, k.account, order.Finance)
+	k.post("/staff/finance/:id/refund", OfStaff, k.refund, order.Finance)
+	k.post("/staff/finance/:id/retry", OfStaff, k.retryRefund, order.Finance)
+	k.post("/staff/finance/:id/by-hand", OfStaff, k.refundByHand, order.Finance)
+}
+
+type moneyRow struct {
+	ID                                  order.ID
+	No, Tail, Company, Business, Refund string
+	State                               string
+	Amount                              order.Fen
+	Updated                             time.Time
+}
+
+func moneyRowOf(o order.Order) moneyRow {
+	return moneyRow{o.ID, o.No, order.TailOf(o.No), o.Company, o.Business.Label(), o.Refund.Label(), o.State.Label(), o.Amount, o.UpdatedAt}
+}
+
+type financeView struct {
+	Tabs []tabView
+	Rows []moneyRow
+	Next string
+}
+
+func (k *console) finance(c *fiber.Ctx) error {
+	states := []order.RefundState{order.RefundFailed, order.Refunding}
+	state := order.RefundState(c.Query("refund", string(order.RefundFailed)))
+	if !slices.Contains(states, state) {
+		return order.Errorf(order.Invalid, "refund_unknown", "没有该退款分类，请重新选择")
+	}
+	f, err := listPage(c, order.Filter{Refund: state})
+	if err != nil {
+		return err
+	}
+	page, err := k.Records.Orders(c.UserContext(), f)
+	if err != nil {
+		return err
+	}
+	var v financeView
+	for _, s := range states {
+		v.Tabs = append(v.Tabs, tabView{s.Label(), "/staff/finance?refund=" + string(s), s == state})
+	}
+	for _, o := range page.Orders {
+		v.Rows = append(v.Rows, moneyRowOf(o))
+	}
+	if next := nextPage(page); next != "" {
+		v.Next = "/staff/finance?refund=" + string(state) + "&after=" + next
+	}
+	return k.show(c, "finance", "退款", v, nil)
+}
+
+type accountView struct {
+	moneyRow
+	Payments            []paymentRow
+	CanRefund, CanRetry bool
+	Touched             bool // a key has been begun
+	Note                string
+}
+
+type paymentRow struct {
+	TradeNo, State, Reason string
+	Amount                 order.Fen
+	CreatedAt, PaidAt      time.Time
+}
+
+var paymentLabels = map[order.PaymentState]string{
+	order.PaymentPending: "待支付", order.PaymentClosed: "已关闭", order.PaymentPaid: "已支付", order.PaymentRefundDue: "待退款",
+	order.PaymentRefunding: "退款中", order.PaymentRefundFailed: "退款失败", order.PaymentRefunded: "已退款",
+}
+
+func (k *console) account(c *fiber.Ctx) error { return k.showAccount(c, nil) }
+
+func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
+	ctx := c.UserContext()
+	o, err := k.Records.Order(ctx, order.ID(c.Params("id")))
+	if err != nil {
+		return err
+	}
+	payments, err := k.Records.Payments(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	items, err := k.Records.Items(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	v := accountView{moneyRow: moneyRowOf(o), CanRetry: o.Refund == order.RefundFailed}
+	v.Touched = slices.ContainsFunc(items, func(i order.Item) bool { return i.Attempt > 0 })
+	for _, p := range payments {
+		v.Payments = append(v.Payments, paymentRow{p.TradeNo, paymentLabels[p.State], p.RefundReason, p.Amount, p.CreatedAt, p.PaidAt})
+		v.CanRefund = v.CanRefund || !v.Touched && o.Refund == order.NoRefund && p.TradeNo == o.TradeNo && p.State == order.PaymentPaid
+	}
+	if refusal != nil {
+		v.Note = c.FormValue("note")
+	}
+	return k.show(c, "account", "退款 "+v.Tail, v, refusal)
+}
+
+func (k *console) refund(c *fiber.Ctx) error {
+	return k.moveMoney(c, order.Command{On: order.RefundStart, Note: strings.TrimSpace(c.FormValue("note"))})
+}
+
+func (k *console) retryRefund(c *fiber.Ctx) error {
+	return k.moveMoney(c, order.Command{On: order.RefundRetry})
+}
+
+func (k *console) refundByHand(c *fiber.Ctx) error {
+	return k.moveMoney(c, order.Command{On: order.RefundByHand, Note: strings.TrimSpace(c.FormValue("note"))})
+}
+
+func (k *console) moveMoney(c *fiber.Ctx, cmd order.Command) error {
+	if _, err := k.act(c, order.Finance, cmd); err != nil {
+		return k.orNotice(c, err, k.showAccount)
+	}
+	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)
+}
+
+// searchers may look up any order. What they get is public or about the order,
+// never about a person.
+var searchers = []order.Role{order.Reviewer, order.Issuer, order.Finance}
+
+func (k *console) searchRoutes() { k.get("/staff/orders", OfStaff, k.search, searchers...) }
+
+type searchView struct {
+	No, Company string
+	Asked       bool
+	Rows        []foundRow
+	Next        string
+}
+
+type foundRow struct {
+	moneyRow
+	Placed time.Time
+	Links  []actionView
+}
+
+func (k *console) search(c *fiber.Ctx) error {
+	v := searchView{No: strings.ToUpper(strings.TrimSpace(c.Query("no"))), Company: strings.TrimSpace(c.Query("company"))}
+	v.Asked = v.No != "" || v.Company != ""
+	if !v.Asked {
+		return k.show(c, "search", "查订单", v, nil)
+	}
+	after, err := parseCursor(c.Query("after"))
+	if err != nil {
+		return err
+	}
+	page, err := k.Records.Orders(c.UserContext(), order.Filter{No: v.No, Company: v.Company, After: after, Limit: pageSize})
+	if err != nil {
+		return err
+	}
+	m := staffOf(c)
+	for _, o := range page.Orders {
+		if o.No == "" {
+			continue // a draft is its applicant's own business
+		}
+		v.Rows = append(v.Rows, foundRow{moneyRowOf(o), o.PlacedAt, searchLinks(m, o)})
+	}
+	if next := nextPage(page); next != "" {
+		v.Next = "/staff/orders?no=" + queryEscape(v.No) + "&company=" + queryEscape(v.Company) + "&after=" + next
+	}
+	return k.show(c, "search", "查订单", v, nil)
+}
+
+// searchLinks lead to the pages that this member of staff may open.
+func searchLinks(m order.Staff, o order.Order) []actionView {
+	var out []actionView
+	if m.Has(order.Reviewer) && submitted(o) {
+		out = append(out, actionView{Label: "审核页", URL: "/staff/review/" + string(o.ID)})
+	}
+	if m.Has(order.Finance) && o.Amount > 0 {
+		out = append(out, actionView{Label: "款项", URL: "/staff/finance/" + string(o.ID)})
+	}
+	return out
+}

@@ -1,0 +1,185 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+const boundKey = "TW00000000000001"
+
+// counter plays the service behind the pages: one USBKEY, bound to a person.
+type counter struct {
+	unlockService
+	person string
+	refuse error
+	ticket certificate.Ticket
+}
+
+func (u *counter) Lookup(_ context.Context, serial string) (certificate.Subject, error) {
+	if serial != boundKey {
+		return certificate.Subject{}, certificate.NotFound()
+	}
+	c := certificate.Certificate{Serial: strings.Repeat("0A", 20), TokenSerial: boundKey, Holder: "云岭公司", PersonID: u.person}
+	return certificate.Subject{Certificate: c, Self: order.Product{Code: "s"}, Approval: order.Product{Code: "a", Name: "审批解锁"}}, nil
+}
+
+func (u *counter) BeginSelf(context.Context, certificate.Subject) (certificate.Ticket, string, error) {
+	return u.ticket, "the-secret", u.refuse
+}
+
+func (u *counter) CodeFor(_ context.Context, _ certificate.Subject, _ string, _ order.Actor) (string, error) {
+	return "ABCDEFGHIJKLMNOPQR", u.refuse
+}
+
+func (u *counter) Watch(_ context.Context, id string) (certificate.Ticket, error) {
+	if id != u.ticket.ID {
+		return certificate.Ticket{}, order.Errorf(order.NotFound, "ticket_gone", "办理凭证已失效")
+	}
+	return u.ticket, nil
+}
+
+func (w *web) counter(mobile string) *counter {
+	w.t.Helper()
+	p, err := w.personByMobile(w.t.Context(), identity.NewMobile(mobile))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	u := &counter{person: p.ID, ticket: certificate.Ticket{ID: "01TICKET", TokenSerial: boundKey, State: certificate.TicketOpen, Step: certificate.StepWrite, ExpiresAt: w.clock.now().Add(time.Hour)}}
+	w.Unlocks, w.HelperURL = u, "http://127.0.0.1:27180"
+	return u
+}
+
+var changing = regexp.MustCompile(`name="_csrf" value="[^"]+"|X-CSRF-Token":"[^"]+"|TW\d{14}`)
+
+// G19: to whoever has no code, a serial number that exists answers exactly like
+// one that does not; only the bound mobile hears of it.
+func TestUnlockTellsNobody(t *testing.T) {
+	w := newWeb(t)
+	w.counter("13900139000")
+	answers := func(serial string) (out []string) {
+		b := w.browser()
+		b.get("/unlock")
+		for range 2 { // the second time is too soon, for either
+			out = append(out, b.post("/unlock/sms", url.Values{"serial": {serial}}).Body)
+		}
+		for _, path := range []string{"/unlock", "/unlock/code"} {
+			out = append(out, b.post(path, url.Values{"serial": {serial}, "code": {"000000"}, "challenge": {"0ABCDEFG"}}).Body)
+		}
+		for i := range out {
+			out[i] = changing.ReplaceAllString(out[i], "…")
+		}
+		return out
+	}
+	known, unknown := answers(boundKey), answers("TW99999999999999")
+	w.behind.Wait()
+	for i := range known {
+		if known[i] != unknown[i] {
+			t.Errorf("answer %d differs:\n%s\n---\n%s", i, known[i], unknown[i])
+		}
+	}
+	if !strings.Contains(known[0], "已发送") || !strings.Contains(known[1], "操作太频繁") {
+		t.Errorf("%q, then %q", known[0], known[1])
+	}
+	if w.code("13900139000") == "" || len(w.sent) != 1 {
+		t.Errorf("codes went to %d mobiles, want the bound one", len(w.sent))
+	}
+	b := w.browser()
+	b.get("/unlock")
+	if got := b.post("/unlock/sms", url.Values{"serial": {"12345"}}); !strings.Contains(got.Body, "TW 加 14 位数字") {
+		t.Error("what is no serial number is not explained")
+	}
+}
+
+// F78: the right code leads to the page that talks to the helper, which alone may
+// connect to this PC; F86: a refusal names the other way.
+func TestUnlockPages(t *testing.T) {
+	w := newWeb(t)
+	u := w.counter("13900139000")
+	b := w.browser()
+	prove := func(path string) answer {
+		w.clock.advance(2 * time.Minute)
+		b.get("/unlock")
+		b.post("/unlock/sms", url.Values{"serial": {" tw0000 0000 0000 01 "}})
+		w.behind.Wait()
+		return b.post(path, url.Values{"serial": {boundKey}, "code": {w.code("13900139000")}, "challenge": {"0abc-defg"}})
+	}
+	run := prove("/unlock")
+	if run.Status != http.StatusOK || !strings.Contains(run.Body, `data-secret="the-secret"`) || !strings.Contains(run.Body, "不要拔出") {
+		t.Fatalf("%d\n%s", run.Status, run.Body)
+	}
+	if csp := run.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "connect-src 'self' "+w.HelperURL+";") {
+		t.Errorf("policy %q", csp)
+	}
+	if csp := b.get("/unlock").Header.Get("Content-Security-Policy"); strings.Contains(csp, "127.0.0.1") {
+		t.Errorf("another page may connect to this PC: %q", csp)
+	}
+	if got := prove("/unlock/code"); !strings.Contains(got.Body, "<span>ABCD</span>") || got.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d\n%s", got.Status, got.Body)
+	}
+	u.refuse = order.Errorf(order.RateLimited, "unlocks_used_up", "次数已用完")
+	if got := prove("/unlock"); got.Status != http.StatusUnprocessableEntity || !strings.Contains(got.Body, "次数已用完") || !strings.Contains(got.Body, "审批解锁") {
+		t.Errorf("%d\n%s", got.Status, got.Body)
+	}
+}
+
+// The page that watches sees how far the helper is, and a failure in plain words.
+func TestUnlockProgress(t *testing.T) {
+	w := newWeb(t)
+	u := w.counter("13900139000")
+	b := w.browser()
+	progress := func() (p progressView) {
+		if err := json.Unmarshal([]byte(b.get("/unlock/progress/01TICKET").Body), &p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := progress(); p.State != certificate.TicketOpen || p.Step != certificate.StepWrite || p.Detail != "" {
+		t.Errorf("%+v", p)
+	}
+	u.ticket.State, u.ticket.Failure = certificate.TicketFailed, "so_pin_locked"
+	if p := progress(); p.State != certificate.TicketFailed || !strings.Contains(p.Detail, "补办") {
+		t.Errorf("%+v", p)
+	}
+	u.ticket.State, u.ticket.Failure, u.ticket.ExpiresAt = certificate.TicketOpen, "", w.clock.now()
+	if p := progress(); p.State != certificate.TicketFailed || p.Detail == "" {
+		t.Errorf("expired: %+v", p)
+	}
+	if got := b.get("/unlock/progress/01OTHER"); got.Status != http.StatusNotFound {
+		t.Errorf("another ticket: %d", got.Status)
+	}
+}
+
+// A helper without a ticket is told in JSON that it has none.
+func TestHelperNeedsATicket(t *testing.T) {
+	w := newWeb(t)
+	w.counter("13900139000")
+	for _, path := range []string{"open", "step", "fail", "unlock/secret", "unlock/report"} {
+		for _, header := range []string{"", "Bearer x", "Ticket ", "Ticket " + strings.Repeat("x", 65)} {
+			req := httptest.NewRequest(http.MethodPost, "/helper/v1/"+path, strings.NewReader("{}"))
+			req.Header.Set("Content-Type", "application/json")
+			if header != "" {
+				req.Header.Set("Authorization", header)
+			}
+			resp, err := w.App.Test(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p Problem
+			if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || resp.StatusCode != http.StatusNotFound || p.Code != "ticket_gone" {
+				t.Errorf("%s with %q: %d, %+v, %v", path, header, resp.StatusCode, p, err)
+			}
+			resp.Body.Close()
+		}
+	}
+}

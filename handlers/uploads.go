@@ -1,0 +1,417 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"html/template"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/skip2/go-qrcode"
+
+	"github.com/yuncaidun/yuncaidun/handlers/picture"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+func (s *Server) uploadRoutes() {
+	s.post("/orders/:id/pictures/:field", Browser, s.upload)
+	s.post("/orders/:id/phone/:field", Browser, s.offerPhone)
+	s.get("/orders/:id/phone/:field/:ticket", Browser, s.phoneState)
+	s.get("/u/:ticket", Ticket, s.phonePage)
+	s.post("/u/:ticket", Ticket, s.phoneUpload)
+	s.get("/pictures/:order/:object/:size", Ticket, s.showPicture)
+}
+
+// pictureView is an image field of the form.
+type pictureView struct {
+	OrderID  order.ID
+	Field    order.Field
+	Ref      string // signed reference, what the form posts
+	URL      string
+	Large    string
+	Warnings []string
+	Fault    string
+	QR       template.URL // shown while a phone is waited for
+	Poll     string
+}
+
+// pictureRef signs the id of an uploaded picture for one field of one order, so
+// that a form can carry it without being able to name any other picture.
+func (s *Server) pictureRef(id order.ID, f order.Field, object string) string {
+	return object + "." + s.mac("picture", string(id), string(f), object)
+}
+
+// pictureOf is the inverse of pictureRef; ok is false for anything else.
+func (s *Server) pictureOf(id order.ID, f order.Field, ref string) (object string, ok bool) {
+	object, _, _ = strings.Cut(ref, ".")
+	return object, object != "" && hmac.Equal([]byte(ref), []byte(s.pictureRef(id, f, object)))
+}
+
+func (s *Server) pictureView(id order.ID, f order.Field, object string) pictureView {
+	v := pictureView{OrderID: id, Field: f}
+	if object != "" {
+		v.Ref, v.URL, v.Large = s.pictureRef(id, f, object), s.pictureURL(id, object, sizeSmall), s.pictureURL(id, object, sizeLarge)
+	}
+	return v
+}
+
+// imageField is the image field of the path.
+func imageField(c *fiber.Ctx) (order.Field, error) {
+	f := order.Field(c.Params("field"))
+	if spec, ok := f.Spec(); !ok || spec.Input != order.Image {
+		return "", order.Errorf(order.NotFound, "field_not_found", "没有该上传项")
+	}
+	return f, nil
+}
+
+// upload takes a picture from the form's page. Its answer is the field as it now is.
+func (s *Server) upload(c *fiber.Ctx) error {
+	o, err := s.ownOrder(c)
+	if err != nil {
+		return err
+	}
+	f, err := imageField(c)
+	if err != nil {
+		return err
+	}
+	if _, err := editable(o); err != nil {
+		return err
+	}
+	v, err := s.takePicture(c, o, f)
+	if fault, ok := order.AsError(err); ok && fault.Kind == order.Invalid {
+		v = s.pictureView(o.ID, f, o.Form.Get(f))
+		v.Fault, err = fault.Detail, nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "partials/picture", "", v)
+}
+
+// takePicture checks and keeps the picture of a request, and writes it into a draft.
+func (s *Server) takePicture(c *fiber.Ctx, o order.Order, f order.Field) (pictureView, error) {
+	object := secret()
+	p, err := s.accept(c)
+	if err != nil {
+		return pictureView{}, err
+	}
+	if err := s.keep(c.UserContext(), o.ID, object, p.JPEG); err != nil {
+		return pictureView{}, err
+	}
+	if err := s.putPicture(c, o.ID, f, object); err != nil {
+		return pictureView{}, err
+	}
+	v := s.pictureView(o.ID, f, object)
+	v.warn(p.Warnings)
+	return v, nil
+}
+
+// keep stores a picture that belongs to an order. What it belongs to is written
+// down first, so that nothing is kept that retention does not know.
+func (s *Server) keep(ctx context.Context, id order.ID, object string, content []byte) error {
+	if err := s.Orders.RecordUpload(ctx, id, object); err != nil {
+		return err
+	}
+	return s.Objects.Put(ctx, object, content)
+}
+
+func (v *pictureView) warn(warnings []picture.Warning) {
+	for _, w := range warnings {
+		v.Warnings = append(v.Warnings, w.Text())
+	}
+}
+
+// putPicture writes a new picture into a draft and erases the one it replaces
+// if nobody has judged by it yet. A rejected order takes it with its
+// resubmission.
+func (s *Server) putPicture(c *fiber.Ctx, id order.ID, f order.Field, object string) error {
+	defer s.alone(id)()
+	o, err := s.Store.Order(c.UserContext(), id)
+	if err != nil {
+		return err
+	}
+	if fixing, err := editable(o); err != nil || fixing {
+		return err
+	}
+	by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: channelOf(c), IP: c.IP()}
+	_, err = s.Orders.Apply(c.UserContext(), o.ID, order.Command{
+		On: order.Save, By: by, DraftToken: o.DraftToken,
+		Product: o.Product.Code, Term: o.Product.Term, Lines: o.Lines, Form: o.Form.With(f, object),
+	})
+	if old := o.Form.Get(f); err == nil && old != "" && o.Submission == 0 {
+		return s.Objects.Delete(c.UserContext(), old)
+	}
+	return err
+}
+
+var uploadFaults = map[error]string{
+	picture.ErrTooLarge:      "图片超过 8M，请压缩或重新拍摄",
+	picture.ErrNotAPicture:   "只支持 jpg、jpeg、png 格式的图片",
+	picture.ErrBroken:        "图片已损坏或不完整，请重新拍摄或导出",
+	picture.ErrTooManyPixels: "图片像素过大（超过 5000 万像素），请缩小后上传",
+	picture.ErrHidden:        "文件中夹带了图片以外的内容，请直接上传原始照片",
+}
+
+// accept checks the file of the request. What a person can put right is Invalid.
+func (s *Server) accept(c *fiber.Ctx) (picture.Picture, error) {
+	raw, err := uploadedFile(c)
+	if err != nil {
+		return picture.Picture{}, err
+	}
+	s.drawing <- struct{}{}
+	defer func() { <-s.drawing }()
+	p, err := picture.Accept(raw)
+	for sentinel, detail := range uploadFaults {
+		if errors.Is(err, sentinel) {
+			return picture.Picture{}, &order.Error{Kind: order.Invalid, Code: "picture_refused", Detail: detail, Err: err}
+		}
+	}
+	return p, err
+}
+
+// uploadedFile is the one file of a multipart request. Its name decides nothing,
+// but one with a path in it or of another kind betrays an attack or a mistake.
+func uploadedFile(c *fiber.Ctx) ([]byte, error) {
+	refused := order.Errorf(order.Invalid, "picture_refused", "只支持 jpg、jpeg、png 格式的图片")
+	head, err := c.FormFile("file")
+	if err != nil {
+		return nil, order.Errorf(order.Invalid, "picture_missing", "请选择一张图片")
+	}
+	if head.Size > picture.MaxBytes {
+		return nil, fiber.ErrRequestEntityTooLarge
+	}
+	_, params, err := mime.ParseMediaType(head.Header.Get(fiber.HeaderContentDisposition))
+	if err != nil || !plainName(params["filename"]) {
+		return nil, refused
+	}
+	file, err := head.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, picture.MaxBytes+1))
+}
+
+func plainName(name string) bool {
+	return !strings.ContainsAny(name, "/\\\x00") && !strings.Contains(name, "..") &&
+		slices.Contains([]string{".jpg", ".jpeg", ".png"}, strings.ToLower(path.Ext(name)))
+}
+
+// uploadLife is how long the QR code for a phone works (F26).
+const uploadLife = 10 * time.Minute
+
+const ticketUpload = "upload"
+
+// phoneTicket is what an upload ticket stands for. It holds no personal data.
+type phoneTicket struct {
+	Order order.ID
+	Field order.Field
+}
+
+// offerPhone makes a one-time code to take the photo with a phone (F25, F26).
+func (s *Server) offerPhone(c *fiber.Ctx) error {
+	o, err := s.ownOrder(c)
+	if err != nil {
+		return err
+	}
+	f, err := imageField(c)
+	if err != nil {
+		return err
+	}
+	if _, err := editable(o); err != nil {
+		return err
+	}
+	value, err := json.Marshal(phoneTicket{o.ID, f})
+	if err != nil {
+		return err
+	}
+	token, err := s.Tickets.Put(c.UserContext(), ticketUpload, value, uploadLife)
+	if err != nil {
+		return err
+	}
+	v := s.pictureView(o.ID, f, o.Form.Get(f))
+	if v.QR, err = qrImage(s.absolute("/u/" + token)); err != nil {
+		return err
+	}
+	v.Poll = "/orders/" + string(o.ID) + "/phone/" + string(f) + "/" + token
+	return s.render(c, http.StatusOK, "partials/picture", "", v)
+}
+
+// uploadID is the object that a ticket's photo becomes: known before it exists,
+// so that the waiting page can look for it.
+func (s *Server) uploadID(token string) string { return s.mac(ticketUpload, token) }
+
+// phoneState is what the waiting page asks every two seconds: 204 until the photo
+// is there, then the field with it.
+func (s *Server) phoneState(c *fiber.Ctx) error {
+	o, err := s.ownOrder(c)
+	if err != nil {
+		return err
+	}
+	f, err := imageField(c)
+	if err != nil {
+		return err
+	}
+	object := s.uploadID(c.Params("ticket"))
+	kept, err := s.Objects.Get(c.UserContext(), object)
+	if errors.Is(err, order.NotFound) {
+		if _, err := s.Tickets.Peek(c.UserContext(), ticketUpload, c.Params("ticket")); errors.Is(err, order.NotFound) {
+			v := s.pictureView(o.ID, f, o.Form.Get(f))
+			v.Fault = "二维码已失效，请重新获取"
+			return s.render(c, http.StatusOK, "partials/picture", "", v)
+		}
+		return c.SendStatus(http.StatusNoContent)
+	}
+	if err != nil {
+		return err
+	}
+	v := s.pictureView(o.ID, f, object)
+	v.warn(picture.Warnings(kept))
+	c.Set("HX-Trigger", "picture-ready")
+	return s.render(c, http.StatusOK, "partials/picture", "", v)
+}
+
+type phoneView struct {
+	Label, Fault string
+	Done         bool
+	Warnings     []string
+}
+
+func (s *Server) phoneTicket(c *fiber.Ctx) (phoneTicket, error) {
+	var t phoneTicket
+	value, err := s.Tickets.Peek(c.UserContext(), ticketUpload, c.Params("ticket"))
+	if err != nil {
+		return t, err
+	}
+	return t, json.Unmarshal(value, &t)
+}
+
+// phonePage is what the phone opens: one button that takes a photo.
+func (s *Server) phonePage(c *fiber.Ctx) error {
+	t, err := s.phoneTicket(c)
+	if err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "phone", "拍照上传", phoneView{Label: t.Field.Label()})
+}
+
+// phoneUpload takes the photo; the first good one uses the ticket up.
+func (s *Server) phoneUpload(c *fiber.Ctx) error {
+	t, err := s.phoneTicket(c)
+	if err != nil {
+		return err
+	}
+	view := phoneView{Label: t.Field.Label()}
+	view.Warnings, err = s.takePhonePicture(c, t)
+	if fault, ok := order.AsError(err); ok && fault.Kind == order.Invalid {
+		view.Fault = fault.Detail
+		return s.render(c, http.StatusUnprocessableEntity, "phone", "拍照上传", view)
+	}
+	if err != nil {
+		return err
+	}
+	view.Done = true
+	return s.render(c, http.StatusOK, "phone", "拍照上传", view)
+}
+
+// takePhonePicture takes the picture of a request for the form that the ticket of
+// the path names; the first good one uses the ticket up.
+func (s *Server) takePhonePicture(c *fiber.Ctx, t phoneTicket) (warnings []string, err error) {
+	p, err := s.accept(c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Tickets.Take(c.UserContext(), ticketUpload, c.Params("ticket")); err != nil {
+		return nil, err
+	}
+	object := s.uploadID(c.Params("ticket"))
+	if err := s.keep(c.UserContext(), t.Order, object, p.JPEG); err != nil {
+		return nil, err
+	}
+	if err := s.putPicture(c, t.Order, t.Field, object); err != nil {
+		return nil, err
+	}
+	for _, w := range p.Warnings {
+		warnings = append(warnings, w.Text())
+	}
+	return warnings, nil
+}
+
+// Sizes of a picture's views, by the length of the longer side.
+const (
+	sizeSmall = "small"
+	sizeLarge = "large"
+)
+
+var sides = map[string]int{sizeSmall: 480, sizeLarge: 2600}
+
+// pictureLife is how long an address of a picture works (rules.md §3.2: ≤ 5 min).
+const pictureLife = 5 * time.Minute
+
+// pictureURL is a short-lived signed address of a view of a picture.
+func (s *Server) pictureURL(id order.ID, object, size string) string {
+	until := strconv.FormatInt(s.Now().Add(pictureLife).Unix(), 36)
+	return "/pictures/" + string(id) + "/" + object + "/" + size + "?until=" + until + "&sig=" + s.mac("view", string(id), object, size, until)
+}
+
+// showPicture draws the watermark and answers with the picture, as a download:
+// an img element does not mind, and nothing in it can run.
+func (s *Server) showPicture(c *fiber.Ctx) error {
+	id, object, size, until := c.Params("order"), c.Params("object"), c.Params("size"), c.Query("until")
+	gone := order.Errorf(order.NotFound, "picture_not_found", "图片链接已失效，请刷新页面")
+	seconds, err := strconv.ParseInt(until, 36, 64)
+	if err != nil || !hmac.Equal([]byte(c.Query("sig")), []byte(s.mac("view", id, object, size, until))) || s.Now().Unix() >= seconds {
+		return gone
+	}
+	o, err := s.Store.Order(c.UserContext(), order.ID(id))
+	if err != nil {
+		return gone
+	}
+	kept, err := s.Objects.Get(c.UserContext(), object)
+	if err != nil {
+		return err
+	}
+	s.drawing <- struct{}{}
+	defer func() { <-s.drawing }()
+	marked, err := picture.Watermark(s.Font, kept, watermarkOf(o, s.Now()), sides[size])
+	if err != nil {
+		return err
+	}
+	c.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	c.Set(fiber.HeaderContentDisposition, `attachment; filename="picture.jpg"`)
+	c.Set(fiber.HeaderContentType, "image/jpeg")
+	c.Set(fiber.HeaderCacheControl, "private, max-age=240")
+	return c.Send(marked)
+}
+
+// watermarkOf says what the picture was given for.
+func watermarkOf(o order.Order, now time.Time) string {
+	if o.No == "" {
+		return "仅用于证书办理草稿 " + day(now)
+	}
+	return "仅用于" + o.No + "订单 " + day(now)
+}
+
+// qrImage is a QR code as the address of an img element.
+func qrImage(text string) (template.URL, error) {
+	code, err := qrcode.New(text, qrcode.Medium)
+	if err != nil {
+		return "", err
+	}
+	var png bytes.Buffer
+	if err := code.Write(-6, &png); err != nil {
+		return "", err
+	}
+	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png.Bytes())), nil //nolint:gosec // made here
+}

@@ -1,0 +1,101 @@
+package handlers
+
+import (
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/template/html/v2"
+
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/templates"
+)
+
+// page is what every template gets; Data is the page's own.
+type page struct {
+	Title    string
+	LoggedIn bool
+	CSRF     string
+	Here     string // path, to mark the current menu entry
+	Home     string // where 首页 leads: the project last visited
+	Staff    string // name of the member of staff, on console pages
+	Data     any
+}
+
+func (s *Server) newViews() (*html.Engine, error) {
+	views := html.NewFileSystem(http.FS(templates.HTML()), ".html")
+	views.AddFuncMap(template.FuncMap{
+		"asset":   s.assets.url,
+		"yuan":    yuan,
+		"moment":  moment,
+		"day":     day,
+		"slashed": slashed,
+		"dashed":  func(f order.Field) string { return strings.ReplaceAll(string(f), ".", "-") },
+		"dict":    dict,
+		"termed":  func(b order.Business) bool { return slices.Contains(termed, b) },
+		"add":     func(a, b int) int { return a + b },
+	})
+	if err := views.Load(); err != nil {
+		return nil, fmt.Errorf("parsing the templates: %w", err)
+	}
+	return views, nil
+}
+
+// render answers with a template. A page without a title is a fragment for htmx.
+func (s *Server) render(c *fiber.Ctx, status int, name, title string, data any) error {
+	v := visitorOf(c)
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.Status(status).Render(name, page{
+		Title: title, LoggedIn: v.PersonID() != "", CSRF: s.csrf(v), Here: c.Path(), Staff: staffOf(c).Name, Data: data,
+	})
+}
+
+// yuan writes an amount with two decimals (F5).
+func yuan(f order.Fen) string {
+	sign := ""
+	if f < 0 {
+		sign, f = "-", -f
+	}
+	return fmt.Sprintf("%s%d.%02d", sign, f/100, f%100)
+}
+
+// moment writes an instant as people in China read it (F91).
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(order.Shanghai).Format("2006-01-02 15:04:05")
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(order.Shanghai).Format("2006-01-02")
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// dict hands several values to a nested template.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict: odd number of arguments")
+	}
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		k, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: key %v is not a string", pairs[i])
+		}
+		m[k] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// slashed writes a day as certificates show it (F98).
+func slashed(t time.Time) string { return t.In(order.Shanghai).Format("2006/01/02") }

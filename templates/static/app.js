@@ -1,0 +1,125 @@
+// What the pages do by themselves. htmx does the rest.
+(function () {
+  "use strict";
+
+  // Steppers: the buttons change the number beside them.
+  document.addEventListener("click", function (e) {
+    var b = e.target.closest("[data-step]");
+    if (!b) return;
+    var input = b.parentNode.querySelector("input");
+    var n = (parseInt(input.value, 10) || 0) + Number(b.dataset.step);
+    n = Math.min(Number(input.max), Math.max(Number(input.min), n));
+    if (String(n) === input.value) return;
+    input.value = n;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  // 同经办人: copies fields, "from:to from:to".
+  document.addEventListener("click", function (e) {
+    var b = e.target.closest("[data-copy]");
+    if (!b) return;
+    b.dataset.copy.split(" ").forEach(function (pair) {
+      var names = pair.split(":");
+      var from = document.getElementsByName(names[0])[0], to = document.getElementsByName(names[1])[0];
+      if (!from || !to) return;
+      to.value = from.value;
+      to.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+  });
+
+  // The form is sent as a whole; the server wants to know which field changed.
+  document.addEventListener("htmx:configRequest", function (e) {
+    var cause = e.detail.triggeringEvent;
+    if (cause && cause.target && cause.target.name) e.detail.headers["X-Changed"] = cause.target.name;
+  });
+
+  // Dialogs.
+  document.addEventListener("click", function (e) {
+    var open = e.target.closest("[data-open]");
+    if (open) {
+      var form = open.closest("form");
+      if (form && !form.reportValidity()) return;
+      document.getElementById(open.dataset.open).showModal();
+    }
+    var close = e.target.closest("[data-close]");
+    if (close) close.closest("dialog").close();
+  });
+
+  // A form is sent once, however often its button is pressed.
+  document.addEventListener("submit", function (e) {
+    var form = e.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) return e.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(function () { delete form.dataset.sent; }, 4000);
+  });
+
+  // A picture that is too large is refused here: the server hangs up on it.
+  document.addEventListener("change", function (e) {
+    var input = e.target, file = input.files && input.files[0];
+    if (!file) return;
+    var at = input.closest(".shot, .field"), said = at.querySelector(".fault");
+    if (said) said.remove();
+    if (file.size <= 8388608) return;
+    e.stopPropagation(); // before htmx sends it
+    input.value = "";
+    said = at.appendChild(document.createElement("p"));
+    said.className = "fault center";
+    said.setAttribute("role", "alert");
+    said.textContent = "图片超过 8M，请压缩或重新拍摄";
+  }, true);
+
+  // 获取验证码: the seconds until the next one may be asked for.
+  function countDown(root) {
+    root.querySelectorAll("[data-wait]").forEach(function (b) {
+      if (b.dataset.ticking) return;
+      b.dataset.ticking = "yes";
+      var end = Date.now() + 1000 * Number(b.dataset.wait), text = b.dataset.again;
+      (function tick() {
+        var left = Math.ceil((end - Date.now()) / 1000);
+        if (!b.isConnected) return;
+        b.disabled = left > 0;
+        b.textContent = left > 0 ? text + "（" + left + " 秒）" : text;
+        if (left > 0) setTimeout(tick, 250);
+      })();
+    });
+  }
+
+  // Live state: the server says that something changed, the page asks what.
+  function watch(root) {
+    root.querySelectorAll("[data-live]").forEach(function (el) {
+      if (el.dataset.watching || !window.EventSource) return;
+      el.dataset.watching = "yes";
+      var source = new EventSource(el.dataset.live), rev = el.dataset.rev;
+      function changed(e) {
+        if (!el.isConnected) return source.close();
+        if (e.data === rev) return;
+        rev = e.data;
+        htmx.trigger(el, "changed");
+      }
+      source.addEventListener("hello", changed);
+      source.addEventListener("changed", changed);
+      window.addEventListener("pagehide", function () { source.close(); });
+    });
+  }
+
+  function ready(root) {
+    countDown(root);
+    watch(root);
+  }
+
+  document.addEventListener("DOMContentLoaded", function () {
+    ready(document);
+    document.querySelectorAll("dialog[data-show]").forEach(function (d) { d.showModal(); });
+    var faults = document.getElementById("faults");
+    if (faults) { // after a submission: to the first field at fault
+      faults.focus();
+      var first = faults.querySelector("a[href^='#']"), at = first && document.getElementById(first.hash.slice(1));
+      if (at) at.scrollIntoView({ block: "center" });
+    }
+  });
+  document.addEventListener("htmx:load", function (e) { ready(e.detail.elt); });
+
+  // A page shown again from the browser's memory may be old (WeChat on iOS).
+  window.addEventListener("pageshow", function (e) { if (e.persisted) location.reload(); });
+})();

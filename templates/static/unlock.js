@@ -1,0 +1,145 @@
+// The page that talks to the key helper on this PC. The PIN goes to the helper
+// and nowhere else.
+(function () {
+  "use strict";
+  var run = document.getElementById("run");
+  if (!run) return;
+  var helper = run.dataset.helper, nonce = "", busy = false, over = false;
+  var form = document.getElementById("pin-form"), pin = document.getElementById("pin"), again = document.getElementById("again");
+  var fault = document.getElementById("pin-fault"), said = document.getElementById("said"), byHand = document.getElementById("by-hand");
+
+  function say(text, kind) {
+    said.className = "note" + (kind ? " " + kind : "");
+    said.textContent = text;
+  }
+
+  // way marks where on the way we are; what lies before is done.
+  var ways = ["insert", "read", "write", "done"];
+  function way(name) {
+    var at = ways.indexOf(name);
+    run.querySelectorAll("[data-way]").forEach(function (li) {
+      var i = ways.indexOf(li.dataset.way);
+      li.className = i < at || name === "done" ? "done" : i === at ? "now" : "";
+    });
+  }
+
+  function ask(path, options) {
+    options = options || {};
+    options.cache = "no-store";
+    options.credentials = "omit";
+    return fetch(helper + path, options).then(function (r) {
+      return r.json().then(function (body) { return { ok: r.ok, body: body }; });
+    });
+  }
+
+  // probe finds the helper and the key, and asks again until both are there.
+  function probe() {
+    if (busy || over) return;
+    ask("/v1/hello").then(function (r) {
+      if (!r.ok) throw new Error("refused");
+      nonce = r.body.nonce;
+      byHand.hidden = true;
+      if (r.body.tokens.indexOf(run.dataset.serial) < 0) {
+        form.hidden = true;
+        way("insert");
+        say(r.body.tokens.length ? "插入的不是这个 UKEY，请换上 " + run.dataset.serial + "。" : "请插入 UKEY " + run.dataset.serial + "。", "warn");
+        setTimeout(probe, 1500);
+        return;
+      }
+      if (form.hidden) {
+        way("read");
+        say("UKEY 已就绪，请设置新口令。", "good");
+        form.hidden = false;
+        pin.focus();
+      }
+    }).catch(function () {
+      form.hidden = true;
+      byHand.hidden = false;
+      say("没有检测到证书助手，可以用下面的方法继续。", "warn");
+    });
+  }
+
+  function weak(p) {
+    if (p.length < 6) return true;
+    var steps = {};
+    for (var i = 1; i < p.length; i++) steps[(p.charCodeAt(i) - p.charCodeAt(i - 1) + 10) % 10] = true;
+    var kinds = Object.keys(steps);
+    return kinds.length === 1 && ["0", "1", "9"].indexOf(kinds[0]) >= 0 || p.split(p.slice(0, 2)).join("") === "";
+  }
+
+  var warned = "";
+  form.addEventListener("submit", function (e) {
+    e.preventDefault();
+    if (busy || over) return;
+    fault.textContent = "";
+    if (!/^[0-9]{1,8}$/.test(pin.value)) { fault.textContent = "口令须为 1 至 8 位数字"; pin.focus(); return; }
+    if (pin.value !== again.value) { fault.textContent = "两次输入的口令不一致"; again.focus(); return; }
+    if (weak(pin.value) && warned !== pin.value) {
+      warned = pin.value;
+      fault.textContent = "这个口令容易被猜到，建议换一个 6 至 8 位的；仍要使用请再点一次「确定」";
+      return;
+    }
+    busy = true;
+    document.getElementById("set").disabled = true;
+    way("write");
+    say("正在设置新口令，请不要拔出 UKEY…", "warn");
+    ask("/v1/hello").then(function (r) { // a fresh one-time nonce
+      return ask("/v1/unlock", {
+        method: "POST", headers: { "Content-Type": "application/json", "X-Helper-Nonce": r.body.nonce },
+        body: JSON.stringify({ ticket: run.dataset.secret, pin: pin.value })
+      });
+    }).then(function (r) {
+      if (!r.ok) return failed(r.body.detail || "办理没有完成，请重新开始。", r.body.again);
+      done();
+    }).catch(function () {
+      failed("与证书助手的连接中断。请不要拔出 UKEY，确认证书助手还在运行。");
+    });
+  });
+
+  function done() {
+    over = true;
+    forget();
+    way("done");
+    said.hidden = document.getElementById("stay").hidden = true;
+    document.querySelectorAll("#steps li").forEach(function (li) { li.className = "done"; });
+    document.getElementById("finished").hidden = false;
+  }
+
+  // failed ends this ticket, or lets the PIN be corrected when nothing has happened yet.
+  function failed(text, again) {
+    busy = false;
+    document.getElementById("set").disabled = false;
+    say(text, "bad");
+    if (again) { way("read"); return; }
+    over = true;
+    forget();
+    document.getElementById("failed").hidden = false;
+  }
+
+  function forget() {
+    pin.value = again.value = "";
+    form.hidden = byHand.hidden = true;
+  }
+
+  // The server knows how far a helper is, also one that was started by hand.
+  var words = { found: "read", secret: "read", write: "write", proof: "write" };
+  function watch() {
+    if (over) return;
+    fetch("/unlock/progress/" + run.dataset.ticket, { cache: "no-store", headers: { Accept: "application/json" } }).then(function (r) {
+      return r.json();
+    }).then(function (p) {
+      if (over) return;
+      if (p.state === "done") return done();
+      if (p.state === "failed" || p.state === "replaced") return failed(p.detail || "办理凭证已失效，请重新开始。");
+      if (p.state === "open" && words[p.step]) {
+        way(words[p.step]);
+        if (p.step === "write" || p.step === "proof") say("正在设置新口令，请不要拔出 UKEY…", "warn");
+      }
+      setTimeout(watch, 700);
+    }).catch(function () { setTimeout(watch, 2000); });
+  }
+
+  document.getElementById("probe").addEventListener("click", probe);
+  probe();
+  watch();
+})();
