@@ -1,0 +1,213 @@
+// The answers of /api/v1 as this client uses them (GET /openapi.json tells all).
+
+/** RFC 9457. */
+export interface Problem {
+  status: number
+  code: string
+  detail?: string
+  fields?: { field: string; detail: string }[]
+}
+
+export interface Me {
+  mobile: string
+  staff: boolean
+}
+
+export interface Login {
+  token?: string
+  bind?: string
+  me?: Me
+}
+
+export interface Order {
+  id: string
+  no: string
+  product: string
+  company: string
+  status: string
+  label: string
+  what: string
+  next?: string
+  action?: string
+  action_label?: string
+  amount_fen: number
+  quantity: number
+  reasons?: { text: string; field?: string }[]
+  steps?: { label: string; done: boolean; current: boolean }[]
+  deletable?: boolean
+  closable?: boolean
+  authorization?: { state: string; label: string; mobile?: string; sent_at?: string; until: string; waiting?: boolean; left: number }
+  tracking?: { carrier: string; no: string; shipped_at: string }
+  created_at: string
+  placed_at?: string
+  timeline?: { at: string; event: string; label: string; role: string }[]
+}
+
+export interface Orders {
+  orders: Order[]
+  next?: string
+}
+
+export interface Option {
+  value: string
+  label: string
+}
+
+export interface Picture {
+  ref: string
+  url: string
+  large: string
+  warnings?: string[]
+}
+
+export interface Field {
+  name: string
+  input: 'text' | 'tel' | 'email' | 'select' | 'radio' | 'image' | 'switch' | 'datetime-local'
+  label: string
+  hint?: string
+  value: string
+  fault?: string
+  reason?: string
+  required: boolean
+  locked?: boolean
+  max: number
+  options?: Option[]
+  redraw?: boolean
+  picture?: Picture
+}
+
+export interface Group {
+  id: string
+  label: string
+  fields: Field[]
+}
+
+export interface Line {
+  seal: string
+  label: string
+  seals?: Option[]
+  quantity: number
+  amount_fen: number
+}
+
+export interface Form {
+  order: Order
+  fixing?: boolean
+  groups: Group[]
+  lines: Line[]
+  terms: Option[]
+  term: number
+  free_seals?: Option[]
+  max_keys: number
+  line_fault?: string
+  complete: boolean
+  needs_code?: boolean
+  fixed?: boolean
+  about?: { serial: string; token_serial: string; holder: string; not_after: string }
+  bid?: { text: string; wait?: boolean }
+}
+
+export interface Product {
+  code: string
+  name: string
+  project: string
+  price_fen: number
+  years: number[]
+}
+
+export interface Agreements {
+  version: string
+  hash: string
+  texts: { name: string; title: string; version: string; html: string }[]
+}
+
+export interface Summary {
+  order: Order
+  groups: Group[]
+  lines: Line[]
+  mobile: string
+}
+
+export interface Placed {
+  order: Order
+  token?: string
+}
+
+export interface PaymentRequest {
+  timeStamp: string
+  nonceStr: string
+  package: string
+  signType: 'RSA'
+  paySign: string
+}
+
+export interface Paying {
+  state: 'unpaid' | 'failed' | 'expired' | 'paid'
+  request?: PaymentRequest
+  order: Order
+}
+
+/** A business that a certificate can have now. */
+export interface Offer {
+  business: string
+  label: string
+  order?: Order
+  products?: Option[]
+}
+
+export interface Messages {
+  messages: { id: string; at: string; title: string; text: string; tail?: string; order: string }[]
+  next?: string
+}
+
+export interface Certificate {
+  serial: string
+  token_serial: string
+  holder: string
+  not_before: string
+  not_after: string
+  state: 'valid' | 'frozen' | 'revoked' | 'expired'
+  label: string
+  days_left: number
+  can_freeze: boolean
+  can_revoke: boolean
+  test?: boolean
+  note?: string
+  offers?: Offer[]
+}
+
+export interface Certificates {
+  certificates: Certificate[]
+  reasons: Option[]
+}
+
+export interface Scan {
+  state: 'scanned' | 'confirmed' | 'cancelled'
+  device: string
+  mobile: string
+}
+
+export interface Photo {
+  label: string
+  done: boolean
+  warnings?: string[]
+}
+
+export interface Task {
+  id: string
+  title: string
+  tail: string
+  company: string
+  quantity: number
+  stage: string
+  again?: boolean
+  since: string
+  due?: string
+  overdue?: boolean
+  mine?: boolean
+  path: string
+}
+
+export interface Desks {
+  desks: { label: string; tasks: Task[]; more?: boolean; path: string }[]
+}

@@ -1,0 +1,41 @@
+import { reactive } from 'vue'
+
+import { Failure } from '@/api/client'
+
+/** Something a page shows: not there yet, there, or not to be had and why. */
+export interface Loading<T> {
+  value?: T
+  busy: boolean
+  failure?: Failure
+}
+
+/** Loads something and keeps what it was while a newer one comes. */
+export function useLoad<T>(fetch: () => Promise<T>) {
+  const state = reactive({ busy: false }) as Loading<T>
+  let latest = 0
+  async function load(): Promise<void> {
+    const mine = ++latest
+    state.busy = true
+    try {
+      const value = await fetch()
+      if (mine === latest) {
+        state.value = value
+        state.failure = undefined
+      }
+    } catch (e) {
+      if (mine === latest) {
+        state.failure = asFailure(e)
+      }
+    } finally {
+      if (mine === latest) {
+        state.busy = false
+      }
+    }
+  }
+  return { state, load }
+}
+
+/** Whatever went wrong, in words for people. */
+export function asFailure(e: unknown): Failure {
+  return e instanceof Failure ? e : new Failure('broken', '操作没有成功，请重试')
+}

@@ -1,0 +1,39 @@
+import type { Order } from '@/api/types'
+
+import { open } from './ui'
+
+/** The colour of a state's tag. */
+export function toneOf(status: string): string {
+  switch (status) {
+    case 'completed':
+      return 'good'
+    case 'draft':
+    case 'awaiting_payment':
+      return 'warn'
+    case 'rejected':
+      return 'bad'
+    default:
+      return ''
+  }
+}
+
+/** Where an order goes on. */
+export function pageOf(order: Order): string {
+  switch (order.action) {
+    case 'continue':
+    case 'fix':
+      return '/pages/apply/index?id=' + order.id
+    case 'pay':
+      return '/pages/pay/index?id=' + order.id
+    case 'unlock':
+      return '/pages/guide/index?of=unlock&id=' + order.id
+    case 'restore':
+      return '/pages/restore/index?id=' + order.id
+    default:
+      return '/pages/order/index?id=' + order.id
+  }
+}
+
+export function act(order: Order): void {
+  open(pageOf(order))
+}

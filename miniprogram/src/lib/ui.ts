@@ -1,0 +1,103 @@
+import { reactive } from 'vue'
+
+import { api, NeedsPhone, session } from '@/api'
+import { Cancelled, platform } from '@/platform'
+
+import { asFailure } from './load'
+
+/** What a person has chosen about the looks. */
+export const settings = reactive({ large: false })
+
+const largeKey = 'large:' + platform.user
+
+export function restoreSettings(): void {
+  settings.large = uni.getStorageSync(largeKey) === 'yes'
+}
+
+export function setLarge(large: boolean): void {
+  settings.large = large
+  uni.setStorageSync(largeKey, large ? 'yes' : 'no')
+}
+
+/** A short message that goes away by itself. */
+export function toast(title: string): void {
+  uni.showToast({ title, icon: 'none', duration: 3000 })
+}
+
+/** A message that has to be read. */
+export function tell(content: string, title = '提示'): void {
+  uni.showModal({ title, content, showCancel: false, confirmText: '知道了' })
+}
+
+/** Asks before something that cannot be taken back. */
+export function sure(content: string, confirmText = '确定'): Promise<boolean> {
+  return new Promise((resolve) => {
+    uni.showModal({ title: '请确认', content, confirmText, cancelText: '取消', success: (r) => resolve(r.confirm), fail: () => resolve(false) })
+  })
+}
+
+/**
+ * Does something a person asked for: shows that it is under way, and says why it
+ * did not work. Undefined when it did not.
+ */
+export async function attempt<T>(what: () => Promise<T>, wait = '请稍候'): Promise<T | undefined> {
+  uni.showLoading({ title: wait, mask: true })
+  try {
+    const value = await what()
+    uni.hideLoading()
+    return value
+  } catch (e) {
+    uni.hideLoading()
+    if (e instanceof Cancelled) {
+      return undefined
+    }
+    if (e instanceof NeedsPhone) {
+      toLogin()
+      return undefined
+    }
+    tell(asFailure(e).message)
+    return undefined
+  }
+}
+
+const tabs = ['pages/home/index', 'pages/orders/index', 'pages/certificates/index', 'pages/me/index']
+
+/** Opens a page of ours, /pages/…?… */
+export function open(url: string): void {
+  const path = url.slice(1).split('?')[0]
+  if (tabs.includes(path)) {
+    uni.switchTab({ url })
+  } else {
+    uni.navigateTo({ url })
+  }
+}
+
+/** The same in the place of the current page. */
+export function replace(url: string): void {
+  if (tabs.includes(url.slice(1).split('?')[0])) {
+    uni.switchTab({ url })
+  } else {
+    uni.redirectTo({ url })
+  }
+}
+
+/** To the login and back to this page. */
+export function toLogin(): void {
+  const pages = getCurrentPages()
+  const page = pages[pages.length - 1] as unknown as { route: string; $page?: { fullPath: string }; options?: Record<string, string> }
+  const query = Object.entries(page.options ?? {})
+    .map(([k, v]) => `${k}=${v}`)
+    .join('&')
+  const back = page.$page?.fullPath ?? '/' + page.route + (query ? '?' + query : '')
+  uni.navigateTo({ url: '/pages/login/index?back=' + encodeURIComponent(back) })
+}
+
+/** Whether somebody is logged in, without asking anybody anything. */
+export async function silentLogin(): Promise<boolean> {
+  try {
+    session.me = await api.get('/me')
+    return true
+  } catch {
+    return false
+  }
+}

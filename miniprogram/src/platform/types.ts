@@ -1,0 +1,28 @@
+import type { PaymentRequest } from '@/api/types'
+
+/** What is not the same on every platform. */
+export interface Platform {
+  /** Keeps the data of two users of one browser apart; empty in WeChat. */
+  readonly user: string
+  /** Address of the product. */
+  readonly base: string
+  /** Whether the phone-number button is WeChat's own (open-type) or an ordinary one. */
+  readonly nativePhoneButton: boolean
+  /** A one-time code that says whose phone this is. */
+  loginCode(): Promise<string>
+  /** A one-time code of the phone-number button; only where the button is an ordinary one. */
+  phoneCode(): Promise<string>
+  /** Pays; resolves when WeChat says so, rejects with 'cancel' or 'fail'. */
+  pay(request: PaymentRequest): Promise<void>
+  /** What a QR code says. */
+  scan(): Promise<string>
+  /** A picture from the camera or the album. */
+  picture(): Promise<string>
+  /** Shows a PDF that needs the bearer token. */
+  openPDF(url: string, token: string): Promise<void>
+  /** Opens a page of the product that is not the mini-program's. */
+  openWeb(path: string): void
+}
+
+/** Somebody changed his mind: nothing to say about it. */
+export class Cancelled extends Error {}
