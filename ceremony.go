@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/yuncaidun/yuncaidun/config"
+	"github.com/yuncaidun/yuncaidun/issuance"
+)
+
+type caCeremonyCmd struct {
+	Act     string   `arg:"" enum:"root,request,sign,install" help:"root and sign on the offline machine, request and install on the issuer's host."`
+	Folder  string   `help:"The folder that is carried between the machines." required:"" type:"path"`
+	Witness []string `help:"Name of a witness; at least two." required:"" sep:"none"`
+}
+
+// Run plays one act of a ceremony; docs/ceremony.md is the script.
+func (cmd caCeremonyCmd) Run(ctx context.Context, c *cli) error {
+	cfg, err := c.loadForCeremony()
+	if err != nil {
+		return err
+	}
+	if err := prepare(cfg); err != nil {
+		return err
+	}
+	clk, err := openClock(devDir(cfg))
+	if err != nil {
+		return err
+	}
+	h, err := openHSM(cfg)
+	if err != nil {
+		return err
+	}
+	file, err := issuance.Ceremony{
+		Config: caConfig(cfg, h, clk.Now), Folder: cmd.Folder, Witnesses: cmd.Witness, In: os.Stdin, Out: os.Stdout,
+	}.Run(ctx, cmd.Act)
+	if file != "" {
+		fmt.Fprintln(os.Stderr, "transcript:", file)
+	}
+	return errors.Join(err, h.close())
+}
+
+// loadForCeremony reads the configuration on a machine that has no database, no
+// Redis and no providers, and so forgives what is missing of them.
+func (c *cli) loadForCeremony() (*config.Config, error) {
+	cfg, err := c.load(nil)
+	var faults config.Faults
+	if cfg == nil || err != nil && !errors.As(err, &faults) {
+		return nil, err
+	}
+	faults = slices.DeleteFunc(faults, func(f config.Fault) bool {
+		return !slices.ContainsFunc([]string{"YCD_ENV", "YCD_CA_", "YCD_HSM_", "YCD_DATA_DIR", "YCD_PUBLIC_URL", "YCD_CONFIG"}, func(prefix string) bool {
+			return strings.HasPrefix(f.Name, prefix)
+		})
+	})
+	if len(faults) > 0 {
+		return nil, usageError{faults}
+	}
+	return cfg, nil
+}

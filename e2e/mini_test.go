@@ -1,0 +1,204 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/yuncaidun/yuncaidun/e2e/story"
+	"github.com/yuncaidun/yuncaidun/miniprogram"
+)
+
+const miniAt = "/playground/mp/?persona=applicant"
+
+// mini is the mini-program's H5 build in a phone frame.
+type mini struct{ *tab }
+
+// picture waits until nothing lies over the page.
+func (m mini) picture(name string) {
+	m.t.Helper()
+	m.until("nothing lies over the page", `![...document.querySelectorAll("uni-toast, uni-modal")].some(e => e.offsetHeight && getComputedStyle(e).display !== "none")`)
+	m.until("the pictures are there", `[...document.querySelectorAll("uni-page:last-of-type uni-image > div")].every(e => e.style.backgroundImage !== "none")`)
+	m.tab.picture(name)
+}
+
+// page waits until a page of the mini-program is shown with its content.
+func (m mini) page(name, condition string) {
+	m.t.Helper()
+	m.until("the page "+name+" is shown", fmt.Sprintf(`location.hash.startsWith("#/pages/%s/index") && (%s)`, name, condition))
+	m.fits()
+}
+
+// top finds in the page that is shown: pages below it stay in the document.
+func top(selector string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll("uni-page")].at(-1).querySelector(%q)`, selector)
+}
+
+func (m mini) press(selector string) {
+	m.t.Helper()
+	m.until(selector+" can be pressed", "("+top(selector)+")?.offsetParent")
+	m.js(top(selector) + `.click()`)
+}
+
+// enter types into an input and leaves it.
+func (m mini) enter(selector, value string) {
+	m.t.Helper()
+	m.until(selector+" can be filled in", top(selector+" input"))
+	m.js(fmt.Sprintf(`(e => { e.focus(); e.value = %q; e.dispatchEvent(new Event("input", {bubbles: true})); e.dispatchEvent(new Event("blur")); })(%s)`, value, top(selector+" input")))
+}
+
+// choose picks an entry of a list by its text, or the first one. A person turns the
+// wheel; the list behind it takes a click.
+func (m mini) choose(name, text string) {
+	m.t.Helper()
+	m.press(field(name) + " uni-picker")
+	item := fmt.Sprintf(`[...document.querySelectorAll(".uni-picker-toggle .uni-picker-select .uni-picker-item")].find(e => %[1]q === "" || e.textContent.trim() === %[1]q)`, text)
+	m.until("the choices of "+name+" are shown", item)
+	m.js(item + `.click()`)
+	m.until(name+" is chosen", fmt.Sprintf(`(%s)?.innerText !== "请选择" && !document.querySelector(".uni-picker-toggle")`, top(field(name)+" .input")))
+}
+
+func field(name string) string { return fmt.Sprintf(`[data-field="%s"]`, name) }
+
+// The applicant does everything on the phone: logs in with the number that WeChat
+// knows, fills the form with photos, confirms, pays, and the order's page turns by
+// itself (G34). It is the same source that is uploaded to WeChat.
+func TestApplicantBuysInTheMiniProgram(t *testing.T) {
+	if _, ok := miniprogram.H5(); !ok {
+		t.Fatal("the H5 build is missing: make miniprogram")
+	}
+	i, world := product(t)
+	photos := photographs(t)
+	m := mini{chromium(t, i.URL, 375, 812)}
+	m.open(miniAt)
+	m.until("the home page is shown", top(".product"))
+	m.picture("mini-home")
+	m.press(".product .start")
+
+	// Nobody knows this WeChat user yet.
+	m.page("login", top(".phone-login"))
+	m.picture("mini-login")
+	m.press(".phone-login")
+	m.until("back at home, logged in", `location.hash.startsWith("#/pages/home") || location.hash === "#/"`)
+	m.press(".product .start")
+	m.page("apply", top(field("agent.name")))
+	if got := m.js(top(field("agent.mobile")+" input") + ".value"); got != "17700007069" {
+		t.Errorf("the form starts with the mobile %s", got)
+	}
+
+	// A submission too early names what is missing.
+	m.press(".submit")
+	m.until("the faults are shown", fmt.Sprintf(`(%s)?.innerText.includes("请填写姓名")`, top(field("agent.name")+" .fault")))
+
+	answers := story.Application()
+	for name, file := range map[string]string{"id.front": photos["id-front"], "id.back": photos["id-back"], "license": photos["license"], "letter": photos["letter"]} {
+		m.press(field(name) + " .empty")
+		m.until("a file can be chosen", `document.querySelector("body > input[type=file]")`)
+		m.do(chromedp.SetUploadFiles("body > input[type=file]", []string{file}))
+		m.until("the photo "+name+" is there", top(field(name)+" .thumb div")+`?.style.backgroundImage.includes("/pictures/")`)
+	}
+	for _, name := range []string{"agent.name", "agent.email", "id.no", "org.name", "org.uscc", "legal.name"} {
+		m.enter(field(name), answers[name])
+	}
+	m.choose("org.industry", "")
+	m.press(".copy-agent")
+	for _, name := range []string{"ship.province", "ship.city", "ship.district"} {
+		m.choose(name, answers[name])
+	}
+	m.enter(field("ship.address"), answers["ship.address"])
+	m.press(".step.add")
+	m.until("the amount follows the quantity", fmt.Sprintf(`(%s)?.innerText.includes("600.00")`, top(".bar .money")))
+	m.fits()
+	m.js("window.scrollTo(0, 0)")
+	m.picture("mini-apply")
+	m.press(".submit")
+
+	m.page("confirm", top(".send-code"))
+	m.picture("mini-confirm")
+	m.press(".tickbox")
+	m.press(".send-code")
+	m.until("the code is sent", fmt.Sprintf(`(%s).innerText.includes("验证码已发送")`, top(".page")))
+	sms, err := world.Code(m.ctx, "17700007069", "提交订单")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.enter(".code-input", sms.Params[0])
+	m.press(".submit")
+
+	m.page("pay", top(".pay"))
+	m.picture("mini-pay")
+	m.press(".pay")
+	m.until("WeChat Pay asks", `document.querySelector(".uni-modal__btn_primary")?.offsetParent`)
+	m.js(`document.querySelector(".uni-modal__btn_primary").click()`)
+	m.until("the payment is confirmed by the server", top(".paid"))
+	m.picture("mini-paid")
+	m.press(".show-order")
+	m.page("order", fmt.Sprintf(`(%s)?.innerText.includes("待审核")`, top(".state-label")))
+	m.until("the order tells what happened", fmt.Sprintf(`(%s)?.innerText.includes("支付成功")`, top(".moment")))
+	m.picture("mini-order")
+
+	// The portal in another browser is logged in by this phone (F20).
+	m.scanIn(i.URL)
+
+	m.open(miniAt + "#/pages/orders/index")
+	m.until("the list has the order", top(".order-card"))
+	m.fits()
+	m.picture("mini-orders")
+	m.open(miniAt + "#/pages/certificates/index")
+	m.until("no certificate yet", fmt.Sprintf(`(%s)?.innerText.includes("还没有证书")`, top(".page")))
+	m.open(miniAt + "#/pages/me/index")
+	m.until("who is logged in", fmt.Sprintf(`(%s)?.innerText === "177****7069"`, top(".my-mobile")))
+	m.picture("mini-me")
+	m.press(".large-type")
+	m.until("the type is large", top(".page.large"))
+	m.fits()
+	m.picture("mini-large")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.complaints) > 0 {
+		t.Errorf("the console reports: %s", strings.Join(m.complaints, "\n"))
+	}
+}
+
+// scanIn logs a PC in by the QR code of its login page.
+func (m mini) scanIn(url string) {
+	m.t.Helper()
+	pc := chromium(m.t, url, 1440, 900)
+	pc.open("/login?next=/orders")
+	pc.until("the QR code is shown", `document.querySelector("#scan a img.qr")`)
+	pc.picture("login-scan")
+	link := pc.js(`document.querySelector("#scan a").href`)
+	ticket := link[strings.LastIndex(link, "/")+1:]
+	m.open(miniAt + "#/pages/scan/index?ticket=" + ticket)
+	m.page("scan", top(".confirm"))
+	m.picture("mini-scan")
+	pc.until("the PC knows that it was scanned", `document.querySelector("#scan").innerText.includes("已扫码")`)
+	m.press(".confirm")
+	m.until("confirmed", fmt.Sprintf(`(%s)?.innerText.includes("已确认")`, top(".done")))
+	pc.arrive("/orders")
+	pc.until("the PC shows the order", `document.body.innerText.includes("待审核")`)
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	if len(pc.complaints) > 0 {
+		m.t.Errorf("the console of the PC reports: %s", strings.Join(pc.complaints, "\n"))
+	}
+}
+
+// The playground shows the mini-program beside the chat windows, one phone per
+// persona, and staff find their tasks in theirs.
+func TestPhoneFrames(t *testing.T) {
+	i, _ := product(t)
+	b := chromium(t, i.URL, 1440, 900)
+	b.open("/playground/")
+	frame := `document.querySelector("#mini-%d iframe")?.contentDocument`
+	b.until("the applicant's phone shows the products", fmt.Sprintf(frame+`?.querySelector(".product")`, 0))
+	b.until("the reviewer's phone knows that he is staff", fmt.Sprintf(frame+`?.body?.innerText.includes("待我处理")`, 1))
+	b.picture("playground-mini")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.complaints) > 0 {
+		t.Errorf("the console reports: %s", strings.Join(b.complaints, "\n"))
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/issuance"
+	"github.com/yuncaidun/yuncaidun/issuance/token"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/request"
+)
+
+// issuerRequests is what web and jobs may ask of the issuer: one executor per
+// kind. Package request says how to add one.
+func (a *app) issuerRequests() map[request.Kind]request.Executor {
+	return map[request.Kind]request.Executor{
+		request.SealChain:    a.sealChain,
+		request.SealDigest:   a.sealDigest,
+		request.UnlockSecret: refusing(a.unlockSecret),
+		request.UnlockDone:   refusing(a.unlockDone),
+		request.UnlockCode:   refusing(a.unlockCode),
+		request.IssueForCSR:  refusing(a.issueForCSR),
+		request.InitialPIN:   a.tellPIN,
+
+		request.StationTake:    refusing(a.stationTake),
+		request.StationCertify: refusing(a.stationCertify),
+		request.StationFinish:  refusing(a.stationFinish),
+		request.StationScrap:   refusing(a.stationScrap),
+	}
+}
+
+// refusing turns a refusal of the CA into the answer of a request.
+func refusing(do request.Executor) request.Executor {
+	return func(ctx context.Context, r request.Request) ([]byte, error) {
+		answer, err := do(ctx, r)
+		return answer, refusalOf(err)
+	}
+}
+
+// refusalOf is what the CA will not do, as an error of the domain.
+func refusalOf(err error) error {
+	if r, ok := errors.AsType[*issuance.Refusal](err); ok {
+		return &order.Error{Kind: order.Conflict, Code: r.Code, Detail: r.Detail, Err: err}
+	}
+	return err
+}
+
+func (a *app) unlockSecret(ctx context.Context, r request.Request) ([]byte, error) {
+	var in request.SecretBody
+	if err := json.Unmarshal(r.Body, &in); err != nil {
+		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	}
+	return a.pipeline.UnlockSecret(ctx, r.Subject, in.Ticket, in.PublicKey)
+}
+
+func (a *app) unlockDone(ctx context.Context, r request.Request) ([]byte, error) {
+	return nil, a.pipeline.ConfirmUnlock(ctx, r.Subject, string(r.Body))
+}
+
+func (a *app) unlockCode(ctx context.Context, r request.Request) ([]byte, error) {
+	var in request.CodeBody
+	if err := json.Unmarshal(r.Body, &in); err != nil {
+		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	}
+	return a.pipeline.AnswerCode(ctx, r.Subject, in.Challenge, in.PublicKey)
+}
+
+// unlocks wires the unlocking of USBKEYs; it works in any process that can ask an issuer.
+func (a *app) unlocks(certificates *certificate.Service) *certificate.Unlocks {
+	return certificate.NewUnlocks(certificate.UnlockDeps{
+		Certificates: certificates, Orders: a.orders, Issuer: a.desk, DER: a.der, Verify: issuance.VerifyChallenge, Code: a.askCode,
+	})
+}
+
+func (a *app) der(ctx context.Context, serial string) ([]byte, error) {
+	is, err := a.db.CertificateBySerial(ctx, serial)
+	return is.Certificate, err
+}
+
+// askCode has the issuer answer a challenge, sealed to a key that lives as long as
+// this call.
+func (a *app) askCode(ctx context.Context, id, tokenSerial, challenge string) (string, error) {
+	e, err := token.NewEphemeral()
+	if err != nil {
+		return "", err
+	}
+	body, err := json.Marshal(request.CodeBody{Challenge: challenge, PublicKey: e.Public()})
+	if err != nil {
+		return "", err
+	}
+	sealed, err := a.desk.Ask(ctx, id, request.UnlockCode, tokenSerial, body)
+	if err != nil {
+		return "", err
+	}
+	return issuance.OpenCode(e, tokenSerial, challenge, sealed)
+}

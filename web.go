@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/bot"
+	"github.com/yuncaidun/yuncaidun/bot/intent"
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/handlers"
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/jobs"
+	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/wechat"
+	"github.com/yuncaidun/yuncaidun/store"
+	"github.com/yuncaidun/yuncaidun/store/session"
+	"github.com/yuncaidun/yuncaidun/templates/font"
+)
+
+// openWeb builds the portal, the console, the callbacks and the bot.
+func (a *app) openWeb() error {
+	u, err := a.publicURL()
+	if err != nil {
+		return err
+	}
+	places, err := identity.DefaultPlaces()
+	if err != nil {
+		return err
+	}
+	face, err := font.Load(a.cfg.Font)
+	if err != nil {
+		return usageError{err}
+	}
+	index, err := key(a.cfg.PII.IndexKey, "YCD_PII_INDEX_KEY")
+	if err != nil {
+		return err
+	}
+	codesKey, err := derive(index, "sms codes")
+	if err != nil {
+		return err
+	}
+	linksKey, err := derive(index, "signed links")
+	if err != nil {
+		return err
+	}
+	limits := session.DefaultLimits(codesKey)
+	limits.TTL = a.cfg.SMS.CodeTTL
+	limits.LoggedIn = handlers.LoggedInCodes()
+	a.web, err = handlers.New(handlers.Deps{
+		Orders: a.orders, Store: a.db, Sessions: session.NewSessions(a.rdb, a.clock.Now), Codes: session.NewCodes(a.rdb, a.clock.Now, limits),
+		Tickets: session.NewTickets(a.rdb, a.clock.Now), Scans: session.NewScans(a.rdb, a.clock.Now), Mini: a.miniProgram(), Objects: a.out.objects, SendCode: a.out.sendCode, Identify: a.out.realName.Identify,
+		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb, a.clock.Now),
+		Unlocks: a.unlocks(a.certificates), Runs: a.runs(), HelperURL: a.cfg.HelperURL, MaxDrafts: a.cfg.MaxDrafts,
+		Places: places, Font: face, Metrics: a.metrics, Checks: a.checks(), Log: a.log, Now: a.clock.Now, NewID: newID(a.clock.Now), Key: linksKey,
+		PublicURL: u, CA: a.cfg.CA.Name,
+		InitialPINs: initialPINs{a},
+	})
+	if err != nil {
+		return err
+	}
+	a.web.MountWeChatPay(a.out.pay, a.orders.PaymentSucceeded)
+	a.openConsole()
+	if err := a.openBot(); err != nil {
+		return err
+	}
+	if err := a.openPKI(); err != nil {
+		return err
+	}
+	if a.dev != nil {
+		a.dev.mount(a.web, a.clock)
+	}
+	return nil
+}
+
+// miniProgram is the mini-program as the API needs it.
+func (a *app) miniProgram() handlers.MiniProgram {
+	return handlers.MiniProgram{
+		AppID: a.cfg.MiniProgram.AppID, User: a.out.mini.User, Mobile: a.out.mini.Mobile,
+		RequestPayment: func(prepayID string) (handlers.PaymentJSON, error) {
+			r, err := a.out.pay.RequestPayment(prepayID, a.clock.Now())
+			return handlers.PaymentJSON(r), err
+		},
+		Subscriptions: a.out.miniSubscriptions, Consents: a.db,
+	}
+}
+
+// derive makes the key of one purpose from the index key, so that no key serves
+// two (RFC 5869). Every process derives the same.
+func derive(index []byte, purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, index, nil, "yuncaidun "+purpose, len(index))
+}
+
+// openConsole adds the staff's part of the web.
+func (a *app) openConsole() {
+	a.web.Console(handlers.ConsoleDeps{
+		Records: a.db, Staffing: a.staffing(), Enquiries: a.db, Once: session.NewDedup(a.rdb, a.clock.Now),
+		AuthorizeURL: a.out.wechat.AuthorizeURL, Follower: a.out.wechat.Follower, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto,
+		Stations: stations{a, jobs.Deps{Certificates: a.db}}, StationRemote: a.cfg.Station.Remote,
+		Stock: certificate.NewStock(store.Stock{DB: a.db}, a.clock.Now),
+	})
+}
+
+// staffing keeps the accounts of staff.
+func (a *app) staffing() *order.Staffing {
+	sessions := session.NewSessions(a.rdb, a.clock.Now)
+	end := func(ctx context.Context, id string) error { return sessions.DeleteAll(ctx, session.Staff, id) }
+	return order.NewStaffing(a.db, end, a.clock.Now, newID(a.clock.Now))
+}
+
+// openBot mounts the official account's callback.
+func (a *app) openBot() error {
+	w := a.cfg.WeChat
+	codec, err := bot.NewCodec(bot.Account{
+		AppID: w.AppID, OriginalID: w.OriginalID, Token: w.Token.Reveal(), AESKey: w.AESKey.Reveal(), PreviousAESKey: w.AESKeyPrevious.Reveal(),
+	}, a.clock.Now)
+	if err != nil {
+		return usageError{err}
+	}
+	recogniser, err := intent.New()
+	if err != nil {
+		return err
+	}
+	cal, err := calendar(a.cfg)
+	if err != nil {
+		return err
+	}
+	dialogue := bot.NewDialogue(bot.Deps{
+		AppID: w.AppID, PublicURL: a.links.PublicURL, Recogniser: recogniser, Store: a.db, Deliveries: a.orders, Reviews: a.orders, Staffing: a.staffing(), Codes: a.web.Codes, SendCode: a.out.sendCode,
+		Vault: a.db.Sealer(), Memory: session.NewContexts(a.rdb, a.clock.Now), Workdays: cal, Catalogue: a.orders.Catalogue, Payments: a.orders, Enquiries: a.db, Consents: a.db, Certs: a.certificates, Now: a.clock.Now, NewID: newID(a.clock.Now), Log: a.log,
+	})
+	h := bot.Handler(codec, dialogue, session.NewDedup(a.rdb, a.clock.Now), a.log)
+	a.web.Mount(fiber.MethodGet, "/wechat/official", handlers.Signed, h)
+	a.web.Mount(fiber.MethodPost, "/wechat/official", handlers.Signed, h)
+	return nil
+}
+
+// menus are what the account shall show: to everybody, and to staff.
+func menus(publicURL string) wechat.Menus {
+	return wechat.Menus{Common: buttons(bot.Menu(publicURL)), Tagged: buttons(bot.StaffMenu(publicURL))}
+}
+
+// showMenu puts the bot's menus into the official account. Only development does
+// so by itself: in production an operator decides when the menu changes.
+func (a *app) showMenu(ctx context.Context) error {
+	return pushMenus(ctx, a.out.wechat, a.db, a.cfg.WeChat.AppID, a.links.PublicURL)
+}
+
+func buttons(of []bot.Button) []wechat.Button {
+	out := make([]wechat.Button, 0, len(of))
+	for _, b := range of {
+		out = append(out, wechat.Button{Name: b.Name, Key: b.Key, URL: b.URL, Sub: buttons(b.Sub)})
+	}
+	return out
+}
