@@ -384,7 +384,7 @@ func TestSubscriptionReports(t *testing.T) {
 			c.insert(o)
 			n := order.Notification{ID: "n1", OrderID: o.ID, Seq: 1, Notice: order.NoticeApprovedIssue, Medium: order.WeChat, To: order.ToAgent, State: order.DeliveryPending, CreatedAt: c.clock.Now(), UpdatedAt: c.clock.Now()}
 			c.must(c.db.InTx(t.Context(), func(tx order.Tx) error {
-				if err := tx.InsertNotification(t.Context(), n); err != nil {
+				if _, err := tx.InsertNotification(t.Context(), n); err != nil {
 					return err
 				}
 				n.State, n.Way, n.ProviderID, n.Attempts = order.DeliverySent, order.BySubscription, "1700827132819554304", 1

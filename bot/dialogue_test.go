@@ -653,10 +653,11 @@ func TestDeliveryReports(t *testing.T) {
 	c.insert(anOrder(p, 1, order.InReview, order.Queued))
 	send := func(id, provider string, notice order.Notice) {
 		c.must(c.db.InTx(t.Context(), func(tx order.Tx) error {
-			return tx.InsertNotification(t.Context(), order.Notification{
+			_, err := tx.InsertNotification(t.Context(), order.Notification{
 				ID: id, OrderID: "01JORDER01", Seq: 1, Notice: notice, Medium: order.WeChat, To: order.Notices[notice].To,
 				State: order.DeliverySent, ProviderID: provider, CreatedAt: c.clock.Now(), UpdatedAt: c.clock.Now(),
 			})
+			return err
 		}))
 	}
 	send("n1", "101", order.NoticeApprovedIssue)

@@ -194,10 +194,19 @@ func (w *world) approved(t *testing.T, s order.State) order.Order {
 func (w *world) notification(t *testing.T, o order.Order, n order.Notification) order.Notification {
 	t.Helper()
 	n.ID, n.OrderID, n.State, n.CreatedAt, n.UpdatedAt = w.newID(), o.ID, order.DeliveryPending, w.at, w.at
-	if err := w.db.InTx(t.Context(), func(tx order.Tx) error { return tx.InsertNotification(t.Context(), n) }); err != nil {
+	w.insert(t, n)
+	return n
+}
+
+func (w *world) insert(t *testing.T, n order.Notification) {
+	t.Helper()
+	err := w.db.InTx(t.Context(), func(tx order.Tx) error {
+		_, err := tx.InsertNotification(t.Context(), n)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return n
 }
 
 func (w *world) state(t *testing.T, id string) order.Notification {
@@ -657,12 +666,8 @@ func TestHeldTaskIsDropped(t *testing.T) {
 	w := newWorld(t)
 	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
 	n := w.task(t, o)
-	if err := w.db.InTx(t.Context(), func(tx order.Tx) error {
-		held := order.Notification{ID: "held", OrderID: o.ID, Seq: 7, Notice: order.NoticeReviewTask, Medium: order.WeChat, To: order.ToReviewers, StaffID: "s1", State: order.DeliveryPending, SendAt: w.at, CreatedAt: w.at, UpdatedAt: w.at}
-		return tx.InsertNotification(t.Context(), held)
-	}); err != nil {
-		t.Fatal(err)
-	}
+	held := order.Notification{ID: "held", OrderID: o.ID, Seq: 7, Notice: order.NoticeReviewTask, Medium: order.WeChat, To: order.ToReviewers, StaffID: "s1", State: order.DeliveryPending, SendAt: w.at, CreatedAt: w.at, UpdatedAt: w.at}
+	w.insert(t, held)
 	for _, id := range []string{n.ID, "held"} {
 		if err := w.notify(t.Context(), id); err != nil {
 			t.Fatal(err)

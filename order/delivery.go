@@ -25,7 +25,7 @@ func Send(ctx context.Context, tx Tx, n Notification) error {
 	if at := quiet.Until(n.CreatedAt); at.After(n.CreatedAt) {
 		n.State, n.SendAt = DeliveryHeld, at
 	}
-	if err := tx.InsertNotification(ctx, n); err != nil || n.State == DeliveryHeld {
+	if added, err := tx.InsertNotification(ctx, n); err != nil || !added || n.State == DeliveryHeld {
 		return err
 	}
 	return tx.Enqueue(ctx, Job{Kind: JobNotify, Ref: n.ID})

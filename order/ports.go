@@ -123,8 +123,8 @@ type Tx interface {
 	// SaveReviewChecks replaces what a member of staff has ticked about an order.
 	SaveReviewChecks(ctx context.Context, id ID, staffID string, c Checks) error
 	// InsertNotification adds a message to deliver; the same (order, seq, notice,
-	// medium, audience, staff) twice is one.
-	InsertNotification(ctx context.Context, n Notification) error
+	// medium, audience, staff) twice is one, and not added again.
+	InsertNotification(ctx context.Context, n Notification) (added bool, err error)
 	UpdateNotification(ctx context.Context, n Notification, was DeliveryState) error
 	// SpendConsent takes one of the consents left for c's template; NotFound when
 	// there is none.

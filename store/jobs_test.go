@@ -86,7 +86,7 @@ func TestQueues(t *testing.T) {
 		insertOrders(t, db, draft("o1"))
 		inTx(t, db, func(tx order.Tx) error {
 			for _, m := range []order.Medium{order.SMS, order.WeChat} {
-				if err := tx.InsertNotification(t.Context(), order.Notification{ID: string(m), OrderID: "o1", Medium: m, CreatedAt: t0, UpdatedAt: t0}); err != nil {
+				if _, err := tx.InsertNotification(t.Context(), order.Notification{ID: string(m), OrderID: "o1", Medium: m, CreatedAt: t0, UpdatedAt: t0}); err != nil {
 					return err
 				}
 			}
@@ -106,6 +106,22 @@ func TestQueues(t *testing.T) {
 				t.Errorf("%s goes to %s, want %s", tt.job.Kind, queues[i], tt.queue)
 			}
 		}
+	})
+}
+
+// A message that was to be sent already, as the day's summary is after a restart,
+// leaves no job that would look for a second one.
+func TestSaidTwiceIsOneJob(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		for _, id := range []string{"n1", "n2"} {
+			n := order.Notification{ID: id, Seq: 20261123, Notice: order.NoticeDaySummary, Medium: order.WeChat, To: order.ToReviewers, CreatedAt: t0}
+			inTx(t, db, func(tx order.Tx) error { return order.Send(t.Context(), tx, n) })
+		}
+		var jobs []string
+		if err := db.all(t.Context(), &jobs, `SELECT args ->> 'ref' FROM river_job`); err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, "jobs", []string{"n1"}, jobs)
 	})
 }
 

@@ -138,13 +138,13 @@ func (tx *Tx) ReadMessages(ctx context.Context, staffID string, at time.Time) er
 }
 
 // InsertNotification implements [order.Tx].
-func (tx *Tx) InsertNotification(ctx context.Context, n order.Notification) error {
-	_, err := tx.execNamed(ctx, `
+func (tx *Tx) InsertNotification(ctx context.Context, n order.Notification) (added bool, err error) {
+	rows, err := tx.execNamed(ctx, `
 		INSERT INTO notifications (`+notificationColumns+`)
 		VALUES (:id, :order_id, :seq, :notice, :medium, :audience, :staff_id, :person_id, :state, :way, :attempts, :provider_id, :fallback_of,
 			:told, :why, :send_at, :read_at, :created_at, :updated_at)
 		ON CONFLICT (COALESCE(order_id, ''), seq, notice, medium, audience, staff_id) DO NOTHING`, rowOfNotification(n))
-	return failed(err, "recording notification %s", n.ID)
+	return rows == 1, failed(err, "recording notification %s", n.ID)
 }
 
 // UpdateNotification implements [order.Tx]. Every state of every attempt is

@@ -334,7 +334,15 @@ func TestNotifications(t *testing.T) {
 		wechat := n
 		wechat.ID, wechat.Medium, wechat.FallbackOf, wechat.CreatedAt = "n3", order.WeChat, "n1", at.Add(time.Second)
 		inTx(t, db, func(tx order.Tx) error {
-			return errors.Join(tx.InsertNotification(t.Context(), n), tx.InsertNotification(t.Context(), again), tx.InsertNotification(t.Context(), wechat))
+			for _, tt := range []struct {
+				n    order.Notification
+				want bool
+			}{{n, true}, {again, false}, {wechat, true}} {
+				if added, err := tx.InsertNotification(t.Context(), tt.n); err != nil || added != tt.want {
+					t.Errorf("%s: added %v, %v", tt.n.ID, added, err)
+				}
+			}
+			return nil
 		})
 		got, err := db.Notifications(t.Context(), "o1")
 		if err != nil {
@@ -393,7 +401,10 @@ func TestMessages(t *testing.T) {
 		message := func(id string, of order.ID, change func(*order.Notification)) {
 			n := order.Notification{ID: id, OrderID: of, Seq: int64(len(id)), Notice: order.Notice("n-" + id), Medium: order.SMS, To: order.ToAgent, State: order.DeliveryPending, CreatedAt: at, UpdatedAt: at}
 			change(&n)
-			inTx(t, db, func(tx order.Tx) error { return tx.InsertNotification(t.Context(), n) })
+			inTx(t, db, func(tx order.Tx) error {
+				_, err := tx.InsertNotification(t.Context(), n)
+				return err
+			})
 		}
 		as := func(f func(*order.Notification)) func(*order.Notification) { return f }
 		message("m1", "o1", as(func(*order.Notification) {}))

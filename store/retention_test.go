@@ -175,6 +175,10 @@ func (k *keeper) person(t *testing.T, ends time.Time) {
 	insertOrders(t, k.db, o)
 	inTx(t, k.db, func(tx order.Tx) error {
 		ctx := t.Context()
+		told := order.Notification{ID: "n1", OrderID: "o1", Seq: 1, Notice: order.NoticeShipped, Medium: order.SMS, State: order.DeliverySent, Told: mobile.Mask(), CreatedAt: k.now}
+		if _, err := tx.InsertNotification(ctx, told); err != nil {
+			return err
+		}
 		return errors.Join(
 			tx.LinkWeChat(ctx, order.WeChatIdentity{AppID: "wx1", OpenID: openID, PersonID: "person1", UpdatedAt: k.now}),
 			tx.ReplaceItems(ctx, "o1", []order.Item{{ID: "i1", OrderID: "o1", N: 1, Stage: order.ItemWaiting, UpdatedAt: k.now}}),
@@ -184,7 +188,6 @@ func (k *keeper) person(t *testing.T, ends time.Time) {
 				ID: "a1", OrderID: "o1", State: order.AtSigned, Rev: 1, Signer: order.LegalSigner{Name: repName, No: repNo}, CreatedAt: k.now, UpdatedAt: k.now,
 				Proof: order.Proof{Signed: order.Device{OpenID: openID}}, Letter: pictureOf + "-letter",
 			}),
-			tx.InsertNotification(ctx, order.Notification{ID: "n1", OrderID: "o1", Seq: 1, Notice: order.NoticeShipped, Medium: order.SMS, State: order.DeliverySent, Told: mobile.Mask(), CreatedAt: k.now}),
 			tx.InsertUpload(ctx, "o1", pictureOf+"-replaced", k.now),
 		)
 	})

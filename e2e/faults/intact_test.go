@@ -206,9 +206,9 @@ var jobArgs = regexp.MustCompile(`^\{"ref": ?"[0-9A-Z]{26}", ?"seq": ?\d+\}$`)
 
 func (f *office) jobsDone(t testing.TB) {
 	t.Helper()
-	asText := "args::text"
+	asText := "args::text, coalesce(errors[1]->>'error', '')"
 	if strings.HasPrefix(f.dsn, "sqlite:") {
-		asText = "json(args)"
+		asText = "json(args), coalesce(json_extract(errors, '$[0].error'), '')"
 	}
 	rows, err := f.outsider(t).QueryContext(t.Context(), `SELECT kind, state, `+asText+` FROM river_job`)
 	if err != nil {
@@ -217,15 +217,15 @@ func (f *office) jobsDone(t testing.TB) {
 	defer rows.Close()
 	n := 0
 	for ; rows.Next(); n++ {
-		var kind, state, args string
-		if err := rows.Scan(&kind, &state, &args); err != nil {
+		var kind, state, args, why string
+		if err := rows.Scan(&kind, &state, &args, &why); err != nil {
 			t.Fatal(err)
 		}
 		if !jobArgs.MatchString(args) {
 			t.Errorf("job %s carries %s", kind, args)
 		}
 		if state == "discarded" || state == "cancelled" {
-			t.Errorf("job %s %s is %s", kind, args, state)
+			t.Errorf("job %s %s is %s: %s", kind, args, state, why)
 		}
 	}
 	if err := rows.Err(); err != nil || n == 0 {

@@ -138,11 +138,7 @@ func TestHungModule(t *testing.T) {
 			}
 		})
 	}
-	for len(pl.idle) > 0 { // until both have taken their session
-		<-time.After(time.Millisecond)
-	}
-	for m.use.shares.TryAcquire(1<<63 - 2) { // until at least one is inside the module
-		m.use.shares.Release(1<<63 - 2)
+	for f.Hangs(t) < 2 { // later calls pass
 		<-time.After(time.Millisecond)
 	}
 	cancel()

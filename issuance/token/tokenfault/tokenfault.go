@@ -18,13 +18,14 @@ import (
 //go:embed testdata/fault.c
 var source []byte
 
-// Module is the compiled module and the two files by which a test talks to it.
+// Module is the compiled module and the files by which a test talks to it.
 type Module struct {
 	// Path is what token.Load wants. Its name is SoftHSM's, for what is known of
 	// SoftHSM holds for it too.
 	Path  string
 	rules string
 	log   string
+	hangs string
 }
 
 // built is the module of this process: a PKCS#11 module is initialised once per
@@ -44,9 +45,10 @@ func Build(t testing.TB) *Module {
 		t.Fatal(built.err)
 	}
 	dir := t.TempDir()
-	m := &Module{Path: built.path, rules: filepath.Join(dir, "rules"), log: filepath.Join(dir, "signatures")}
+	m := &Module{Path: built.path, rules: filepath.Join(dir, "rules"), log: filepath.Join(dir, "signatures"), hangs: filepath.Join(dir, "hangs")}
 	t.Setenv("YCD_FAULT_RULES", m.rules)
 	t.Setenv("YCD_FAULT_LOG", m.log)
+	t.Setenv("YCD_FAULT_HANGS", m.hangs)
 	return m
 }
 
@@ -97,12 +99,8 @@ type Signature struct {
 // Signatures returns what was signed since Build.
 func (m *Module) Signatures(t testing.TB) []Signature {
 	t.Helper()
-	text, err := os.ReadFile(m.log)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
 	var out []Signature
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(read(t, m.log)) {
 		label, data, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if !ok {
 			t.Fatalf("signature log: %q", line)
@@ -110,4 +108,21 @@ func (m *Module) Signatures(t testing.TB) []Signature {
 		out = append(out, Signature{label, data})
 	}
 	return out
+}
+
+// Hangs returns how many calls have begun to hang since Build.
+func (m *Module) Hangs(t testing.TB) int {
+	t.Helper()
+	return strings.Count(read(t, m.hangs), "\n")
+}
+
+// read returns what the module has written to a file, which it makes when it first
+// has something to say.
+func read(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -1,7 +1,8 @@
 /*
  * A PKCS#11 module for tests: it passes every call on to SoftHSM, except where the
  * file named by YCD_FAULT_RULES says otherwise, and writes every signature that was
- * made to the file named by YCD_FAULT_LOG.
+ * made to the file named by YCD_FAULT_LOG, and every call that hangs to the one
+ * named by YCD_FAULT_HANGS.
  *
  * The rules are read anew before each call, so that a test can switch faults while
  * the module is in use. One rule a line, the first that applies counts:
@@ -34,7 +35,8 @@ struct rule {
 	char function[40];
 	enum action action;
 	unsigned long argument;
-	long skip, times; /* times < 0: for ever */
+	long skip, times;    /* times < 0: for ever */
+	unsigned generation; /* of the rules that it is one of */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -44,6 +46,7 @@ static CK_FUNCTION_LIST_PTR real;
 static char text[4096]; /* the rules as last read */
 static struct rule rules[32];
 static int count;
+static unsigned generation; /* how often the rules have changed */
 
 static const struct { const char *name; enum action action; } actions[] = {
 	{"error", ERROR}, {"lose", LOSE}, {"delay", DELAY}, {"hang", HANG}, {"drop", DROP},
@@ -75,7 +78,7 @@ static void parse(char *line) {
 }
 
 /* reread takes the rules over when the file has changed; the caller holds lock. */
-static int reread(void) {
+static void reread(void) {
 	char now[sizeof text] = "", *save, *line;
 	const char *path = getenv("YCD_FAULT_RULES");
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -84,11 +87,11 @@ static int reread(void) {
 		now[n > 0 ? n : 0] = 0;
 		close(fd);
 	}
-	if (!strcmp(now, text)) return 0;
+	if (!strcmp(now, text)) return;
 	strcpy(text, now);
+	generation++;
 	count = 0;
 	for (line = strtok_r(now, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) parse(line);
-	return 1;
 }
 
 /* decide returns the rule that applies to this call of function. */
@@ -105,6 +108,7 @@ static struct rule decide(const char *function) {
 		out = *r;
 		break;
 	}
+	out.generation = generation;
 	pthread_mutex_unlock(&lock);
 	return out;
 }
@@ -114,16 +118,23 @@ static void nap(long ms) {
 	nanosleep(&t, NULL);
 }
 
-static void hang(void) {
-	char before[sizeof text];
-	pthread_mutex_lock(&lock);
-	strcpy(before, text);
-	pthread_mutex_unlock(&lock);
+/* append writes to the file that a variable names, if it names one. */
+static void append(const char *variable, const char *line, size_t n) {
+	const char *path = getenv(variable);
+	if (!path) return;
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, line, n) != (ssize_t)n) { perror("fault module: log"); abort(); }
+	close(fd);
+}
+
+static void hang(struct rule r) {
+	char line[64];
+	append("YCD_FAULT_HANGS", line, (size_t)snprintf(line, sizeof line, "%s\n", r.function));
 	for (int changed = 0; !changed; ) {
 		nap(2);
 		pthread_mutex_lock(&lock);
 		reread();
-		changed = strcmp(before, text) != 0;
+		changed = generation != r.generation;
 		pthread_mutex_unlock(&lock);
 	}
 }
@@ -133,7 +144,7 @@ static int before(struct rule r, CK_ULONG session) {
 	switch (r.action) {
 	case ERROR: return 0;
 	case DELAY: nap((long)r.argument); return 1;
-	case HANG: hang(); return 1;
+	case HANG: hang(r); return 1;
 	case DROP: real->C_CloseSession(session); return 1;
 	default: return 1;
 	}
@@ -150,8 +161,6 @@ static void record(CK_SESSION_HANDLE s, const unsigned char *data, CK_ULONG n) {
 	CK_SESSION_INFO session;
 	CK_TOKEN_INFO token;
 	char line[1024], *p = line;
-	const char *path = getenv("YCD_FAULT_LOG");
-	if (!path) return;
 	memset(&token, ' ', sizeof token);
 	if (real->C_GetSessionInfo(s, &session) == CKR_OK) real->C_GetTokenInfo(session.slotID, &token);
 	int label = 32;
@@ -159,9 +168,7 @@ static void record(CK_SESSION_HANDLE s, const unsigned char *data, CK_ULONG n) {
 	p += sprintf(p, "%.*s ", label, (const char *)token.label);
 	for (CK_ULONG i = 0; i < n && p < line + sizeof line - 4; i++) p += sprintf(p, "%02x", data[i]);
 	*p++ = '\n';
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, line, p - line) != p - line) { perror("fault module: log"); abort(); }
-	close(fd);
+	append("YCD_FAULT_LOG", line, (size_t)(p - line));
 }
 
 static CK_RV f_Sign(CK_SESSION_HANDLE s, CK_BYTE_PTR data, CK_ULONG n, CK_BYTE_PTR sig, CK_ULONG_PTR len) {
