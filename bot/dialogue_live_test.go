@@ -161,7 +161,7 @@ func TestRenewalWindow(t *testing.T) {
 		p, err := c.db.PersonByWeChat(t.Context(), testAccount.AppID, "o-user")
 		c.must(err)
 		_, err = c.dialogue.Certs.Apply(t.Context(), serial, certificate.Command{
-			On: certificate.Revoke, By: order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.Web}, Reason: certificate.Superseded, MobileProven: true,
+			On: certificate.Revoke, By: order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.Web}, Reason: certificate.Superseded, Bid: certificate.NoOpenBid, MobileProven: true,
 		})
 		c.must(err)
 		if got := c.says("o-user", "证书续期"); !strings.Contains(got, "已吊销的证书不能更新") {

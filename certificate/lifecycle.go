@@ -34,7 +34,7 @@ var (
 // refused. A revocation is for ever: no row leaves Revoked.
 var lifecycle = []transition{
 	{From: of(Valid), On: Freeze, To: Frozen, By: everybody, If: []fact{mobileProven, explained, unexpired}, Do: freeze, Event: order.CertificateFrozen, Notice: order.NoticeFrozen},
-	{From: of(Valid, Frozen), On: Revoke, To: Revoked, By: everybody, If: []fact{mobileProven, explained, reasonAllowed, unexpired}, Do: revoke, Event: order.CertificateRevoked, Notice: order.NoticeRevoked},
+	{From: of(Valid, Frozen), On: Revoke, To: Revoked, By: everybody, If: []fact{mobileProven, explained, reasonAllowed, bidAnswered, unexpired}, Do: revoke, Event: order.CertificateRevoked, Notice: order.NoticeRevoked},
 	// Taking a freeze back is for staff, who know who asks; the bound user's own
 	// way is an order with review (row 44).
 	{From: of(Frozen), On: Resume, To: Valid, By: staff, If: []fact{explained, unexpired}, Do: resume, Event: order.CertificateResumed, Notice: order.NoticeResumed},
@@ -59,8 +59,9 @@ type transition struct {
 type Command struct {
 	On     Event
 	By     order.Actor
-	Reason Reason // revoke
-	Note   string // why, for colleagues; staff must say
+	Reason Reason  // revoke
+	Bid    OpenBid // revoke, by its holder
+	Note   string  // why, for colleagues; staff must say
 	// MobileProven says that the caller has checked a code sent to the bound
 	// user's mobile for this very event and certificate.
 	MobileProven bool
@@ -137,6 +138,14 @@ func next(cert Certificate, c Command) (transition, error) {
 		}
 	}
 	return t, nil
+}
+
+// Refusal is why a command cannot happen at now, or nil. Who asks before a code of
+// the bound mobile is used up does not waste it on what is refused anyway.
+func (c Certificate) Refusal(cmd Command, now time.Time) error {
+	cmd.at = now
+	_, err := next(c, cmd)
+	return err
 }
 
 // Allowed are the events that a role may cause to the certificate at now.

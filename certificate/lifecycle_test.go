@@ -77,11 +77,13 @@ func TestNext(t *testing.T) {
 	revoked.RevokedAt, revoked.Reason = earlier, KeyCompromise
 	expired.NotAfter = earlier
 	by := func(r order.Role) order.Actor { return order.Actor{Role: r} }
-	holder := Command{By: by(order.Applicant), MobileProven: true}
+	holder := Command{By: by(order.Applicant), MobileProven: true, Bid: NoOpenBid}
 	issuer := Command{By: by(order.Issuer), Note: "来电挂失"}
 	with := func(c Command, e Event, r Reason) Command { c.On, c.Reason, c.at = e, r, now; return c }
-	unproven, silent := holder, issuer
-	unproven.MobileProven, silent.Note = false, ""
+	unproven, unasked, silent := holder, holder, issuer
+	unproven.MobileProven, unasked.Bid, silent.Note = false, "", ""
+	losing := unasked
+	losing.Bid = BidLost
 	for _, test := range []struct {
 		name string
 		cert Certificate
@@ -97,6 +99,9 @@ func TestNext(t *testing.T) {
 		{"frozen again", frozen, with(holder, Freeze, 0), "", "certificate_not_ready"},
 		{"expired", expired, with(holder, Freeze, 0), "", "certificate_expired"},
 		{"holder revokes", valid, with(holder, Revoke, Superseded), Revoked, ""},
+		{"holder who was not asked about bids", valid, with(unasked, Revoke, Superseded), "", "open_bid_unanswered"},
+		{"holder gives a bid up", valid, with(losing, Revoke, Superseded), Revoked, ""},
+		{"holder freezes without being asked", valid, with(unasked, Freeze, 0), Frozen, ""},
 		{"holder revokes what is frozen", frozen, with(holder, Revoke, Unspecified), Revoked, ""},
 		{"holder withdraws a privilege", valid, with(holder, Revoke, PrivilegeWithdrawn), "", "revocation_reason_unknown"},
 		{"issuer withdraws a privilege", valid, with(issuer, Revoke, PrivilegeWithdrawn), Revoked, ""},

@@ -103,7 +103,7 @@ func TestReminders(t *testing.T) {
 		same(t, "D-7", r.messages(t)[3:], "renew_week sms", "renew_week wechat")
 		must(t, r.SetOptOut(t.Context(), f.person, false))
 
-		if _, err := f.Apply(t.Context(), serialB, certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise}); err != nil {
+		if _, err := f.Apply(t.Context(), serialB, certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise, Bid: certificate.NoOpenBid}); err != nil {
 			t.Fatal(err)
 		}
 		r.sweep(t, "2027-11-22 10:00")

@@ -150,10 +150,15 @@ func (s *Service) applyTo(ctx context.Context, tx Tx, cert Certificate, c Comman
 	return cert, s.tell(ctx, tx, cert, t.Notice, seq)
 }
 
-// audit is the line about a command; the serial is public, so it may stand there.
+// audit is the line about a command; the serial is public, so it may stand there,
+// and with it what a holder answered about open bids.
 func audit(cert Certificate, c Command, outcome string) order.AuditRecord {
+	action := "certificate:" + string(c.On) + ":" + cert.Serial
+	if _, answered := openBids[c.Bid]; answered {
+		action += ":bid_" + string(c.Bid)
+	}
 	return order.AuditRecord{
-		OrderID: cert.OrderID, Action: "certificate:" + string(c.On) + ":" + cert.Serial, ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, IP: c.By.IP,
+		OrderID: cert.OrderID, Action: action, ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, IP: c.By.IP,
 		Outcome: outcome, At: c.at,
 	}
 }
@@ -174,6 +179,9 @@ func (s *Service) remember(ctx context.Context, tx Tx, cert Certificate, t trans
 	note := "UKEY " + cert.TokenSerial
 	if c.On == Revoke {
 		note += "，" + c.Reason.Label()
+		if told := openBids[c.Bid].told; told != "" {
+			note += "，" + told
+		}
 	}
 	if c.Note != "" {
 		note += "：" + c.Note

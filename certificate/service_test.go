@@ -148,7 +148,7 @@ func TestFreezeThenRevoke(t *testing.T) {
 			notice order.Notice
 		}{
 			{certificate.Command{On: certificate.Freeze, By: f.holder(), MobileProven: true}, issuance.CertificateHold, order.NoticeFrozen},
-			{certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise}, 1, order.NoticeRevoked},
+			{certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise, Bid: certificate.NoOpenBid}, 1, order.NoticeRevoked},
 		} {
 			if _, err := f.Apply(ctx, serialA, step.c); err != nil {
 				t.Fatal(err)
@@ -167,6 +167,9 @@ func TestFreezeThenRevoke(t *testing.T) {
 			must(t, err)
 			if len(events) != n+1 || events[n].ActorID != f.person || events[n].From != events[n].To {
 				t.Errorf("history %+v", events)
+			}
+			if bid := step.c.Bid != ""; bid != strings.Contains(events[n].Note, "没有待开标") {
+				t.Errorf("history tells %q", events[n].Note)
 			}
 			sent, err := f.db.Notifications(ctx, orderID)
 			must(t, err)

@@ -230,7 +230,7 @@ func TestUnlockNeedsAUsableCertificate(t *testing.T) {
 			return certificate.Command{On: certificate.Freeze, By: f.holder(), MobileProven: true}, "certificate_frozen"
 		},
 		"revoked": func(f *office) (certificate.Command, string) {
-			return certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise}, "certificate_revoked"
+			return certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise, Bid: certificate.NoOpenBid}, "certificate_revoked"
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

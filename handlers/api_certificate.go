@@ -29,6 +29,18 @@ type CertificateJSON struct {
 	Offers      []OfferJSON `json:"offers,omitempty" doc:"What can be applied for now"`
 }
 
+// BidQuestionJSON is the question about bids that are not opened yet, with its answers.
+type BidQuestionJSON struct {
+	Question string          `json:"question" example:"有已上传、还没开标的投标文件吗？"`
+	Answers  []BidAnswerJSON `json:"answers"`
+}
+
+// BidAnswerJSON is an answer, and what it means to whoever gives it.
+type BidAnswerJSON struct {
+	OptionJSON
+	Text string `json:"text,omitempty"`
+}
+
 // OfferJSON is a business that a certificate can have now: begun already, or to
 // begin with start-about.
 type OfferJSON struct {
@@ -50,6 +62,7 @@ type (
 		Body struct {
 			Certificates []CertificateJSON `json:"certificates"`
 			Reasons      []OptionJSON      `json:"reasons" doc:"Why a certificate can be revoked (RFC 5280)"`
+			Bid          BidQuestionJSON   `json:"bid" doc:"To ask before a certificate is revoked"`
 		}
 	}
 	restoreInput struct {
@@ -66,6 +79,7 @@ type (
 		Body   struct {
 			Code   string `json:"code" maxLength:"16" doc:"Of the SMS to the bound mobile"`
 			Reason string `json:"reason,omitempty" maxLength:"32" doc:"To revoke: one of the reasons of the list"`
+			Bid    string `json:"bid,omitempty" maxLength:"16" doc:"To revoke: one of the answers about open bids of the list"`
 		}
 	}
 )
@@ -117,6 +131,10 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 	}
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
 		out.Body.Reasons = append(out.Body.Reasons, OptionJSON{r.Name(), r.Label()})
+	}
+	out.Body.Bid.Question = certificate.BidQuestion
+	for _, b := range certificate.OpenBids {
+		out.Body.Bid.Answers = append(out.Body.Bid.Answers, BidAnswerJSON{OptionJSON{string(b), b.Label()}, b.Text()})
 	}
 	return &out, nil
 }
@@ -199,8 +217,9 @@ func (s *Server) changeChallenge(ctx context.Context, e certificate.Event) (sess
 	return session.Challenge{Purpose: codePurposes[e], Mobile: p.Mobile, Subject: k.cert.Serial, IP: k.c.IP()}, err
 }
 
-// apiChange freezes or revokes: reason and a code of the bound mobile (F102). The
-// code is used up last, so that a forgotten reason does not cost it.
+// apiChange freezes or revokes: reason, answer about open bids and a code of the
+// bound mobile (F102). The code is used up last, so that what was forgotten does not
+// cost it.
 func (s *Server) apiChange(ctx context.Context, e certificate.Event, in *changeInput) error {
 	ch, err := s.changeChallenge(ctx, e)
 	if err != nil {
@@ -213,6 +232,10 @@ func (s *Server) apiChange(ctx context.Context, e certificate.Event, in *changeI
 		if cmd.Reason, ok = certificate.ReasonNamed(in.Body.Reason); !ok {
 			return order.Errorf(order.Invalid, "revocation_reason_unknown", "请选择吊销原因")
 		}
+		cmd.Bid = certificate.OpenBid(in.Body.Bid)
+	}
+	if err := k.cert.Refusal(cmd, s.Now()); err != nil {
+		return err
 	}
 	if err := s.Codes.Verify(ctx, ch, in.Body.Code); err != nil {
 		return err

@@ -397,6 +397,7 @@ func TestAPICertificates(t *testing.T) {
 	var list struct {
 		Certificates []CertificateJSON
 		Reasons      []OptionJSON
+		Bid          BidQuestionJSON
 	}
 	m.ok(http.MethodGet, "/certificates", nil, &list)
 	if len(list.Certificates) != 1 || list.Certificates[0].Days != 365 || list.Certificates[0].Label != "有效" || len(list.Reasons) < 4 {
@@ -408,15 +409,20 @@ func TestAPICertificates(t *testing.T) {
 		}
 	}
 	at := "/certificates/" + heldSerial
+	if a := list.Bid.Answers; list.Bid.Question == "" || len(a) != 2 || a[0].Value != "none" || a[0].Text != "" || a[1].Value != "lost" || !strings.Contains(a[1].Text, "无法解密") {
+		t.Errorf("the question about bids: %+v", list.Bid)
+	}
+	bid := ""
 	change := func(what, code, reason string, want int, state certificate.State) {
 		t.Helper()
-		if a := m.call(http.MethodPost, at+what, map[string]string{"code": code, "reason": reason}, nil); a.Status != want || w.held().State() != state {
+		if a := m.call(http.MethodPost, at+what, map[string]string{"code": code, "reason": reason, "bid": bid}, nil); a.Status != want || w.held().State() != state {
 			t.Errorf("%s: %d %s, now %s", what, a.Status, a.Body, w.held().State())
 		}
 	}
 	m.ok(http.MethodPost, at+"/freeze/code", nil, nil)
 	code := w.code(agentMobile)
 	change("/freeze", "000000", "", http.StatusUnprocessableEntity, certificate.Valid)
+	bid = "none"
 	change("/revoke", code, "superseded", http.StatusUnprocessableEntity, certificate.Valid) // a code to freeze revokes nothing
 	change("/freeze", code, "", http.StatusNoContent, certificate.Frozen)
 	change("/freeze", code, "", http.StatusConflict, certificate.Frozen)
@@ -424,6 +430,13 @@ func TestAPICertificates(t *testing.T) {
 	code = w.code(agentMobile)
 	change("/revoke", code, "", http.StatusUnprocessableEntity, certificate.Frozen)
 	change("/revoke", code, "privilegeWithdrawn", http.StatusUnprocessableEntity, certificate.Frozen)
+	for _, bid = range []string{"", "yes"} {
+		if a := m.call(http.MethodPost, at+"/revoke", map[string]string{"code": code, "reason": "superseded", "bid": bid}, nil); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "open_bid_unanswered") {
+			t.Errorf("revoked with %q about bids: %d %s", bid, a.Status, a.Body)
+		}
+	}
+	bid = "none"
+	change("/revoke", code, "superseded", http.StatusNoContent, certificate.Revoked)
 	m.ok(http.MethodGet, "/certificates", nil, &list)
 }
 

@@ -217,9 +217,19 @@ type changeView struct {
 	Mobile  string // of the bound user, masked
 	Code    codeView
 	Reasons []choice
+	Bids    []bidChoice
 	Sure    bool
 	Error   string
 }
+
+// bidChoice is an answer to the question about open bids, and what it means.
+type bidChoice struct {
+	choice
+	Text string
+}
+
+// Question is what is asked about open bids.
+func (v changeView) Question() string { return certificate.BidQuestion }
 
 // Revoking tells the two pages apart.
 func (v changeView) Revoking() bool { return v.Event == certificate.Revoke }
@@ -244,6 +254,9 @@ func (s *Server) changeable(c *fiber.Ctx, e certificate.Event) (changeView, sess
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
 		view.Reasons = append(view.Reasons, choice{r.Name(), r.Label(), r.Name() == c.FormValue("reason")})
 	}
+	for _, b := range certificate.OpenBids {
+		view.Bids = append(view.Bids, bidChoice{choice{string(b), b.Label(), string(b) == c.FormValue("bid")}, b.Text()})
+	}
 	return view, session.Challenge{Purpose: codePurposes[e], Mobile: p.Mobile, Subject: cert.Serial, IP: c.IP()}, nil
 }
 
@@ -267,8 +280,9 @@ func (s *Server) changeCode(c *fiber.Ctx, e certificate.Event) error {
 	return s.sendCode(c, challenge, view.Code)
 }
 
-// change freezes or revokes at once: reason, tick and a code of the bound mobile
-// (F102). The code is used up last, so that a forgotten tick does not cost it.
+// change freezes or revokes at once: reason, answer about open bids, tick and a code
+// of the bound mobile (F102). The code is used up last, so that what was forgotten
+// does not cost it.
 func (s *Server) change(c *fiber.Ctx, e certificate.Event) error {
 	view, challenge, err := s.changeable(c, e)
 	if err != nil {
@@ -284,6 +298,10 @@ func (s *Server) change(c *fiber.Ctx, e certificate.Event) error {
 		if cmd.Reason, ok = certificate.ReasonNamed(c.FormValue("reason")); !ok {
 			return again("请选择吊销原因")
 		}
+		cmd.Bid = certificate.OpenBid(c.FormValue("bid"))
+	}
+	if fault, ok := order.AsError(view.Cert.Refusal(cmd, s.Now())); ok && fault.Kind == order.Invalid {
+		return again(fault.Detail)
 	}
 	if !view.Sure {
 		return again("请勾选确认后再提交")

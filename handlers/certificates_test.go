@@ -75,9 +75,11 @@ func TestFreezeAndRevokePages(t *testing.T) {
 		"no tick":              {freeze, url.Values{"code": {code}}, "请勾选确认"},
 		"wrong code":           {freeze, url.Values{"sure": {"yes"}, "code": {"000000"}}, "验证码"},
 		"no reason":            {revoke, url.Values{"sure": {"yes"}, "code": {code}}, "请选择吊销原因"},
-		"a freeze as reason":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"certificateHold"}}, "验证码"},
-		"code for the other":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}}, "验证码"},
-		"reason of staff only": {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"privilegeWithdrawn"}}, "验证码"},
+		"a freeze as reason":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"certificateHold"}, "bid": {"none"}}, "请选择吊销原因"},
+		"no word about bids":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}}, "还没开标的投标文件"},
+		"any word about bids":  {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}, "bid": {"maybe"}}, "还没开标的投标文件"},
+		"code for the other":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}, "bid": {"none"}}, "验证码"},
+		"reason of staff only": {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"privilegeWithdrawn"}, "bid": {"none"}}, "请选择吊销原因"},
 	} {
 		if a := b.post(test.path, test.form); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, test.says) || w.held().State() != certificate.Valid {
 			t.Errorf("%s: %d, %s\n%s", name, a.Status, w.held().State(), a.Body)
@@ -90,7 +92,13 @@ func TestFreezeAndRevokePages(t *testing.T) {
 		t.Errorf("freezing twice: %d", a.Status)
 	}
 	code = b.codeFor(revoke)
-	if a := b.post(revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"keyCompromise"}}); a.location() != "/certificates" {
+	if page := b.get(revoke).Body; !strings.Contains(page, "仍要现在吊销") || strings.Index(page, `name="bid"`) > strings.Index(page, `name="code"`) {
+		t.Errorf("open bids are not asked about before the code:\n%s", page)
+	}
+	if a := b.post(revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"keyCompromise"}}); a.Status != http.StatusUnprocessableEntity || w.held().State() != certificate.Frozen {
+		t.Errorf("without a word about bids: %d, %s", a.Status, w.held().State())
+	}
+	if a := b.post(revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"keyCompromise"}, "bid": {"lost"}}); a.location() != "/certificates" {
 		t.Fatalf("revoke: %d %s", a.Status, a.Body)
 	}
 	if got := w.held(); got.State() != certificate.Revoked || got.Reason != certificate.KeyCompromise {

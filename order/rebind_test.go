@@ -159,7 +159,7 @@ func TestRebindByItself(t *testing.T) {
 
 func (h *house) mustRevoke(t *testing.T, by order.Actor) {
 	t.Helper()
-	if _, err := h.certificates.Apply(t.Context(), heldSerial, certificate.Command{On: certificate.Revoke, Reason: certificate.KeyCompromise, By: by, MobileProven: true}); err != nil {
+	if _, err := h.certificates.Apply(t.Context(), heldSerial, certificate.Command{On: certificate.Revoke, Reason: certificate.KeyCompromise, Bid: certificate.NoOpenBid, By: by, MobileProven: true}); err != nil {
 		t.Fatal(err)
 	}
 }

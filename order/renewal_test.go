@@ -237,7 +237,7 @@ func TestCertificateChangesMeanwhile(t *testing.T) {
 		if _, err := h.Apply(t.Context(), o.ID, order.Command{On: order.Approve, By: reviewer, Snapshot: o.Snapshot, Ticks: order.Ticks}); codeOf(err) != "certificate_is_frozen" { // K at approve
 			t.Errorf("approved for a frozen certificate: %v", err)
 		}
-		change(certificate.Command{On: certificate.Revoke, Reason: certificate.KeyCompromise})
+		change(certificate.Command{On: certificate.Revoke, Reason: certificate.KeyCompromise, Bid: certificate.NoOpenBid})
 		if got := h.order(t, o.ID); got.State != (order.State{Status: order.Rejected, Stage: order.Closed}) || got.Reasons[0].Note != "证书已吊销" { // row 62
 			t.Errorf("revoked: %s %v", got.State, got.Reasons)
 		}

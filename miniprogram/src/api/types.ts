@@ -179,6 +179,8 @@ export interface Certificate {
 export interface Certificates {
   certificates: Certificate[]
   reasons: Option[]
+  /** What to ask before a certificate is revoked. */
+  bid: { question: string; answers: (Option & { text?: string })[] }
 }
 
 export interface Scan {
