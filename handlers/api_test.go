@@ -268,6 +268,9 @@ func TestSubscriptions(t *testing.T) {
 	if !slices.Equal(may.Templates, []string{"T-progress"}) {
 		t.Errorf("an applicant may allow %v", may.Templates)
 	}
+	if want := map[string]string{"order_progress": "T-progress"}; !maps.Equal(may.Notices, want) {
+		t.Errorf("notices %v, want %v", may.Notices, want)
+	}
 	left := func() int {
 		t.Helper()
 		c, err := w.db.Consent(t.Context(), "wxmini", "m1", "T-progress")
@@ -289,6 +292,10 @@ func TestSubscriptions(t *testing.T) {
 	}
 	if a := answer("T-task", "accept"); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "answers") {
 		t.Errorf("an applicant allows tasks: %d %s", a.Status, a.Body)
+	}
+	w.Mini.Subscriptions = nil
+	if m.ok(http.MethodGet, "/subscriptions", nil, &may); len(may.Templates) != 0 {
+		t.Errorf("without templates: %v", may.Templates)
 	}
 }
 

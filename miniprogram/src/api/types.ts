@@ -213,3 +213,8 @@ export interface Task {
 export interface Desks {
   desks: { label: string; tasks: Task[]; more?: boolean; path: string }[]
 }
+
+/** Which messages this WeChat user can allow: the template of each kind. */
+export interface Subscriptions {
+  notices: Partial<Record<'order_progress' | 'staff_task', string>>
+}

@@ -51,6 +51,14 @@ export const platform: Platform = {
         fail: () => reject(new Error('download')),
       })
     }),
+  subscribe: (templates) =>
+    new Promise((resolve, reject) => {
+      uni.requestSubscribeMessage({
+        tmplIds: templates,
+        success: (r) => resolve({ ...(r as unknown as Record<string, string>) }),
+        fail: () => reject(new Cancelled()),
+      })
+    }),
   openWeb: (path) => {
     uni.navigateTo({ url: '/pages/web/index?path=' + encodeURIComponent(path) })
   },

@@ -20,6 +20,11 @@ export interface Platform {
   picture(): Promise<string>
   /** Shows a PDF that needs the bearer token. */
   openPDF(url: string, token: string): Promise<void>
+  /**
+   * Asks for consent to one message per template, and says what was answered; only
+   * where there are such messages, and only right in the handler of a tap.
+   */
+  subscribe?(templates: string[]): Promise<Record<string, string>>
   /** Opens a page of the product that is not the mini-program's. */
   openWeb(path: string): void
 }
