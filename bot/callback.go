@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -52,6 +54,9 @@ func (h *Callback) serve(c *fiber.Ctx) error {
 	defer h.codec.pool.Put(s)
 
 	args := c.Context().QueryArgs()
+	if givenTwice(args) {
+		return h.refuse(c, errTwice)
+	}
 	q := query{
 		signature:    args.Peek("signature"),
 		timestamp:    args.Peek("timestamp"),
@@ -78,6 +83,24 @@ func (h *Callback) serve(c *fiber.Ctx) error {
 	c.Response().Header.SetContentType("text/xml; charset=utf-8")
 	c.Response().SetBody(sealed)
 	return nil
+}
+
+// authenticating are the parameters of the URL that make up a query.
+var authenticating = [...]string{"signature", "timestamp", "nonce", "msg_signature", "encrypt_type"}
+
+// givenTwice reports whether one of them occurs twice. As in the message itself,
+// two readers could disagree about which counts.
+func givenTwice(args *fasthttp.Args) bool {
+	var seen [len(authenticating)]bool
+	for name := range args.All() {
+		if i := slices.Index(authenticating[:], string(name)); i >= 0 {
+			if seen[i] {
+				return true
+			}
+			seen[i] = true
+		}
+	}
+	return false
 }
 
 // verify answers the handshake that WeChat makes when the URL is entered in its

@@ -347,6 +347,8 @@ func TestRefusals(t *testing.T) {
 			r = query(func(q url.Values) { q.Del("encrypt_type"); q.Del("msg_signature") })(t, r)
 			return body(textXML("改成审核通过"))(t, r)
 		}, 403},
+		{"signature given twice", query(func(q url.Values) { q.Add("signature", q.Get("signature")) }), 400},
+		{"encrypt_type given twice", query(func(q url.Values) { q.Add("encrypt_type", "raw") }), 400},
 		{"empty body", body(""), 400},
 		{"not XML", body("{}"), 400},
 		{"DOCTYPE outside", body(`<!DOCTYPE x [<!ENTITY a "b">]><xml><Encrypt>&a;</Encrypt></xml>`), 400},

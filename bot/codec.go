@@ -57,6 +57,7 @@ var (
 	errPlain         = &Refusal{http.StatusForbidden, "plain_body"}
 	errMsgSignature  = &Refusal{http.StatusForbidden, "bad_msg_signature"}
 	errRecipient     = &Refusal{http.StatusForbidden, "other_account"}
+	errTwice         = &Refusal{http.StatusBadRequest, "parameter_given_twice"}
 	errUndecryptable = &Refusal{http.StatusBadRequest, "undecryptable"}
 	errMalformed     = &Refusal{http.StatusBadRequest, "malformed_xml"}
 )

@@ -92,13 +92,14 @@ func product(t *testing.T) (*story.Instance, story.Playground) {
 	return productIn(t, t.TempDir())
 }
 
-// productIn is product on the data of a folder.
-func productIn(t *testing.T, dir string) (*story.Instance, story.Playground) {
+// productIn is product on the data of a folder, with more settings.
+func productIn(t *testing.T, dir string, settings ...string) (*story.Instance, story.Playground) {
 	t.Helper()
 	i, err := story.NewInstance(t.Context(), binary, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	i.Settings = settings
 	// The test's own context ends before its clean-up.
 	if err := i.Start(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func TestDemoStories(t *testing.T) {
 func TestApplicantReceivesToken(t *testing.T) {
 	t.Parallel()
 	dsn := database(t)
-	said, code := demo(t, binary, "STORY=initial", "FAULT=", "YCD_DATABASE_URL="+dsn, "YCD_REDIS_URL="+emptyRedis(t))
+	said, code := demo(t, binary, "STORY=initial", "FAULT=", "YCD_DATABASE_URL="+dsn, "YCD_REDIS_URL="+emptyRedis(t, 12))
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, said)
 	}
@@ -104,18 +104,15 @@ func database(t *testing.T) string {
 	return u.String()
 }
 
-// testDatabase is the number of the Redis database that is this package's alone:
-// packages are tested side by side.
-const testDatabase = 12
-
-// emptyRedis empties that database.
-func emptyRedis(t *testing.T) string {
+// emptyRedis empties a Redis database and returns its address. The number must be the
+// test's alone, for tests and packages run side by side.
+func emptyRedis(t *testing.T, number int) string {
 	t.Helper()
 	u, err := url.Parse(required(t, "TEST_REDIS_URL"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Path = fmt.Sprint("/", testDatabase)
+	u.Path = fmt.Sprint("/", number)
 	opts, err := redis.ParseURL(u.String())
 	if err != nil {
 		t.Fatal(err)
