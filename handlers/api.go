@@ -122,6 +122,7 @@ func (s *Server) apiRoutes() {
 	operation(s, api, apiPost("/orders/:id/authorization/mobile"), "change-legal-mobile", "Ask the legal representative at another mobile", s.apiLegalMobile)
 	s.apiLoginRoutes(api)
 	s.apiCertificateRoutes(api)
+	s.apiRebindRoutes(api)
 	s.apiDraftRoutes(api)
 	s.apiConfirmRoutes(api)
 	s.apiDeskRoutes(api)

@@ -24,6 +24,7 @@ type CertificateJSON struct {
 	Days        int         `json:"days_left" doc:"Natural days in Shanghai until it expires; negative afterwards"`
 	CanFreeze   bool        `json:"can_freeze"`
 	CanRevoke   bool        `json:"can_revoke"`
+	CanRebind   bool        `json:"can_rebind" doc:"Whether it can be given to another mobile"`
 	Test        bool        `json:"test,omitempty"`
 	Note        string      `json:"note,omitempty" doc:"What the dates and the state mean, in Chinese"`
 	Offers      []OfferJSON `json:"offers,omitempty" doc:"What can be applied for now"`
@@ -121,7 +122,7 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 		allowed := c.Allowed(order.Applicant, s.Now())
 		card := CertificateJSON{
 			Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, NotBefore: c.NotBefore, NotAfter: c.NotAfter, State: string(c.State()), Label: c.State().Label(),
-			Days: daysUntil(c.NotAfter, s.Now()), CanFreeze: slices.Contains(allowed, certificate.Freeze), CanRevoke: slices.Contains(allowed, certificate.Revoke), Test: c.Product.Test,
+			Days: daysUntil(c.NotAfter, s.Now()), CanFreeze: slices.Contains(allowed, certificate.Freeze), CanRevoke: slices.Contains(allowed, certificate.Revoke), CanRebind: c.State() != certificate.Revoked, Test: c.Product.Test,
 		}
 		if c.State() == certificate.Valid && c.Expired(s.Now()) {
 			card.State, card.Label = "expired", c.Expiry(s.Now()).Label()

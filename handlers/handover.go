@@ -55,55 +55,71 @@ func (s *Server) handoverPage(c *fiber.Ctx) error {
 // its USBKEY and its company's code. Any other pair answers alike.
 func (s *Server) handover(c *fiber.Ctx) error {
 	business := c.FormValue("business")
-	view := handoverView{Token: strings.ToUpper(strings.TrimSpace(identity.HalfWidth(c.FormValue("token")))), USCC: c.FormValue("uscc"), Choices: handoverChoices(business)}
-	again := func(detail string) error {
-		view.Error = detail
-		return s.showHandover(c, http.StatusUnprocessableEntity, view)
+	named, err := nameKey(business, c.FormValue("token"), c.FormValue("uscc"))
+	var o order.Order
+	if err == nil {
+		o, err = s.beginHandover(c.UserContext(), named, visitorOf(c), visitorOf(c).Actor(c))
 	}
-	code, err := identity.CheckUnitCode(view.USCC)
-	switch {
-	case !slices.ContainsFunc(handovers, func(h choice) bool { return h.Value == business }):
-		return again("请选择要办理的业务")
-	case view.Token == "":
-		return again("请填写 UKEY 序列号，它印在 UKEY 上，以 TW 开头")
-	case err != nil:
-		return again(err.Error())
-	}
-	at, err := s.beginHandover(c, order.Business(business), view.Token, code.Value)
 	if fault, ok := order.AsError(err); ok && fault.Kind != order.Unavailable {
-		return again(fault.Detail)
+		return s.showHandover(c, http.StatusUnprocessableEntity, handoverView{Token: named.token, USCC: c.FormValue("uscc"), Error: fault.Detail, Choices: handoverChoices(business)})
 	}
 	if err != nil {
 		return err
 	}
-	return c.Redirect(at, http.StatusSeeOther)
+	return c.Redirect(s.placeOf(o), http.StatusSeeOther)
 }
 
-func (s *Server) beginHandover(c *fiber.Ctx, b order.Business, token, uscc string) (at string, err error) {
-	ctx, v := c.UserContext(), visitorOf(c)
-	if err := s.countNaming(c, v.PersonID()); err != nil {
-		return "", err
+// naming is what somebody without the bound mobile knows of a certificate, and
+// what he wants to apply for.
+type naming struct {
+	business    order.Business
+	token, uscc string
+}
+
+// nameKey reads what was typed and says what is wrong with it.
+func nameKey(business, token, uscc string) (naming, error) {
+	n := naming{business: order.Business(business), token: strings.ToUpper(strings.TrimSpace(identity.HalfWidth(token)))}
+	wrong := func(field order.Field, detail string) (naming, error) {
+		return n, &order.Error{Kind: order.Invalid, Code: "handover_invalid", Detail: detail, Fields: []order.FieldError{{Field: field, Detail: detail}}}
 	}
-	cert, err := s.Status.Named(ctx, token, uscc)
+	code, err := identity.CheckUnitCode(uscc)
+	n.uscc = code.Value
+	switch {
+	case !slices.ContainsFunc(handovers, func(h choice) bool { return h.Value == business }):
+		return wrong("business", "请选择要办理的业务")
+	case n.token == "":
+		return wrong("token_serial", "请填写 UKEY 序列号，它印在 UKEY 上，以 TW 开头")
+	case err != nil:
+		return wrong("uscc", err.Error())
+	}
+	return n, nil
+}
+
+// beginHandover starts the application of a visitor who has named the certificate,
+// or returns the one that he has started already.
+func (s *Server) beginHandover(ctx context.Context, n naming, v Visitor, by order.Actor) (order.Order, error) {
+	if err := s.countNaming(ctx, v.PersonID()); err != nil {
+		return order.Order{}, err
+	}
+	cert, err := s.Status.Named(ctx, n.token, n.uscc)
 	if err != nil {
-		return "", err
+		return order.Order{}, err
 	}
-	p, err := s.productFor(cert, b, "")
+	p, err := s.productFor(cert, n.business, "")
 	if err != nil {
-		return "", err
+		return order.Order{}, err
 	}
-	if o, ok, err := s.openAbout(ctx, cert, b, v); ok || err != nil {
-		return s.placeOf(o), err
+	if o, ok, err := s.openAbout(ctx, cert, n.business, v); ok || err != nil {
+		return o, err
 	}
-	o, err := s.Orders.Apply(ctx, "", order.Command{
-		On: order.Save, By: v.Actor(c), Product: p.Code, Certificate: cert.Serial, Proven: []order.Fact{order.CompanyNamed},
+	return s.Orders.Apply(ctx, "", order.Command{
+		On: order.Save, By: by, Product: p.Code, Certificate: cert.Serial, Proven: []order.Fact{order.CompanyNamed},
 	})
-	return "/orders/" + string(o.ID) + "/edit", err
 }
 
 // countNaming refuses whoever guesses.
-func (s *Server) countNaming(c *fiber.Ctx, personID string) error {
-	return allow(c.UserContext(), s.Attempts, "naming:"+personID, namingsAnHour, time.Hour, "尝试次数过多，请一小时后再试，或致电 400-666-3999")
+func (s *Server) countNaming(ctx context.Context, personID string) error {
+	return allow(ctx, s.Attempts, "naming:"+personID, namingsAnHour, time.Hour, "尝试次数过多，请一小时后再试，或致电 400-666-3999")
 }
 
 // allow takes one of n places under a key, each free again after window;

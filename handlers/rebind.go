@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -42,17 +43,25 @@ const proofPurpose = "rebind"
 // proof says for which certificate and person the old mobile was proven.
 type proof struct{ Serial, PersonID string }
 
+// bound is the bound user of a certificate that can be given to another.
+func (s *Server) bound(ctx context.Context, cert certificate.Certificate) (order.Person, error) {
+	if cert.State() == certificate.Revoked {
+		return order.Person{}, order.Errorf(order.Conflict, "certificate_unchangeable", "该证书已不能办理此项业务，请返回「我的证书」查看状态")
+	}
+	return s.Store.Person(ctx, cert.PersonID)
+}
+
 func (s *Server) rebindable(c *fiber.Ctx) (rebindView, order.Person, error) {
 	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), visitorOf(c).PersonID())
 	if err != nil {
 		return rebindView{}, order.Person{}, err
 	}
-	if cert.State() == certificate.Revoked {
-		return rebindView{}, order.Person{}, order.Errorf(order.Conflict, "certificate_unchangeable", "该证书已不能办理此项业务，请返回「我的证书」查看状态")
+	p, err := s.bound(c.UserContext(), cert)
+	if err != nil {
+		return rebindView{}, order.Person{}, err
 	}
-	p, err := s.Store.Person(c.UserContext(), cert.PersonID)
 	path := "/certificates/" + cert.Serial + "/rebind"
-	return rebindView{Cert: cert, Path: path, Old: p.Mobile.Mask(), Code: codeView{URL: path + "/code"}}, p, err
+	return rebindView{Cert: cert, Path: path, Old: p.Mobile.Mask(), Code: codeView{URL: path + "/code"}}, p, nil
 }
 
 func (s *Server) showRebind(c *fiber.Ctx, status int, v rebindView) error {
@@ -97,28 +106,49 @@ func (s *Server) proveOld(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(proof{view.Cert.Serial, p.ID})
-	if err != nil {
-		return err
-	}
-	if view.Proof, err = s.Tickets.Put(c.UserContext(), proofPurpose, value, proofLife); err != nil {
+	if view.Proof, err = s.keepProof(c.UserContext(), proof{view.Cert.Serial, p.ID}); err != nil {
 		return err
 	}
 	view.Code.URL = view.Path + "/new/code"
 	return s.showRebind(c, http.StatusOK, view)
 }
 
-// oldProven reports whether the posted proof is for this certificate and visitor.
-func (s *Server) oldProven(c *fiber.Ctx, view rebindView) (bool, error) {
-	value, err := s.Tickets.Peek(c.UserContext(), proofPurpose, c.FormValue("proof"))
-	if errors.Is(err, order.NotFound) {
-		return false, nil
+// keepProof returns the ticket of a proof.
+func (s *Server) keepProof(ctx context.Context, p proof) (string, error) {
+	value, err := json.Marshal(p)
+	if err != nil {
+		return "", err
 	}
+	return s.Tickets.Put(ctx, proofPurpose, value, proofLife)
+}
+
+// oldProven refuses unless the ticket is of this proof.
+func (s *Server) oldProven(ctx context.Context, ticket string, want proof) error {
 	var p proof
+	value, err := s.Tickets.Peek(ctx, proofPurpose, ticket)
 	if err == nil {
 		err = json.Unmarshal(value, &p)
 	}
-	return p == proof{view.Cert.Serial, visitorOf(c).PersonID()}, err
+	if errors.Is(err, order.NotFound) || err == nil && p != want {
+		return order.Errorf(order.Conflict, "old_mobile_unproven", "原手机号的验证已失效，请返回重新验证")
+	}
+	return err
+}
+
+// hand gives a certificate to whom the new mobile is, once both are proven, and
+// uses the proof up.
+func (s *Server) hand(ctx context.Context, serial string, by order.Actor, to identity.Mobile, ticket string) error {
+	p, err := s.personByMobile(ctx, to)
+	if err != nil {
+		return err
+	}
+	if err := s.Status.Rebind(ctx, serial, by, p.ID); err != nil {
+		return err
+	}
+	if _, err := s.Tickets.Take(ctx, proofPurpose, ticket); err != nil && !errors.Is(err, order.NotFound) {
+		return err
+	}
+	return nil
 }
 
 // second is the second step of the path, or the refusal that sends back to the first.
@@ -127,10 +157,7 @@ func (s *Server) second(c *fiber.Ctx) (rebindView, error) {
 	if err != nil {
 		return view, err
 	}
-	ok, err := s.oldProven(c, view)
-	if err == nil && !ok {
-		err = order.Errorf(order.Conflict, "old_mobile_unproven", "原手机号的验证已失效，请返回重新验证")
-	}
+	err = s.oldProven(c.UserContext(), c.FormValue("proof"), proof{view.Cert.Serial, visitorOf(c).PersonID()})
 	view.Proof, view.Mobile, view.Code.URL = c.FormValue("proof"), c.FormValue("mobile"), view.Path+"/new/code"
 	return view, err
 }
@@ -169,18 +196,11 @@ func (s *Server) rebind(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	to, err := s.personByMobile(c.UserContext(), m)
-	if err != nil {
-		return err
-	}
-	err = s.Status.Rebind(c.UserContext(), view.Cert.Serial, visitorOf(c).Actor(c), to.ID)
+	err = s.hand(c.UserContext(), view.Cert.Serial, visitorOf(c).Actor(c), m, view.Proof)
 	if fault, ok := order.AsError(err); ok && fault.Code == "same_holder" {
 		return again(fault.Detail)
 	}
 	if err != nil {
-		return err
-	}
-	if _, err := s.Tickets.Take(c.UserContext(), proofPurpose, view.Proof); err != nil && !errors.Is(err, order.NotFound) {
 		return err
 	}
 	return s.render(c, http.StatusOK, "rebound", "绑定用户已更换", view)

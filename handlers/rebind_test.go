@@ -144,3 +144,116 @@ func TestHandoverPages(t *testing.T) {
 		portalPage(t, name, a.Body)
 	}
 }
+
+// F101 in the mini-program: both codes, in this order, by the bound user alone.
+func TestRebindThroughTheAPI(t *testing.T) {
+	w := newWeb(t)
+	w.holder()
+	w.clock.advance(2 * time.Minute)
+	m := w.mini("m1", "").login(agentMobile)
+	owner := w.held().PersonID
+	at := "/certificates/" + heldSerial + "/rebind"
+	var list certificateList
+	if m.ok(http.MethodGet, "/certificates", nil, &list); !list.only(t).CanRebind {
+		t.Errorf("the card %+v", list.only(t))
+	}
+	try := func(path string, want int, code string, in map[string]string) {
+		t.Helper()
+		if a := m.call(http.MethodPost, at+path, in, nil); a.Status != want || !strings.Contains(a.Body, code) || w.held().PersonID != owner {
+			t.Errorf("%s: %d %s, want %d %s, bound to %s", path, a.Status, a.Body, want, code, w.held().PersonID)
+		}
+	}
+	try("", http.StatusConflict, "old_mobile_unproven", map[string]string{"mobile": heirMobile, "code": "123456", "proof": "made-up"})
+	try("/new/code", http.StatusConflict, "old_mobile_unproven", map[string]string{"mobile": heirMobile, "proof": "made-up"})
+	if w.code(heirMobile) != "" {
+		t.Error("a stranger got a code")
+	}
+	m.ok(http.MethodPost, at+"/code", nil, nil)
+	try("/prove", http.StatusUnprocessableEntity, "code", map[string]string{"code": "000000"})
+	var p ProofJSON
+	m.ok(http.MethodPost, at+"/prove", map[string]string{"code": w.code(agentMobile)}, &p)
+	try("/new/code", http.StatusUnprocessableEntity, "mobile_invalid", map[string]string{"mobile": "12", "proof": p.Proof})
+	m.ok(http.MethodPost, at+"/new/code", map[string]string{"mobile": heirMobile, "proof": p.Proof}, nil)
+	in := map[string]string{"mobile": heirMobile, "code": "000000", "proof": p.Proof}
+	try("", http.StatusUnprocessableEntity, "code", in)
+	in["code"] = w.code(heirMobile)
+	m.ok(http.MethodPost, at, in, nil)
+	if w.held().PersonID == owner {
+		t.Fatal("the certificate has not moved")
+	}
+	if a := m.call(http.MethodPost, at, in, nil); a.Status != http.StatusNotFound { // no longer his
+		t.Errorf("twice: %d %s", a.Status, a.Body)
+	}
+	w.clock.advance(2 * time.Minute)
+	heir := w.mini("m2", "").login(heirMobile)
+	if heir.ok(http.MethodGet, "/certificates", nil, &list); list.only(t).Serial != heldSerial {
+		t.Errorf("the heir's %+v", list)
+	}
+	if a := heir.call(http.MethodPost, at+"/new/code", map[string]string{"mobile": agentMobile, "proof": p.Proof}, nil); a.Status != http.StatusConflict {
+		t.Errorf("with the other's proof: %d", a.Status)
+	}
+	if log := w.log.String(); strings.Contains(log, heirMobile) || strings.Contains(log, agentMobile) {
+		t.Error("a mobile is in the log")
+	}
+}
+
+// F101, F86 in the mini-program: the form begins only for a USBKEY and company that
+// belong together, asks for the stamped letter, and guessing ends.
+func TestHandoverThroughTheAPI(t *testing.T) {
+	w := newWeb(t)
+	w.holder()
+	const key = "TW11782207000008"
+	must(t, w.db.InTx(t.Context(), func(tx order.Tx) error {
+		items, err := tx.Items(t.Context(), w.held().OrderID)
+		if err != nil {
+			return err
+		}
+		items[0].TokenSerial = key
+		return tx.ReplaceItems(t.Context(), w.held().OrderID, items)
+	}))
+	heir := w.mini("m2", "").login(heirMobile)
+	uscc := w.held().USCC
+	var may struct{ Businesses []OptionJSON }
+	if heir.ok(http.MethodGet, "/handovers", nil, &may); len(may.Businesses) != len(handovers) || may.Businesses[0].Value != "rebind" {
+		t.Errorf("businesses %+v", may)
+	}
+	name := func(b, token, uscc string, out any) answer {
+		return heir.call(http.MethodPost, "/handovers", map[string]string{"business": b, "token_serial": token, "uscc": uscc}, out)
+	}
+	for field, in := range map[string][3]string{
+		"business": {"renewal", key, uscc}, "token_serial": {"rebind", " ", uscc}, "uscc": {"rebind", key, "1"},
+	} {
+		if a := name(in[0], in[1], in[2], nil); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, `"field":"`+field+`"`) {
+			t.Errorf("%s: %d %s", field, a.Status, a.Body)
+		}
+	}
+	var said []string
+	for what, in := range map[string][2]string{"another company": {key, "91350100M000100Y43"}, "another key": {"TW11782207000009", uscc}} {
+		a := name("rebind", in[0], in[1], nil)
+		if a.Status < 400 || a.Status >= 500 || !strings.Contains(a.Body, "没有找到该 UKEY") {
+			t.Errorf("%s: %d %s", what, a.Status, a.Body)
+		}
+		said = append(said, volatile.ReplaceAllString(a.Body, ""))
+	}
+	if said[0] != said[1] {
+		t.Errorf("told apart: %q", said)
+	}
+	var o, again OrderJSON
+	if a := name("rebind", strings.ToLower(key), strings.ToLower(uscc), &o); a.Status >= 300 || o.Action != "continue" {
+		t.Fatalf("begin: %d %s", a.Status, a.Body)
+	}
+	if name("rebind", key, uscc, &again); again.ID != o.ID {
+		t.Errorf("again: %s, not %s", again.ID, o.ID)
+	}
+	var form FormJSON
+	a := heir.call(http.MethodGet, "/orders/"+o.ID+"/form", nil, &form)
+	if strings.Contains(a.Body, "王小琪") || strings.Contains(a.Body, agentMobile) || !strings.Contains(a.Body, "授权书") {
+		t.Errorf("the form: %s", a.Body)
+	}
+	for range namingsAnHour {
+		a = name("rebind", "TW11782207000009", uscc, nil)
+	}
+	if a.Status != http.StatusTooManyRequests {
+		t.Errorf("guessing goes on: %d", a.Status)
+	}
+}

@@ -171,6 +171,7 @@ export interface Certificate {
   days_left: number
   can_freeze: boolean
   can_revoke: boolean
+  can_rebind: boolean
   test?: boolean
   note?: string
   offers?: Offer[]
