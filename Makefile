@@ -50,6 +50,7 @@ help: ## this list
 	  '  initial     a company buys two USBKEYs, from the form to the shipped keys' \
 	  '  rejected    staff reject, the applicant corrects and resubmits without paying again' \
 	  '  unlock      a forgotten PIN: by the key helper, by challenge code, with approval' \
+	  '  chat        a reviewer approves in the chat, a forgotten PIN is asked about there' \
 	  '  freeze      a key is mislaid: its certificate is frozen, and resumed when it is found' \
 	  '  replacement a lost key: the certificate is revoked, a new key is shipped' \
 	  '  own-key     a key that lost its content: a new certificate is downloaded onto it' \
@@ -57,7 +58,7 @@ help: ## this list
 	  '  rebind      the handler is gone: a colleague takes over with a stamped letter' \
 	  '  station     three keys made by yuncaidun station on another PC, from stock to initial PIN' \
 	  '  paid-twice  a second successful payment is refunded' \
-	  '  legal-rep   the legal representative signs, declines, or lets it lie' \
+	  '  legal-rep   a wrong number is put right, the legal representative signs, declines, or lets it lie' \
 	  '  renewal     an expiring certificate, renewed on its USBKEY by the key helper' \
 	  'FAULT=skip-sign, drop-job or wrong-amount plants a fault, which must make the demo exit 1.' \
 	  'YCD_DATA_DIR keeps the data of a demo; without it a temporary folder is used.'

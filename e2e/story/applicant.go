@@ -292,8 +292,11 @@ func (p *player) answer(o purchase, question string) string {
 
 // chat says something to the official account and returns its answer; the
 // simulator refuses one that is not signed and encrypted.
-func (p *player) chat(text string) string {
-	x := must(p.world.Chat(p.ctx, applicant, text))
+func (p *player) chat(text string) string { return p.chatAs(applicant, text) }
+
+// chatAs is chat for somebody else.
+func (p *player) chatAs(name, text string) string {
+	x := must(p.world.Chat(p.ctx, name, text))
 	if len(x.Attempts) != 1 || x.Attempts[0].Status != http.StatusOK || len(x.Replies) != 1 {
 		p.check(false, "the official account answers once, signed and encrypted", short(x))
 	}

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -28,12 +29,13 @@ var online = map[string]string{
 	"auth.way": "miniprogram", "legal.name": legalRep, "legal.id_type": "resident_id", "legal.id_no": legalRepID, "legal.mobile": legalRepMobile,
 }
 
-// legalRep is the authorisation without paper: he signs, once for several
-// applications; he declines, and a stamped letter takes the place; he lets it lie.
+// legalRep is the authorisation without paper: his number was wrong and is put right; he
+// signs, once for several applications; he declines, and a stamped letter takes the place; he lets it lie.
 func (p *player) legalRep() {
 	try(p.world.Advance(p.ctx, "25h")) // the codes of earlier stories are forgotten
-	first := p.submitOnline()
+	first := p.submitOnlineFor(otherPhone)
 	p.bind()
+	p.wrongPhone(first)
 	p.signs(first)
 
 	try(p.world.Advance(p.ctx, "1h1m"))
@@ -52,8 +54,13 @@ func (p *player) legalRep() {
 }
 
 // submitOnline applies for a key with a legal representative online, and pays.
-func (p *player) submitOnline() purchase {
-	o := p.confirm(p.draftWith("yd-initial", "1", online))
+func (p *player) submitOnline() purchase { return p.submitOnlineFor(legalRepMobile) }
+
+// submitOnlineFor is submitOnline with a number for the legal representative.
+func (p *player) submitOnlineFor(mobile string) purchase {
+	answers := maps.Clone(online)
+	answers["legal.mobile"] = mobile
+	o := p.confirm(p.draftWith("yd-initial", "1", answers))
 	p.pay(o)
 	p.becomes(o, "待审核")
 	return o
@@ -64,10 +71,15 @@ var legalLink = regexp.MustCompile(`https?://[\w.:-]+/auth/[\w-]+`)
 // legalSMS waits for the newest SMS to the legal representative about an order, and
 // returns his link.
 func (p *player) legalSMS(o purchase, says string) string {
+	return p.legalSMSTo(legalRepMobile, o, says)
+}
+
+// legalSMSTo is legalSMS on another telephone.
+func (p *player) legalSMSTo(mobile string, o purchase, says string) string {
 	var link string
-	p.eventually(legalRep+" 收到授权短信", func() (bool, any) {
+	p.eventually("法定代表人的手机 "+mobile[:3]+"****"+mobile[7:]+" 收到授权短信", func() (bool, any) {
 		for _, m := range must(p.world.SMS(p.ctx)) {
-			if m.Mobile == legalRepMobile && !m.At.Before(o.since) && strings.Contains(m.Text, says) {
+			if m.Mobile == mobile && !m.At.Before(o.since) && strings.Contains(m.Text, says) {
 				p.check(!strings.Contains(m.Text, applicant) && strings.Contains(m.Text, company), "短信只写遮盖的姓名和单位名称", m.Text)
 				link = legalLink.FindString(m.Text)
 				return link != "", m.Text
@@ -122,6 +134,31 @@ func (p *player) proves(b *Browser, link string) *Page {
 	page = p.shown(p.send(b, page, "/identity", map[string]string{"tail": "31002x"}))
 	p.check(strings.HasSuffix(page.URL.Path, "/application") && page.Says(unitCode) && page.Says(applicant), "三要素核验通过，核对申请内容", page.URL.Path, page.Text())
 	return page
+}
+
+// otherPhone is a number that the applicant typed wrongly.
+const otherPhone = "13800000029"
+
+// wrongPhone is an application with a legal representative's number that is not his: the
+// link that he is passed on does not work with his own phone, he is told what to do, and
+// the applicant puts it right. The order goes on.
+func (p *player) wrongPhone(o purchase) {
+	link := p.legalSMSTo(otherPhone, o, "需要您（法定代表人）授权")
+	p.say(legalRep, "打开别人转来的授权链接，用自己的手机号验证")
+	b := newBrowser(aPhone)
+	page := p.legal(b, must(p.legal(b, link).Link("继续")))
+	older, _ := p.world.Code(p.ctx, legalRepMobile, "法定代表人验证手机号") // none is as good as one
+	refused := must(b.Post(p.ctx, page, page.URL.Path+"/code", url.Values{"mobile": {legalRepMobile}}))
+	newest, _ := p.world.Code(p.ctx, legalRepMobile, "法定代表人验证手机号")
+	p.check(refused.Says("不一致") && refused.Says("联系经办人更换手机号") && !refused.Says(otherPhone) && newest.SerialNo == older.SerialNo,
+		"手机号与申请不一致：不发验证码，告诉他联系经办人更换，不泄露号码", refused.Text())
+	page = must(b.Get(p.ctx, link+"/sign"))
+	p.check(page.Status != http.StatusOK || !strings.HasSuffix(page.URL.Path, "/sign"), "没有验证手机不能签署", page.URL, page.Text())
+
+	p.say(applicant, "在订单页把法定代表人的手机号改对")
+	p.shown(p.send(p.browser, p.open(o.page()), "/authorization/mobile", map[string]string{"mobile": legalRepMobile}))
+	page = must(newBrowser(aPhone).Get(p.ctx, link))
+	p.check(page.Says("已失效") && page.Says("经办人更换了接收授权短信的手机号"), "发给错误号码的链接不再有效", page.Text())
 }
 
 // signs is the main way: read, sign by hand, confirm by SMS.

@@ -50,6 +50,7 @@ var stories = []struct {
 	{"initial", "初购：一家公司购买两把 UKEY，从空白表单到寄出", (*player).initial},
 	{"rejected", "审核拒绝：补正后重新提交，不再付款", (*player).rejected},
 	{"unlock", "解锁：忘记口令，用证书助手、挑战码和审批各解锁一次", (*player).unlock},
+	{"chat", "公众号里办：审核员回复「通过」和确认码，忘记口令的用户从对话走到证书助手", (*player).inChat},
 	{"freeze", "冻结与恢复：一时找不到 UKEY，冻结后任何人都不能用它，找到后恢复", (*player).freeze},
 	{"replacement", "补办：UKEY 丢了，旧证书吊销，新的一把寄到", (*player).replacement},
 	{"own-key", "补办到自己的 UKEY：内容丢失，UKEY 完好，用证书助手下载新证书", (*player).ownKey},
@@ -57,7 +58,7 @@ var stories = []struct {
 	{"rebind", "换绑：经办人离职、手机停用，新经办人凭盖章授权书接手", (*player).rebind},
 	{"station", "另一台电脑上的制证站：购买三把 UKEY，入库、制证、贴标签、初始口令只显示一次", (*player).station},
 	{"paid-twice", "重复支付与丢失的通知：多付的退回，漏报的查回", (*player).paidTwice},
-	{"legal-rep", "法定代表人在线授权：签署、拒绝后改用纸质、过期", (*player).legalRep},
+	{"legal-rep", "法定代表人在线授权：手机号填错后改对、签署、拒绝后改用纸质、过期", (*player).legalRep},
 	{"renewal", "更新：证书将到期，插着原来的 UKEY 用证书助手换上新证书", (*player).renewal},
 }
 

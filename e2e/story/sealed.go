@@ -16,19 +16,20 @@ func (p *player) sealed() {
 	for _, f := range Personal {
 		planted = append(planted, form[f])
 	}
-	found, err := filesWith(p.instance.DataDir, "playground", planted)
+	found, err := filesWith(p.instance.DataDir, planted)
 	try(err)
 	p.check(len(found) == 0, "数据文件与日志中没有个人信息明文", strings.Join(found, "; "))
 }
 
 // filesWith are the files below dir that hold one of the values, each with the
-// number of the value; the folder of that name is left out.
-func filesWith(dir, except string, values []string) (found []string, err error) {
+// number of the value; the simulators' folder,
+// which is the outside world, is left out.
+func filesWith(dir string, values []string) (found []string, err error) {
 	return found, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && d.Name() == except:
+		case d.IsDir() && d.Name() == "playground":
 			return fs.SkipDir
 		case d.IsDir():
 			return nil

@@ -23,7 +23,7 @@ func TestFilesWith(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	found, err := filesWith(dir, "playground", []string{"17700007069"})
+	found, err := filesWith(dir, []string{"17700007069"})
 	if want := []string{filepath.Join(dir, "db-wal") + " holds 17700007069"}; err != nil || !cmp.Equal(found, want) {
 		t.Errorf("found %v, %v; want %v", found, err, want)
 	}

@@ -39,7 +39,7 @@ func (p *player) unlock() {
 	p.check(p.opens(token, pinByCode) && !p.opens(token, pinByTicket), "离线设置的口令可以打开 UKEY")
 	p.byApproval(token)
 	p.check(p.opens(token, pinByApproval) && !p.opens(token, pinByCode), "审批解锁设置的口令可以打开 UKEY")
-	found, err := filesWith(p.instance.DataDir, "playground", []string{pinByTicket, pinByCode, pinByApproval})
+	found, err := filesWith(p.instance.DataDir, []string{pinByTicket, pinByCode, pinByApproval})
 	try(err)
 	p.check(len(found) == 0, "数据文件与日志中没有任何新口令", strings.Join(found, "; "))
 }
