@@ -226,7 +226,25 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 	if t.meant.Understood {
 		t.state.Misses = 0
 	}
-	return t.reply(ctx, t.meant.Intent)
+	text, err := t.reply(ctx, t.meant.Intent)
+	if err != nil {
+		return "", err
+	}
+	return then(text, t.meant.Then), nil
+}
+
+// then names the second wish of a message as the next step: an answer has one (rule
+// 1), and what it says is shortened before that.
+func then(text string, second intent.Intent) string {
+	ask := askedAlone[second]
+	if ask == "" {
+		return text
+	}
+	next := "\n\n" + strings.NewReplacer("{topic}", topics[second], "{ask}", ask).Replace(textThen)
+	if room := maxReply - utf8.RuneCountInString(next); utf8.RuneCountInString(text) > room {
+		text = string([]rune(text)[:room-1]) + "…"
+	}
+	return text + next
 }
 
 // answered takes the message as the answer to a question of ours, if it is one.

@@ -256,6 +256,16 @@ func TestServiceConversations(t *testing.T) {
 		c.clock.set(talkTime.Add(80 * time.Hour))
 		line("几天能办好")
 	})
+	tell(t, "two-wishes", func(c *chat, line func(string)) {
+		line("帮我查一下订单，顺便问下多少钱")
+		p := c.bind("o-user", applicant)
+		c.insert(anOrder(p, 1, order.InReview, order.Claimed))
+		line("帮我查一下订单，顺便问下多少钱")
+		line("多少钱")
+		line("发票怎么开？另外几天能办好")
+		line("UKEY丢了怎么补办，对了法人怎么授权")
+		line("怎么更新，顺便我要投诉")
+	})
 	tell(t, "price", func(_ *chat, line func(string)) {
 		line("多少钱")
 		line("更新要收费吗")

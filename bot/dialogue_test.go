@@ -194,6 +194,26 @@ func anOrder(p order.Person, n int, status order.Status, stage order.Stage) orde
 	}
 }
 
+// A second wish is named in words that are understood as it, and is not cut off.
+func TestThen(t *testing.T) {
+	r, err := intent.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ask := range askedAlone {
+		if got := r.Recognise(ask); got.Intent != i || topics[i] == "" {
+			t.Errorf("%s is understood as %s (%s), want %s", ask, got.Intent, got.Why, i)
+		}
+	}
+	long := then(strings.Repeat("长", 2*maxReply), intent.Price)
+	if n := utf8.RuneCountInString(long); n != maxReply || !strings.HasSuffix(long, "…\n\n您还问了价格：回复「多少钱」，我接着回答。") {
+		t.Errorf("%d characters, ending in %q", n, string([]rune(long)[n-30:]))
+	}
+	if got := then("答", ""); got != "答" {
+		t.Errorf("an answer to one wish became %q", got)
+	}
+}
+
 // TestConversations plays whole conversations; the transcripts are golden.
 func TestConversations(t *testing.T) {
 	const user = "o-user"

@@ -46,6 +46,8 @@ const (
 	textFreezeCode       = "验证码已发送到 {mobile}，60 秒内直接回复 6 位数字，这把 UKEY 立即冻结；不想冻结请不用理会。"
 	textFrozen           = "UKEY …{tail} 已冻结，状态一分钟内对外生效，他人无法再使用。\n找到后可以申请恢复；确定找不到，请补办。\n<a href=\"{portal}/certificates\">我的证书</a>"
 
+	textThen = "您还问了{topic}：回复「{ask}」，我接着回答。"
+
 	textNotReviewer  = "您没有审核权限。<a href=\"{portal}/staff\">打开工作台</a>"
 	textQueueEmpty   = "目前没有待审核的订单。"
 	textDecideOnPage = "请先在页面领取、核对并勾选四项检查，再回到这里回复："
@@ -90,6 +92,16 @@ var advice = map[intent.Intent]string{
 	intent.ThanksBye:      "不客气，有需要随时找我。",
 	intent.SecurityAlert:  "这个我不能做：订单只有本人能查，审核只能由审核员完成。如果有人向您索要验证码、口令，或您收到可疑短信，请不要理会，并拨打 400-666-3999 核实。",
 	intent.OutOfScope:     "这个我还不会。我能帮您查订单进度、物流和退回原因，也可以解答证书办理问题。\n可以这样问：「我的订单到哪一步了」，或回复「人工」。",
+}
+
+// askedAlone is how somebody asks about a matter again, for whom two at once were
+// too many. Each is understood as its intent.
+var askedAlone = map[intent.Intent]string{
+	intent.OrderStatus: "我的订单", intent.ShippingTrack: "快递到哪了", intent.NewPurchase: "怎么新办证书", intent.Price: "多少钱", intent.Material: "要什么材料",
+	intent.SLATime: "几天能办好", intent.Renew: "怎么更新", intent.CertExpiry: "什么时候到期", intent.Unlock: "怎么解锁", intent.SMSCodeProblem: "收不到验证码",
+	intent.LegalRepAuth: "法人怎么授权", intent.RejectFix: "为什么被退回", intent.PayProblem: "付不了款", intent.Refund: "我要退款", intent.Invoice: "怎么开发票",
+	intent.LostReissue: "丢了怎么补办", intent.Revoke: "怎么吊销", intent.RebindUser: "怎么换绑手机号", intent.ChangeInfo: "单位名称变更", intent.ChangeAddress: "改收货地址",
+	intent.UsageHelp: "电脑识别不到UKEY", intent.Privacy: "个人信息怎么保护",
 }
 
 // stateMeanings explain a state to somebody who has no order in it.

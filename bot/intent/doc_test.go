@@ -24,7 +24,8 @@ steps: patterns take the entities out (order numbers, serials, dates …); the l
 words, also by sound, and turns them into concepts; leaks, attacks and commands of staff are decided at once, for they must not be
 missed; everything else is a vote. In the vote a rule (` + "`rules.txt`" + `: concepts → intent, with a weight) counts 0.4 nats for each
 point of its weight, and likeness to the examples (` + "`examples/*.tsv`" + `) counts as it is. Clauses that say what somebody does *not* want
-are left out, and of several sentences the last one that asks is counted twice. Nothing is random: the same sentence always gets the same answer.
+are left out, and of several sentences the last one that asks is counted twice. Of two wishes
+that are joined in so many words (查下订单，顺便问下多少钱) the first is answered and the second named as the next step. Nothing is random: the same sentence always gets the same answer.
 
 To teach it something, add a line to a file in ` + "`bot/intent/examples`" + `, or a word to ` + "`lexicon.txt`" + `.
 

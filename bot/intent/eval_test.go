@@ -143,6 +143,32 @@ func TestBeside(t *testing.T) {
 	}
 }
 
+// Two wishes in one message are both seen, the first one first.
+func TestTwoWishes(t *testing.T) {
+	r := recogniser(t)
+	for text, want := range map[string][2]Intent{
+		"帮我查一下订单，顺便问下多少钱":         {OrderStatus, Price},
+		"我的快递到哪了 顺便问一下发票怎么开":      {ShippingTrack, Invoice},
+		"怎么解锁？另外解锁要多少钱":           {Unlock, Price},
+		"新办证书要什么材料，对了多久能办好":       {Material, SLATime},
+		"为什么给我退回了，还有一个问题，发票抬头能改吗": {RejectFix, Invoice},
+		"我要退款，再帮我查下快递到哪了":         {Refund, ShippingTrack},
+		"锁丢了怎么补办，顺便改一下收货地址":       {LostReissue, ChangeAddress},
+		// One wish, however it is joined.
+		"证书还有多久到期":         {CertExpiry, ""},
+		"解锁要另外付费吗":         {Price, ""},
+		"帮我查下订单，顺便":        {OrderStatus, ""},
+		"我的订单到哪了，另外我很着急":   {OrderStatus, ""},
+		"查一下订单，顺便看看订单到哪一步": {OrderStatus, ""},
+		"我要投诉，顺便查下订单":      {Complaint, ""},
+		"查一下订单，顺便帮我找人工客服":  {HumanAgent, ""},
+	} {
+		if got := r.Recognise(text); got.Intent != want[0] || got.Then != want[1] {
+			t.Errorf("%s: %s, then %q (%s); want %v", text, got.Intent, got.Then, got.Why, want)
+		}
+	}
+}
+
 // What a person says he does not want is not what he wants.
 func TestDenied(t *testing.T) {
 	r := recogniser(t)

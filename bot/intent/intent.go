@@ -87,6 +87,9 @@ type Result struct {
 	// Beside is what the text wants besides, when Intent is SecurityAlert because
 	// it gave a secret away.
 	Beside Intent
+	// Then is the second wish of a text that joins two (查下订单，顺便问下多少钱);
+	// Intent is the first.
+	Then Intent
 	// Why names the rule and the words that decided.
 	Why string
 }
@@ -278,7 +281,11 @@ func (r *Recogniser) Recognise(text string) Result {
 	}
 	leak := leaked(text, e)
 	if leak == "" {
-		return v.result(t, e)
+		res := v.result(t, e)
+		if first, second, ok := r.wishes(e); ok && !slices.Contains(alone, res.Intent) {
+			res.Intent, res.Then, res.Slots, res.Understood = first, second, e.slots(first, t), true
+		}
+		return res
 	}
 	alert := Result{Intent: SecurityAlert, Slots: Slots{SlotLeak: leak}, Understood: true, Why: "leak: " + leak}
 	v.without(SecurityAlert)
