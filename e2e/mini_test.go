@@ -202,3 +202,76 @@ func TestPhoneFrames(t *testing.T) {
 		t.Errorf("the console reports: %s", strings.Join(b.complaints, "\n"))
 	}
 }
+
+// signIn goes on with the number that WeChat knows, if the page asks who is there.
+func (m mini) signIn(selector string) {
+	m.t.Helper()
+	m.until(selector+" or the login is shown", top(selector)+"?.offsetParent || "+top(".go-login")+"?.offsetParent")
+	if m.js(fmt.Sprintf(`String(!(%s)?.offsetParent)`, top(selector))) == "true" {
+		m.press(".go-login")
+		m.page("login", top(".phone-login"))
+		m.press(".phone-login")
+	}
+	m.until(selector+" is shown", top(selector)+"?.offsetParent")
+}
+
+// code asks for the SMS code of a page and types it in.
+func (m mini) code(world story.Playground, mobile, purpose string) {
+	m.t.Helper()
+	m.press(".send-code")
+	m.until("the code is sent", fmt.Sprintf(`(%s).innerText.includes("验证码已发送")`, top(".page")))
+	sms, err := world.Code(m.ctx, mobile, purpose)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.enter(".code-input", sms.Params[0])
+}
+
+// The bound user gives his certificate to another mobile on the phone, by a code of
+// each; afterwards he has it no longer, and whoever has not the bound mobile must
+// name a USBKEY that there is (F101).
+func TestRebindInTheMiniProgram(t *testing.T) {
+	dir := t.TempDir()
+	if said, code := demo(t, binary, "YCD_DATA_DIR="+dir, "STORY=initial", "FAULT="); code != 0 { // makes two certificates
+		t.Fatalf("exit code %d\n%s", code, said)
+	}
+	i, world := productIn(t, dir)
+	if err := world.Advance(t.Context(), "25h"); err != nil { // the codes of the story are forgotten
+		t.Fatal(err)
+	}
+	m := mini{chromium(t, i.URL, 375, 812)}
+	m.open(miniAt + "#/pages/certificates/index")
+	m.signIn(".rebind")
+	m.fits()
+	before := m.js(`String([...document.querySelectorAll("uni-page")].at(-1).querySelectorAll(".certificate").length)`)
+	m.press(".rebind")
+	m.page("rebind", top(".send-code"))
+	m.code(world, "17700007069", "更换绑定用户")
+	m.picture("mini-rebind")
+	m.press(".next")
+	m.until("the new mobile is asked for", top(".new-mobile"))
+	m.enter(".new-mobile", "17700007070")
+	m.code(world, "17700007070", "绑定新手机号")
+	m.fits()
+	m.press(".submit")
+	m.until("it is asked once more", `document.querySelector(".uni-modal__btn_primary")?.offsetParent`)
+	m.js(`document.querySelector(".uni-modal__btn_primary").click()`)
+	m.until("it is done", top(".rebound"))
+	m.fits()
+
+	m.open(miniAt + "#/pages/certificates/index")
+	m.signIn(".handover")
+	if before != "2" {
+		t.Errorf("%s certificates before", before)
+	}
+	m.until("one of them is gone", `[...document.querySelectorAll("uni-page")].at(-1).querySelectorAll(".certificate").length === 1`)
+	m.press(".handover")
+	m.page("handover", top(".begin"))
+	m.picture("mini-handover")
+	m.enter(".uscc", "91110108MA00TEN18F")
+	m.press(".begin")
+	m.until("the fault is beside the field", fmt.Sprintf(`(%s)?.innerText.includes("请填写 UKEY 序列号")`, top(".fault")))
+	m.enter(".token", "TW99999999999999")
+	m.press(".begin")
+	m.until("the refusal is shown", `document.querySelector(".uni-modal")?.innerText.includes("没有找到该 UKEY")`)
+}
