@@ -21,7 +21,7 @@ func (a *app) issueForCSR(ctx context.Context, r request.Request) ([]byte, error
 	}
 	is, err := a.pipeline.Make(ctx, issuance.Request{
 		ID: in.Issue, Item: in.Item, SnapshotHash: in.Snapshot, Profile: in.Profile, Subject: issuance.Subject{Company: in.Company, USCC: in.USCC},
-		Years: in.Years, Continues: in.Continues, CSR: in.CSR,
+		Years: in.Years, Continues: in.Continues, Renews: in.Renews, CSR: in.CSR,
 	})
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (a *app) issueForCSR(ctx context.Context, r request.Request) ([]byte, error
 func (a *app) runs() *certificate.Runs {
 	return certificate.NewRuns(certificate.RunDeps{
 		Certificates: a.certificates, Orders: a.orders, Issuer: a.desk, DER: a.der, Verify: issuance.VerifyChallenge,
-		Profile: jobs.Profile, Container: issuance.ContainerID,
+		Profile: jobs.Profile, KeepsKey: issuance.KeepsKey, Container: issuance.ContainerID,
 		Subject: func(profile, company, uscc string) ([]byte, error) {
 			return issuance.RawSubject(profile, issuance.Subject{Company: company, USCC: uscc})
 		},

@@ -34,7 +34,9 @@ type RunDeps struct {
 	Verify func(certificate []byte, tokenSerial string, challenge, signature []byte) error
 	// Profile is what the CA calls the certificates of an algorithm, Subject the DER of
 	// the name that it puts into them, Container where on a USBKEY an issue's key is.
+	// KeepsKey whether a renewal under a profile keeps the old key pair.
 	Profile   func(order.Algorithm) string
+	KeepsKey  func(profile string) bool
 	Subject   func(profile, company, uscc string) ([]byte, error)
 	Container func(issueID string) []byte
 }
@@ -95,7 +97,9 @@ type RunErrand struct {
 	Old       []byte // DER of the certificate to renew; nil for a download
 	Algorithm order.Algorithm
 	Subject   []byte // DER of the name in the certificate request
-	Container []byte // where on the USBKEY the new key pair belongs
+	// Container is where on the USBKEY the new key pair belongs; nil when the key pair
+	// of Old is kept, and only the certificate is new.
+	Container []byte
 }
 
 // Open shows a ticket for the first time.
@@ -111,6 +115,15 @@ func (r *Runs) Open(ctx context.Context, secret string, publicKey []byte) (RunEr
 			return err
 		}
 		e.Holder, e.Algorithm, e.Container = o.Company, o.Product.Algorithm, r.Container(issueOf(it))
+		if t.CertSerial != "" {
+			cert, err := tx.Certificate(ctx, t.CertSerial)
+			if err != nil {
+				return err
+			}
+			if r.keeps(o, cert) {
+				e.Container = nil
+			}
+		}
 		e.Subject, err = r.Subject(r.Profile(o.Product.Algorithm), o.Company, o.USCC)
 		return err
 	})
@@ -118,6 +131,12 @@ func (r *Runs) Open(ctx context.Context, secret string, publicKey []byte) (RunEr
 		e.Old, err = r.DER(ctx, t.CertSerial)
 	}
 	return e, err
+}
+
+// keeps reports whether an order's new certificate is for the key pair of the old
+// one: in a renewal, when the CA's profile says so and is the one of the old one too.
+func (r *Runs) keeps(o order.Order, old Certificate) bool {
+	return o.Business == order.Renewal && old.Product.Algorithm == o.Product.Algorithm && r.KeepsKey(r.Profile(o.Product.Algorithm))
 }
 
 // runOf is the order of a ticket with its only item.
@@ -235,6 +254,9 @@ func (r *Runs) start(ctx context.Context, t Ticket, p Proposal, ip string) (in r
 		cert, err := tx.Certificate(ctx, o.Certificate)
 		if in.Continues = cert.NotAfter; o.Business == order.Reissue {
 			in.Years = 0
+		}
+		if r.keeps(o, cert) {
+			in.Renews = cert.Serial
 		}
 		return err
 	})

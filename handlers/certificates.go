@@ -154,7 +154,17 @@ func cardNote(cert certificate.Certificate, now time.Time) string {
 // business.
 func (s *Server) productsFor(cert certificate.Certificate, b order.Business) []order.Product {
 	_, products, _ := s.Orders.Catalogue().Project(cert.Product.Project) // a project that is gone offers nothing
-	return slices.DeleteFunc(products, func(p order.Product) bool { return p.Business != b || !p.OnSale })
+	products = slices.DeleteFunc(products, func(p order.Product) bool { return p.Business != b || !p.OnSale })
+	if b != order.Renewal {
+		return products
+	}
+	// A renewal stays with the algorithm of the certificate where the project offers
+	// it: the key pair can be kept then.
+	stays := map[order.IssueMode]bool{}
+	for _, p := range products {
+		stays[p.IssueMode] = stays[p.IssueMode] || p.Algorithm == cert.Product.Algorithm
+	}
+	return slices.DeleteFunc(products, func(p order.Product) bool { return stays[p.IssueMode] && p.Algorithm != cert.Product.Algorithm })
 }
 
 // productFor is one of them: the chosen one, or the first.

@@ -289,3 +289,22 @@ func TestOffersPage(t *testing.T) {
 		t.Errorf("a business without a certificate: %d", a.Status)
 	}
 }
+
+// A certificate is offered the renewal of its own algorithm, so that its key pair can
+// be kept; of a kind that the project has in another algorithm only, that one.
+func TestRenewalStaysWithTheAlgorithm(t *testing.T) {
+	w := newWeb(t)
+	for algorithm, want := range map[order.Algorithm]string{order.P256: "yd-renewal yd-renewal-key", order.RSA2048: "yd-renewal-rsa yd-renewal-key"} {
+		cert := certificate.Certificate{Product: order.Product{Project: "ydnyCA7m2k", Algorithm: algorithm}}
+		var codes []string
+		for _, p := range w.productsFor(cert, order.Renewal) {
+			codes = append(codes, p.Code)
+		}
+		if got := strings.Join(codes, " "); got != want {
+			t.Errorf("%s is offered %s, want %s", algorithm, got, want)
+		}
+		if p, err := w.productFor(cert, order.Resume, ""); err != nil || p.Code != "yd-resume" {
+			t.Errorf("%s: resumed by %s, %v", algorithm, p.Code, err)
+		}
+	}
+}

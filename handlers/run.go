@@ -115,8 +115,8 @@ type runErrandView struct {
 	Holder      string              `json:"holder"`
 	Old         []byte              `json:"old,omitempty"` // DER
 	Algorithm   order.Algorithm     `json:"algorithm"`
-	Subject     []byte              `json:"subject"` // DER
-	Container   []byte              `json:"container"`
+	Subject     []byte              `json:"subject"`             // DER
+	Container   []byte              `json:"container,omitempty"` // none: keep the key pair of Old
 	Challenge   []byte              `json:"challenge"`
 }
 

@@ -47,6 +47,9 @@ type Issue struct {
 	// Continues is the end of the certificate whose validity this one continues;
 	// NULL for the first of its kind. Years may be 0 then: the same end.
 	Continues time.Time `db:"continues"`
+	// Renews is the serial of the certificate that this one renews with the same key
+	// pair; empty when the key pair is certified for the first time.
+	Renews string `db:"renews"`
 	// Stage is guarded: it only changes through AdvanceIssue. NOT NULL.
 	Stage Stage `db:"stage"`
 
@@ -56,7 +59,8 @@ type Issue struct {
 	// CSR is the checked PKCS#10 request (DER), set from StageKeyMade on.
 	CSR []byte `db:"csr"`
 	// KeyHash is the lower-case hex SHA-256 of the SubjectPublicKeyInfo, set
-	// with CSR. Unique over all issues, failed ones too: no key is certified twice.
+	// with CSR. Unique over all issues that renew none, failed ones too;
+	// one that renews has the key of the certificate that it names.
 	KeyHash string `db:"key_hash"`
 
 	// Serial is the certificate's serial number, exactly 40 upper-case hex
@@ -126,14 +130,15 @@ type Ledger interface {
 	// caller brings a CSR, which is checked and planned by then) and returns it as
 	// stored. When a row of that ID exists already it is returned as it is and
 	// nothing changes. ErrItemBusy when another issue of the same Item has not
-	// failed; ErrSerialTaken and ErrKeyReused as in AdvanceIssue.
+	// failed; ErrSerialTaken and ErrKeyReused as in AdvanceIssue; ErrOtherKey when
+	// the certificate that is renewed does not exist or has another key.
 	OpenIssue(ctx context.Context, is Issue) (Issue, error)
 
 	// Issue returns one issue; ErrUnknownIssue when there is none.
 	Issue(ctx context.Context, id string) (Issue, error)
 
 	// AdvanceIssue writes the columns of is (all but ID, Item, SnapshotHash,
-	// Profile, Company, USCC, Years, Continues and CreatedAt, which never change) if and
+	// Profile, Company, USCC, Years, Continues, Renews and CreatedAt, which never change) if and
 	// only if the stored stage still is from; otherwise ErrStale and nothing is
 	// written. When tok is not nil that row is inserted or, by its Serial,
 	// replaced in the same transaction. The stage decides first: of two workers
@@ -176,4 +181,5 @@ var (
 	ErrSerialTaken  = errors.New("issuance: serial number taken")
 	ErrPINTold      = errors.New("issuance: the initial PIN was told before")
 	ErrKeyReused    = errors.New("issuance: public key already certified")
+	ErrOtherKey     = errors.New("issuance: the renewed certificate has another key")
 )

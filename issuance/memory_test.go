@@ -65,14 +65,20 @@ func (l *memoryLedger) OpenIssue(_ context.Context, is Issue) (Issue, error) {
 }
 
 func (l *memoryLedger) unique(is Issue) error {
+	kept := false
 	for _, o := range l.issues {
 		switch {
 		case o.ID == is.ID:
 		case is.Serial != "" && o.Serial == is.Serial:
 			return ErrSerialTaken
-		case is.KeyHash != "" && o.KeyHash == is.KeyHash:
+		case is.KeyHash != "" && o.KeyHash == is.KeyHash && is.Renews == "" && o.Renews == "":
 			return ErrKeyReused
+		case is.Renews != "" && o.Serial == is.Renews && o.KeyHash == is.KeyHash:
+			kept = true
 		}
+	}
+	if is.Renews != "" && !kept {
+		return ErrOtherKey
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ type Request struct {
 	// CSR is the PKCS#10 request (DER) of a key pair that the subscriber already
 	// has; without one, a USBKEY is made.
 	CSR []byte
+	// Renews is the serial of the certificate whose key pair the CSR is for, when the
+	// profile keeps it in a renewal; empty for a key pair that was never certified.
+	Renews string
 }
 
 // Pipeline makes certificates, one durable step after another.
@@ -48,8 +51,12 @@ func NewPipeline(ca *CA, tokens *token.Module, ledger Ledger, now func() time.Ti
 // Open records a request. Opening it again changes nothing; opening it with other
 // data is refused.
 func (p *Pipeline) Open(ctx context.Context, r Request) (Issue, error) {
-	if _, err := LookupProfile(r.Profile); err != nil {
+	profile, err := LookupProfile(r.Profile)
+	if err != nil {
 		return Issue{}, err
+	}
+	if r.Renews != "" && (!profile.KeepsKey || r.CSR == nil) {
+		return Issue{}, refuse("new_key_required", "该类证书更新时须使用新密钥。", "profile %s renews %s", r.Profile, r.Renews)
 	}
 	if len(r.SnapshotHash) != sha256.Size {
 		return Issue{}, refuse("snapshot_hash", "缺少审核资料的摘要。", "snapshot hash of %d bytes", len(r.SnapshotHash))
@@ -58,14 +65,14 @@ func (p *Pipeline) Open(ctx context.Context, r Request) (Issue, error) {
 	is := Issue{
 		ID: r.ID, Item: r.Item, SnapshotHash: r.SnapshotHash, Profile: r.Profile,
 		Company: r.Subject.Company, USCC: r.Subject.USCC, Years: r.Years, Continues: r.Continues.UTC().Truncate(time.Millisecond),
-		Stage: StageRequested, CreatedAt: at, UpdatedAt: at,
+		Renews: r.Renews, Stage: StageRequested, CreatedAt: at, UpdatedAt: at,
 	}
 	stored, err := p.open(ctx, is, r.CSR)
 	if err != nil {
 		return Issue{}, fmt.Errorf("opening issue %s: %w", r.ID, err)
 	}
 	if stored.Item != is.Item || !bytes.Equal(stored.SnapshotHash, is.SnapshotHash) || stored.Profile != is.Profile ||
-		stored.Company != is.Company || stored.USCC != is.USCC || stored.Years != is.Years || !stored.Continues.Equal(is.Continues) {
+		stored.Company != is.Company || stored.USCC != is.USCC || stored.Years != is.Years || !stored.Continues.Equal(is.Continues) || stored.Renews != is.Renews {
 		return stored, refuse("snapshot_changed", "制证资料与审核通过的资料不一致。", "issue %s was opened with other data", r.ID)
 	}
 	return stored, nil
@@ -85,6 +92,9 @@ func (p *Pipeline) open(ctx context.Context, is Issue, request []byte) (Issue, e
 		}
 		planned.Stage = StageSigning
 		stored, err := p.ledger.OpenIssue(ctx, planned)
+		if errors.Is(err, ErrOtherKey) {
+			return Issue{}, refuse("key_not_kept", "UKEY 上的密钥与原证书不一致，不能沿用，请致电 400-666-3999 处理。", "%v", err)
+		}
 		if failures++; !errors.Is(err, ErrSerialTaken) || failures == attempts {
 			return stored, err
 		}

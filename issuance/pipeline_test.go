@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -523,6 +524,138 @@ func TestIssueForAGivenCSR(t *testing.T) {
 	again.CSR = csr
 	if _, err := p.Open(t.Context(), again); !errors.Is(err, ErrKeyReused) {
 		t.Errorf("the same key again: %v", err)
+	}
+}
+
+// A renewal under a profile that keeps the key pair: the new certificate is written
+// beside the old one to the key that both are for, and openssl and pkcs11-tool agree.
+func TestRenewWithTheSameKey(t *testing.T) {
+	f := newFixture(t)
+	p := f.mustPipeline(t)
+	old, err := p.Make(t.Context(), request("old.1", "old", CompanyRSA))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin, err := p.InitialPIN(t.Context(), old.TokenSerial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, err := RawSubject(CompanyRSA, company)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := token.ChallengeDigest(old.TokenSerial, []byte("challenge"))
+	quiet := func(token.RunStep) error { return nil }
+	r := request("new.1", "new", CompanyRSA)
+	r.Renews, r.Continues = old.Serial, old.NotAfter
+	var renewed Issue
+	err = f.hsm.Exclusive(t.Context(), old.TokenSerial, func(tk *token.Token) error {
+		if err := tk.Login(pin); err != nil {
+			return err
+		}
+		var err error
+		if r.CSR, _, err = tk.Propose(old.Certificate, digest, token.Fresh{Algorithm: token.RSA2048, Subject: subject}, quiet); err != nil {
+			return err
+		}
+		if renewed, err = p.Make(t.Context(), r); err != nil {
+			return err
+		}
+		_, err = tk.Adopt(old.Certificate, nil, renewed.Certificate, digest, quiet)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := p.Make(t.Context(), r); err != nil || again.Serial != renewed.Serial {
+		t.Errorf("asked again: %s, %v", again.Serial, err)
+	}
+	was, err := x509.ParseCertificate(old.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := x509.ParseCertificate(renewed.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(was.SubjectKeyId, now.SubjectKeyId) || !bytes.Equal(was.RawSubjectPublicKeyInfo, now.RawSubjectPublicKeyInfo) || renewed.Serial == old.Serial {
+		t.Errorf("subject key id %x, was %x; serial %s, was %s", now.SubjectKeyId, was.SubjectKeyId, renewed.Serial, old.Serial)
+	}
+	if want := endOfSameDay(old.NotAfter, 1); !now.NotAfter.Equal(want) {
+		t.Errorf("ends %s, want %s", now.NotAfter, want)
+	}
+	checkOpenSSL(t, p, old)
+	checkOpenSSL(t, p, renewed)
+
+	tool := func(args ...string) string {
+		t.Helper()
+		return run(t, nil, "pkcs11-tool", append([]string{"--module", softHSM, "--token-label", old.TokenSerial, "--login", "--pin", pin.Reveal()}, args...)...)
+	}
+	id, objects := hex.EncodeToString(containerID(old.ID)), tool("--list-objects")
+	for what, want := range map[string]int{"Private Key Object": 1, "Public Key Object": 1, "Certificate Object": 2, id: 4} {
+		if n := strings.Count(objects, what); n != want {
+			t.Errorf("%q %d times, want %d:\n%s", what, n, want, objects)
+		}
+	}
+	message := []byte("what the subscriber signs")
+	sig := filepath.Join(t.TempDir(), "sig")
+	tool("--sign", "--id", id, "--mechanism", "SHA256-RSA-PKCS", "--input-file", writeTemp(t, message), "--output-file", sig)
+	for _, is := range []Issue{old, renewed} {
+		public := writeTemp(t, []byte(run(t, nil, "openssl", "x509", "-in", writeTemp(t, encodePEM(is.Certificate)), "-noout", "-pubkey")))
+		run(t, message, "openssl", "dgst", "-sha256", "-verify", public, "-signature", sig)
+		sealed := filepath.Join(t.TempDir(), "sealed") // encrypted for one, opened by the key of both
+		run(t, message, "openssl", "pkeyutl", "-encrypt", "-pubin", "-inkey", public, "-out", sealed)
+		opened := filepath.Join(t.TempDir(), "opened")
+		tool("--decrypt", "--id", id, "--mechanism", "RSA-PKCS", "--input-file", sealed, "--output-file", opened)
+		if got, err := os.ReadFile(opened); err != nil || !bytes.Equal(got, message) {
+			t.Errorf("opened %q, %v", got, err)
+		}
+	}
+}
+
+// The key pair is kept where the profile says so, and only that of the certificate
+// that is renewed.
+func TestRenewRefusesOtherKeys(t *testing.T) {
+	f := newFixture(t)
+	p := f.mustPipeline(t)
+	rsaCSR := func() []byte {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		csr, err := makeCSR(key, profiles[CompanyRSA], company)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return csr
+	}
+	first := request("first.1", "first", CompanyRSA)
+	first.CSR = rsaCSR()
+	old, err := p.Make(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ec := softwareCSR(t)
+	for name, test := range map[string]struct {
+		profile string
+		csr     []byte
+		code    string
+	}{
+		"a profile that wants a new one": {CompanyP256, ec, "new_key_required"},
+		"no request":                     {CompanyRSA, nil, "new_key_required"},
+		"another key":                    {CompanyRSA, rsaCSR(), "key_not_kept"},
+	} {
+		r := request(name, name, test.profile)
+		r.Renews, r.CSR = old.Serial, test.csr
+		var refusal *Refusal
+		if _, err := p.Open(t.Context(), r); !errors.As(err, &refusal) || refusal.Code != test.code {
+			t.Errorf("%s: %v, want %s", name, err, test.code)
+		}
+		if _, err := f.ledger.Issue(t.Context(), r.ID); !errors.Is(err, ErrUnknownIssue) {
+			t.Errorf("%s is recorded: %v", name, err)
+		}
+	}
+	if KeepsKey(CompanyP256) || !KeepsKey(CompanyRSA) || KeepsKey("none") {
+		t.Error("the profiles say otherwise")
 	}
 }
 

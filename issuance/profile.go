@@ -33,6 +33,9 @@ type Profile struct {
 	// NotAfter is the validity rule.
 	NotAfter func(issued time.Time, years int) time.Time
 	MaxYears int
+	// KeepsKey says that a renewal on the subscriber's own USBKEY certifies the same
+	// key pair again; otherwise each certificate has a key pair of its own.
+	KeepsKey bool
 }
 
 // NameAttribute is one attribute of a subject name.
@@ -91,6 +94,7 @@ var profiles = map[string]Profile{
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: companyPurposes,
 		Backdate:    5 * time.Minute, NotAfter: endOfSameDay, MaxYears: 5,
+		KeepsKey: true, // bids are encrypted for it: what was, is still opened by the renewed key
 	},
 }
 
@@ -102,6 +106,9 @@ func LookupProfile(name string) (Profile, error) {
 	}
 	return p, nil
 }
+
+// KeepsKey reports whether a renewal under a profile certifies the same key pair.
+func KeepsKey(profile string) bool { return profiles[profile].KeepsKey }
 
 var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
 

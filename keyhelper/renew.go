@@ -18,7 +18,7 @@ type runErrand struct {
 	Old         []byte `json:"old"` // certificate to renew, DER
 	Algorithm   string `json:"algorithm"`
 	Subject     []byte `json:"subject"`
-	Container   []byte `json:"container"`
+	Container   []byte `json:"container"` // empty: keep the key pair of Old
 	Challenge   []byte `json:"challenge"`
 }
 
@@ -54,8 +54,8 @@ func (r *writing) begin(ctx context.Context) error {
 // runAlgorithms are the server's names of key algorithms.
 var runAlgorithms = map[string]token.Algorithm{"p256": token.P256, "rsa2048": token.RSA2048}
 
-// write makes the new key pair on the USBKEY, has the CA certify it, writes the
-// certificate, reads it back and reports the proof. The old certificate stays on
+// write makes the new key pair on the USBKEY, or takes the old one where it is kept,
+// has the CA certify it, writes the certificate, reads it back and reports the proof. The old certificate stays on
 // the USBKEY. Cut short anywhere, the next run goes on with the same key pair and
 // the same serial number.
 func (r *writing) write(ctx context.Context, p plugged, pin token.PIN) (orderNo string, err error) {
@@ -108,7 +108,7 @@ func (r *writing) change(ctx context.Context, p plugged, pin token.PIN) (signatu
 			return err
 		}
 		failpoint("write-certified")
-		signature, err = t.Adopt(r.errand.Container, made.Certificate, digest, ran)
+		signature, err = t.Adopt(r.errand.Old, r.errand.Container, made.Certificate, digest, ran)
 		return err
 	})
 	return signature, err

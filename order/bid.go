@@ -22,7 +22,7 @@ const (
 // Text is the advice as people read it.
 func (a BidAdvice) Text() string {
 	return map[BidAdvice]string{
-		BidFirst: "开标时证书还没有到期，建议开标后再更新：更新换用新密钥，用旧证书加密的投标文件须用旧密钥解密。旧密钥会留在 UKEY 上，但部分招标平台只认新证书。",
+		BidFirst: "开标时证书还没有到期，建议开标后再更新：更新若换用新密钥，用旧证书加密的投标文件须用旧密钥解密。旧密钥会留在 UKEY 上，但部分招标平台只认新证书。",
 		BidAgain: "开标时旧证书已经到期：请先更新，再用新证书重新生成并上传投标文件；不能重新上传的，请保留解密文件并联系招标平台确认。",
 	}[a]
 }

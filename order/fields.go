@@ -14,7 +14,7 @@ const maxOrgName = 64
 // Fields is the form of every business, field by field in form order.
 var Fields = []FieldSpec{
 	{Name: Cause, Group: GroupAbout, Label: "补办原因", Input: Radio, Asked: only(Reissue), Options: []Option{{"lost", "UKEY 丢失或被盗"}, {"broken", "UKEY 损坏"}, {"erased", "UKEY 内容丢失"}}},
-	{Name: BidUploaded, Group: GroupAbout, Label: "有已上传、尚未开标的投标文件吗", Input: Radio, Asked: only(Renewal), Options: []Option{{No, "没有"}, {Yes, "有"}}, Hint: "更新会换用新密钥，请先确认，以免开标时无法解密"},
+	{Name: BidUploaded, Group: GroupAbout, Label: "有已上传、尚未开标的投标文件吗", Input: Radio, Asked: only(Renewal), Options: []Option{{No, "没有"}, {Yes, "有"}}, Hint: "更新可能换用新密钥，请先确认，以免开标时无法解密"},
 	{Name: BidOpening, Group: GroupAbout, Label: "开标时间", Input: Moment, Asked: bidUploaded, Max: 20, Hint: "不止一个时填写最晚的", Check: checkMoment},
 
 	{Name: AgentName, Group: GroupAgent, Label: "姓名", Input: Text, Signed: true, Hint: "须为本单位正式员工", Check: checkName, Mask: maskName},

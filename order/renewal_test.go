@@ -23,11 +23,17 @@ var heldSerial = strings.Repeat("4A", 20)
 // ends on a day; its serial is heldSerial.
 func (h *house) holder(t *testing.T, ends string) (holder, reviewer order.Actor) {
 	t.Helper()
+	return h.holderOf(t, "yd-initial", ends)
+}
+
+// holderOf is the holder of what was bought as a product.
+func (h *house) holderOf(t *testing.T, product, ends string) (holder, reviewer order.Actor) {
+	t.Helper()
 	reviewer = h.staff(t, "李审核", "13800000011", order.Reviewer)
 	shipper := h.staff(t, "赵发货", "13800000014", order.Shipper)
 	o, err := h.Apply(t.Context(), "", order.Command{
 		On: order.Save, By: order.Actor{Role: order.Applicant, Channel: order.Web}, DraftToken: browser,
-		Product: "yd-initial", Lines: []order.Line{{Quantity: 1}}, Form: form(nil),
+		Product: product, Lines: []order.Line{{Quantity: 1}}, Form: form(nil),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,7 @@ func (h *house) runs(t *testing.T) (*certificate.Runs, *office) {
 		},
 		Profile:   func(a order.Algorithm) string { return "company-" + string(a) },
 		Subject:   func(_, company, _ string) ([]byte, error) { return []byte(company), nil },
+		KeepsKey:  func(profile string) bool { return profile == "company-rsa2048" },
 		Container: func(issue string) []byte { return []byte(issue) },
 	}), o
 }
@@ -221,6 +222,45 @@ func TestRunRenewal(t *testing.T) {
 			t.Errorf("after the end: %v", err)
 		}
 	})
+}
+
+// A renewal keeps the key pair where the profile of both certificates says so: the
+// helper is told no container, and the CA whose key pair it is.
+func TestRunKeepsKey(t *testing.T) {
+	for _, test := range []struct {
+		bought, renewal string
+		keeps           bool
+	}{
+		{"yd-initial", "yd-renewal", false},
+		{"yd-initial-rsa", "yd-renewal", false},
+		{"yd-initial-rsa", "yd-renewal-rsa", true},
+	} {
+		t.Run(test.bought+" "+test.renewal, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				by, reviewer := h.holderOf(t, test.bought, "2026-12-10")
+				o, err := h.about(test.renewal, by)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o = h.approve(t, h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No})), reviewer)
+				runs, issuer := h.runs(t)
+				for range 2 { // the second goes on where the first was cut short
+					k := h.helper(t, runs, o.ID)
+					if keeps := k.errand.Container == nil; keeps != test.keeps || k.errand.Algorithm != o.Product.Algorithm || string(k.errand.Old) != "der of "+heldSerial {
+						t.Errorf("the helper is told %+v", k.errand)
+					}
+					if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, in := range issuer.asked {
+					if renews := in.Renews == heldSerial; renews != test.keeps || !renews && in.Renews != "" {
+						t.Errorf("the CA is asked to renew %q", in.Renews)
+					}
+				}
+			})
+		})
+	}
 }
 
 // Row 63: a frozen certificate is not renewed, also when it was frozen after the

@@ -17,7 +17,8 @@ type CSRBody struct {
 	USCC      string    `json:"uscc"`
 	Years     int       `json:"years"`
 	Continues time.Time `json:"continues,omitzero"`
-	CSR       []byte    `json:"csr"` // PKCS#10, DER
+	Renews    string    `json:"renews,omitempty"` // serial of the certificate whose key pair is kept
+	CSR       []byte    `json:"csr"`              // PKCS#10, DER
 }
 
 // Issued is a certificate that was made.

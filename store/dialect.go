@@ -61,6 +61,7 @@ func sqliteSource(path string, readOnly bool) string {
 const (
 	pgUniqueViolation      = "23505"
 	pgCheckViolation       = "23514"
+	pgForeignKeyViolation  = "23503"
 	pgSerializationFailure = "40001"
 	pgDeadlock             = "40P01"
 )
@@ -83,6 +84,15 @@ func isUnique(err error) bool {
 	}
 	lite, ok := errors.AsType[*sqlite.Error](err)
 	return ok && (lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// isForeignKey reports whether err violates a foreign key; SQLite does not say which.
+func isForeignKey(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == pgForeignKeyViolation
+	}
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
 // isCheck reports whether err violates the named CHECK constraint.

@@ -16,7 +16,7 @@ var _ issuance.Ledger = (*Ledger)(nil)
 // NewLedger returns the ledger kept in db.
 func NewLedger(db *DB) *Ledger { return &Ledger{db} }
 
-const issueColumns = `id, item, snapshot_hash, profile, company, uscc, years, continues, stage, token_serial, csr, key_hash,
+const issueColumns = `id, item, snapshot_hash, profile, company, uscc, years, continues, renews, stage, token_serial, csr, key_hash,
 	serial, issuer, tbs, tbs_hash, not_before, not_after, certificate, revoked_at, revocation_reason, failure, created_at, updated_at`
 
 // issueRow is an issue with its nullable columns as they are stored.
@@ -24,6 +24,7 @@ type issueRow struct {
 	issuance.Issue
 	TokenSerial sql.NullString `db:"token_serial"`
 	KeyHash     sql.NullString `db:"key_hash"`
+	Renews      sql.NullString `db:"renews"`
 	Serial      sql.NullString `db:"serial"`
 	Issuer      sql.NullString `db:"issuer"`
 	Failure     sql.NullString `db:"failure"`
@@ -37,7 +38,7 @@ func rowOfIssue(is issuance.Issue) issueRow {
 	is.CreatedAt, is.UpdatedAt = dbTime(is.CreatedAt), dbTime(is.UpdatedAt)
 	return issueRow{
 		Issue:       is,
-		TokenSerial: nullString(is.TokenSerial), KeyHash: nullString(is.KeyHash), Serial: nullString(is.Serial),
+		TokenSerial: nullString(is.TokenSerial), KeyHash: nullString(is.KeyHash), Renews: nullString(is.Renews), Serial: nullString(is.Serial),
 		Issuer: nullString(is.Issuer), Failure: nullString(is.Failure),
 		Continues: nullTime(is.Continues),
 		NotBefore: nullTime(is.NotBefore), NotAfter: nullTime(is.NotAfter), RevokedAt: nullTime(is.RevokedAt),
@@ -46,7 +47,7 @@ func rowOfIssue(is issuance.Issue) issueRow {
 
 func (r issueRow) issue() issuance.Issue {
 	is := r.Issue
-	is.TokenSerial, is.KeyHash, is.Serial = r.TokenSerial.String, r.KeyHash.String, r.Serial.String
+	is.TokenSerial, is.KeyHash, is.Renews, is.Serial = r.TokenSerial.String, r.KeyHash.String, r.Renews.String, r.Serial.String
 	is.Issuer, is.Failure = r.Issuer.String, r.Failure.String
 	is.Continues = fromNull(r.Continues)
 	is.NotBefore, is.NotAfter, is.RevokedAt = fromNull(r.NotBefore), fromNull(r.NotAfter), fromNull(r.RevokedAt)
@@ -60,10 +61,13 @@ func (l *Ledger) OpenIssue(ctx context.Context, is issuance.Issue) (issuance.Iss
 	err := l.db.inTx(ctx, func(tx *Tx) error {
 		n, err := tx.execNamed(ctx, `
 			INSERT INTO issues (`+issueColumns+`)
-			VALUES (:id, :item, :snapshot_hash, :profile, :company, :uscc, :years, :continues, :stage, :token_serial, :csr, :key_hash,
+			VALUES (:id, :item, :snapshot_hash, :profile, :company, :uscc, :years, :continues, :renews, :stage, :token_serial, :csr, :key_hash,
 				:serial, :issuer, :tbs, :tbs_hash, :not_before, :not_after, :certificate, :revoked_at, :revocation_reason, :failure, :created_at, :updated_at)
 			ON CONFLICT (id) DO NOTHING`, row)
 		there = n == 0
+		if isForeignKey(err) && is.Renews != "" {
+			return issuance.ErrOtherKey
+		}
 		return issueFault(err, "opening issue %s", is.ID)
 	})
 	if err == nil && !there {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -123,6 +124,129 @@ func TestLedger(t *testing.T) {
 			t.Errorf("next attempt: %v", err)
 		}
 	})
+}
+
+// The same public key is certified again only for the certificate that has it.
+func TestLedgerSameKey(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		ctx, l := t.Context(), NewLedger(db)
+		if _, err := l.OpenIssue(ctx, requested("i1", "item1")); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.AdvanceIssue(ctx, issuance.StageRequested, advanced(requested("i1", "item1"), serialA, "key1"), token("i1")); err != nil {
+			t.Fatal(err)
+		}
+		renewal := func(id, serial, renews, key string) issuance.Issue {
+			is := advanced(requested(id, id), serial, key)
+			is.TokenSerial, is.Renews = "", renews
+			return is
+		}
+		serialC, serialD := strings.Repeat("C", 40), strings.Repeat("D", 40)
+		for _, test := range []struct {
+			name string
+			is   issuance.Issue
+			want error
+		}{
+			{"the key for nothing", renewal("r1", serialB, "", "key1"), issuance.ErrKeyReused},
+			{"another key", renewal("r2", serialB, serialA, "key2"), issuance.ErrOtherKey},
+			{"a certificate that is not there", renewal("r3", serialB, serialC, "key1"), issuance.ErrOtherKey},
+			{"the renewal", renewal("r4", serialB, serialA, "key1"), nil},
+			{"the renewal's serial again", renewal("r5", serialB, serialA, "key1"), issuance.ErrSerialTaken},
+			{"the renewal of the renewal", renewal("r6", serialC, serialB, "key1"), nil},
+			{"the key for nothing, afterwards", renewal("r7", serialD, "", "key1"), issuance.ErrKeyReused},
+		} {
+			got, err := l.OpenIssue(ctx, test.is)
+			if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
+				t.Errorf("%s: %v, want %v", test.name, err, test.want)
+			}
+			if test.want != nil {
+				continue
+			}
+			wantSame(t, test.name, test.is, got)
+			stored, err := l.Issue(ctx, test.is.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, test.name+" as stored", test.is, stored)
+		}
+	})
+}
+
+// Migration 18 makes SQLite's table of issues anew: every row, and whatever refers to
+// one, is as it was.
+func TestMigrateSameKey(t *testing.T) {
+	ctx := t.Context()
+	db, err := Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "old.db"), testSealer(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	provider, err := db.migrator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.UpTo(ctx, 17); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`INSERT INTO issues (id, item, snapshot_hash, profile, company, uscc, years, stage, key_hash, serial, issuer, tbs, certificate, not_after, status_rev, status_due, remind_at, created_at, updated_at)
+			VALUES ('i1', 'item1', x'01', 'company-p256', '云岭公司', '91110108MA00TEN18F', 1, 'done', 'key1', '` + serialA + `', 'ca', x'02', x'03', '2027-11-26 15:59:59+00:00', 3, NULL, '2027-01-01 00:00:00+00:00', '2026-11-26 01:02:03.004+00:00', '2026-11-26 01:02:03.004+00:00'),
+			('i2', 'item2', x'01', 'company-p256', '云岭公司', '91110108MA00TEN18F', 1, 'requested', NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, '2026-11-26 01:02:03.004+00:00', '2026-11-26 01:02:03.004+00:00')`,
+		`INSERT INTO tokens (serial, state, issue_id, sealed_so_pin, sealed_user_pin, sealed_secret, created_at, updated_at)
+			VALUES ('TW20260302000001', 'personalized', 'i1', x'01', x'02', x'03', '2026-11-26 01:02:03.004+00:00', '2026-11-26 01:02:03.004+00:00')`,
+		`UPDATE issues SET token_serial = 'TW20260302000001' WHERE id = 'i1'`,
+		`INSERT INTO ocsp_responses (serial, der) VALUES ('` + serialA + `', x'04')`,
+	} {
+		if _, err := db.write.ExecContext(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := NewLedger(db)
+	rows := func() map[string]map[string]any {
+		out := map[string]map[string]any{}
+		list, err := db.write.QueryxContext(ctx, `SELECT * FROM issues`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer list.Close()
+		for list.Next() {
+			row := map[string]any{}
+			if err := list.MapScan(row); err != nil {
+				t.Fatal(err)
+			}
+			delete(row, "renews")
+			out[row["id"].(string)] = row
+		}
+		if err := list.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	before := rows()
+	if _, err := provider.Up(ctx); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "issues", before, rows())
+	var broken []string
+	if err := db.write.SelectContext(ctx, &broken, `SELECT "table" FROM pragma_foreign_key_check`); err != nil || len(broken) != 0 {
+		t.Errorf("rows that refer to nothing: %v, %v", broken, err)
+	}
+	if _, err := db.write.ExecContext(ctx, `DELETE FROM issues WHERE id = 'i1'`); !isForeignKey(err) {
+		t.Errorf("an issue with a USBKEY is deleted: %v", err)
+	}
+	reused := advanced(requested("i3", "item3"), serialB, "key1")
+	reused.TokenSerial = ""
+	if _, err := l.OpenIssue(ctx, reused); !errors.Is(err, issuance.ErrKeyReused) {
+		t.Errorf("a key from before: %v", err)
+	}
+	reused.Renews = serialA
+	if _, err := l.OpenIssue(ctx, reused); err != nil {
+		t.Errorf("a renewal of one from before: %v", err)
+	}
 }
 
 // Reliability 7: an item never has two live serials, whoever opens at once; and

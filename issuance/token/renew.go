@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 )
 
 // RunStep is a point of a renewal or download at which it may be cut short. After
@@ -16,12 +17,13 @@ type RunStep string
 const (
 	RunStarted RunStep = "started"  // nothing has changed
 	RunProven  RunStep = "proven"   // the old certificate's key has answered
-	RunKeyMade RunStep = "key-made" // there is a new key pair, and nothing else
+	RunKeyMade RunStep = "key-made" // there is a new key pair, or the old one is kept, and nothing else
 	RunWritten RunStep = "written"  // the new certificate is there, beside the old one
 	RunRead    RunStep = "read"     // it was read back, and its key has answered
 )
 
-// Fresh is a key pair to make: where, of what kind, and for which name (DER).
+// Fresh is a key pair to certify: where, of what kind, and for which name (DER).
+// Without a container it is the one of the old certificate, which is kept.
 type Fresh struct {
 	Container []byte
 	Algorithm Algorithm
@@ -30,8 +32,8 @@ type Fresh struct {
 
 var requestAlgorithms = map[Algorithm]x509.SignatureAlgorithm{P256: x509.ECDSAWithSHA256, RSA2048: x509.SHA256WithRSA}
 
-// Propose makes the new key pair, beside the old one, and the request for its
-// certificate (PKCS#10, DER). With an old certificate (DER) its key answers first:
+// Propose makes the new key pair, beside the old one, unless that is kept, and the
+// request for its certificate (PKCS#10, DER). With an old certificate (DER) its key answers first:
 // a token that does not hold it is left alone. The user must be logged in.
 func (t *Token) Propose(old, digest []byte, f Fresh, tell func(RunStep) error) (csr, proof []byte, err error) {
 	if err := tell(RunStarted); err != nil {
@@ -45,7 +47,7 @@ func (t *Token) Propose(old, digest []byte, f Fresh, tell func(RunStep) error) (
 	if err := tell(RunProven); err != nil {
 		return nil, nil, err
 	}
-	key, err := t.EnsureKey(f.Container, f.Algorithm)
+	key, err := t.keyFor(old, f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,6 +58,18 @@ func (t *Token) Propose(old, digest []byte, f Fresh, tell func(RunStep) error) (
 		RawSubject: f.Subject, SignatureAlgorithm: requestAlgorithms[f.Algorithm],
 	}, key)
 	return csr, proof, err
+}
+
+// keyFor is the key pair to certify.
+func (t *Token) keyFor(old []byte, f Fresh) (*Key, error) {
+	if len(f.Container) > 0 {
+		return t.EnsureKey(f.Container, f.Algorithm)
+	}
+	id, err := t.containerOf(old)
+	if err != nil {
+		return nil, err
+	}
+	return t.Key(id)
 }
 
 // answerFor has the key of a certificate on the token sign a digest.
@@ -71,21 +85,23 @@ func (t *Token) answerFor(der, digest []byte) ([]byte, error) {
 	return key.Sign(nil, digest, crypto.SHA256)
 }
 
-// Adopt writes the new certificate (DER) to its key pair, reads it back and has its
-// key sign the digest. What the token held before stays on it.
-func (t *Token) Adopt(container, der, digest []byte, tell func(RunStep) error) (signature []byte, err error) {
-	if err := t.PutCertificate(container, der); err != nil {
+// Adopt writes the new certificate (DER) to its key pair, which without a container
+// is that of the old certificate, reads it back and has its key sign the digest. What
+// the token held before stays on it: a key pair that is kept has both certificates.
+func (t *Token) Adopt(old, container, der, digest []byte, tell func(RunStep) error) (signature []byte, err error) {
+	if len(container) == 0 {
+		if container, err = t.containerOf(old); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.addCertificate(container, der); err != nil {
 		return nil, err
 	}
 	if err := tell(RunWritten); err != nil {
 		return nil, err
 	}
-	written, err := t.Certificate(container)
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(written, der) {
-		return nil, &Error{Kind: Mismatch, Op: "reading the certificate back"}
+	if at, err := t.containerOf(der); err != nil || !bytes.Equal(at, container) {
+		return nil, errors.Join(err, &Error{Kind: Mismatch, Op: "reading the certificate back"})
 	}
 	key, err := t.Key(container)
 	if err != nil {

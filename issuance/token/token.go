@@ -182,6 +182,26 @@ func (k *Key) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, 
 // under that CKA_ID. It is refused unless the token holds the key that the
 // certificate is for.
 func (t *Token) PutCertificate(id, der []byte) error {
+	return t.putCertificate(id, der, attr(pkcs11.CKA_CLASS, pkcs11.CKO_CERTIFICATE), attr(pkcs11.CKA_ID, id))
+}
+
+// addCertificate is PutCertificate that leaves what else is under that CKA_ID: other
+// certificates of the same key pair.
+func (t *Token) addCertificate(id, der []byte) error {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("writing certificate: %w", err)
+	}
+	serial, err := asn1.Marshal(cert.SerialNumber)
+	if err != nil {
+		return fmt.Errorf("writing certificate: %w", err)
+	}
+	return t.putCertificate(id, der, attr(pkcs11.CKA_CLASS, pkcs11.CKO_CERTIFICATE), attr(pkcs11.CKA_ID, id),
+		attr(pkcs11.CKA_ISSUER, cert.RawIssuer), attr(pkcs11.CKA_SERIAL_NUMBER, serial))
+}
+
+// putCertificate writes a certificate in the place of those that the template selects.
+func (t *Token) putCertificate(id, der []byte, instead ...*pkcs11.Attribute) error {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return fmt.Errorf("writing certificate: %w", err)
@@ -193,7 +213,7 @@ func (t *Token) PutCertificate(id, der []byte) error {
 	if pub, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !pub.Equal(key.Public()) {
 		return &Error{Kind: Mismatch, Op: "writing certificate: it is for another key"}
 	}
-	old, err := find(t.p, t.sh, attr(pkcs11.CKA_CLASS, pkcs11.CKO_CERTIFICATE), attr(pkcs11.CKA_ID, id))
+	old, err := find(t.p, t.sh, instead...)
 	if err != nil {
 		return err
 	}
@@ -202,7 +222,7 @@ func (t *Token) PutCertificate(id, der []byte) error {
 			return nil
 		}
 	}
-	if err := destroy(t.p, t.sh, attr(pkcs11.CKA_CLASS, pkcs11.CKO_CERTIFICATE), attr(pkcs11.CKA_ID, id)); err != nil {
+	if err := destroy(t.p, t.sh, instead...); err != nil {
 		return err
 	}
 	serial, err := asn1.Marshal(cert.SerialNumber)
