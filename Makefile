@@ -60,6 +60,7 @@ help: ## this list
 	  '  paid-twice  a second successful payment is refunded' \
 	  '  legal-rep   a wrong number is put right, the legal representative signs, declines, or lets it lie' \
 	  '  renewal     an expiring certificate, renewed on its USBKEY by the key helper' \
+	  '  renewal-rsa the same with an RSA certificate, whose key pair is kept' \
 	  'FAULT=skip-sign, drop-job or wrong-amount plants a fault, which must make the demo exit 1.' \
 	  'YCD_DATA_DIR keeps the data of a demo; without it a temporary folder is used.'
 

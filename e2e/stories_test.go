@@ -166,7 +166,7 @@ func TestKilledHelper(t *testing.T) {
 	if err := buildPackage(t.Context(), helper, "/keyhelper", "-tags", "faults"); err != nil {
 		t.Fatal(err)
 	}
-	for _, story := range []string{"unlock", "renewal", "own-key", "download"} {
+	for _, story := range []string{"unlock", "renewal", "renewal-rsa", "own-key", "download"} {
 		t.Run(story, func(t *testing.T) {
 			t.Parallel()
 			if said, code := demoWith(t, binary, []string{"--helper", helper, "--kills"}, "STORY="+story, "FAULT="); code != 0 {

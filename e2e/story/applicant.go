@@ -87,8 +87,13 @@ func (p *player) draft(product, quantity string) (purchase, *Page) {
 
 // owner is a company with one key: the certificate, and the USBKEY it is on.
 func (p *player) owner(tracking string) (issued, string) {
+	return p.ownerOf("yd-initial", tracking)
+}
+
+// ownerOf is owner of a key that was bought as a product.
+func (p *player) ownerOf(product, tracking string) (issued, string) {
 	before := p.serials()
-	o := p.confirm(p.draft("yd-initial", "1"))
+	o := p.confirm(p.draft(product, "1"))
 	p.bind()
 	p.pay(o)
 	p.becomes(o, "待审核")

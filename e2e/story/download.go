@@ -24,7 +24,7 @@ func (p *player) download() {
 	p.texted(o, "下载")
 	p.write(o, "download", token)
 	second := p.certificates(before, 1)[0]
-	p.onToken(token, first, second)
+	p.onToken(token, 2, first, second)
 	p.published(first, p.clock(), good)
 	p.published(second, p.clock(), good)
 	p.check(p.cardOf(first).says(token) && p.cardOf(second).says(token), "我的证书里，两张证书在同一把 UKEY 上", p.cardOf(second).text)

@@ -60,6 +60,7 @@ var stories = []struct {
 	{"paid-twice", "重复支付与丢失的通知：多付的退回，漏报的查回", (*player).paidTwice},
 	{"legal-rep", "法定代表人在线授权：手机号填错后改对、签署、拒绝后改用纸质、过期", (*player).legalRep},
 	{"renewal", "更新：证书将到期，插着原来的 UKEY 用证书助手换上新证书", (*player).renewal},
+	{"renewal-rsa", "更新（RSA）：沿用原来的密钥，新证书写在旧证书旁边", (*player).renewalRSA},
 }
 
 // Names are the stories, in the order in which they are told.

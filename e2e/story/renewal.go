@@ -11,9 +11,15 @@ import (
 
 // renewal is a certificate that is about to end: bought, made and shipped, a year
 // passes, and its bound user renews it on the same USBKEY with the key helper.
-func (p *player) renewal() {
+func (p *player) renewal() { p.renewed("yd-initial", "yd-renewal", false) }
+
+// renewalRSA is a renewal that keeps the key pair.
+func (p *player) renewalRSA() { p.renewed("yd-initial-rsa", "yd-renewal-rsa", true) }
+
+// renewed is a renewal of what was bought as a product by another.
+func (p *player) renewed(bought, product string, keeps bool) {
 	before := p.serials()
-	old, token := p.owner("SF1234567890129")
+	old, token := p.ownerOf(bought, "SF1234567890129")
 
 	p.say("体验场", "时间过去 340 天")
 	try(p.world.Advance(p.ctx, "8160h"))
@@ -21,7 +27,7 @@ func (p *player) renewal() {
 	p.signIn()
 	page := p.open("/certificates")
 	p.check(page.Says("即将过期") && page.Says(token), "我的证书提示即将过期，可以更新", page.Text())
-	renewal := p.apply(old, "renewal", "yd-renewal", map[string]string{"about.bid": "no"})
+	renewal := p.apply(old, "renewal", product, map[string]string{"about.bid": "no"})
 	p.check(p.state(renewal).Label == "待审核", "提交后直接进入审核", short(p.state(renewal)))
 	page = p.open("/certificates")
 	p.check(page.Says("继续更新"), "再点更新会回到同一张订单", page.Text())
@@ -33,9 +39,14 @@ func (p *player) renewal() {
 	fresh := p.certificates(append(before, old.serial), 1)[0]
 	want := old.leaf.NotAfter.In(shanghai).AddDate(1, 0, 0)
 	p.check(fresh.leaf.NotAfter.Equal(want), "新证书的有效期在原来的基础上延长一年："+want.Format(time.DateOnly), fresh.leaf.NotAfter)
-	p.check(!bytes.Equal(fresh.leaf.RawSubjectPublicKeyInfo, old.leaf.RawSubjectPublicKeyInfo), "新证书用的是新密钥")
+	same := bytes.Equal(fresh.leaf.RawSubjectPublicKeyInfo, old.leaf.RawSubjectPublicKeyInfo)
+	p.check(same == keeps && bytes.Equal(fresh.leaf.SubjectKeyId, old.leaf.SubjectKeyId) == keeps, map[bool]string{false: "新证书用的是新密钥", true: "新证书沿用原来的密钥"}[keeps])
 	p.check(strings.Contains(must(p.instance.Command(p.ctx, "cert", "list")), old.serial+"\t"+old.subject+"\t"+old.leaf.NotAfter.UTC().Format(time.RFC3339)+"\tvalid"), "原证书没有被吊销，到期前仍可使用")
-	p.onToken(token, old, fresh)
+	keys := 2
+	if keeps {
+		keys = 1
+	}
+	p.onToken(token, keys, old, fresh)
 	page = p.open("/certificates")
 	p.check(page.Says("已由新证书替代") && page.Says(fresh.serial), "我的证书列出新证书，旧证书标记为已替代", page.Text())
 	p.sealed()
@@ -168,8 +179,8 @@ func (p *player) pulledOut(verb, ticket, token string) {
 }
 
 // onToken checks with pkcs11-tool what is on a USBKEY: both certificates.
-func (p *player) onToken(token string, certificates ...issued) {
+func (p *player) onToken(token string, keys int, certificates ...issued) {
 	access := must(p.Token(p.ctx, p.instance.Environ(), token))
 	said := p.pkcs11(token, access, "--list-objects")
-	p.check(strings.Count(said, "Certificate Object") == len(certificates) && strings.Count(said, "Private Key Object") == len(certificates), "UKEY 上新旧证书与密钥都在", said)
+	p.check(strings.Count(said, "Certificate Object") == len(certificates) && strings.Count(said, "Private Key Object") == keys, "UKEY 上新旧证书与密钥都在", said)
 }
