@@ -55,9 +55,9 @@ func (r *writing) begin(ctx context.Context) error {
 var runAlgorithms = map[string]token.Algorithm{"p256": token.P256, "rsa2048": token.RSA2048}
 
 // write makes the new key pair on the USBKEY, or takes the old one where it is kept,
-// has the CA certify it, writes the certificate, reads it back and reports the proof. The old certificate stays on
-// the USBKEY. Cut short anywhere, the next run goes on with the same key pair and
-// the same serial number.
+// has the CA certify it, writes the certificate, reads it back and reports the
+// proof. The old certificate stays on the USBKEY. Cut short anywhere, the next run
+// goes on with the same key pair and the same serial number.
 func (r *writing) write(ctx context.Context, p plugged, pin token.PIN) (orderNo string, err error) {
 	signature, err := r.change(ctx, p, pin)
 	if _, again := errors.AsType[errCorrectable](err); again {
