@@ -106,10 +106,9 @@ type Tx interface {
 	InsertUpload(ctx context.Context, id ID, object string, at time.Time) error
 	AppendEvent(ctx context.Context, e EventRecord) error
 	AppendAudit(ctx context.Context, a AuditRecord) error
-	// NextOrderSeq counts the orders placed on a day (yyyymmdd, Asia/Shanghai).
+	// NextOrderSeq gives a number that no other order of a day has (yyyymmdd,
+	// Asia/Shanghai), from 1 and nearly without gaps.
 	NextOrderSeq(ctx context.Context, day string) (int, error)
-	// NumberOrder gives an order that has none its number.
-	NumberOrder(ctx context.Context, id ID, no string) error
 	// ReplaceItems makes items the items of an order; only waiting ones may be replaced.
 	ReplaceItems(ctx context.Context, id ID, items []Item) error
 	// UpdateItem writes an item only when its stage is still was; else Conflict.

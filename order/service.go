@@ -129,28 +129,29 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 	o.Rev++
 	o.Seq++
 	o.UpdatedAt = c.at
+	if err := s.number(ctx, tx, &o, c); err != nil {
+		return was, err
+	}
 	if err := s.write(ctx, tx, was, o, c); err != nil {
 		return was, err
 	}
 	if err := s.follow(ctx, tx, o, c, t.Then); err != nil {
 		return was, err
 	}
-	return s.number(ctx, tx, o, c)
+	return o, nil
 }
 
-// number gives an order that was confirmed for the first time its number (F93,
-// G2). It is the transaction's last step: whoever has counted keeps the others
-// who place an order waiting until he commits.
-func (s *Service) number(ctx context.Context, tx Tx, o Order, c Command) (Order, error) {
+// number gives an order that is confirmed for the first time its number (F93, G2).
+func (s *Service) number(ctx context.Context, tx Tx, o *Order, c Command) error {
 	if c.On != Confirm && !c.unlocksAlone() || o.No != "" {
-		return o, nil
+		return nil
 	}
 	seq, err := tx.NextOrderSeq(ctx, c.at.In(Shanghai).Format("20060102"))
 	if err != nil {
-		return o, err
+		return err
 	}
 	o.No = FormatNo(c.at, seq)
-	return o, tx.NumberOrder(ctx, o.ID, o.No)
+	return nil
 }
 
 // load reads the order, locked, or starts a new draft. Somebody else's order

@@ -45,30 +45,44 @@ type AuditHead struct {
 }
 
 // AppendAudit implements [order.Tx].
-func (tx *Tx) AppendAudit(ctx context.Context, a order.AuditRecord) error {
+func (tx *Tx) AppendAudit(_ context.Context, a order.AuditRecord) error {
+	tx.audits = append(tx.audits, a)
+	return nil
+}
+
+// writeAudits adds the transaction's lines to one chain.
+func (tx *Tx) writeAudits(ctx context.Context) error {
+	if len(tx.audits) == 0 {
+		return nil
+	}
 	head, err := tx.lockChain(ctx)
 	if err != nil {
 		return err
 	}
-	r := auditRow{head.Chain, head.Seq + 1, a.OrderID, a.Action, a.ActorID, a.Role, a.Channel, a.IP, a.Outcome, dbTime(a.At), nil}
-	if r.MAC, err = tx.seal.macAudit(head.MAC, r); err != nil {
+	rows := make([]auditRow, len(tx.audits))
+	for i, a := range tx.audits {
+		r := auditRow{head.Chain, head.Seq + 1, a.OrderID, a.Action, a.ActorID, a.Role, a.Channel, a.IP, a.Outcome, dbTime(a.At), nil}
+		if r.MAC, err = tx.seal.macAudit(head.MAC, r); err != nil {
+			return err
+		}
+		rows[i], head.Seq, head.MAC = r, r.Seq, r.MAC
+	}
+	err = tx.laterNamed(ctx, must("auditing %s of order %s", rows[0].Action, rows[0].OrderID), `
+		INSERT INTO audit (`+auditColumns+`)
+		VALUES (:chain, :seq, :order_id, :action, :actor_id, :role, :channel, :ip, :outcome, :at, :mac)`, rows)
+	if err != nil {
 		return err
 	}
-	_, err = tx.execNamed(ctx, `
-		INSERT INTO audit (`+auditColumns+`)
-		VALUES (:chain, :seq, :order_id, :action, :actor_id, :role, :channel, :ip, :outcome, :at, :mac)`, r)
-	if err != nil {
-		return failed(err, "auditing %s of order %s", a.Action, a.OrderID)
-	}
-	_, err = tx.exec(ctx, `UPDATE audit_chains SET seq = ?, mac = ? WHERE chain = ?`, r.Seq, r.MAC, r.Chain)
-	return failed(err, "extending audit chain %d", r.Chain)
+	return tx.later(ctx, must("extending audit chain %d", head.Chain), `UPDATE audit_chains SET seq = ?, mac = ? WHERE chain = ?`, head.Seq, head.MAC, head.Chain)
 }
 
 // lockChain returns a chain that is ours until the transaction ends: a free
-// one, or the first in line when all are taken.
+// one, or the first in line when all are taken. Nothing that waits to be written
+// concerns it.
 func (tx *Tx) lockChain(ctx context.Context) (AuditHead, error) {
+	now := queries{ext: tx.tx, dia: tx.dia}
 	var free []AuditHead
-	err := tx.all(ctx, &free, `SELECT chain, seq, mac FROM audit_chains ORDER BY chain LIMIT 1`+tx.dia.skipLocked)
+	err := now.all(ctx, &free, `SELECT chain, seq, mac FROM audit_chains ORDER BY chain LIMIT 1`+tx.dia.skipLocked)
 	if err != nil {
 		return AuditHead{}, failed(err, "locking an audit chain")
 	}
@@ -76,7 +90,7 @@ func (tx *Tx) lockChain(ctx context.Context) (AuditHead, error) {
 		return free[0], nil
 	}
 	var head AuditHead
-	err = tx.get(ctx, &head, `SELECT chain, seq, mac FROM audit_chains WHERE chain = 0`+tx.dia.forUpdate)
+	err = now.get(ctx, &head, `SELECT chain, seq, mac FROM audit_chains WHERE chain = 0`+tx.dia.forUpdate)
 	return head, failed(err, "locking an audit chain")
 }
 

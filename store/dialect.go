@@ -23,12 +23,13 @@ type dialect struct {
 	goose      goose.Dialect
 	forUpdate  string // locks the rows a transaction is about to change
 	skipLocked string // the same, leaving out rows that others are changing
+	counters   int    // how many rows count a day's orders: as many can be placed at once
 }
 
 var (
 	// SQLite has one writer at a time and needs no row locks.
-	sqliteDialect   = dialect{name: "sqlite", goose: goose.DialectSQLite3}
-	postgresDialect = dialect{name: "postgres", goose: goose.DialectPostgres, forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED"}
+	sqliteDialect   = dialect{name: "sqlite", goose: goose.DialectSQLite3, counters: 1}
+	postgresDialect = dialect{name: "postgres", goose: goose.DialectPostgres, forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED", counters: 16}
 )
 
 // sqlitePragmas are set on every connection and asserted at boot, because an
@@ -40,6 +41,7 @@ var sqlitePragmas = []struct{ name, value string }{
 	{"synchronous", "2"},
 	{"foreign_keys", "1"},
 	{"journal_size_limit", "67108864"},
+	{"temp_store", "2"}, // what a savepoint would undo is kept in memory
 }
 
 // sqliteSource is the driver's name for the database file. The write pool

@@ -43,11 +43,10 @@ func (q queries) Events(ctx context.Context, id order.ID) ([]order.EventRecord, 
 
 // AppendEvent implements [order.Tx].
 func (tx *Tx) AppendEvent(ctx context.Context, e order.EventRecord) error {
-	_, err := tx.execNamed(ctx, `
+	return tx.laterNamed(ctx, must("recording %s on order %s", e.Event, e.OrderID), `
 		INSERT INTO order_events (`+eventColumns+`)
 		VALUES (:order_id, :seq, :event, :from_status, :from_stage, :to_status, :to_stage, :actor_id, :role, :channel, :note, :at)`,
 		eventRow{e.OrderID, e.Seq, e.Event, e.From.Status, e.From.Stage, e.To.Status, e.To.Stage, e.ActorID, e.Role, e.Channel, e.Note, dbTime(e.At)})
-	return failed(err, "recording %s on order %s", e.Event, e.OrderID)
 }
 
 const approvalColumns = `order_id, submission, step, staff_id, person_id, applicant_id, snapshot, at`

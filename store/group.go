@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -50,6 +51,7 @@ func (g *group) run(ctx context.Context, fn func(*Tx) error) error {
 // write commits everybody who waits.
 func (g *group) write() {
 	defer func() { <-g.turn }()
+	runtime.Gosched() // whom the last group let go may come again at once
 	g.mu.Lock()
 	members := g.waiting
 	g.waiting = nil

@@ -66,23 +66,22 @@ func (q queries) Item(ctx context.Context, itemID string) (order.Item, error) {
 // ReplaceItems implements [order.Tx]. Items that have left waiting are not
 // replaced: one of them refuses the whole.
 func (tx *Tx) ReplaceItems(ctx context.Context, id order.ID, items []order.Item) error {
-	if _, err := tx.exec(ctx, `DELETE FROM order_items WHERE order_id = ? AND stage = ?`, id, order.ItemWaiting); err != nil {
-		return failed(err, "removing items of order %s", id)
+	err := tx.later(ctx, must("removing items of order %s", id), `DELETE FROM order_items WHERE order_id = ? AND stage = ?`, id, order.ItemWaiting)
+	if err != nil {
+		return err
 	}
-	var left int
-	if err := tx.get(ctx, &left, `SELECT count(*) FROM order_items WHERE order_id = ?`, id); err != nil {
-		return failed(err, "counting items of order %s", id)
+	inMaking := func(rows int64, err error) error {
+		if err == nil && rows > 0 {
+			return order.Errorf(order.Conflict, "items_in_making", "UKEY 已开始制作，不能更改数量")
+		}
+		return failed(err, "looking for items of order %s in making", id)
 	}
-	if left > 0 {
-		return order.Errorf(order.Conflict, "items_in_making", "UKEY 已开始制作，不能更改数量")
+	if err := tx.later(ctx, inMaking, `UPDATE order_items SET stage = stage WHERE order_id = ?`, id); err != nil || len(items) == 0 {
+		return err
 	}
-	if len(items) == 0 {
-		return nil
-	}
-	_, err := tx.execNamed(ctx, `
+	return tx.laterNamed(ctx, must("inserting items of order %s", id), `
 		INSERT INTO order_items (`+itemColumns+`)
 		VALUES (:id, :order_id, :n, :seal, :stage, :attempt, :token_serial, :cert_serial, :note, :updated_at)`, convert(items, rowOfItem))
-	return failed(err, "inserting items of order %s", id)
 }
 
 // UpdateItem implements [order.Tx].

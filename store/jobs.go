@@ -48,18 +48,23 @@ func (a JobArgs) Kind() string { return a.JobKind }
 
 // insert adds one job to the transaction. The same kind, ref and seq is
 // inserted once, however often it is asked for.
-func (tx *Tx) insert(ctx context.Context, args JobArgs, queue string) error {
-	if dropJobs {
+func (tx *Tx) insert(args JobArgs, queue string) {
+	if !dropJobs {
+		tx.jobs = append(tx.jobs, river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{Queue: queue, UniqueOpts: river.UniqueOpts{ByArgs: true}}})
+	}
+}
+
+// insertJobs hands the transaction's jobs to River.
+func (tx *Tx) insertJobs(ctx context.Context) (err error) {
+	switch {
+	case len(tx.jobs) == 0:
 		return nil
+	case tx.pg != nil:
+		_, err = tx.db.pgJobs.InsertManyTx(ctx, tx.pg, tx.jobs)
+	default:
+		_, err = tx.db.liteJobs.InsertManyTx(ctx, tx.tx.Tx, tx.jobs)
 	}
-	opts := &river.InsertOpts{Queue: queue, UniqueOpts: river.UniqueOpts{ByArgs: true}}
-	var err error
-	if tx.pg != nil {
-		_, err = tx.db.pgJobs.InsertTx(ctx, tx.pg, args, opts)
-	} else {
-		_, err = tx.db.liteJobs.InsertTx(ctx, tx.tx.Tx, args, opts)
-	}
-	return failed(err, "enqueueing %s for %s", args.JobKind, args.Ref)
+	return failed(err, "enqueueing %d jobs", len(tx.jobs))
 }
 
 // JobsConfig is how a process works jobs.

@@ -224,24 +224,22 @@ func (q queries) DueTimers(ctx context.Context, now time.Time, limit int) ([]ord
 
 // SetTimer implements [order.Tx].
 func (tx *Tx) SetTimer(ctx context.Context, t order.Timer) error {
-	_, err := tx.exec(ctx, `
+	return tx.later(ctx, must("setting a timer of order %s", t.OrderID), `
 		INSERT INTO timers (order_id, seq, event, notice, at)
 		VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (order_id, seq, event, notice) DO UPDATE SET at = excluded.at`,
 		t.OrderID, t.Seq, t.On, t.Notice, dbTime(t.At))
-	return failed(err, "setting a timer of order %s", t.OrderID)
 }
 
 // DropTimers implements [order.Tx].
 func (tx *Tx) DropTimers(ctx context.Context, id order.ID) error {
-	_, err := tx.exec(ctx, `DELETE FROM timers WHERE order_id = ?`, id)
-	return failed(err, "dropping timers of order %s", id)
+	return tx.later(ctx, must("dropping timers of order %s", id), `DELETE FROM timers WHERE order_id = ?`, id)
 }
 
 // DropTimer implements [order.Tx].
 func (tx *Tx) DropTimer(ctx context.Context, t order.Timer) error {
-	_, err := tx.exec(ctx, `DELETE FROM timers WHERE order_id = ? AND seq = ? AND event = ? AND notice = ?`, t.OrderID, t.Seq, t.On, t.Notice)
-	return failed(err, "dropping a timer of order %s", t.OrderID)
+	return tx.later(ctx, must("dropping a timer of order %s", t.OrderID),
+		`DELETE FROM timers WHERE order_id = ? AND seq = ? AND event = ? AND notice = ?`, t.OrderID, t.Seq, t.On, t.Notice)
 }
 
 // Enqueue implements [order.Tx].
@@ -250,7 +248,8 @@ func (tx *Tx) Enqueue(ctx context.Context, j order.Job) error {
 	if err != nil {
 		return err
 	}
-	return tx.insert(ctx, JobArgs{JobKind: string(j.Kind), Ref: j.Ref, Seq: j.Seq}, queue)
+	tx.insert(JobArgs{JobKind: string(j.Kind), Ref: j.Ref, Seq: j.Seq}, queue)
+	return nil
 }
 
 // queueOf chooses the queue of a job, so that each provider has its own.

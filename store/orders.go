@@ -294,7 +294,13 @@ func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.execNamed(ctx, `
+	inserted := func(_ int64, err error) error {
+		if isDuplicate(err, "orders", "certificate") {
+			return errRenewalOpen
+		}
+		return failed(err, "inserting order %s", o.ID)
+	}
+	return tx.laterNamed(ctx, inserted, `
 		INSERT INTO orders (keep_until, `+orderColumns+`)
 		VALUES (:keep_until, :id, :no, :business, :certificate, :person_id, :draft_token, :status, :stage, :refund, :rev, :seq, :product, :product_name, :lines, :amount,
 			:sealed_form, :company, :uscc, :submission, :snapshot, :consent, :real_name, :reviewer_id, :first_approver, :sealed_reasons, :trade_no,
@@ -302,10 +308,6 @@ func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
 		orderRow
 		KeepUntil time.Time `db:"keep_until"`
 	}{r, r.CreatedAt.Add(order.FirstLook)})
-	if isDuplicate(err, "orders", "certificate") {
-		return errRenewalOpen
-	}
-	return failed(err, "inserting order %s", o.ID)
 }
 
 // UpdateOrder implements [order.Tx]. The WHERE clause is the guarantee: of two
@@ -315,7 +317,13 @@ func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) e
 	if err != nil {
 		return err
 	}
-	n, err := tx.execNamed(ctx, `
+	moved := func(rows int64, err error) error {
+		if err != nil {
+			return failed(err, "moving order %s from %s to %s", o.ID, was.State, o.State)
+		}
+		return oneRow(rows, errOrderChanged)
+	}
+	return tx.laterNamed(ctx, moved, `
 		UPDATE orders
 		SET no = :no, business = :business, certificate = :certificate, person_id = :person_id, draft_token = :draft_token, status = :status, stage = :stage, refund = :refund,
 			rev = rev + 1, seq = :seq, product = :product, product_name = :product_name, lines = :lines, amount = :amount, sealed_form = :sealed_form,
@@ -330,10 +338,6 @@ func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) e
 		WasStage  order.Stage  `db:"was_stage"`
 		WasRev    int64        `db:"was_rev"`
 	}{r, was.Status, was.Stage, was.Rev})
-	if err != nil {
-		return failed(err, "moving order %s from %s to %s", o.ID, was.State, o.State)
-	}
-	return oneRow(n, errOrderChanged)
 }
 
 // errRenewalOpen: the unique index orders_certificate_key (F72).
@@ -364,20 +368,38 @@ func (tx *Tx) DeleteOrder(ctx context.Context, was order.Order, at time.Time) er
 	return oneRow(n, errOrderChanged)
 }
 
-// NextOrderSeq implements [order.Tx].
-func (tx *Tx) NextOrderSeq(ctx context.Context, day string) (n int, err error) {
-	err = tx.count(ctx, "order:"+day, &n)
-	return n, err
-}
-
-// NumberOrder implements [order.Tx]. A number that is set stays.
-func (tx *Tx) NumberOrder(ctx context.Context, id order.ID, no string) error {
-	n, err := tx.exec(ctx, `
-		UPDATE orders
-		SET no = ?
-		WHERE id = ? AND no IS NULL`, no, id)
-	if err != nil {
-		return failed(err, "numbering order %s", id)
+// NextOrderSeq implements [order.Tx]. Several rows count one day, each in steps
+// of their number, and a transaction takes one that is free, so that nobody waits
+// for the commit of somebody else who places an order.
+func (tx *Tx) NextOrderSeq(ctx context.Context, day string) (int, error) {
+	var taken []struct {
+		Slot  int `db:"slot"`
+		Value int `db:"value"`
 	}
-	return oneRow(n, errOrderChanged)
+	take := func(slot string, args ...any) error {
+		return failed(tx.all(ctx, &taken, `
+			UPDATE order_numbers
+			SET value = value + 1
+			WHERE day = ? AND slot = (`+slot+`)
+			RETURNING slot, value`, append([]any{day}, args...)...), "counting orders of %s", day)
+	}
+	free := `SELECT slot FROM order_numbers WHERE day = ? ORDER BY value, slot LIMIT 1` + tx.dia.skipLocked
+	if err := take(free, day); err != nil {
+		return 0, err
+	}
+	if len(taken) == 0 { // the first order of the day, or all rows are taken
+		for slot := range tx.dia.counters {
+			_, err := tx.exec(ctx, `INSERT INTO order_numbers (day, slot, value) VALUES (?, ?, 0) ON CONFLICT (day, slot) DO NOTHING`, day, slot)
+			if err != nil {
+				return 0, failed(err, "preparing to count orders of %s", day)
+			}
+		}
+		if err := take(`0`); err != nil {
+			return 0, err
+		}
+	}
+	if len(taken) != 1 {
+		return 0, fmt.Errorf("counting orders of %s: %d rows", day, len(taken))
+	}
+	return (taken[0].Value-1)*tx.dia.counters + taken[0].Slot + 1, nil
 }

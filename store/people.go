@@ -65,12 +65,16 @@ func (tx *Tx) PersonByMobile(ctx context.Context, p order.Person) (order.Person,
 	if err != nil {
 		return order.Person{}, err
 	}
-	_, err = tx.exec(ctx, `
+	added, err := tx.exec(ctx, `
 		INSERT INTO people (id, sealed_mobile, mobile_index, created_at, keep_until)
 		VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (mobile_index) DO NOTHING`, p.ID, sealed, index, dbTime(p.CreatedAt), dbTime(p.CreatedAt.Add(order.FirstLook)))
-	if err != nil {
+	switch {
+	case err != nil:
 		return order.Person{}, failed(err, "recording person %s", p.ID)
+	case added == 1:
+		p.CreatedAt = dbTime(p.CreatedAt)
+		return p, nil
 	}
 	return tx.person(ctx, `mobile_index = ?`, index)
 }

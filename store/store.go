@@ -52,9 +52,14 @@ type DB struct {
 // and those that write.
 type Tx struct {
 	queries
-	db *DB
-	tx *sqlx.Tx
-	pg pgx.Tx // the same transaction, as River's PostgreSQL driver wants it
+	db      *DB
+	tx      *sqlx.Tx
+	pg      pgx.Tx   // the same transaction, as River's PostgreSQL driver wants it
+	waiting *waiting // PostgreSQL only
+
+	// What the transaction writes last: see settle.
+	audits []order.AuditRecord
+	jobs   []river.InsertManyParams
 }
 
 // queries holds the SQL of the product. ext is the pool or the transaction;
@@ -212,12 +217,42 @@ func (db *DB) InTx(ctx context.Context, fn func(order.Tx) error) error {
 }
 
 func (db *DB) inTx(ctx context.Context, fn func(*Tx) error) (err error) {
+	whole := func(tx *Tx) error {
+		own := *tx // SQLite may commit several together
+		if err := fn(&own); err != nil {
+			return own.first(err)
+		}
+		return own.first(own.settle(ctx))
+	}
 	for range attempts {
-		if err = db.once(ctx, fn); !isRetryable(err) {
+		if err = db.once(ctx, whole); !isRetryable(err) {
 			return err
 		}
 	}
 	return err
+}
+
+// first prefers the failure of a write that waited to what it led to.
+func (tx *Tx) first(err error) error {
+	if tx.waiting != nil && tx.waiting.failed != nil {
+		return tx.waiting.failed
+	}
+	return err
+}
+
+// settle writes what comes last: the audit lines, whose chain is locked no longer
+// than it must be, and the jobs.
+func (tx *Tx) settle(ctx context.Context) error {
+	if err := tx.writeAudits(ctx); err != nil {
+		return err
+	}
+	if err := tx.insertJobs(ctx); err != nil {
+		return err
+	}
+	if tx.waiting != nil {
+		return tx.waiting.send(ctx)
+	}
+	return nil
 }
 
 func (db *DB) once(ctx context.Context, fn func(*Tx) error) error {
@@ -228,9 +263,14 @@ func (db *DB) once(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // finish runs fn and ends the transaction one way or the other.
-func (db *DB) finish(tx *sqlx.Tx, pg pgx.Tx, fn func(*Tx) error) error {
+func (db *DB) finish(tx *sqlx.Tx, pg *sharedTx, fn func(*Tx) error) error {
 	defer tx.Rollback() //nolint:errcheck // after Commit this is a no-op; before it, fn's error matters more
-	if err := fn(&Tx{queries: queries{ext: tx, dia: db.dia, seal: db.seal}, db: db, tx: tx, pg: pg}); err != nil {
+	own := &Tx{queries: queries{ext: tx, dia: db.dia, seal: db.seal}, db: db, tx: tx}
+	if pg != nil {
+		own.pg, own.waiting = pg, &waiting{conn: pg.conn}
+		own.ext = inOrder{tx, own.waiting}
+	}
+	if err := fn(own); err != nil {
 		return err
 	}
 	return failed(tx.Commit(), "committing")

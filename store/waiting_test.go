@@ -1,0 +1,124 @@
+package store
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Writes whose answers nobody reads may travel late, but what is read after them
+// is as if they had not.
+func TestWhatIsReadComesAfterWhatWasWritten(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		inTx(t, db, func(tx order.Tx) error {
+			was := draft("o1")
+			if err := tx.InsertOrder(t.Context(), was); err != nil {
+				return err
+			}
+			o := was
+			o.Company = "昆明改名测试有限公司"
+			o.Rev++
+			if err := tx.UpdateOrder(t.Context(), o, was); err != nil {
+				return err
+			}
+			if err := tx.ReplaceItems(t.Context(), o.ID, []order.Item{{ID: "i1", OrderID: o.ID, N: 1, Stage: order.ItemWaiting}}); err != nil {
+				return err
+			}
+			got, err := tx.Order(t.Context(), o.ID)
+			if err != nil || got.Company != o.Company {
+				t.Errorf("read %q, %v", got.Company, err)
+			}
+			items, err := tx.Items(t.Context(), o.ID)
+			if len(items) != 1 {
+				t.Errorf("%d items", len(items))
+			}
+			return err
+		})
+	})
+}
+
+// A change that lost is refused with its own error, whatever the transaction does
+// after it, and nothing of the transaction stays.
+func TestWhatLostDecides(t *testing.T) {
+	tests := map[string]func(t *testing.T, tx order.Tx, lost error) error{
+		"nothing after it": func(_ *testing.T, _ order.Tx, lost error) error { return lost },
+		"another write": func(t *testing.T, tx order.Tx, lost error) error {
+			return errors.Join(lost, tx.AppendEvent(t.Context(), order.EventRecord{OrderID: "o1", Seq: 9, Event: order.Save}))
+		},
+		"an approval, which has conflicts of its own": func(t *testing.T, tx order.Tx, lost error) error {
+			err := tx.InsertApproval(t.Context(), order.Approval{OrderID: "o1", Submission: 1, Step: 1, StaffID: "s1", PersonID: "p1"})
+			if lost != nil {
+				return lost
+			}
+			return err
+		},
+		"a reader who does not look": func(t *testing.T, tx order.Tx, lost error) error {
+			if _, err := tx.Order(t.Context(), "o1"); err != nil {
+				t.Log(err)
+			}
+			return lost
+		},
+	}
+	for name, after := range tests {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, db *DB) {
+				insertOrders(t, db, draft("o1"))
+				was := draft("o1")
+				was.Rev = 7 // somebody else has moved it
+				o := was
+				o.Company = "不应保存测试有限公司"
+				err := db.InTx(t.Context(), func(tx order.Tx) error {
+					return after(t, tx, tx.UpdateOrder(t.Context(), o, was))
+				})
+				if e, ok := order.AsError(err); !ok || e.Code != "order_changed" {
+					t.Errorf("%v, want order_changed", err)
+				}
+				got, err := db.Order(t.Context(), "o1")
+				if err != nil || got.Company == o.Company {
+					t.Errorf("kept %q, %v", got.Company, err)
+				}
+				events, err := db.Events(t.Context(), "o1")
+				if err != nil || len(events) > 0 {
+					t.Errorf("kept events %v, %v", events, err)
+				}
+			})
+		})
+	}
+}
+
+// Whoever places an order does not wait until somebody else who does has
+// committed: on PostgreSQL each takes a row of the day's that is free.
+func TestNumbersAreTakenSideBySide(t *testing.T) {
+	db := openTest(t, freshDSN(t, "postgres"))
+	const day = "20260302"
+	seen := map[int]bool{}
+	var nest func(left int) error
+	nest = func(left int) error {
+		if left == 0 {
+			return nil
+		}
+		return db.InTx(t.Context(), func(tx order.Tx) error {
+			n, err := tx.NextOrderSeq(t.Context(), day)
+			if err != nil {
+				return err
+			}
+			if seen[n] || n > postgresDialect.counters {
+				t.Errorf("%d after %d others", n, len(seen))
+			}
+			seen[n] = true
+			return nest(left - 1) // while this one is open
+		})
+	}
+	inTx(t, db, func(tx order.Tx) error { // makes the day's rows
+		n, err := tx.NextOrderSeq(t.Context(), day)
+		seen[n] = true
+		return err
+	})
+	if err := nest(postgresDialect.counters - 1); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != postgresDialect.counters {
+		t.Errorf("%d numbers", len(seen))
+	}
+}
