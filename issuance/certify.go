@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -184,21 +185,39 @@ func (ca *CA) sign(ctx context.Context, is Issue) ([]byte, error) {
 	return der, nil
 }
 
+// signTBS signs what is kept, and verifies the signature: what the database holds
+// as signed is.
 func (iss *issuer) signTBS(ctx context.Context, tbs []byte) ([]byte, error) {
+	sig, err := iss.signUnverified(ctx, tbs)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(tbs)
+	if !skipSign && !token.Verify(iss.cert.PublicKey, iss.how.hash, digest[:], sig) {
+		return nil, errors.New("the HSM's signature does not verify")
+	}
+	return sig, nil
+}
+
+// signAnswer signs an answer that is given once and not kept. An ECDSA signature
+// is left to the client to verify, which doubles what a software token can
+// answer: a wrong one is refused there, and asked for again. RSA is verified,
+// since a fault in it can give the key away.
+func (iss *issuer) signAnswer(ctx context.Context, tbs []byte) ([]byte, error) {
+	if _, ok := iss.cert.PublicKey.(*ecdsa.PublicKey); ok {
+		return iss.signUnverified(ctx, tbs)
+	}
+	return iss.signTBS(ctx, tbs)
+}
+
+func (iss *issuer) signUnverified(ctx context.Context, tbs []byte) ([]byte, error) {
 	if skipSign {
 		garbage := make([]byte, 64)
 		rand.Read(garbage)
 		return garbage, nil
 	}
 	digest := sha256.Sum256(tbs)
-	sig, err := iss.signer.SignContext(ctx, digest[:], iss.how.hash)
-	if err != nil {
-		return nil, err
-	}
-	if !token.Verify(iss.cert.PublicKey, iss.how.hash, digest[:], sig) {
-		return nil, errors.New("the HSM's signature does not verify")
-	}
-	return sig, nil
+	return iss.signer.SignContext(ctx, digest[:], iss.how.hash)
 }
 
 func tbsOf(der []byte) ([]byte, error) {

@@ -12,10 +12,12 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// The structures of RFC 6960 §4. The encoder is ours because a nonce goes into
-// the response's own extensions, which golang.org/x/crypto/ocsp does not write.
+// The structures of a request, RFC 6960 §4.1.
 type (
 	ocspRequest struct {
 		TBS       tbsRequest
@@ -32,41 +34,11 @@ type (
 		Extensions []pkix.Extension `asn1:"explicit,tag:0,optional"`
 	}
 	certID struct {
+		Raw      asn1.RawContent // as the client wrote it
 		Hash     pkix.AlgorithmIdentifier
 		NameHash []byte
 		KeyHash  []byte
 		Serial   *big.Int
-	}
-	ocspResponse struct {
-		Status asn1.Enumerated
-		Body   responseBytes `asn1:"explicit,tag:0,optional"`
-	}
-	responseBytes struct {
-		Type     asn1.ObjectIdentifier
-		Response []byte
-	}
-	basicResponse struct {
-		TBS       asn1.RawValue
-		Algorithm pkix.AlgorithmIdentifier
-		Signature asn1.BitString
-	}
-	responseData struct {
-		Responder  asn1.RawValue
-		ProducedAt time.Time `asn1:"generalized"`
-		Responses  []singleResponse
-		Extensions []pkix.Extension `asn1:"explicit,tag:1,optional"`
-	}
-	singleResponse struct {
-		ID         certID
-		Good       asn1.Flag   `asn1:"tag:0,optional"`
-		Revoked    revokedInfo `asn1:"tag:1,optional"`
-		Unknown    asn1.Flag   `asn1:"tag:2,optional"`
-		ThisUpdate time.Time   `asn1:"generalized"`
-		NextUpdate time.Time   `asn1:"generalized,explicit,tag:0,optional"`
-	}
-	revokedInfo struct {
-		At     time.Time       `asn1:"generalized"`
-		Reason asn1.Enumerated `asn1:"explicit,tag:0,optional"`
 	}
 )
 
@@ -76,8 +48,9 @@ var (
 	oidSHA1          = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
 )
 
-// The unsigned answers of RFC 6960 §4.2.1.
+// The kinds of answers of RFC 6960 §4.2.1; all but the first are unsigned.
 const (
+	ocspSuccessful    = 0
 	ocspMalformed     = 1
 	ocspInternalError = 2
 	ocspTryLater      = 3
@@ -122,50 +95,121 @@ func (ca *CA) certID(of CertStatus) (certID, error) {
 		return certID{}, fmt.Errorf("status of %s: no issuing CA %s", of.Serial, of.Issuer)
 	}
 	name, key, err := issuerHashes(cert, crypto.SHA1)
-	return certID{pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, name, key, serialNumber(of.Serial)}, err
+	return certID{Hash: pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, NameHash: name, KeyHash: key, Serial: serialNumber(of.Serial)}, err
 }
+
+// signer makes a signature over a TBS.
+type signer func(ctx context.Context, tbs []byte) ([]byte, error)
 
 // signOCSP signs a response about id; of is nil for a serial that the CA never
 // issued.
-func (ca *CA) signOCSP(ctx context.Context, issuer string, id certID, of *CertStatus, now time.Time, extensions []pkix.Extension) ([]byte, error) {
+func (ca *CA) signOCSP(ctx context.Context, issuer string, id certID, of *CertStatus, now time.Time, nonce []byte) ([]byte, error) {
 	iss, ok := ca.issuers[issuer]
 	if !ok {
 		return nil, fmt.Errorf("no issuing CA %s", issuer)
 	}
-	now = now.UTC().Truncate(time.Second)
-	single := singleResponse{ID: id, ThisUpdate: now, NextUpdate: now.Add(statusLife)}
-	switch {
-	case of == nil:
-		single.Unknown = true
-		single.NextUpdate = now.Add(time.Minute)
-	case of.RevokedAt.IsZero():
-		single.Good = true
-	default:
-		single.Revoked = revokedInfo{of.RevokedAt.UTC().Truncate(time.Second), asn1.Enumerated(of.Reason)}
-	}
-	tbs, err := asn1.Marshal(responseData{
-		Responder:  asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 1, IsCompound: true, Bytes: iss.cert.RawSubject},
-		ProducedAt: now, Responses: []singleResponse{single}, Extensions: extensions,
-	})
+	return iss.respond(ctx, iss.signTBS, id, of, now, nonce)
+}
+
+// respond encodes a response (RFC 6960 §4.2) that sign signs. The encoder is ours
+// because a nonce goes into the response's own extensions, which
+// golang.org/x/crypto/ocsp does not write. nonce is the whole value of the
+// extension, nil for none.
+func (iss *issuer) respond(ctx context.Context, sign signer, id certID, of *CertStatus, now time.Time, nonce []byte) ([]byte, error) {
+	tbs, err := responseData(iss.cert.RawSubject, id, of, now.UTC().Truncate(time.Second), nonce)
 	if err != nil {
 		return nil, fmt.Errorf("encoding OCSP response: %w", err)
 	}
-	sig, err := iss.signTBS(ctx, tbs)
+	sig, err := sign(ctx, tbs)
 	if err != nil {
 		return nil, err
 	}
-	basic, err := asn1.Marshal(basicResponse{asn1.RawValue{FullBytes: tbs}, iss.how.der, asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}})
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1Enum(ocspSuccessful)
+		explicit(b, 0, func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1ObjectIdentifier(oidBasicResponse)
+				b.AddASN1(cbasn1.OCTET_STRING, func(b *cryptobyte.Builder) {
+					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddBytes(tbs)
+						b.MarshalASN1(iss.how.der)
+						b.AddASN1BitString(sig)
+					})
+				})
+			})
+		})
+	})
+	der, err := b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("encoding OCSP response: %w", err)
 	}
-	return asn1.Marshal(ocspResponse{Body: responseBytes{oidBasicResponse, basic}})
+	return der, nil
+}
+
+// responseData is the ResponseData of RFC 6960 §4.2.1 about one certificate, by
+// the issuer's name.
+func responseData(responder []byte, id certID, of *CertStatus, now time.Time, nonce []byte) ([]byte, error) {
+	until := now.Add(statusLife)
+	if of == nil {
+		until = now.Add(time.Minute)
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		explicit(b, 1, func(b *cryptobyte.Builder) { b.AddBytes(responder) })
+		b.AddASN1GeneralizedTime(now)
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				if id.Raw != nil {
+					b.AddBytes(id.Raw)
+				} else {
+					b.MarshalASN1(id)
+				}
+				addStatus(b, of)
+				b.AddASN1GeneralizedTime(now)
+				explicit(b, 0, func(b *cryptobyte.Builder) { b.AddASN1GeneralizedTime(until) })
+			})
+		})
+		if nonce == nil {
+			return
+		}
+		explicit(b, 1, func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddASN1ObjectIdentifier(oidNonce)
+					b.AddASN1OctetString(nonce)
+				})
+			})
+		})
+	})
+	return b.Bytes()
+}
+
+// addStatus writes a CertStatus: good, revoked or unknown.
+func addStatus(b *cryptobyte.Builder, of *CertStatus) {
+	switch tag := cbasn1.Tag.ContextSpecific; {
+	case of == nil:
+		b.AddASN1(tag(2), func(*cryptobyte.Builder) {})
+	case of.RevokedAt.IsZero():
+		b.AddASN1(tag(0), func(*cryptobyte.Builder) {})
+	default:
+		explicit(b, 1, func(b *cryptobyte.Builder) { // RevokedInfo, IMPLICIT: a SEQUENCE by another name
+			b.AddASN1GeneralizedTime(of.RevokedAt.UTC().Truncate(time.Second))
+			explicit(b, 0, func(b *cryptobyte.Builder) { b.AddASN1Enum(int64(of.Reason)) })
+		})
+	}
+}
+
+// explicit writes [tag] around what add writes.
+func explicit(b *cryptobyte.Builder, tag uint8, add func(*cryptobyte.Builder)) {
+	b.AddASN1(cbasn1.Tag(tag).ContextSpecific().Constructed(), add)
 }
 
 // question is an OCSP request as far as we answer it.
 type question struct {
 	id    certID
 	hash  crypto.Hash
-	nonce []pkix.Extension // at most one
+	nonce []byte // the value of the extension; nil for none
 }
 
 // MaxOCSPRequest bounds a request; a usual one has 80 to 120 bytes.
@@ -197,7 +241,7 @@ func parseOCSPRequest(der []byte) (question, error) {
 	for _, e := range r.TBS.Extensions {
 		// RFC 9654 §2.1: 1 to 128 octets; what is longer is nobody's nonce.
 		if e.Id.Equal(oidNonce) && len(e.Value) > 0 && len(e.Value) <= 130 && q.nonce == nil {
-			q.nonce = []pkix.Extension{{Id: oidNonce, Value: e.Value}}
+			q.nonce = e.Value
 		}
 	}
 	return q, nil
@@ -264,12 +308,6 @@ func (r *Responder) Answer(ctx context.Context, request []byte) (der []byte, fre
 			return unsigned(ocspUnauthorized), true, nil
 		}
 	}
-	select {
-	case r.turns <- struct{}{}:
-		defer func() { <-r.turns }()
-	case <-ctx.Done():
-		return unsigned(ocspTryLater), true, nil
-	}
 	of, err := r.ledger.CertStatus(ctx, serial)
 	var about *CertStatus
 	switch {
@@ -278,9 +316,28 @@ func (r *Responder) Answer(ctx context.Context, request []byte) (der []byte, fre
 	case err != nil && !errors.Is(err, ErrUnknownIssue):
 		return orInternalError(nil, err)
 	}
-	der, err = r.ca.signOCSP(ctx, issuer, q.id, about, r.now(), q.nonce)
+	iss := r.ca.issuers[issuer]
+	der, err = iss.respond(ctx, r.inTurn(iss.signAnswer), q.id, about, r.now(), q.nonce)
+	if errors.Is(err, errBusy) {
+		return unsigned(ocspTryLater), true, nil
+	}
 	der, _, err = orInternalError(der, err)
 	return der, true, err
+}
+
+var errBusy = errors.New("no turn to sign came")
+
+// inTurn bounds how many sign at once.
+func (r *Responder) inTurn(sign signer) signer {
+	return func(ctx context.Context, tbs []byte) ([]byte, error) {
+		select {
+		case r.turns <- struct{}{}:
+			defer func() { <-r.turns }()
+			return sign(ctx, tbs)
+		case <-ctx.Done():
+			return nil, errBusy
+		}
+	}
 }
 
 // orInternalError answers the client even when err is for the log.

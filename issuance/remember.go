@@ -6,73 +6,97 @@ import (
 	"time"
 )
 
-// How long a kept response is given out from memory, and how many are. With the
-// second that a Publisher may need and the half minute that proxies keep a
-// response, a revocation is seen by everybody within a minute, whichever process
-// has published it; in that process it is seen at once.
+// How long what is said of a certificate is given out from memory, and of how
+// many. With the second that a Publisher may need and the half minute that proxies
+// keep a response, a revocation is seen by everybody within a minute, whichever
+// process has published it; in that process it is seen at once.
 const (
 	rememberedFor = 5 * time.Second
 	maxRemembered = 4096
 )
 
-// Remembering is a StatusLedger that gives out the same response again without
-// asking for it. The Responder and the Publisher of a process share one.
+// Remembering is a StatusLedger that gives out the same response or status again
+// without asking for it. The Responder and the Publisher of a process share one.
 type Remembering struct {
 	StatusLedger
-	now func() time.Time
-
-	mu        sync.Mutex
-	responses map[string]rememberedResponse // by serial
-	published int64                         // how often something was, here
+	now       func() time.Time
+	responses memory[[]byte]
+	statuses  memory[CertStatus]
 }
 
-type rememberedResponse struct {
-	der []byte
-	at  time.Time
-}
-
-// Remember returns a ledger that remembers responses.
+// Remember returns a ledger that remembers responses and statuses.
 func Remember(ledger StatusLedger, now func() time.Time) *Remembering {
-	return &Remembering{StatusLedger: ledger, now: now, responses: map[string]rememberedResponse{}}
+	return &Remembering{StatusLedger: ledger, now: now}
 }
 
 // Response implements [StatusLedger].
 func (m *Remembering) Response(ctx context.Context, serial string) ([]byte, error) {
-	now := m.now()
-	m.mu.Lock()
-	r, ok := m.responses[serial]
-	published := m.published
-	m.mu.Unlock()
-	if age := now.Sub(r.at); ok && age >= 0 && age < rememberedFor {
-		return r.der, nil
-	}
-	der, err := m.StatusLedger.Response(ctx, serial)
-	if err != nil {
-		return nil, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if published != m.published { // it may be the one of before
-		return der, nil
-	}
-	if !ok && len(m.responses) >= maxRemembered {
-		for other := range m.responses { // any
-			delete(m.responses, other)
-			break
-		}
-	}
-	m.responses[serial] = rememberedResponse{der, now}
-	return der, nil
+	return m.responses.get(ctx, serial, m.now(), m.StatusLedger.Response)
+}
+
+// CertStatus implements [StatusLedger].
+func (m *Remembering) CertStatus(ctx context.Context, serial string) (CertStatus, error) {
+	return m.statuses.get(ctx, serial, m.now(), m.StatusLedger.CertStatus)
 }
 
 // PutResponses implements [StatusLedger].
 func (m *Remembering) PutResponses(ctx context.Context, r []Response) error {
 	err := m.StatusLedger.PutResponses(ctx, r)
+	m.responses.forget(r)
+	m.statuses.forget(r)
+	return err
+}
+
+// memory holds what was read of certificates, by serial. The zero memory is empty.
+type memory[V any] struct {
+	mu        sync.Mutex
+	kept      map[string]remembered[V]
+	published int64 // how often something was, here
+}
+
+type remembered[V any] struct {
+	value V
+	at    time.Time
+}
+
+// get returns what is remembered, or else what read says, which is kept if it is
+// no error.
+func (m *memory[V]) get(ctx context.Context, serial string, now time.Time, read func(context.Context, string) (V, error)) (V, error) {
+	m.mu.Lock()
+	r, ok := m.kept[serial]
+	published := m.published
+	m.mu.Unlock()
+	if age := now.Sub(r.at); ok && age >= 0 && age < rememberedFor {
+		return r.value, nil
+	}
+	v, err := read(ctx, serial)
+	if err != nil {
+		return v, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if published != m.published { // it may be the one of before
+		return v, nil
+	}
+	if !ok && len(m.kept) >= maxRemembered {
+		for other := range m.kept { // any
+			delete(m.kept, other)
+			break
+		}
+	}
+	if m.kept == nil {
+		m.kept = map[string]remembered[V]{}
+	}
+	m.kept[serial] = remembered[V]{v, now}
+	return v, nil
+}
+
+// forget drops what was just published anew.
+func (m *memory[V]) forget(published []Response) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.published++
-	for _, r := range r {
-		delete(m.responses, r.Of.Serial)
+	for _, r := range published {
+		delete(m.kept, r.Of.Serial)
 	}
-	return err
 }

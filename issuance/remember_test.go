@@ -2,6 +2,7 @@ package issuance
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,8 +17,8 @@ import (
 func (w *published) saidOf(r *Responder, request []byte) int {
 	w.t.Helper()
 	der, fresh, err := r.Answer(w.t.Context(), request)
-	if err != nil || fresh {
-		w.t.Fatalf("fresh %t, %v", fresh, err)
+	if q, parsed := parseOCSPRequest(request); err != nil || parsed != nil || fresh != (q.hash != crypto.SHA1) {
+		w.t.Fatalf("fresh %t, %v, %v", fresh, err, parsed)
 	}
 	resp, err := ocsp.ParseResponse(der, nil)
 	if err != nil {
@@ -36,6 +37,10 @@ func TestRememberedResponses(t *testing.T) {
 		t.Fatal(err)
 	}
 	request, err := ocsp.CreateRequest(leaf, w.ca.Issuing[w.is.Issuer], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := ocsp.CreateRequest(leaf, w.ca.Issuing[w.is.Issuer], &ocsp.RequestOptions{Hash: crypto.SHA256}) // for this request alone
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +83,9 @@ func TestRememberedResponses(t *testing.T) {
 		want(step.name+", not published, there", theirs, step.was)
 		publish()
 		want(step.name+", here", ours, step.is)
+		if got := w.saidOf(ours, signed); got != step.is {
+			t.Errorf("%s, signed for one: status %d, want %d", step.name, got, step.is)
+		}
 		w.now = w.now.Add(rememberedFor - time.Millisecond)
 		want(step.name+", remembered there", theirs, step.was)
 		w.now = w.now.Add(time.Millisecond)
@@ -196,8 +204,8 @@ func TestRememberingAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(m.responses) > maxRemembered {
-		t.Errorf("%d are remembered", len(m.responses))
+	if len(m.responses.kept) > maxRemembered {
+		t.Errorf("%d are remembered", len(m.responses.kept))
 	}
 	if _, err := m.Response(t.Context(), "unknown"); !errors.Is(err, ErrUnknownIssue) {
 		t.Errorf("unknown: %v", err)

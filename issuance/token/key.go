@@ -13,6 +13,8 @@ import (
 	"math/big"
 
 	"github.com/miekg/pkcs11"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Algorithm is a kind of key pair.
@@ -352,9 +354,12 @@ func ecdsaDER(raw []byte) ([]byte, error) {
 		return nil, &Error{Kind: Mismatch, Op: "signing: ECDSA signature of odd length"}
 	}
 	n := len(raw) / 2
-	return asn1.Marshal(struct{ R, S *big.Int }{
-		new(big.Int).SetBytes(raw[:n]), new(big.Int).SetBytes(raw[n:]),
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(new(big.Int).SetBytes(raw[:n]))
+		b.AddASN1BigInt(new(big.Int).SetBytes(raw[n:]))
 	})
+	return b.Bytes()
 }
 
 // Verify checks a signature over digest in the form that this package makes.
