@@ -31,9 +31,12 @@ func newLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
-// openStore opens the database with the keyset that seals personal data. A
-// development start makes the keyset; production must find it.
+// openStore opens the database with the keyset that seals personal data, or without
+// any for an issuer. A development start makes the keyset; production must find it.
 func openStore(ctx context.Context, cfg *config.Config) (*store.DB, error) {
+	if !cfg.HandlesPeople() {
+		return store.Open(ctx, cfg.DatabaseURL.Reveal(), nil)
+	}
 	master, err := key(cfg.PII.Key, "YCD_PII_KEY")
 	if err != nil {
 		return nil, err

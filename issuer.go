@@ -23,11 +23,12 @@ func (a *app) issuerRequests() map[request.Kind]request.Executor {
 		request.UnlockCode:   refusing(a.unlockCode),
 		request.IssueForCSR:  refusing(a.issueForCSR),
 		request.InitialPIN:   a.tellPIN,
+		request.MakeKey:      refusing(a.makeKey),
+		request.ScrapIssue:   refusing(a.scrapIssue),
 
 		request.StationTake:    refusing(a.stationTake),
 		request.StationCertify: refusing(a.stationCertify),
 		request.StationFinish:  refusing(a.stationFinish),
-		request.StationScrap:   refusing(a.stationScrap),
 	}
 }
 
@@ -65,6 +66,36 @@ func (a *app) unlockCode(ctx context.Context, r request.Request) ([]byte, error)
 		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
 	}
 	return a.pipeline.AnswerCode(ctx, r.Subject, in.Challenge, in.PublicKey)
+}
+
+// makeKey makes what an order item needs, from where it was left.
+func (a *app) makeKey(ctx context.Context, r request.Request) ([]byte, error) {
+	var asked issuance.Request
+	if err := json.Unmarshal(r.Body, &asked); err != nil {
+		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	}
+	is, err := a.pipeline.Make(ctx, asked)
+	if err != nil {
+		return nil, faultOf(err)
+	}
+	return json.Marshal(request.Made{TokenSerial: is.TokenSerial, CertSerial: is.Serial})
+}
+
+// faultOf is what was wrong with a USBKEY this time, as an error of the domain; what
+// the CA refuses for good stays as it is.
+func faultOf(err error) error {
+	if detail, ok := token.Detail(err); ok {
+		return &order.Error{Kind: order.Unavailable, Code: "usbkey_failed", Detail: detail, Err: err}
+	}
+	return err
+}
+
+func (a *app) scrapIssue(ctx context.Context, r request.Request) ([]byte, error) {
+	_, err := a.pipeline.Scrap(ctx, r.Subject, string(r.Body))
+	if errors.Is(err, issuance.ErrUnknownIssue) {
+		err = nil
+	}
+	return nil, err
 }
 
 // unlocks wires the unlocking of USBKEYs; it works in any process that can ask an issuer.

@@ -36,7 +36,7 @@ func (keysetInitCmd) Run(c *cli) error {
 	} else if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(os.Stdout, "made %s: give every web, jobs and issuer process this file, and keep it in the backup\n", path)
+	_, err = fmt.Fprintf(os.Stdout, "made %s: give every web and jobs process this file, and keep it in the backup\n", path)
 	return err
 }
 

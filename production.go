@@ -54,9 +54,11 @@ func missingFiles(cfg *config.Config) (faults config.Faults) {
 			faults = append(faults, config.Fault{Name: name, Problem: path + " is missing: " + remedy})
 		}
 	}
-	need("YCD_DATA_DIR", keysetFile(cfg), noKeyset)
-	if cfg.Catalogue == "" {
-		need("YCD_CATALOGUE", filepath.Join(cfg.DataDir, catalogueFile), "write what is on offer, or set the path of the file")
+	if cfg.HandlesPeople() {
+		need("YCD_DATA_DIR", keysetFile(cfg), noKeyset)
+		if cfg.Catalogue == "" {
+			need("YCD_CATALOGUE", filepath.Join(cfg.DataDir, catalogueFile), "write what is on offer, or set the path of the file")
+		}
 	}
 	if cfg.HasRole(config.RoleIssuer) {
 		need("YCD_DATA_DIR", caDir(cfg), "restore it from the backup; a new CA is made with: yuncaidun ca init")
@@ -67,7 +69,7 @@ func missingFiles(cfg *config.Config) (faults config.Faults) {
 // missingTemplates names the messages for which the provider's template id is not
 // configured; development uses the simulators' ids.
 func missingTemplates(cfg *config.Config) (faults config.Faults) {
-	if !cfg.HasRole(config.RoleWeb) && !cfg.HasRole(config.RoleJobs) {
+	if !cfg.HandlesPeople() {
 		return nil
 	}
 	need := func(variable string, names []string, ids map[string]string) {

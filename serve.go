@@ -142,14 +142,16 @@ func (a *app) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	a.out = &outside{} // an issuer calls no provider and has none of their secrets
-	if cfg.HasRole(config.RoleWeb) || cfg.HasRole(config.RoleJobs) {
+	if cfg.HandlesPeople() { // an issuer calls no provider and has none of their secrets
 		if a.out, err = a.openOutside(); err != nil {
 			return err
 		}
 	}
-	if err := a.openOrders(); err != nil {
-		return err
+	a.statuses = issuance.Remember(store.NewLedger(a.db), a.clock.Now)
+	if cfg.HandlesPeople() {
+		if err := a.openOrders(); err != nil {
+			return err
+		}
 	}
 	if cfg.HasRole(config.RoleIssuer) {
 		if err := a.openIssuer(ctx); err != nil {
@@ -184,7 +186,6 @@ func (a *app) openOrders() error {
 		return err
 	}
 	a.reminders = certificate.NewReminders(store.Certificates{DB: a.db}, cal, a.clock.Now, newID(a.clock.Now))
-	a.statuses = issuance.Remember(store.NewLedger(a.db), a.clock.Now)
 	a.certificates = certificate.NewService(store.Certificates{DB: a.db}, a.clock.Now, newID(a.clock.Now))
 	a.orders = order.NewService(order.Deps{
 		Store: a.db, Gateway: a.out.pay, Mini: a.out.pay, Certificates: a.certificates, Calendar: cal, Catalogue: cat, Now: a.clock.Now, NewID: newID(a.clock.Now),
@@ -239,43 +240,24 @@ func (a *app) endSessions(ctx context.Context, personID string) error {
 // legal representative has, since the token in it decides.
 const linkDays = 30
 
-// openJobs registers the workers of this process's roles: the issuer makes keys,
-// jobs does everything else.
+// openJobs registers the workers of this process's roles: the issuer executes
+// requests, jobs does everything else.
 func (a *app) openJobs() (err error) {
 	queues := map[string]int{}
+	var d jobs.Deps
 	if a.cfg.HasRole(config.RoleJobs) {
 		for _, q := range []string{store.QueueSMS, store.QueueWechat, store.QueueMail, store.QueueDefault} {
 			queues[q] = 10
 		}
-	}
-	d := jobs.Deps{
-		Orders: a.orders, Store: a.db, Certificates: a.db, EndSessions: a.endSessions, Objects: a.out.objects, SMS: a.out.sms, WeChat: a.out.wechat, RealName: a.out.realName, Links: a.links,
-		Templates: a.out.wechatTemplates, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto, Now: a.clock.Now, Wall: time.Now,
-		StationRemote: a.cfg.Station.Remote,
-	}
-	d.Subscriptions = []jobs.Subscription{
-		{Way: order.BySubscription, AppID: a.cfg.WeChat.AppID, Templates: a.out.subscriptions, Send: a.out.wechat.SendSubscription},
-		{
-			Way: order.ByMiniSubscription, AppID: a.cfg.MiniProgram.AppID, Templates: a.out.miniSubscriptions,
-			Send: func(ctx context.Context, openID, templateID, link string, data map[string]string) (string, error) {
-				return a.out.mini.SendSubscription(ctx, openID, templateID, a.links.MiniPage(link), data)
-			},
-		},
-	}
-	if a.out.mini != nil {
-		d.MiniProgramLink = func(ctx context.Context, token string) (string, error) {
-			return a.out.mini.Link(ctx, "pages/web/index", url.Values{"path": {"/auth/" + token}}.Encode(), linkDays)
-		}
-	}
-	d.Sealer, d.CA = a.sealer, a.cfg.CA.Name
-	if a.cfg.HasRole(config.RoleJobs) {
-		if d.Font, err = font.Load(a.cfg.Font); err != nil {
-			return usageError{err}
-		}
-	}
-	if a.pipeline != nil {
-		d.Issuer, d.Office = a.pipeline, a.office
 		queues[store.QueueIssue] = 4
+		if d, err = a.jobDeps(); err != nil {
+			return err
+		}
+	}
+	d.Wall = time.Now
+	if a.office != nil {
+		d.Office = a.office
+		queues[store.QueueIssuer] = 4
 	}
 	if len(queues) == 0 {
 		return nil
@@ -292,6 +274,34 @@ func (a *app) openJobs() (err error) {
 		Logger: slog.New(warnings{a.log.Handler()}), OnError: jobErrors{a.log},
 	})
 	return err
+}
+
+// jobDeps is what the jobs act on.
+func (a *app) jobDeps() (jobs.Deps, error) {
+	d := jobs.Deps{
+		Orders: a.orders, Store: a.db, Certificates: a.db, EndSessions: a.endSessions, Objects: a.out.objects, SMS: a.out.sms, WeChat: a.out.wechat, RealName: a.out.realName, Links: a.links,
+		Templates: a.out.wechatTemplates, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto, Now: a.clock.Now,
+		StationRemote: a.cfg.Station.Remote, Desk: a.desk, NewID: newID(a.clock.Now), Sealer: a.sealer, CA: a.cfg.CA.Name,
+	}
+	d.Subscriptions = []jobs.Subscription{
+		{Way: order.BySubscription, AppID: a.cfg.WeChat.AppID, Templates: a.out.subscriptions, Send: a.out.wechat.SendSubscription},
+		{
+			Way: order.ByMiniSubscription, AppID: a.cfg.MiniProgram.AppID, Templates: a.out.miniSubscriptions,
+			Send: func(ctx context.Context, openID, templateID, link string, data map[string]string) (string, error) {
+				return a.out.mini.SendSubscription(ctx, openID, templateID, a.links.MiniPage(link), data)
+			},
+		},
+	}
+	if a.out.mini != nil {
+		d.MiniProgramLink = func(ctx context.Context, token string) (string, error) {
+			return a.out.mini.Link(ctx, "pages/web/index", url.Values{"path": {"/auth/" + token}}.Encode(), linkDays)
+		}
+	}
+	var err error
+	if d.Font, err = font.Load(a.cfg.Font); err != nil {
+		return d, usageError{err}
+	}
+	return d, nil
 }
 
 // warnings passes on what is worth a person's attention.

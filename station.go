@@ -147,7 +147,7 @@ func (s stations) Fail(ctx context.Context, issue, note string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.ask(ctx, request.StationScrap, issue, nil); err != nil {
+	if _, err := s.ask(ctx, request.ScrapIssue, issue, []byte("station")); err != nil {
 		return err
 	}
 	_, err = s.a.orders.Apply(ctx, it.OrderID, order.Command{On: order.KeyFailed, By: order.BySystem, Item: it.ID, Note: note})
@@ -187,14 +187,6 @@ func (a *app) stationFinish(ctx context.Context, r request.Request) ([]byte, err
 		return nil, err
 	}
 	return json.Marshal(request.Made{TokenSerial: is.TokenSerial, CertSerial: is.Serial})
-}
-
-func (a *app) stationScrap(ctx context.Context, r request.Request) ([]byte, error) {
-	_, err := a.pipeline.Scrap(ctx, r.Subject, "station")
-	if errors.Is(err, issuance.ErrUnknownIssue) {
-		err = nil
-	}
-	return nil, err
 }
 
 // The station itself.

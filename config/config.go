@@ -166,3 +166,7 @@ func (c *Config) HasRole(role string) bool {
 	}
 	return false
 }
+
+// HandlesPeople tells whether this process reads personal data and calls providers,
+// and needs what that takes. One that is an issuer only does not.
+func (c *Config) HandlesPeople() bool { return c.HasRole(RoleWeb) || c.HasRole(RoleJobs) }

@@ -195,7 +195,7 @@ func (c *Config) checkFiles(fs *Faults) {
 	}
 	exists("YCD_CATALOGUE", c.Catalogue, "correct the path, or leave it empty for the built-in catalogue")
 	exists("YCD_FONT", c.Font, "install fonts-wqy-microhei (make setup) or set the path")
-	if c.Font == "" {
+	if c.HandlesPeople() && c.Font == "" {
 		fs.add("YCD_FONT", "is required: a TrueType font with Chinese glyphs for the PDFs")
 	}
 	if c.HasRole(RoleIssuer) {
@@ -216,15 +216,15 @@ func (c *Config) checkFiles(fs *Faults) {
 
 // checkProduction wants everything that development would create or simulate.
 func (c *Config) checkProduction(fs *Faults) {
-	required := []string{"public_url", "database_url", "redis_url", "ca.name", "pii.key", "pii.index_key"}
+	required := []string{"public_url", "database_url", "redis_url", "ca.name"}
 	if c.HasRole(RoleIssuer) {
 		required = append(required, "token.module")
 		if c.HSM.URI == "" {
 			required = append(required, "hsm.module", "hsm.pin")
 		}
 	}
-	if c.HasRole(RoleWeb) || c.HasRole(RoleJobs) {
-		required = append(required,
+	if c.HandlesPeople() {
+		required = append(required, "pii.key", "pii.index_key",
 			"wechat.app_id", "wechat.app_secret", "wechat.token", "wechat.aes_key", "wechat.original_id",
 			"miniprogram.app_id", "miniprogram.app_secret",
 			"wechatpay.mch_id", "wechatpay.cert_serial", "wechatpay.private_key", "wechatpay.public_key_id",

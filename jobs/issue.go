@@ -3,17 +3,19 @@ package jobs
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/request"
 )
 
-// Issuer is the CA's pipeline.
-type Issuer interface {
-	Make(ctx context.Context, r issuance.Request) (issuance.Issue, error)
-	Scrap(ctx context.Context, id, failure string) (issuance.Issue, error)
+// Desk asks the issuer; *request.Desk.
+type Desk interface {
+	Ask(ctx context.Context, id string, k request.Kind, subject string, body []byte) ([]byte, error)
+	Forget(ctx context.Context, id string) error
 }
 
 // profiles are the certificate profiles of products, by algorithm.
@@ -23,11 +25,11 @@ var profiles = map[order.Algorithm]string{order.P256: issuance.CompanyP256, orde
 func Profile(a order.Algorithm) string { return profiles[a] }
 
 // issueTries is how often one attempt at a key is resumed before a person is
-// asked: about four minutes, longer than an HSM takes to come back.
+// asked: about five minutes, longer than an HSM takes to come back.
 const issueTries = 8
 
-// issue makes the key and the certificate of one item. Resumed after a crash it
-// goes on with the same serial.
+// issue has the issuer make the key and the certificate of one item. Resumed after
+// a crash of either it goes on with the same serial.
 func (d Deps) issue(ctx context.Context, a attempt) error {
 	it, err := d.Store.Item(ctx, a.ref)
 	if err != nil || it.Stage != order.ItemMaking || d.StationRemote {
@@ -37,23 +39,46 @@ func (d Deps) issue(ctx context.Context, a attempt) error {
 	if err != nil {
 		return err
 	}
-	request, err := d.IssueRequest(ctx, o, it)
+	r, err := d.IssueRequest(ctx, o, it)
 	if err != nil {
 		return err
 	}
-	is, err := d.Issuer.Make(ctx, request)
-	_, refused := errors.AsType[*issuance.Refusal](err)
-	switch {
+	asked, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	answer, err := d.ask(ctx, request.MakeKey, r.ID, asked)
+	refusal, ok := order.AsError(err)
+	switch refused := ok && !errors.Is(err, order.Unavailable); {
 	case err != nil && (refused || a.n >= issueTries):
-		return d.giveUp(ctx, o.ID, it.ID, request.ID, err)
+		note := "制作多次未成功，请检查 UKEY 与设备后重试"
+		if ok && refusal.Code != request.NoAnswer {
+			note = refusal.Detail
+		}
+		return d.giveUp(ctx, o.ID, it.ID, r.ID, note, a)
 	case err != nil:
 		return fmt.Errorf("making key %d of order %s: %w", it.N, o.ID, err)
 	}
+	var made request.Made
+	if err := json.Unmarshal(answer, &made); err != nil {
+		return fmt.Errorf("reading what was made for order %s: %w", o.ID, err)
+	}
 	_, err = d.Orders.Apply(ctx, o.ID, order.Command{
 		On: order.KeyVerified, By: order.BySystem, Item: it.ID,
-		TokenSerial: is.TokenSerial, CertSerial: is.Serial, Proven: []order.Fact{order.ReadBack},
+		TokenSerial: made.TokenSerial, CertSerial: made.CertSerial, Proven: []order.Fact{order.ReadBack},
 	})
 	return err
+}
+
+// ask puts a question about an issue to the issuer. Each attempt asks anew: what is
+// asked can be done again.
+func (d Deps) ask(ctx context.Context, k request.Kind, issue string, body []byte) ([]byte, error) {
+	id := d.NewID()
+	answer, err := d.Desk.Ask(ctx, id, k, issue, body)
+	if err != nil {
+		return nil, err
+	}
+	return answer, d.Desk.Forget(ctx, id)
 }
 
 // IssueRequest is what the CA is asked for the present attempt at an item.
@@ -63,12 +88,12 @@ func (d Deps) IssueRequest(ctx context.Context, o order.Order, it order.Item) (i
 		return issuance.Request{}, fmt.Errorf("reading the snapshot of order %s: %w", o.ID, err)
 	}
 	id := fmt.Sprintf("%s-%d", it.ID, it.Attempt)
-	request := issuance.Request{
+	r := issuance.Request{
 		ID: id, Item: it.ID, SnapshotHash: snapshot, Profile: profiles[o.Product.Algorithm],
 		Subject: issuance.Subject{Company: o.Company, USCC: o.USCC}, Years: o.Product.Term,
 	}
-	err = d.continues(ctx, o, &request)
-	return request, err
+	err = d.continues(ctx, o, &r)
+	return r, err
 }
 
 // continues has a renewal add its years to what is left of the old certificate
@@ -88,17 +113,17 @@ func (d Deps) continues(ctx context.Context, o order.Order, r *issuance.Request)
 	return nil
 }
 
-// giveUp scraps the blank, revokes its serial if it has one, and hands the item
-// to a person.
-func (d Deps) giveUp(ctx context.Context, id order.ID, item, request string, cause error) error {
-	note, ok := issuance.Detail(cause)
-	if !ok {
-		note = "制作多次未成功，请检查 UKEY 与设备后重试"
+// giveUp has the blank scrapped and its serial revoked, if it has one, and hands
+// the item to a person.
+func (d Deps) giveUp(ctx context.Context, id order.ID, item, issue, note string, a attempt) error {
+	_, err := d.ask(ctx, request.ScrapIssue, issue, []byte("gave_up"))
+	if e, ok := order.AsError(err); ok && e.Code == "issue_done" {
+		return d.issue(ctx, attempt{a.ref, a.n + 1}) // it was made after all
 	}
-	if _, err := d.Issuer.Scrap(ctx, request, "gave_up"); err != nil && !errors.Is(err, issuance.ErrUnknownIssue) {
-		return fmt.Errorf("scrapping request %s: %w", request, err)
+	if err != nil {
+		return fmt.Errorf("scrapping request %s: %w", issue, err)
 	}
-	_, err := d.Orders.Apply(ctx, id, order.Command{On: order.KeyFailed, By: order.BySystem, Item: item, Note: note})
+	_, err = d.Orders.Apply(ctx, id, order.Command{On: order.KeyFailed, By: order.BySystem, Item: item, Note: note})
 	return err
 }
 

@@ -6,6 +6,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -81,6 +82,8 @@ type certificates interface {
 
 // Deps is what the workers act on.
 type Deps struct {
+	// Orders is nil in a process that only executes requests to the issuer; then
+	// nothing else is needed but Office.
 	Orders *order.Service
 	Store  order.Queries
 	// Certificates are those that orders are about.
@@ -105,8 +108,9 @@ type Deps struct {
 	Subscriptions []Subscription
 	// EndSessions logs a person out everywhere.
 	EndSessions func(ctx context.Context, personID string) error
-	// Issuer makes keys; nil in a process that is no issuer.
-	Issuer Issuer
+	// Desk asks the issuer, here or in another process.
+	Desk  Desk
+	NewID func() string
 	// Office executes requests to the issuer; nil in a process that is no issuer.
 	Office Office
 	// StationRemote says that keys are made on other PCs, which ask for them.
@@ -140,7 +144,15 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 	byRef := func(f func(context.Context, string) error) func(context.Context, attempt) error {
 		return func(ctx context.Context, a attempt) error { return f(ctx, a.ref) }
 	}
-	run := map[order.JobKind]func(context.Context, attempt) error{
+	run := map[order.JobKind]func(context.Context, attempt) error{}
+	if d.Office != nil {
+		run[order.JobIssuerRequest] = byRef(d.Office.Execute)
+	}
+	if d.Orders == nil {
+		return run
+	}
+	maps.Copy(run, map[order.JobKind]func(context.Context, attempt) error{
+		order.JobIssue:        d.issue,
 		order.JobNotify:       byRef(d.notify),
 		order.JobStation:      byRef(d.station),
 		order.JobRefund:       byRef(d.Orders.RunRefund),
@@ -153,12 +165,6 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 		order.JobForget:       byRef(d.forget),
 
 		order.JobAuthorization: d.authorization,
-	}
-	if d.Issuer != nil {
-		run[order.JobIssue] = d.issue
-	}
-	if d.Office != nil {
-		run[order.JobIssuerRequest] = byRef(d.Office.Execute)
-	}
+	})
 	return run
 }

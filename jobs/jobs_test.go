@@ -3,6 +3,7 @@ package jobs
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/request"
 	"github.com/yuncaidun/yuncaidun/store"
 	"github.com/yuncaidun/yuncaidun/templates/notice"
 )
@@ -40,6 +42,8 @@ type world struct {
 	objects map[string][]byte
 	issues  map[string]error // by request id; nil makes a certificate
 	scraps  []string
+	asked   []string        // ids of requests whose answers were not forgotten
+	made    map[string]bool // issues that are done, though nobody heard of it
 	check   order.RealNameResult
 }
 
@@ -81,7 +85,7 @@ func newWorld(t *testing.T) *world {
 		Subscriptions: []Subscription{w.subscription(order.BySubscription, "wx1"), w.subscription(order.ByMiniSubscription, "wxmini")},
 		Orders:        order.NewService(order.Deps{Store: db, Gateway: nil, Calendar: cal, Catalogue: cat, Now: now, NewID: w.newID, LinkKey: make([]byte, 32)}),
 		Store:         db, Objects: w, SMS: smsFake{w}, WeChat: w, RealName: w, Links: notice.Links{PublicURL: "https://ra.example.cn"},
-		Templates: map[string]string{notice.ProgressTemplate: "T1", notice.TaskTemplate: "T2"}, AppID: "wx1", Issuer: w, Office: w, StationAuto: true, Now: now, Wall: now,
+		Templates: map[string]string{notice.ProgressTemplate: "T1", notice.TaskTemplate: "T2"}, AppID: "wx1", Desk: w, NewID: w.newID, Office: w, StationAuto: true, Now: now, Wall: now,
 	}
 	return w
 }
@@ -149,19 +153,37 @@ func (w *world) Delete(_ context.Context, id string) error {
 	return nil
 }
 
-func (w *world) Make(_ context.Context, r issuance.Request) (issuance.Issue, error) {
-	if err := w.issues[r.ID]; err != nil {
-		return issuance.Issue{}, err
+// Ask is the issuer; what it refuses is a refusal of the domain.
+func (w *world) Ask(_ context.Context, id string, k request.Kind, issue string, body []byte) ([]byte, error) {
+	w.asked = append(w.asked, id)
+	switch k {
+	case request.MakeKey:
+		var r issuance.Request
+		if err := json.Unmarshal(body, &r); err != nil || r.ID != issue {
+			return nil, fmt.Errorf("asked about %s for %s: %w", r.ID, issue, err)
+		}
+		if err := w.issues[issue]; err != nil {
+			return nil, err
+		}
+		return json.Marshal(request.Made{TokenSerial: "TW00000000000001", CertSerial: fmt.Sprintf("%040X", w.ids)})
+	case request.ScrapIssue:
+		if w.made[issue] {
+			delete(w.issues, issue)
+			return nil, order.Errorf(order.Conflict, "issue_done", "证书已制作完成，不能作废。")
+		}
+		w.scraps = append(w.scraps, issue)
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("asked for %s", k)
 	}
-	return issuance.Issue{ID: r.ID, TokenSerial: "TW00000000000001", Serial: fmt.Sprintf("%040X", w.ids)}, nil
+}
+
+func (w *world) Forget(_ context.Context, id string) error {
+	w.asked = slices.DeleteFunc(w.asked, func(s string) bool { return s == id })
+	return nil
 }
 
 func (w *world) Execute(context.Context, string) error { return nil }
-
-func (w *world) Scrap(_ context.Context, id, _ string) (issuance.Issue, error) {
-	w.scraps = append(w.scraps, id)
-	return issuance.Issue{}, nil
-}
 
 // approved brings a ¥0 order with one key through review to 待制证. The seeded
 // catalogue sells none, so the order is written as the service would have left it.
@@ -232,11 +254,14 @@ func TestEveryJobHasAWorker(t *testing.T) {
 	for kind := range runners {
 		t.Errorf("worker for %s, which nobody enqueues", kind)
 	}
-	w.Issuer, w.Office = nil, nil
-	if w.runners()[order.JobIssue] != nil || w.runners()[order.JobIssuerRequest] != nil {
-		t.Error("a process without the CA would work the issue queue")
-	}
 	Register(river.NewWorkers(), w.Deps) // panics when two workers share a kind
+	w.Office = nil
+	if w.runners()[order.JobIssuerRequest] != nil {
+		t.Error("a process without the CA would work the issuer's queue")
+	}
+	if only := (Deps{Office: w}).runners(); len(only) != 1 || only[order.JobIssuerRequest] == nil {
+		t.Errorf("an issuer would work %d kinds of jobs", len(only))
+	}
 }
 
 // What becomes of a job says the kind of its error.
@@ -696,7 +721,7 @@ func TestIssue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.issues[item+"-1"] = errors.New("device unplugged")
+	w.issues[item+"-1"] = order.Errorf(order.Unavailable, "issuer_unavailable", "签发服务繁忙，请稍后重试")
 	if err := w.issue(t.Context(), attempt{ref: item, n: 1}); err == nil {
 		t.Fatal("a passing failure is not retried")
 	}
@@ -720,6 +745,27 @@ func TestIssue(t *testing.T) {
 	}
 }
 
+// A key whose answer was never heard, and that was made all the same, is not given up.
+func TestIssueMadeUnheard(t *testing.T) {
+	w := newWorld(t)
+	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
+	if err := w.station(t.Context(), string(o.ID)); err != nil {
+		t.Fatal(err)
+	}
+	items, err := w.db.Items(t.Context(), o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := items[0].ID + "-1"
+	w.issues[issue], w.made = order.Errorf(order.Unavailable, "issuer_unavailable", "签发服务繁忙，请稍后重试"), map[string]bool{issue: true}
+	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: issueTries}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.db.Order(t.Context(), o.ID); err != nil || got.Status != order.ToShip || len(w.scraps) > 0 {
+		t.Errorf("%s, scrapped %v, %v", got.Status, w.scraps, err)
+	}
+}
+
 // What the CA refuses is not tried again: a person reads why.
 func TestIssueRefused(t *testing.T) {
 	w := newWorld(t)
@@ -731,7 +777,7 @@ func TestIssueRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.issues[items[0].ID+"-1"] = &issuance.Refusal{Code: "csr_weak_key", Detail: "密钥强度不足"}
+	w.issues[items[0].ID+"-1"] = order.Errorf(order.Conflict, "csr_weak_key", "密钥强度不足")
 	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: 1}); err != nil {
 		t.Fatal(err)
 	}

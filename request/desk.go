@@ -65,11 +65,17 @@ func (d *Desk) Ask(ctx context.Context, id string, k Kind, subject string, body 
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-enough:
-			return nil, &order.Error{Kind: order.Unavailable, Code: "issuer_unavailable", Detail: "签发服务繁忙，请稍后重试", RetryAfter: Patience}
+			if r.Refusal != nil {
+				return nil, r.Refusal
+			}
+			return nil, &order.Error{Kind: order.Unavailable, Code: NoAnswer, Detail: "签发服务繁忙，请稍后重试", RetryAfter: Patience}
 		case <-d.after(wait):
 		}
 	}
 }
+
+// NoAnswer is the code of the error when nobody has answered or said why not.
+const NoAnswer = "issuer_unavailable"
 
 // Forget removes a request whose answer has been used.
 func (d *Desk) Forget(ctx context.Context, id string) error { return d.store.ForgetRequest(ctx, id) }

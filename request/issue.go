@@ -2,6 +2,15 @@ package request
 
 import "time"
 
+// MakeKey asks for a key pair with its certificate on a USBKEY at the issuer. Subject
+// is the CA's id of the issue, Body an issuance.Request in JSON, the answer the serial
+// numbers as a [Made] in JSON. Asked again about the same issue it goes on with it.
+const MakeKey Kind = "make_key"
+
+// ScrapIssue gives an issue up: its blank is scrapped, its serial number revoked.
+// Subject is the issue, Body the reason in a word. There is no answer.
+const ScrapIssue Kind = "scrap_issue"
+
 // IssueForCSR asks for the certificate of a key pair that the subscriber has made on
 // his own USBKEY. Subject is the CA's id of the issue, Body a [CSRBody], the answer an
 // [Issued]. Asked again about the same issue it answers with the same certificate.

@@ -46,9 +46,13 @@ func (o *Office) Execute(ctx context.Context, id string) error {
 	case refused:
 		r.State, r.Refusal = Refused, refusal
 	case err != nil:
+		if e, ok := order.AsError(err); ok { // whoever waits in vain hears why
+			r.Refusal = e
+			err = errors.Join(err, o.store.AnswerRequest(ctx, r))
+		}
 		return fmt.Errorf("executing %s request %s: %w", r.Kind, r.ID, err)
 	default:
-		r.State, r.Answer = Answered, answer
+		r.State, r.Answer, r.Refusal = Answered, answer, nil
 	}
 	r.AnsweredAt = o.now()
 	return o.store.AnswerRequest(ctx, r)

@@ -87,7 +87,8 @@ type Request struct {
 
 	State  State
 	Answer []byte
-	// Refusal says why a refused request cannot be done.
+	// Refusal says why a refused request cannot be done, and of one that waits why
+	// the last try failed.
 	Refusal *order.Error
 
 	CreatedAt  time.Time

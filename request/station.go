@@ -12,8 +12,6 @@ const (
 	// StationFinish ends an issue. Body is the USBKEY's signature; the answer the
 	// serial numbers as a [Made] in JSON.
 	StationFinish Kind = "station_finish"
-	// StationScrap gives an issue up. There is no answer.
-	StationScrap Kind = "station_scrap"
 )
 
 // TakeBody is what a station says about itself. Request is an issuance.Request in JSON.

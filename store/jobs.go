@@ -18,6 +18,7 @@ const (
 	QueueSMS     = "sms"
 	QueueWechat  = "wechat"
 	QueueIssue   = "issue"
+	QueueIssuer  = "issuer" // worked where the HSM is; the others where personal data may be read
 	QueueMail    = "mail"
 	QueueDefault = river.QueueDefault
 )
@@ -31,7 +32,7 @@ const (
 	rescueAfter       = 60 * time.Second
 	queueWorkers      = 10
 
-	// IssueTimeout is the Timeout of workers on QueueIssue, which wait for an HSM.
+	// IssueTimeout is the Timeout of workers on QueueIssuer, which wait for an HSM.
 	IssueTimeout = 60 * time.Second
 )
 
@@ -97,7 +98,7 @@ func (db *DB) Jobs(workers *river.Workers, cfg JobsConfig) (*Jobs, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Queues == nil {
-		cfg.Queues = map[string]int{QueueSMS: queueWorkers, QueueWechat: queueWorkers, QueueIssue: queueWorkers, QueueMail: queueWorkers, QueueDefault: queueWorkers}
+		cfg.Queues = map[string]int{QueueSMS: queueWorkers, QueueWechat: queueWorkers, QueueIssue: queueWorkers, QueueIssuer: queueWorkers, QueueMail: queueWorkers, QueueDefault: queueWorkers}
 	}
 	queues := make(map[string]river.QueueConfig, len(cfg.Queues))
 	for name, n := range cfg.Queues {

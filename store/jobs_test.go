@@ -77,7 +77,7 @@ func TestQueues(t *testing.T) {
 	}{
 		{order.Job{Kind: order.JobIssue, Ref: "i1"}, QueueIssue},
 		{order.Job{Kind: order.JobStation, Ref: "o1"}, QueueIssue},
-		{order.Job{Kind: order.JobIssuerRequest, Ref: "r1"}, QueueIssue},
+		{order.Job{Kind: order.JobIssuerRequest, Ref: "r1"}, QueueIssuer},
 		{order.Job{Kind: order.JobNotify, Ref: "sms"}, QueueSMS},
 		{order.Job{Kind: order.JobNotify, Ref: "wechat"}, QueueWechat},
 		{order.Job{Kind: order.JobRefund, Ref: "t1"}, QueueDefault},

@@ -255,7 +255,9 @@ func (tx *Tx) Enqueue(ctx context.Context, j order.Job) error {
 // queueOf chooses the queue of a job, so that each provider has its own.
 func (tx *Tx) queueOf(ctx context.Context, j order.Job) (string, error) {
 	switch j.Kind {
-	case order.JobIssue, order.JobStation, order.JobIssuerRequest:
+	case order.JobIssuerRequest:
+		return QueueIssuer, nil
+	case order.JobIssue, order.JobStation:
 		return QueueIssue, nil
 	case order.JobNotify:
 		n, err := tx.Notification(ctx, j.Ref)

@@ -74,11 +74,13 @@ func TestAskRefused(t *testing.T) {
 		s := Requests{db}
 		refusal := order.Errorf(order.Conflict, "token_unknown", "没有找到该 UKEY")
 		fault := errors.New("the HSM is gone")
+		telling := order.Errorf(order.Unavailable, "usbkey_failed", "UKEY 空间不足")
 		enough := make(chan time.Time)
 		close(enough)
 		office := request.NewOffice(s, fixed(t0), map[request.Kind]request.Executor{
 			"refuses": func(context.Context, request.Request) ([]byte, error) { return nil, refusal },
 			"breaks":  func(context.Context, request.Request) ([]byte, error) { return nil, fault },
+			"tells":   func(context.Context, request.Request) ([]byte, error) { return nil, telling },
 		})
 		desk := request.NewDesk(s, fixed(t0), func(d time.Duration) <-chan time.Time {
 			if d == request.Patience {
@@ -89,7 +91,7 @@ func TestAskRefused(t *testing.T) {
 		for _, tt := range []struct {
 			kind request.Kind
 			want string
-		}{{"refuses", "token_unknown"}, {"breaks", "issuer_unavailable"}, {"unheard", "request_unknown"}} {
+		}{{"refuses", "token_unknown"}, {"breaks", "issuer_unavailable"}, {"tells", "usbkey_failed"}, {"unheard", "request_unknown"}} {
 			_, err := desk.Ask(t.Context(), string(tt.kind), tt.kind, "TW1", nil)
 			if e, ok := order.AsError(err); !ok || e.Code != tt.want {
 				t.Errorf("%s: %v, want %s", tt.kind, err, tt.want)
@@ -97,6 +99,9 @@ func TestAskRefused(t *testing.T) {
 		}
 		if err := office.Execute(t.Context(), "breaks"); !errors.Is(err, fault) {
 			t.Errorf("the job hears %v, want the fault, so that it is tried again", err)
+		}
+		if r, err := s.Request(t.Context(), "tells"); err != nil || r.State != request.Waiting {
+			t.Errorf("what failed and says why is %s, %v; want waiting to be tried again", r.State, err)
 		}
 		if r, err := s.Request(t.Context(), "refuses"); err != nil || r.Refusal.Detail != refusal.Detail {
 			t.Errorf("kept: %+v, %v", r.Refusal, err)
