@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -20,25 +21,46 @@ type Rung struct {
 	Optional bool
 	// AnyDay rungs do not wait for a working day.
 	AnyDay bool
+	// Contact is who is reminded besides the holder, if he has named somebody.
+	Contact order.Audience
 }
 
 // Ladder is all the reminders, in the order of their days. Their media are those
 // of the notices; the last day to renew, D+90, is named in the texts and has no
-// message of its own. A second contact or the legal representative are not among
-// the addressees: nobody has given us a number for that purpose.
+// message of its own.
 var Ladder = []Rung{
-	{"D-60", -60, order.NoticeRenewPlan, true, false},
-	{"D-29", -29, order.NoticeRenewOpen, false, false},
-	{"D-15", -15, order.NoticeRenewSoon, true, false},
-	{"D-7", -7, order.NoticeRenewWeek, false, false},
-	{"D-3", -3, order.NoticeRenewDays, false, false},
-	{"D-1", -1, order.NoticeRenewTomorrow, false, true},
-	{"D0", 0, order.NoticeRenewToday, false, true},
-	{"D+1", 1, order.NoticeRenewExpired, false, false},
-	{"D+30", 30, order.NoticeRenewMonth, true, false},
-	{"D+60", 60, order.NoticeRenewMonths, true, false},
-	{"D+83", 83, order.NoticeRenewLast, false, false},
-	{"D+91", 91, order.NoticeRenewOver, false, false},
+	{Step: "D-60", Day: -60, Notice: order.NoticeRenewPlan, Optional: true},
+	{Step: "D-29", Day: -29, Notice: order.NoticeRenewOpen},
+	{Step: "D-15", Day: -15, Notice: order.NoticeRenewSoon, Optional: true},
+	{Step: "D-7", Day: -7, Notice: order.NoticeRenewWeek, Contact: order.ToSecond},
+	{Step: "D-3", Day: -3, Notice: order.NoticeRenewDays, Contact: order.ToLeader},
+	{Step: "D-1", Day: -1, Notice: order.NoticeRenewTomorrow, AnyDay: true},
+	{Step: "D0", Day: 0, Notice: order.NoticeRenewToday, AnyDay: true},
+	{Step: "D+1", Day: 1, Notice: order.NoticeRenewExpired},
+	{Step: "D+30", Day: 30, Notice: order.NoticeRenewMonth, Optional: true},
+	{Step: "D+60", Day: 60, Notice: order.NoticeRenewMonths, Optional: true},
+	{Step: "D+83", Day: 83, Notice: order.NoticeRenewLast},
+	{Step: "D+91", Day: 91, Notice: order.NoticeRenewOver},
+}
+
+// Contact is whom a holder wants reminded besides himself of the end of the
+// certificates that he has for one company.
+type Contact struct {
+	PersonID string // the holder
+	USCC     string // the company's
+	Role     order.Audience
+	Mobile   identity.Mobile
+	At       time.Time // when he was named
+}
+
+// ContactRoles are the contacts that a holder can name, in the order of their rungs.
+func ContactRoles() (roles []order.Audience) {
+	for _, r := range Ladder {
+		if r.Contact != "" {
+			roles = append(roles, r.Contact)
+		}
+	}
+	return roles
 }
 
 // lateBy is how long after its day a rung is still worth sending: longer than any
@@ -121,6 +143,9 @@ type Outlook struct {
 	// Send is the rung to send now, if any, planned for PlannedAt.
 	Send      *Rung
 	PlannedAt time.Time
+	// Contacts are reminded with it: its own, and those of rungs that it overtakes
+	// while there is time left.
+	Contacts []order.Audience
 	// Next is when to look again; zero when there is nothing left to come.
 	Next time.Time
 }
@@ -151,6 +176,9 @@ func Remind(c Certificate, known []RungName, optedOut bool, now time.Time, w Wor
 			out.Next = earlier(out.Next, r.planned(c, w))
 		case i < last: // days off let a later rung be due before an earlier one
 			settle(r, ReminderSkipped, "overtaken")
+			if r.Contact != "" && now.Before(c.NotAfter) {
+				out.Contacts = append(out.Contacts, r.Contact)
+			}
 		case date(r.day(c)).Before(date(c.NotBefore)), date(now).Sub(date(r.day(c))) > lateBy*24*time.Hour:
 			settle(r, ReminderSkipped, "passed")
 		case c.PersonID == "":
@@ -163,6 +191,9 @@ func Remind(c Certificate, known []RungName, optedOut bool, now time.Time, w Wor
 			out.Next = earlier(out.Next, r.allowed(now, w))
 		default:
 			out.Send, out.PlannedAt = &r, r.planned(c, w)
+			if r.Contact != "" {
+				out.Contacts = append(out.Contacts, r.Contact)
+			}
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -21,6 +22,8 @@ type ReminderQueries interface {
 	Reminded(ctx context.Context, id order.ID, seq int64) ([]Certificate, error)
 	// OptedOut reports whether a person wants no optional reminders.
 	OptedOut(ctx context.Context, personID string) (bool, error)
+	// Contacts are whom a holder wants reminded, too, of a company's certificates.
+	Contacts(ctx context.Context, personID, uscc string) ([]Contact, error)
 }
 
 // ReminderTx writes it.
@@ -31,6 +34,9 @@ type ReminderTx interface {
 	LookAgain(ctx context.Context, serial string, at time.Time) error
 	// SetOptOut keeps whether a person wants no optional reminders.
 	SetOptOut(ctx context.Context, personID string, out bool, at time.Time) error
+	// SetContact keeps a contact instead of the one in its role; without a mobile
+	// there is none any more.
+	SetContact(ctx context.Context, c Contact) error
 }
 
 // Reminders sends the renewal reminders of the ladder.
@@ -125,6 +131,8 @@ type message struct {
 	about  []Certificate
 	anchor Certificate // whose order the message stands by
 	seq    int64
+
+	contacts []order.Audience
 }
 
 // settle writes what the ladder says of one certificate and adds it to the message
@@ -153,6 +161,7 @@ func (s *Reminders) settle(ctx context.Context, tx Tx, c Certificate, optedOut b
 			said = append(said, message{rung: *out.Send, anchor: c, seq: now.UnixMilli()})
 		}
 		said[i].about = append(said[i].about, c)
+		said[i].contacts = append(said[i].contacts, out.Contacts...)
 		r := Reminder{Serial: c.Serial, Step: out.Send.Step, State: ReminderSent, OrderID: said[i].anchor.OrderID, Seq: said[i].seq, PlannedAt: out.PlannedAt, At: now}
 		if err := tx.InsertReminder(ctx, r); err != nil {
 			return said, err
@@ -163,10 +172,22 @@ func (s *Reminders) settle(ctx context.Context, tx Tx, c Certificate, optedOut b
 
 func (s *Reminders) say(ctx context.Context, tx Tx, m message, now time.Time) error {
 	spec := order.Notices[m.rung.Notice]
+	n := order.Notification{OrderID: m.anchor.OrderID, Seq: m.seq, Notice: m.rung.Notice, To: spec.To, PersonID: m.anchor.PersonID, CreatedAt: now}
 	for _, medium := range spec.Media {
-		n := order.Notification{
-			ID: s.newID(), OrderID: m.anchor.OrderID, Seq: m.seq, Notice: m.rung.Notice, Medium: medium, To: spec.To, PersonID: m.anchor.PersonID, CreatedAt: now,
+		n.ID, n.Medium = s.newID(), medium
+		if err := order.Send(ctx, tx, n); err != nil {
+			return err
 		}
+	}
+	contacts, err := tx.Contacts(ctx, m.anchor.PersonID, m.anchor.USCC)
+	if err != nil {
+		return err
+	}
+	for _, c := range contacts {
+		if !slices.Contains(m.contacts, c.Role) {
+			continue
+		}
+		n.ID, n.Notice, n.Medium, n.To = s.newID(), order.NoticeRenewContact, order.SMS, c.Role
 		if err := order.Send(ctx, tx, n); err != nil {
 			return err
 		}
@@ -219,4 +240,20 @@ func (s *Reminders) OptedOut(ctx context.Context, personID string) (bool, error)
 // be given.
 func (s *Reminders) SetOptOut(ctx context.Context, personID string, out bool) error {
 	return s.store.Change(ctx, func(tx Tx) error { return tx.SetOptOut(ctx, personID, out, s.now()) })
+}
+
+// Contacts are whom a holder wants reminded, too, of a company's certificates.
+func (s *Reminders) Contacts(ctx context.Context, personID, uscc string) ([]Contact, error) {
+	return s.store.Contacts(ctx, personID, uscc)
+}
+
+// SetContact names a contact, or with the zero mobile no contact any more, for
+// everything that the holder of c has for its company.
+func (s *Reminders) SetContact(ctx context.Context, c Certificate, role order.Audience, mobile identity.Mobile) error {
+	if !slices.Contains(ContactRoles(), role) {
+		return order.Errorf(order.Invalid, "contact_unknown", "请选择备用联系人或单位负责人")
+	}
+	return s.store.Change(ctx, func(tx Tx) error {
+		return tx.SetContact(ctx, Contact{c.PersonID, c.USCC, role, mobile, s.now()})
+	})
 }

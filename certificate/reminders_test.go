@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store"
 )
@@ -117,6 +118,53 @@ func TestReminders(t *testing.T) {
 		must(t, err)
 		if len(e.Rows) != 5 || len(e.Rows[1].Messages) != 2 || len(e.Rows[4].Messages) != 0 {
 			t.Errorf("evidence %+v", e.Rows)
+		}
+	})
+}
+
+// Flows 4.7: at D-7 a second contact is reminded, too, and at D-3 who answers for the
+// company; whom the holder names for one company is for that company.
+func TestContactsAreReminded(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		r := newReminding(t, f)
+		cert, err := f.db.Certificate(t.Context(), serialA)
+		must(t, err)
+		other := cert
+		other.USCC = "91530100MA00OTHER0"
+		name := func(c certificate.Certificate, role order.Audience, mobile string) {
+			t.Helper()
+			must(t, r.SetContact(t.Context(), c, role, identity.NewMobile(mobile)))
+		}
+		if err := r.SetContact(t.Context(), cert, order.ToReviewers, identity.NewMobile("13700137001")); !errors.Is(err, order.Invalid) {
+			t.Errorf("reviewers as a contact: %v", err)
+		}
+		name(cert, order.ToSecond, "13700137001")
+		name(cert, order.ToSecond, "13700137002") // instead of the first
+		name(cert, order.ToLeader, "13700137003")
+		name(other, order.ToLeader, "13700137004")
+		known, err := r.Contacts(t.Context(), f.person, cert.USCC)
+		must(t, err)
+		if len(known) != 2 || known[0].Mobile.Reveal() != "13700137003" || known[1].Mobile.Reveal() != "13700137002" {
+			t.Errorf("contacts %+v", known)
+		}
+		to := func(day string) (out []string) {
+			t.Helper()
+			r.sweep(t, day)
+			ns, err := f.db.Notifications(t.Context(), orderID)
+			must(t, err)
+			for _, n := range ns {
+				if n.Notice == order.NoticeRenewContact {
+					out = append(out, string(n.To)+" "+string(n.Medium))
+				}
+			}
+			return out
+		}
+		same(t, "D-29", to("2027-10-25 09:30"))
+		same(t, "D-7", to("2027-11-16 09:30"), "second_contact sms")
+		same(t, "D-1, which overtakes D-3 after two days off", to("2027-11-22 09:30"), "second_contact sms", "leader_contact sms")
+		name(cert, order.ToSecond, "")
+		if known, err = r.Contacts(t.Context(), f.person, cert.USCC); err != nil || len(known) != 1 {
+			t.Errorf("after removing one: %+v, %v", known, err)
 		}
 	})
 }

@@ -1,18 +1,21 @@
 package handlers
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
 func (s *Server) reminderRoutes() {
 	s.get("/certificates/:serial/reminders", Applicant, s.showReminders)
 	s.post("/certificates/:serial/reminders", Applicant, s.setReminders)
+	s.post("/certificates/:serial/reminders/contact", Applicant, s.setContact)
 }
 
 // remindersView is what was and will be said about the end of a certificate: the
@@ -85,10 +88,25 @@ type holderRemindersView struct {
 	Cert      certificate.Certificate
 	Reminders remindersView
 	OptedOut  bool
+	Contacts  []contactView
+}
+
+// contactView is somebody whom the holder may want reminded, too.
+type contactView struct {
+	Role        order.Audience
+	Label, When string
+	Mobile      string // masked; empty while there is none
+	Typed       string
+	Error       string
 }
 
 // showReminders is the holder's page about the reminders of one certificate.
 func (s *Server) showReminders(c *fiber.Ctx) error {
+	return s.remindersPage(c, http.StatusOK, contactView{})
+}
+
+// remindersPage shows the page, with what was wrong about one contact.
+func (s *Server) remindersPage(c *fiber.Ctx, status int, wrong contactView) error {
 	me := visitorOf(c).PersonID()
 	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), me)
 	if err != nil {
@@ -101,7 +119,26 @@ func (s *Server) showReminders(c *fiber.Ctx) error {
 	if v.OptedOut, err = s.Reminders.OptedOut(c.UserContext(), me); err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "reminders", "更新提醒", v)
+	known, err := s.Reminders.Contacts(c.UserContext(), me, cert.USCC)
+	if err != nil {
+		return err
+	}
+	for _, r := range certificate.Ladder {
+		if r.Contact == "" {
+			continue
+		}
+		view := contactView{Role: r.Contact, Label: r.Contact.Label(), When: fmt.Sprintf("到期前 %d 天", -r.Day)}
+		for _, k := range known {
+			if k.Role == r.Contact {
+				view.Mobile = k.Mobile.Mask()
+			}
+		}
+		if wrong.Role == r.Contact {
+			view.Typed, view.Error = wrong.Typed, wrong.Error
+		}
+		v.Contacts = append(v.Contacts, view)
+	}
+	return s.render(c, status, "reminders", "更新提醒", v)
 }
 
 // setReminders takes or leaves the optional reminders, for all certificates of the
@@ -113,6 +150,31 @@ func (s *Server) setReminders(c *fiber.Ctx) error {
 		return err
 	}
 	if err := s.Reminders.SetOptOut(c.UserContext(), me, c.FormValue("optional") == "no"); err != nil {
+		return err
+	}
+	return s.goTo(c, "/certificates/"+cert.Serial+"/reminders")
+}
+
+// setContact names somebody to be reminded, too, who has agreed to it, or nobody any
+// more (flows 4.7: D-7 a second contact, D-3 who answers for the company).
+func (s *Server) setContact(c *fiber.Ctx) error {
+	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), visitorOf(c).PersonID())
+	if err != nil {
+		return err
+	}
+	typed := contactView{Role: order.Audience(c.FormValue("role")), Typed: c.FormValue("mobile")}
+	var mobile identity.Mobile
+	if c.FormValue("remove") == "" {
+		if mobile, err = identity.ParseMobile(typed.Typed); err != nil {
+			typed.Error = err.Error()
+		} else if c.FormValue("agreed") == "" {
+			typed.Error = "请先征得对方同意，并勾选「对方已同意接收」"
+		}
+	}
+	if typed.Error != "" {
+		return s.remindersPage(c, http.StatusUnprocessableEntity, typed)
+	}
+	if err := s.Reminders.SetContact(c.UserContext(), cert, typed.Role, mobile); err != nil {
 		return err
 	}
 	return s.goTo(c, "/certificates/"+cert.Serial+"/reminders")

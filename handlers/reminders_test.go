@@ -43,10 +43,31 @@ func TestReminderPages(t *testing.T) {
 	me.mustPost(path, url.Values{"optional": {"yes"}}, path)
 	wantNotIn(t, "taken again", me.get(path).Body, "您已退订非必要提醒")
 
+	contact := path + "/contact"
+	for _, bad := range []struct {
+		form url.Values
+		says string
+	}{
+		{url.Values{"role": {"second_contact"}, "mobile": {"12345"}, "agreed": {"yes"}}, "手机号"},
+		{url.Values{"role": {"second_contact"}, "mobile": {"13700137001"}}, "请先征得对方同意"},
+	} {
+		if a := me.post(contact, bad.form); a.Status != http.StatusUnprocessableEntity {
+			t.Errorf("%v: %d", bad.form, a.Status)
+		} else {
+			wantIn(t, "refused", a.Body, bad.says, bad.form.Get("mobile"))
+		}
+	}
+	me.mustPost(contact, url.Values{"role": {"second_contact"}, "mobile": {"137 0013 7001"}, "agreed": {"yes"}}, path)
+	page = me.get(path).Body
+	wantIn(t, "a second contact", page, "备用联系人", "到期前 7 天", "137****7001", "单位负责人", "到期前 3 天")
+	wantNotIn(t, "a second contact", page, "13700137001")
+	me.mustPost(contact, url.Values{"role": {"second_contact"}, "remove": {"yes"}}, path)
+	wantNotIn(t, "removed", me.get(path).Body, "137****7001")
+
 	stranger := d.browser()
 	d.clock.advance(2 * time.Minute)
 	stranger.login("13900139000")
-	for _, a := range []answer{stranger.get(path), stranger.post(path, url.Values{"optional": {"no"}})} {
+	for _, a := range []answer{stranger.get(path), stranger.post(path, url.Values{"optional": {"no"}}), stranger.post(contact, url.Values{"role": {"leader_contact"}, "remove": {"yes"}})} {
 		if a.Status != http.StatusNotFound {
 			t.Errorf("a stranger: %d", a.Status)
 		}

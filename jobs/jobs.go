@@ -78,6 +78,8 @@ type certificates interface {
 	// Reminded are the certificates that one reminder is about.
 	Reminded(ctx context.Context, id order.ID, seq int64) ([]certificate.Certificate, error)
 	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
+	// Contacts are whom a holder wants reminded of a company's certificates.
+	Contacts(ctx context.Context, personID, uscc string) ([]certificate.Contact, error)
 }
 
 // Deps is what the workers act on.

@@ -836,6 +836,30 @@ func (e ended) Certificate(context.Context, string) (certificate.Certificate, er
 	return certificate.Certificate{}, certificate.NotFound()
 }
 
+func (e ended) Contacts(_ context.Context, personID, uscc string) ([]certificate.Contact, error) {
+	return []certificate.Contact{{PersonID: personID, USCC: uscc, Role: order.ToLeader, Mobile: identity.NewMobile("13700137000")}}, nil
+}
+
+// Flows 4.7: who answers for the company reads whose certificate it is, in a message
+// without a link of the holder's; a contact that is no more gets none.
+func TestContactIsReminded(t *testing.T) {
+	w := newWorld(t)
+	w.Certificates = ended{{TokenSerial: "TW11782207000008", Holder: "云岭测试科技有限公司", NotAfter: time.Date(2026, 11, 30, 3, 0, 0, 0, time.UTC)}}
+	o := w.approved(t, order.State{Status: order.Completed})
+	for to, want := range map[order.Audience]order.DeliveryState{order.ToLeader: order.DeliverySent, order.ToSecond: order.DeliveryUnreachable} {
+		n := w.notification(t, o, order.Notification{Seq: w.at.UnixMilli(), Notice: order.NoticeRenewContact, Medium: order.SMS, To: to, PersonID: o.PersonID})
+		if err := w.notify(t.Context(), n.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.state(t, n.ID); got.State != want {
+			t.Errorf("%s: %s (%s)", to, got.State, got.Why)
+		}
+	}
+	if want := "13700137000 renew_contact [UKEY 尾号 0008 11月30日 云岭测试科技有限公司]"; strings.Join(w.texts, ";") != want {
+		t.Errorf("said %v, want %s", w.texts, want)
+	}
+}
+
 // Flows 4.7: a reminder counts the keys that still end, goes to the holder's own
 // number whoever ordered them, and is dropped when all were renewed meanwhile.
 func TestReminder(t *testing.T) {

@@ -103,6 +103,13 @@ func (d Deps) addressee(ctx context.Context, n order.Notification, o order.Order
 			return addressee{mobile: o.MobileFor(n.To)}, nil
 		}
 		return addressee{mobile: identity.NewMobile(a.Signer.Mobile)}, err
+	case n.To == order.ToSecond || n.To == order.ToLeader:
+		contacts, err := d.Certificates.Contacts(ctx, personID, o.USCC)
+		i := slices.IndexFunc(contacts, func(c certificate.Contact) bool { return c.Role == n.To })
+		if err != nil || i < 0 { // none any more
+			return addressee{personID: personID}, err
+		}
+		return addressee{personID, contacts[i].Mobile}, nil
 	case personID == "" && (n.To != order.ToAgent || o.PersonID == ""):
 		return addressee{o.PersonID, o.MobileFor(n.To)}, nil
 	case personID == "": // the order may have been handed over since its form was filled in
@@ -384,7 +391,7 @@ func (d Deps) renewal(ctx context.Context, n order.Notification) (notice.Renewal
 		return notice.Renewal{}, errNoLongerSo
 	}
 	first := still[0]
-	return notice.Renewal{Keys: len(still), Token: first.TokenSerial, NotAfter: first.NotAfter, Until: first.RenewableUntil()}, nil
+	return notice.Renewal{Company: first.Holder, Keys: len(still), Token: first.TokenSerial, NotAfter: first.NotAfter, Until: first.RenewableUntil()}, nil
 }
 
 // unreachable records that a message will not be delivered by its medium. A

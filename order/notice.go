@@ -65,6 +65,7 @@ const (
 	NoticeRenewMonths   Notice = "renew_months"
 	NoticeRenewLast     Notice = "renew_last"
 	NoticeRenewOver     Notice = "renew_over"
+	NoticeRenewContact  Notice = "renew_contact"
 )
 
 // Audience is whom a notice is for.
@@ -83,6 +84,10 @@ const (
 	// the certificate before him.
 	ToHolder Audience = "holder"
 	ToFormer Audience = "former_holder"
+	// ToSecond and ToLeader are whom the holder wants reminded, too: somebody who
+	// stands in for him, and who answers for the company.
+	ToSecond Audience = "second_contact"
+	ToLeader Audience = "leader_contact"
 	// ToLegalRep is the legal representative, by SMS with a link of his own.
 	ToLegalRep Audience = "legal_rep"
 	// ToOwner is whoever holds the claim, else everybody who could take it.
@@ -93,7 +98,7 @@ const (
 
 // Label is the audience as people read it.
 func (a Audience) Label() string {
-	return map[Audience]string{ToAgent: "经办人", ToRecipient: "收件人", ToReviewers: "审核员", ToIssuers: "制证员", ToShippers: "发货员", ToFinance: "财务", ToLegalRep: "法定代表人", ToHolder: "绑定用户", ToFormer: "原绑定用户", ToOwner: "审核员", ToLeaders: "组长"}[a]
+	return map[Audience]string{ToAgent: "经办人", ToRecipient: "收件人", ToReviewers: "审核员", ToIssuers: "制证员", ToShippers: "发货员", ToFinance: "财务", ToLegalRep: "法定代表人", ToHolder: "绑定用户", ToFormer: "原绑定用户", ToSecond: "备用联系人", ToLeader: "单位负责人", ToOwner: "审核员", ToLeaders: "组长"}[a]
 }
 
 // staffRole is the role behind a staff audience.
@@ -184,6 +189,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeRenewMonths:      {ToHolder, []Medium{WeChat}, "过期提醒"},
 	NoticeRenewLast:        {ToHolder, []Medium{SMS}, "更新期限将满"},
 	NoticeRenewOver:        {ToHolder, []Medium{SMS}, "需重新办理"},
+	NoticeRenewContact:     {ToSecond, []Medium{SMS}, "到期提醒联系人"},
 	NoticeFrozen:           {ToAgent, both, "证书已冻结"},
 	NoticeResumed:          {ToAgent, both, "证书已恢复"},
 	NoticeRevoked:          {ToAgent, both, "证书已吊销"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -86,4 +87,54 @@ func (tx *Tx) SetOptOut(ctx context.Context, personID string, out bool, at time.
 		_, err = tx.exec(ctx, `DELETE FROM reminder_optouts WHERE person_id = ?`, personID)
 	}
 	return failed(err, "keeping whether person %s wants reminders", personID)
+}
+
+type contactRow struct {
+	PersonID     string         `db:"person_id"`
+	USCC         string         `db:"uscc"`
+	Role         order.Audience `db:"role"`
+	SealedMobile []byte         `db:"sealed_mobile"`
+	At           time.Time      `db:"at"`
+}
+
+func (r contactRow) cell() cell {
+	return cell{"reminder_contacts", "sealed_mobile", r.PersonID + " " + r.USCC + " " + string(r.Role)}
+}
+
+// Contacts implements [certificate.ReminderQueries].
+func (q queries) Contacts(ctx context.Context, personID, uscc string) ([]certificate.Contact, error) {
+	var rows []contactRow
+	err := q.all(ctx, &rows, `
+		SELECT person_id, uscc, role, sealed_mobile, at
+		FROM reminder_contacts
+		WHERE person_id = ? AND uscc = ?
+		ORDER BY role`, personID, uscc)
+	if err != nil {
+		return nil, failed(err, "reading whom person %s wants reminded", personID)
+	}
+	contacts := make([]certificate.Contact, len(rows))
+	for i, r := range rows {
+		mobile, err := q.seal.openBytes(r.SealedMobile, r.cell())
+		if err != nil {
+			return nil, err
+		}
+		contacts[i] = certificate.Contact{PersonID: r.PersonID, USCC: r.USCC, Role: r.Role, Mobile: identity.NewMobile(string(mobile)), At: r.At.UTC()}
+	}
+	return contacts, nil
+}
+
+// SetContact implements [certificate.ReminderTx].
+func (tx *Tx) SetContact(ctx context.Context, c certificate.Contact) error {
+	_, err := tx.exec(ctx, `DELETE FROM reminder_contacts WHERE person_id = ? AND uscc = ? AND role = ?`, c.PersonID, c.USCC, c.Role)
+	if err != nil || c.Mobile.IsZero() {
+		return failed(err, "removing a contact of person %s", c.PersonID)
+	}
+	r := contactRow{PersonID: c.PersonID, USCC: c.USCC, Role: c.Role, At: dbTime(c.At)}
+	if r.SealedMobile, err = tx.seal.sealBytes([]byte(c.Mobile.Reveal()), r.cell()); err != nil {
+		return err
+	}
+	_, err = tx.execNamed(ctx, `
+		INSERT INTO reminder_contacts (person_id, uscc, role, sealed_mobile, at)
+		VALUES (:person_id, :uscc, :role, :sealed_mobile, :at)`, r)
+	return failed(err, "keeping a contact of person %s", c.PersonID)
 }
