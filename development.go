@@ -164,7 +164,7 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 			SecretID: cfg.SMS.SecretID.Reveal(), SecretKey: cfg.SMS.SecretKey.Reveal(), SdkAppID: cfg.SMS.SDKAppID, SignName: cfg.SMS.SignName,
 			Templates: map[string]string{},
 		},
-		FaceID: sim.FaceID{SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal()},
+		FaceID: sim.FaceID{SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), RuleID: cfg.RealName.FaceRuleID},
 	}
 	for name, id := range smsTemplateIDs(cfg.SMS.Templates) {
 		out.SMS.Templates[id] = notice.SMSTemplates()[name]

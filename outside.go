@@ -67,7 +67,7 @@ func (a *app) openOutside() (*outside, error) {
 		return nil, err
 	}
 	if o.realName, err = realname.NewTencent(realname.Config{
-		SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), BaseURL: cfg.RealName.BaseURL, Now: a.clock.Now, Latency: of("realname"),
+		SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), FaceRuleID: cfg.RealName.FaceRuleID, BaseURL: cfg.RealName.BaseURL, Now: a.clock.Now, Latency: of("realname"),
 	}); err != nil {
 		return nil, err
 	}

@@ -147,6 +147,8 @@ type RealName struct {
 	SecretID  Secret `koanf:"secret_id"`
 	SecretKey Secret `koanf:"secret_key"`
 	BaseURL   string `koanf:"base_url"`
+	// FaceRuleID is the id of the account's H5 face check; empty: it is not offered.
+	FaceRuleID string `koanf:"face_rule_id"`
 }
 
 // Playground is what only the simulators need; absent in production.

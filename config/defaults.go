@@ -44,4 +44,5 @@ func (c *Config) setDefaults() {
 	c.WeChatPay.PublicKeyID = "PUB_KEY_ID_0119000000002026010100000000000000"
 	c.SMS.SDKAppID = "1400000000"
 	c.SMS.SignName = "云采盾"
+	c.RealName.FaceRuleID = "1"
 }

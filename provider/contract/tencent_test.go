@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/realname"
 	"github.com/yuncaidun/yuncaidun/provider/sim"
 )
 
@@ -125,6 +128,66 @@ func TestSlowProviderIsUnavailable(t *testing.T) {
 	if _, err := w.text(ctx, shipped); !errors.Is(err, order.Unavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error = %v", err)
 	}
+}
+
+// Flows 4.5, screen 3: a face check counts for the person and the authorisation that
+// it was started for, once it is done.
+func TestFace(t *testing.T) {
+	name, no := identity.NewPersonName("王测试"), identity.NewDocNo(agentID)
+	other := identity.NewDocNo("110105199003078816")
+	tests := map[string]struct {
+		code    string // what happens before the camera; empty: nothing yet
+		about   string
+		no      identity.DocNo
+		want    order.RealNameResult
+		problem string
+	}{
+		"the person":       {"0", "auth-1", no, order.RealNameMatch, ""},
+		"somebody else":    {"1004", "auth-1", no, order.RealNameMismatch, ""},
+		"given up":         {"2017", "auth-1", no, order.RealNameMismatch, ""},
+		"not done":         {"", "auth-1", no, "", "conflict/face_unfinished"},
+		"for another case": {"0", "auth-2", no, "", "conflict/face_unfinished"},
+		"other number":     {"0", "auth-1", other, order.RealNameMismatch, ""},
+	}
+	for title, tt := range tests {
+		t.Run(title, func(t *testing.T) {
+			w := newWorld(t)
+			token, page, err := w.realname.StartFace(t.Context(), "auth-1", name, no, w.product.URL+"/auth/x/face")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.code != "" {
+				_, path, _ := strings.Cut(page, "/playground/")
+				client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+				for i, want := range []int{http.StatusSeeOther, http.StatusBadRequest} { // decided once
+					resp, err := client.PostForm(w.url+"/"+path, url.Values{"code": {tt.code}}) //nolint:noctx // ends with the test
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := resp.Body.Close(); err != nil || resp.StatusCode != want || i == 0 && resp.Header.Get("Location") != w.product.URL+"/auth/x/face" {
+						t.Errorf("answer %d: %d to %q, %v", i, resp.StatusCode, resp.Header.Get("Location"), err)
+					}
+				}
+			}
+			got, err := w.realname.FaceResult(t.Context(), token, tt.about, name, tt.no)
+			if got.Result != tt.want || problem(err) != tt.problem || tt.want != "" && (got.ID != token || got.Provider != realname.FaceProvider) {
+				t.Errorf("result %+v, %v; want %q, %q", got, err, tt.want, tt.problem)
+			}
+		})
+	}
+	t.Run("refused", func(t *testing.T) {
+		w := newWorld(t)
+		if _, _, err := w.realname.StartFace(t.Context(), "a", name, no, "https://elsewhere.example/"); err == nil {
+			t.Error("goes back to somebody else's address")
+		}
+		if _, err := w.realname.FaceResult(t.Context(), "unknown", "a", name, no); err == nil {
+			t.Error("knows a token that nobody made")
+		}
+		none := must(realname.NewTencent(realname.Config{SecretID: "face-id", SecretKey: "face-key", Now: w.sim.Now}))
+		if none.OffersFace() || !w.realname.OffersFace() {
+			t.Error("a face check without a rule is offered, or one with a rule is not")
+		}
+	})
 }
 
 func TestRealName(t *testing.T) { // F24

@@ -93,7 +93,7 @@ func newWorld(t *testing.T) *world {
 			SecretID: "sms-id", SecretKey: "sms-key", SdkAppID: "1400000001", SignName: "云采盾",
 			Templates: map[string]string{"1001": "您的订单已由{1}发出，运单号{2}。"},
 		},
-		FaceID: sim.FaceID{SecretID: "face-id", SecretKey: "face-key"},
+		FaceID: sim.FaceID{SecretID: "face-id", SecretKey: "face-key", RuleID: "7"},
 		Personas: []sim.Persona{
 			{Name: "王测试", Role: sim.Applicant, OpenID: agent, UnionID: "uAgent", Mobile: mobile.Reveal(), IDNumber: agentID},
 			{Name: "审核员", Role: sim.Reviewer, OpenID: "oReviewer", Mobile: "13800000002"},
@@ -116,7 +116,7 @@ func newWorld(t *testing.T) *world {
 	w.mini = must(wechat.NewMiniProgram(wechat.MiniConfig{AppID: miniAppID, AppSecret: "mini-secret", BaseURL: w.url + "/api.weixin.qq.com"}, &memory{values: map[string]any{}}))
 	w.sms = w.texts("sms-key")
 	w.realname = must(realname.NewTencent(realname.Config{
-		SecretID: "face-id", SecretKey: "face-key", BaseURL: w.url + "/faceid.tencentcloudapi.com", Now: w.sim.Now,
+		SecretID: "face-id", SecretKey: "face-key", FaceRuleID: "7", BaseURL: w.url + "/faceid.tencentcloudapi.com", Now: w.sim.Now,
 	}))
 	return w
 }

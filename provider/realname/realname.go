@@ -18,15 +18,17 @@ import (
 // Config is the Tencent Cloud account that may call faceid.
 type Config struct {
 	SecretID, SecretKey string
+	FaceRuleID          string // the business process of the face check; empty: there is none
 	BaseURL             string // default https://faceid.tencentcloudapi.com
 	Now                 func() time.Time
 	Latency             prometheus.ObserverVec // by "op" and "outcome"; may be nil
 }
 
-// Tencent is the three-element check. It is safe for concurrent use.
+// Tencent is the three-element check, and the face check. It is safe for concurrent use.
 type Tencent struct {
-	api *tencent.Client
-	now func() time.Time
+	api      *tencent.Client
+	faceRule string
+	now      func() time.Time
 }
 
 // NewTencent returns the check.
@@ -38,7 +40,7 @@ func NewTencent(cfg Config) (*Tencent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tencent{api, cfg.Now}, nil
+	return &Tencent{api, cfg.FaceRuleID, cfg.Now}, nil
 }
 
 const action = "PhoneVerification"

@@ -85,6 +85,7 @@ type SMS struct {
 type FaceID struct {
 	SecretID  string
 	SecretKey string
+	RuleID    string // of the face check; empty: the account has none
 }
 
 // Role says what a persona does in the stories.

@@ -53,7 +53,8 @@
 //	POST /v3/refund/domestic/refunds, GET /v3/refund/domestic/refunds/{out_refund_no}
 //
 // SMS: SendSms, PullSmsSendStatusByPhoneNumber. faceid: PhoneVerification (true when name, identity number and
-// mobile all belong to one [Persona]).
+// mobile all belong to one [Persona]); DetectAuth, whose address is a page where one chooses who looks into the
+// camera (or POSTs code=0 for the right one), and GetDetectInfoEnhanced.
 //
 // # Control
 //

@@ -56,6 +56,7 @@ type Server struct {
 	tokens    map[string]*tokens // by app id
 	miniCodes map[string]miniCode
 	codes     map[string]oauthCode
+	faces     map[string]*faceCheck // by BizToken
 	webTokens map[string]webToken
 	windows   map[string]map[string]window // customer-service windows by OpenID and cause
 	nonces    map[string]time.Time         // APIv3 nonces seen, by real time
@@ -95,7 +96,7 @@ func New(cfg Config) (*Server, error) {
 		settings: newTable[json.RawMessage](j, "setting"), timeline: newTable[Event](j, "event"),
 		consents: newTable[Consent](j, "consent"),
 		tokens:   map[string]*tokens{cfg.WeChat.AppID: {}, cfg.MiniProgram.AppID: {}}, miniCodes: map[string]miniCode{},
-		codes: map[string]oauthCode{}, webTokens: map[string]webToken{}, windows: map[string]map[string]window{},
+		codes: map[string]oauthCode{}, faces: map[string]*faceCheck{}, webTokens: map[string]webToken{}, windows: map[string]map[string]window{},
 		nonces: map[string]time.Time{}, faults: map[string]Fault{}, lastPush: map[string]push{},
 	}
 	s.quiet = sync.NewCond(&s.mu)
@@ -256,6 +257,8 @@ func (s *Server) routes() {
 	s.routePay("/playground/api.mch.weixin.qq.com")
 	s.mux.HandleFunc("POST /playground/sms.tencentcloudapi.com/{$}", s.tencent("sms", "2021-01-11", s.smsAction))
 	s.mux.HandleFunc("POST /playground/faceid.tencentcloudapi.com/{$}", s.tencent("faceid", "2018-03-01", s.faceidAction))
+	s.mux.HandleFunc("GET "+facePage+"{token}", s.showFace)
+	s.mux.HandleFunc("POST "+facePage+"{token}", s.decideFace)
 	s.routeControl()
 	s.routePages()
 }

@@ -222,10 +222,15 @@ func (s *Server) ownerOf(number string) string {
 }
 
 func (s *Server) faceidAction(name string, body []byte) (string, func() (map[string]any, error)) {
-	if name != "PhoneVerification" {
-		return "", nil
+	switch name {
+	case "PhoneVerification":
+		return "faceid", func() (map[string]any, error) { return s.verifyPhone(body) }
+	case "DetectAuth":
+		return "faceid", func() (map[string]any, error) { return s.startFace(body) }
+	case "GetDetectInfoEnhanced":
+		return "faceid", func() (map[string]any, error) { return s.faceResult(body) }
 	}
-	return "faceid", func() (map[string]any, error) { return s.verifyPhone(body) }
+	return "", nil
 }
 
 var idNumber = regexp.MustCompile(`^[1-9]\d{16}[\dX]$`)
