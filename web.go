@@ -128,7 +128,7 @@ func (a *app) openBot() error {
 		return err
 	}
 	dialogue := bot.NewDialogue(bot.Deps{
-		AppID: w.AppID, PublicURL: a.links.PublicURL, Recogniser: recogniser, Store: a.db, Deliveries: a.orders, Reviews: a.orders, Staffing: a.staffing(), Codes: a.web.Codes, SendCode: a.out.sendCode,
+		AppID: w.AppID, PublicURL: a.links.PublicURL, Recogniser: recogniser, Store: a.db, Deliveries: a.orders, Reviews: a.orders, Staffing: a.staffing(), Codes: a.web.Codes, SendCode: a.out.sendCode, UnionID: a.out.wechat.UnionID,
 		Vault: a.db.Sealer(), Memory: session.NewContexts(a.rdb, a.clock.Now), Workdays: cal, Catalogue: a.orders.Catalogue, Payments: a.orders, Enquiries: a.db, Consents: a.db, Certs: a.certificates, Now: a.clock.Now, NewID: newID(a.clock.Now), Log: a.log,
 	})
 	h := bot.Handler(codec, dialogue, session.NewDedup(a.rdb, a.clock.Now), a.log)

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type binding struct {
 	memory Memory
 	vault  Vault
 	store  Store
+	union  UnionID
 	now    func() time.Time
 	newID  func() string
 }
@@ -81,18 +83,79 @@ func (b *binding) answer(ctx context.Context, openid, code string) (order.Person
 }
 
 func (b *binding) bind(ctx context.Context, openid string, m identity.Mobile) (p order.Person, err error) {
+	union, err := b.unionID(ctx, openid)
+	if err != nil {
+		return p, err
+	}
 	err = b.store.InTx(ctx, func(tx order.Tx) error {
 		if p, err = tx.PersonByMobile(ctx, order.Person{ID: b.newID(), Mobile: m, CreatedAt: b.now()}); err != nil {
 			return err
 		}
-		if err := tx.LinkWeChat(ctx, b.identity(ctx, tx, openid, p.ID, true)); err != nil {
-			return err
-		}
-		return tx.AppendAudit(ctx, order.AuditRecord{
-			Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.OfficialAcc, Outcome: "ok", At: b.now(),
-		})
+		return b.link(ctx, tx, openid, union, p)
 	})
 	return p, err
+}
+
+// unionTTL is how long a union id, or that there is none, is remembered; unionPatience
+// how long WeChat may take to tell it while a message waits for its answer.
+const (
+	unionTTL      = 10 * time.Minute
+	unionPatience = time.Second
+)
+
+// whois returns the person who is bound to an openid. Whom another account of ours
+// knows by the same union id, such as the mini-program, need not prove his mobile
+// again: he is bound at once.
+func (b *binding) whois(ctx context.Context, openid string) (order.Person, error) {
+	p, err := b.store.PersonByWeChat(ctx, b.appID, openid)
+	if !errors.Is(err, order.NotFound) {
+		return p, err
+	}
+	union, err := b.unionID(ctx, openid)
+	if err != nil || union == "" {
+		return p, err
+	}
+	if p, err = b.store.PersonByUnionID(ctx, union); err != nil {
+		return p, err
+	}
+	return p, b.store.InTx(ctx, func(tx order.Tx) error { return b.link(ctx, tx, openid, union, p) })
+}
+
+// unionID asks WeChat now and then; what it does not tell is as good as none.
+func (b *binding) unionID(ctx context.Context, openid string) (string, error) {
+	if b.union == nil {
+		return "", nil
+	}
+	const none = "-"
+	key := "union:" + openid
+	kept, err := b.memory.Recall(ctx, key)
+	switch {
+	case err != nil:
+		return "", err
+	case string(kept) == none:
+		return "", nil
+	case len(kept) > 0:
+		return string(kept), nil
+	}
+	asking, cancel := context.WithTimeout(ctx, unionPatience)
+	defer cancel()
+	union, err := b.union(asking, openid)
+	if err != nil {
+		union = ""
+	}
+	return union, b.memory.Remember(ctx, key, []byte(cmp.Or(union, none)), unionTTL)
+}
+
+// link ties an openid to a person, with the union id that WeChat tells or told.
+func (b *binding) link(ctx context.Context, tx order.Tx, openid, union string, p order.Person) error {
+	w := b.identity(ctx, tx, openid, p.ID, true)
+	w.UnionID = cmp.Or(union, w.UnionID)
+	if err := tx.LinkWeChat(ctx, w); err != nil {
+		return err
+	}
+	return tx.AppendAudit(ctx, order.AuditRecord{
+		Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.OfficialAcc, Outcome: "ok", At: b.now(),
+	})
 }
 
 // follow records whether the account can still reach an openid that is bound.

@@ -40,6 +40,7 @@ type Deps struct {
 	Staffing   Staffing
 	Codes      Codes
 	SendCode   CodeSender
+	UnionID    UnionID // nil: people are known by this account alone
 	Vault      Vault
 	Memory     Memory
 	Workdays   order.Workdays
@@ -64,7 +65,7 @@ var _ Answerer = (*Dialogue)(nil)
 // NewDialogue returns a dialogue over d.
 func NewDialogue(d Deps) *Dialogue {
 	return &Dialogue{Deps: d, binding: binding{
-		appID: d.AppID, codes: d.Codes, send: d.SendCode, memory: d.Memory, vault: d.Vault, store: d.Store, now: d.Now, newID: d.NewID,
+		appID: d.AppID, codes: d.Codes, send: d.SendCode, memory: d.Memory, vault: d.Vault, store: d.Store, union: d.UnionID, now: d.Now, newID: d.NewID,
 	}}
 }
 
@@ -149,7 +150,7 @@ func explain(err error) (string, error) {
 
 // load finds out who writes and what was said before.
 func (t *turn) load(ctx context.Context) error {
-	p, err := t.Store.PersonByWeChat(ctx, t.AppID, t.openid)
+	p, err := t.binding.whois(ctx, t.openid)
 	if err != nil && !errors.Is(err, order.NotFound) {
 		return err
 	}

@@ -789,3 +789,53 @@ func TestEncryptedConversation(t *testing.T) {
 		t.Errorf("status: %s", got)
 	}
 }
+
+// F25: whom the mini-program knows by the same union id need not prove his mobile in
+// the chat; WeChat is asked now and then, and what it does not tell stops nobody.
+func TestUnionIDJoinsAccounts(t *testing.T) {
+	c := newChat(t)
+	asked, answer := 0, func() (string, error) { return "u-1", nil }
+	c.dialogue.binding.union = func(ctx context.Context, openid string) (string, error) {
+		asked++
+		if openid != "o-user" {
+			return "", errors.New("who?")
+		}
+		if _, limited := ctx.Deadline(); !limited {
+			t.Error("the answer is waited for without end")
+		}
+		return answer()
+	}
+	known := func(openid string) (order.Person, error) {
+		return c.db.PersonByWeChat(t.Context(), testAccount.AppID, openid)
+	}
+	if got := c.says("o-user", "我的订单到哪一步了"); !strings.Contains(got, "手机号") {
+		t.Errorf("nobody knows the union id: %s", got)
+	}
+	c.says("o-user", "我的订单到哪一步了")
+	c.says("o-other", "我的订单到哪一步了") // WeChat fails
+	if asked != 2 {
+		t.Errorf("WeChat was asked %d times, want once for each", asked)
+	}
+	var p order.Person
+	c.must(c.db.InTx(t.Context(), func(tx order.Tx) (err error) {
+		if p, err = tx.PersonByMobile(t.Context(), order.Person{ID: "mini-person", Mobile: identity.NewMobile("13800138000"), CreatedAt: talkTime}); err != nil {
+			return err
+		}
+		return tx.LinkWeChat(t.Context(), order.WeChatIdentity{AppID: "wx-mini", OpenID: "m-user", UnionID: "u-1", PersonID: p.ID, Subscribed: true, UpdatedAt: talkTime})
+	}))
+	c.clock.set(talkTime.Add(unionTTL + time.Second))
+	if got := c.says("o-user", "我的订单到哪一步了"); strings.Contains(got, "手机号") {
+		t.Errorf("known by the mini-program: %s", got)
+	}
+	if got, err := known("o-user"); err != nil || got.ID != p.ID {
+		t.Errorf("bound to %q, %v", got.ID, err)
+	}
+	if w, err := c.db.WeChatOf(t.Context(), testAccount.AppID, p.ID); err != nil || w.UnionID != "u-1" || !w.Subscribed {
+		t.Errorf("kept %+v, %v", w, err)
+	}
+	if _, err := known("o-other"); !errors.Is(err, order.NotFound) {
+		t.Errorf("the other is bound: %v", err)
+	}
+	answer = func() (string, error) { t.Error("asked about who is bound"); return "", nil }
+	c.says("o-user", "你好")
+}

@@ -37,6 +37,7 @@ type Memory interface {
 // Store is the database as the bot needs it; order.Store has all of it.
 type Store interface {
 	PersonByWeChat(ctx context.Context, appID, openID string) (order.Person, error)
+	PersonByUnionID(ctx context.Context, unionID string) (order.Person, error)
 	WeChatOf(ctx context.Context, appID, personID string) (order.WeChatIdentity, error)
 	StaffByPerson(ctx context.Context, personID string) (order.Staff, error)
 	Order(ctx context.Context, id order.ID) (order.Order, error)
@@ -77,6 +78,10 @@ type Codes interface {
 
 // CodeSender sends a code to a mobile; purpose is the challenge's.
 type CodeSender func(ctx context.Context, to identity.Mobile, purpose, code string) error
+
+// UnionID asks WeChat what an openid is called in all accounts of the operator;
+// empty when it is not told.
+type UnionID func(ctx context.Context, openID string) (string, error)
 
 // Vault seals the mobile of a pending challenge while it waits in Memory; every
 // tink.AEAD does.

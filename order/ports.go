@@ -62,6 +62,8 @@ type Queries interface {
 	Person(ctx context.Context, id string) (Person, error)
 	WeChatOf(ctx context.Context, appID, personID string) (WeChatIdentity, error)
 	PersonByWeChat(ctx context.Context, appID, openID string) (Person, error)
+	// PersonByUnionID returns whom any account of ours knows by a union id.
+	PersonByUnionID(ctx context.Context, unionID string) (Person, error)
 	Staff(ctx context.Context, id string) (Staff, error)
 	StaffByPerson(ctx context.Context, personID string) (Staff, error)
 	StaffWithRole(ctx context.Context, r Role) ([]Staff, error)

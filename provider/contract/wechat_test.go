@@ -149,6 +149,12 @@ func TestLoginByOAuth(t *testing.T) {
 	if back.Get("state") != state || back.Get("next") != "/a" {
 		t.Errorf("returned with %v", back)
 	}
+	if union, err := w.account.UnionID(t.Context(), agent); err != nil || union != "uAgent" {
+		t.Errorf("union id %q, %v", union, err)
+	}
+	if _, err := w.account.UnionID(t.Context(), "oNobody"); err == nil {
+		t.Error("a stranger has a union id")
+	}
 	openID, _, err := w.account.Follower(t.Context(), back.Get("code"))
 	if err != nil || openID != agent {
 		t.Errorf("login = %q, %v", openID, err)

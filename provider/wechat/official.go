@@ -169,6 +169,20 @@ func (a *OfficialAccount) AuthorizeURL(redirect, state string) string {
 		"&response_type=code&scope=snsapi_base&state=" + url.QueryEscape(state) + "#wechat_redirect"
 }
 
+// UnionID is what a follower is called in all accounts of the operator's
+// open-platform account; empty without one, and for who does not follow.
+func (a *OfficialAccount) UnionID(ctx context.Context, openID string) (string, error) {
+	var info *user.Info
+	err := a.call(ctx, "user.info", func() (err error) {
+		info, err = a.users.GetUserInfo(openID)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return info.UnionID, nil
+}
+
 // validCode keeps a hostile code from adding parameters: the SDK does not escape.
 var validCode = regexp.MustCompile(`^[0-9A-Za-z_-]{1,128}$`)
 
