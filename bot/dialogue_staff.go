@@ -339,6 +339,9 @@ func (t *turn) colleague(ctx context.Context, staffID string) string {
 // wishFor begins a decision about one task: with a code to confirm when all that
 // it needs is there, else with the link to the page, which has the rest.
 func (t *turn) wishFor(ctx context.Context, m order.Staff, o order.Order, w wish) (string, error) {
+	if w.On == order.Claim || w.On == order.Release { // nothing is decided
+		return t.move(ctx, o.ID, order.Command{On: w.On, By: m.Actor(order.Reviewer, order.OfficialAcc, "")})
+	}
 	onPage := func(why string) (string, error) { return why + "\n" + t.taskLine(o, o.Stage.Label()), nil }
 	leaderAssigns := w.On == order.Assign && m.Leader
 	if o.Stage == order.Claimed && o.ReviewerID != m.ID && !leaderAssigns {
@@ -467,6 +470,9 @@ func (t *turn) move(ctx context.Context, id order.ID, c order.Command) (string, 
 		if now.Stage == order.Claimed && now.ReviewerID != c.By.StaffID {
 			return t.colleague(ctx, now.ReviewerID) + "正在审核 " + taskName(now) + "。", nil
 		}
+		if now.Stage == order.Claimed && c.On == order.Claim {
+			return "您正在审核 " + taskName(now) + "。\n" + t.openReview(now), nil
+		}
 	}
 	if err != nil {
 		return "", err
@@ -474,9 +480,13 @@ func (t *turn) move(ctx context.Context, id order.ID, c order.Command) (string, 
 	done := map[order.Event]string{order.Approve: "已通过 ", order.Reject: "已驳回 ", order.Assign: "已指派 ", order.Claim: "已领取 ", order.Release: "已放回 "}[c.On]
 	text := done + taskName(o) + "，现在是「" + o.State.Label() + "」。"
 	if c.On == order.Claim {
-		text += "\n" + `<a href="` + t.reviewURL(o) + `">打开审核</a>，15 分钟内有效。`
+		text += "\n" + t.openReview(o)
 	}
 	return text, nil
+}
+
+func (t *turn) openReview(o order.Order) string {
+	return `<a href="` + t.reviewURL(o) + `">打开审核</a>，15 分钟内有效。`
 }
 
 // claimOrRelease takes a task or puts it back: neither decides anything, so
@@ -489,19 +499,7 @@ func (t *turn) claimOrRelease(ctx context.Context, m order.Staff, parts []string
 	if parts[1] == "释放" || parts[1] == "放回" {
 		on = order.Release
 	}
-	page, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, No: parts[2], Limit: 2})
-	if err != nil {
-		return "", true, err
-	}
-	var text string
-	switch len(page.Orders) {
-	case 0:
-		text, err = t.decidedAlready(ctx, parts[2])
-	case 1:
-		text, err = t.move(ctx, page.Orders[0].ID, order.Command{On: on, By: m.Actor(order.Reviewer, order.OfficialAcc, "")})
-	default:
-		text = "有几个任务尾号相同，请写出更多位数字，或在<a href=\"" + t.PublicURL + "/staff/review\">审核台</a>领取。"
-	}
+	text, err := t.taskNamed(ctx, m, parts[2], wish{On: on})
 	return text, true, err
 }
 

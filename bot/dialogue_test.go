@@ -569,6 +569,9 @@ func TestReviewInChat(t *testing.T) {
 			says("li", "3")
 			says("li", "2")
 			says("li", "领取 0001")
+			says("li", "2")
+			says("li", "释放 0001")
+			says("li", "1")
 		}},
 		{"overdue-and-quiet", func(c *chat, p order.Person, says func(who, text string) string) {
 			says("li", "我的超时任务")
