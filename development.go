@@ -22,6 +22,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/provider/sim"
+	"github.com/yuncaidun/yuncaidun/templates/font"
 	"github.com/yuncaidun/yuncaidun/templates/notice"
 )
 
@@ -165,6 +166,10 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 			Templates: map[string]string{},
 		},
 		FaceID: sim.FaceID{SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), RuleID: cfg.RealName.FaceRuleID},
+		Golden: sim.Golden{AppKey: cfg.Invoice.AppKey, AppSecret: cfg.Invoice.AppSecret.Reveal(), SellerTaxNo: cfg.Invoice.SellerTaxNo, SellerName: cfg.CA.Name},
+	}
+	if face, err := font.Load(cfg.Font); err == nil { // without it, the PDFs are in Latin letters
+		out.Golden.TTF = face.TTF
 	}
 	for name, id := range smsTemplateIDs(cfg.SMS.Templates) {
 		out.SMS.Templates[id] = notice.SMSTemplates()[name]

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/provider/invoice"
 	"github.com/yuncaidun/yuncaidun/provider/objects"
 	"github.com/yuncaidun/yuncaidun/provider/pay"
 	"github.com/yuncaidun/yuncaidun/provider/realname"
@@ -28,6 +29,7 @@ type outside struct {
 	wechat   *wechat.OfficialAccount
 	mini     *wechat.MiniProgram
 	realName *realname.Tencent
+	invoices *invoice.Golden
 	objects  *objects.Folder
 
 	wechatTemplates   map[string]string
@@ -68,6 +70,13 @@ func (a *app) openOutside() (*outside, error) {
 	}
 	if o.realName, err = realname.NewTencent(realname.Config{
 		SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), FaceRuleID: cfg.RealName.FaceRuleID, BaseURL: cfg.RealName.BaseURL, Now: a.clock.Now, Latency: of("realname"),
+	}); err != nil {
+		return nil, err
+	}
+	if o.invoices, err = invoice.NewGolden(invoice.Config{
+		AppKey: cfg.Invoice.AppKey, AppSecret: cfg.Invoice.AppSecret.Reveal(), SellerTaxNo: cfg.Invoice.SellerTaxNo, TypeCode: cfg.Invoice.TypeCode,
+		TaxCode: cfg.Invoice.TaxCode, TaxRate: cfg.Invoice.TaxRate, CallbackURL: a.links.PublicURL + "/callbacks/invoice", BaseURL: cfg.Invoice.BaseURL,
+		Now: a.clock.Now, Latency: of("invoice"),
 	}); err != nil {
 		return nil, err
 	}

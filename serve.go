@@ -279,7 +279,7 @@ func (a *app) openJobs() (err error) {
 // jobDeps is what the jobs act on.
 func (a *app) jobDeps() (jobs.Deps, error) {
 	d := jobs.Deps{
-		Orders: a.orders, Store: a.db, Certificates: a.db, EndSessions: a.endSessions, Objects: a.out.objects, SMS: a.out.sms, WeChat: a.out.wechat, RealName: a.out.realName, Links: a.links,
+		Orders: a.orders, Store: a.db, Certificates: a.db, EndSessions: a.endSessions, Objects: a.out.objects, SMS: a.out.sms, WeChat: a.out.wechat, RealName: a.out.realName, Invoices: a.out.invoices, Links: a.links,
 		Templates: a.out.wechatTemplates, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto, Now: a.clock.Now,
 		StationRemote: a.cfg.Station.Remote, Desk: a.desk, NewID: newID(a.clock.Now), Sealer: a.sealer, CA: a.cfg.CA.Name,
 	}

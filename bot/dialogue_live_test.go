@@ -43,6 +43,25 @@ func (c *chat) certify(p order.Person, n int, token string, notAfter time.Time) 
 // in is the end of the day that is so many days after today, as certificates end.
 func in(days int) time.Time { return talkTime.AddDate(0, 0, days) }
 
+// invoice is an order's invoice on its way.
+func (c *chat) invoice(o order.Order) order.Invoice {
+	i := order.Invoice{
+		ID: "01JINVOICE" + string(o.ID[len(o.ID)-2:]), OrderID: o.ID, TradeNo: "t", State: order.InvoiceIssuing, Rev: 1, Attempt: 1, Amount: o.Amount,
+		Buyer: order.Buyer{Title: o.Company, TaxNo: o.USCC}, Item: o.Product.Name, CreatedAt: talkTime, UpdatedAt: talkTime,
+	}
+	c.must(c.db.InTx(c.Context(), func(tx order.Tx) error { return tx.InsertInvoice(c.Context(), i) }))
+	return i
+}
+
+// answered brings it to a state.
+func (c *chat) answered(was order.Invoice, s order.InvoiceState) order.Invoice {
+	i := was
+	i.State, i.Number, i.IssuedAt = s, "26530000000000000001", talkTime
+	i.Rev++
+	c.must(c.db.InTx(c.Context(), func(tx order.Tx) error { return tx.UpdateInvoice(c.Context(), i, was) }))
+	return i
+}
+
 func (c *chat) state(serial string) certificate.State {
 	c.Helper()
 	got, err := c.db.Certificate(c.Context(), serial)
@@ -232,10 +251,18 @@ func TestServiceConversations(t *testing.T) {
 		line("我要退款")
 		line("发票在哪下")
 		made := anOrder(p, 2, order.Completed, order.NoStage)
-		made.PaidAt = talkTime
+		made.PaidAt, made.CompletedAt = talkTime, talkTime
 		c.insert(made)
 		line("不办了能退钱吗")
 		line("1")
+		line("尾号0102的发票")
+		i := c.invoice(made) // F49
+		line("尾号0102的发票")
+		i = c.answered(i, order.InvoiceIssued)
+		line("尾号0102的发票")
+		i = c.answered(i, order.InvoiceRedIssuing)
+		line("尾号0102的发票")
+		c.answered(i, order.InvoiceReversed)
 		line("尾号0102的发票")
 	})
 	tell(t, "address", func(c *chat, line func(string)) {

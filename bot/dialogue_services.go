@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -45,7 +46,7 @@ var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]s
 	intent.PayProblem:    (*turn).payment,
 	intent.LegalRepAuth:  (*turn).authorization,
 	intent.Refund:        func(_ *turn, _ context.Context, o *order.Order) ([]string, error) { return refund(*o), nil },
-	intent.Invoice:       func(_ *turn, _ context.Context, o *order.Order) ([]string, error) { return invoice(*o), nil },
+	intent.Invoice:       (*turn).invoice,
 	intent.ChangeAddress: func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.delivery(*o), nil },
 	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return schedule(*o, t.Now()), nil },
 }
@@ -110,23 +111,47 @@ func refund(o order.Order) []string {
 	}
 }
 
-// invoice says what the invoice says. Title and tax number are the company's.
-func invoice(o order.Order) []string {
-	if o.Amount == 0 || o.Form.Get(order.InvoiceWant) == order.No {
-		return []string{"这笔订单不开发票：" + either(o.Amount == 0, "金额为 0 元。", "下单时选择了不需要。")}
+// invoice says how far the invoice has come, and where it is to be had.
+func (t *turn) invoice(ctx context.Context, o *order.Order) ([]string, error) {
+	if o.Amount == 0 {
+		return []string{"这笔订单金额为 0 元，不开发票。"}, nil
 	}
-	title, number := o.Form.Get(order.InvoiceTitle), o.Form.Get(order.InvoiceTaxNo)
-	if title == "" {
-		title = o.Company
+	page := `<a href="` + t.PublicURL + "/orders/" + string(o.ID) + `#invoice">`
+	i, err := t.Store.InvoiceOf(ctx, o.ID)
+	switch {
+	case errors.Is(err, order.NotFound):
+		return uninvoiced(*o, page), nil
+	case err != nil:
+		return nil, err
 	}
-	if number == "" {
-		number = o.USCC
+	lines := []string{"发票：" + i.State.Label() + "。" + i.Title + "，税号 " + i.TaxNo + "，¥" + i.Amount.Yuan() + "，" + order.InvoiceKind + "。"}
+	switch i.State {
+	case order.InvoiceIssued:
+		return append(lines, "发票号码 "+i.Number+"，"+order.Day(i.IssuedAt)+"开具。", page+"下载发票</a>"), nil
+	case order.InvoiceIssuing:
+		return append(lines, "一般几分钟内完成，开好后在订单页下载。"), nil
+	case order.InvoiceFailed:
+		return append(lines, "请核对抬头和税号后重新开具；仍不成功请回复「人工」。", page+"重新开具</a>"), nil
+	case order.InvoiceReversed:
+		return append(lines, "已作废，请勿再用于报销。"), nil
+	default:
+		return append(lines, "正在处理，不需要您操作。"), nil
 	}
-	lines := []string{"开票信息：" + title + "，税号 " + number + "，¥" + o.Amount.Yuan() + "，增值税普通发票（电子）。"}
-	if o.Status != order.Completed {
-		return append(lines, "订单完成后开具。抬头或税号需要更改，请回复「人工」。")
+}
+
+// uninvoiced is about an order that has no invoice.
+func uninvoiced(o order.Order, page string) []string {
+	switch {
+	case o.Invoiceable():
+		return []string{"这笔订单还没有开具发票。", page + "开具发票</a>"}
+	case o.Refund != order.NoRefund || o.Status == order.Refunded:
+		return []string{"这笔订单正在退款或已退款，不能开具发票。"}
+	case o.Form.Get(order.InvoiceWant) == order.No:
+		return []string{"下单时选择了不需要发票；订单完成后仍可以在订单页开具。"}
+	default:
+		b := o.InvoiceBuyer()
+		return []string{"订单完成后自动开具：" + b.Title + "，税号 " + b.TaxNo + "，¥" + o.Amount.Yuan() + "，" + order.InvoiceKind + "。"}
 	}
-	return append(lines, "在线下载还在开通中，需要发票或更改抬头请回复「人工」，由工作人员发给您。")
 }
 
 // delivery says where the parcel goes and whether that can still change.

@@ -47,7 +47,7 @@ func progress(publicURL string) Button {
 		{Name: "我的订单", Key: MenuOrders},
 		{Name: "我的证书", URL: publicURL + "/certificates"},
 		{Name: "物流查询", Key: MenuShipping},
-		{Name: "我的发票", Key: MenuInvoice},
+		{Name: "我的发票", URL: publicURL + "/invoices"},
 		{Name: "待我处理", Key: MenuTodo},
 	}}
 }
@@ -72,7 +72,6 @@ const (
 	MenuUnlock     = "unlock"
 	MenuLost       = "lost"
 	MenuLegal      = "legal"
-	MenuInvoice    = "invoice"
 	MenuDriver     = "driver"
 	MenuRebind     = "rebind"
 	MenuFreeze     = "freeze"
@@ -95,7 +94,6 @@ var clicks = map[string]struct {
 	MenuUnlock:     {"解锁", intent.Unlock},
 	MenuLost:       {"锁丢了补办", intent.LostReissue},
 	MenuLegal:      {"法人授权", intent.LegalRepAuth},
-	MenuInvoice:    {"我的发票", intent.Invoice},
 	MenuDriver:     {"驱动安装", intent.UsageHelp},
 	MenuRebind:     {"换绑手机号", intent.RebindUser},
 	MenuFreeze:     {"挂失冻结", intent.Revoke},

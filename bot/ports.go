@@ -47,6 +47,7 @@ type Store interface {
 	StaffWithRole(ctx context.Context, r order.Role) ([]order.Staff, error)
 	ReviewChecks(ctx context.Context, id order.ID, staffID string) (order.Checks, error)
 	ReviewStats(ctx context.Context, from, to, now time.Time) (order.ReviewStats, error)
+	InvoiceOf(ctx context.Context, id order.ID) (order.Invoice, error)
 	Authorizations(ctx context.Context, id order.ID) ([]order.Authorization, error)
 	NotificationByProvider(ctx context.Context, m order.Medium, providerID string) (order.Notification, error)
 	InTx(ctx context.Context, fn func(tx order.Tx) error) error

@@ -52,6 +52,7 @@ type Config struct {
 	WeChatPay   WeChatPay   `koanf:"wechatpay"`
 	SMS         SMS         `koanf:"sms"`
 	RealName    RealName    `koanf:"realname"`
+	Invoice     Invoice     `koanf:"invoice"`
 	Playground  Playground  `koanf:"playground"`
 
 	origins map[string]string // path → where the value came from
@@ -149,6 +150,17 @@ type RealName struct {
 	BaseURL   string `koanf:"base_url"`
 	// FaceRuleID is the id of the account's H5 face check; empty: it is not offered.
 	FaceRuleID string `koanf:"face_rule_id"`
+}
+
+// Invoice is the agreement with 高灯云 (GoldenCloud), which issues electronic invoices.
+type Invoice struct {
+	AppKey      string `koanf:"app_key"`
+	AppSecret   Secret `koanf:"app_secret"`
+	SellerTaxNo string `koanf:"seller_tax_no"`
+	TypeCode    string `koanf:"type_code"` // 开具发票类型 of 数电普票, as the agreement names it
+	TaxCode     string `koanf:"tax_code"`  // 税收商品编码 of what is sold
+	TaxRate     int    `koanf:"tax_rate"`  // in thousandths; prices include it
+	BaseURL     string `koanf:"base_url"`
 }
 
 // Playground is what only the simulators need; absent in production.

@@ -19,6 +19,7 @@ func (c *Config) setDefaults() {
 	c.HelperURL = "http://127.0.0.1:27180"
 	c.SMS.Region = "ap-guangzhou"
 	c.SMS.CodeTTL = 60 * time.Second // F56
+	c.Invoice.TaxRate = 60
 
 	if c.Production() {
 		c.Listen = ":8080"
@@ -28,6 +29,7 @@ func (c *Config) setDefaults() {
 		c.WeChatPay.BaseURL = "https://api.mch.weixin.qq.com"
 		c.SMS.BaseURL = "https://sms.tencentcloudapi.com"
 		c.RealName.BaseURL = "https://faceid.tencentcloudapi.com"
+		c.Invoice.BaseURL = "https://apigw.goldentec.com"
 		return
 	}
 	c.Listen = "127.0.0.1:8080"
@@ -45,4 +47,8 @@ func (c *Config) setDefaults() {
 	c.SMS.SDKAppID = "1400000000"
 	c.SMS.SignName = "云采盾"
 	c.RealName.FaceRuleID = "1"
+	c.Invoice.AppKey = "gd_00000000000000a1"
+	c.Invoice.SellerTaxNo = "91110108MA00TEN18F"
+	c.Invoice.TypeCode = "082"
+	c.Invoice.TaxCode = "3040203000000000000"
 }

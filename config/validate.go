@@ -81,6 +81,9 @@ func (c *Config) checkProcess(fs *Faults) {
 	if u, err := url.Parse(c.HelperURL); err != nil || u.Scheme != "http" || u.Hostname() != "127.0.0.1" || u.Port() == "" || u.String() != "http://127.0.0.1:"+u.Port() {
 		fs.add("YCD_HELPER_URL", "must be http://127.0.0.1:PORT")
 	}
+	if c.Invoice.TaxRate < 0 || c.Invoice.TaxRate > 200 {
+		fs.add("YCD_INVOICE_TAX_RATE", "must be in thousandths, such as 60 for 6 %%")
+	}
 	if c.SMS.CodeTTL < 30*time.Second || c.SMS.CodeTTL > 10*time.Minute {
 		fs.add("YCD_SMS_CODE_TTL", "must be between 30s and 10m")
 	}
@@ -230,7 +233,8 @@ func (c *Config) checkProduction(fs *Faults) {
 			"wechatpay.mch_id", "wechatpay.cert_serial", "wechatpay.private_key", "wechatpay.public_key_id",
 			"wechatpay.public_key", "wechatpay.api_v3_key",
 			"sms.secret_id", "sms.secret_key", "sms.sdk_app_id", "sms.sign_name",
-			"realname.secret_id", "realname.secret_key")
+			"realname.secret_id", "realname.secret_key",
+			"invoice.app_key", "invoice.app_secret", "invoice.seller_tax_no", "invoice.type_code", "invoice.tax_code")
 	}
 	for _, v := range variables(c) {
 		switch {

@@ -127,6 +127,7 @@ func (s *Server) apiRoutes() {
 	s.apiConfirmRoutes(api)
 	s.apiDeskRoutes(api)
 	s.apiSubscriptionRoutes(api)
+	s.apiInvoiceRoutes(api)
 }
 
 // apiGet and apiPost are lines of the matrix for applicants.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -38,6 +39,30 @@ func (s *Server) MountWeChatPay(notices PaymentNotices, paid func(context.Contex
 		default:
 			s.Log.WarnContext(c.UserContext(), "payment notification refused", slog.Any("err", err))
 			return c.Status(statusForCallback(err)).JSON(fiber.Map{"code": "FAIL", "message": "refused"})
+		}
+	})
+}
+
+// InvoiceNotices verifies and reads a notification of the invoice platform; query is
+// that of the address. Forbidden: not the platform's word; Conflict: about something
+// else.
+type InvoiceNotices func(query url.Values, body []byte) (order.InvoiceNotice, error)
+
+// MountInvoices serves POST /callbacks/invoice: verify, have the platform asked,
+// answer. The platform repeats itself until the answer has code 0.
+func (s *Server) MountInvoices(read InvoiceNotices, heard func(context.Context, order.InvoiceNotice) error) {
+	s.handle(fiber.MethodPost, "/callbacks/invoice", Signed, func(c *fiber.Ctx) error {
+		query := url.Values{"invoice": {c.Query("invoice")}, "seal": {c.Query("seal")}}
+		n, err := read(query, c.Body())
+		if err == nil {
+			err = heard(c.UserContext(), n)
+		}
+		switch {
+		case err == nil, errors.Is(err, order.Conflict):
+			return c.JSON(fiber.Map{"code": 0, "message": "success"})
+		default:
+			s.Log.WarnContext(c.UserContext(), "invoice notification refused", slog.Any("err", err))
+			return c.Status(statusForCallback(err)).JSON(fiber.Map{"code": 1, "message": "refused"})
 		}
 	})
 }

@@ -70,6 +70,9 @@ func (s *Server) listOrders(c *fiber.Ctx) error {
 	for _, o := range page.Orders {
 		view.Rows = append(view.Rows, rowOf(o))
 	}
+	if err := s.invoiceActions(c.UserContext(), view.Rows); err != nil {
+		return err
+	}
 	if page.Next != (order.Cursor{}) {
 		q := form.query()
 		q.Set("after", cursorText(page.Next))
@@ -203,6 +206,7 @@ type orderView struct {
 	// Deletable orders are drafts and those not paid yet (G13).
 	Deletable bool
 	Auth      *authCard
+	Invoice   *invoiceCard
 }
 
 type momentView struct {
@@ -272,6 +276,9 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	}
 	v.Timeline = timeline(events)
 	if v.Auth, err = s.authCard(c.UserContext(), o); err != nil {
+		return v, err
+	}
+	if v.Invoice, err = s.invoiceCard(c.UserContext(), o); err != nil {
 		return v, err
 	}
 	v.Items, err = s.Store.Items(c.UserContext(), o.ID)

@@ -37,6 +37,7 @@ type orderService interface {
 	ChangeLegalMobile(ctx context.Context, id order.ID, by order.Actor, mobile identity.Mobile) (order.Order, error)
 	AuthorizeOnPaper(ctx context.Context, id order.ID, by order.Actor, letter, email string) (order.Order, error)
 	ResendsLeft(ctx context.Context, id order.ID) (int, error)
+	invoiceService
 	Catalogue() order.Catalogue
 	Earlier(ctx context.Context, a order.About) (order.Order, error)
 	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
@@ -52,6 +53,7 @@ type reader interface {
 	Items(ctx context.Context, id order.ID) ([]order.Item, error)
 	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)
 	Payment(ctx context.Context, tradeNo string) (order.Payment, error)
+	invoiceReader
 	Person(ctx context.Context, id string) (order.Person, error)
 	PersonByWeChat(ctx context.Context, appID, openID string) (order.Person, error)
 	PersonByUnionID(ctx context.Context, unionID string) (order.Person, error)
@@ -242,6 +244,7 @@ func New(d Deps) (*Server, error) {
 	s.uploadRoutes()
 	s.paymentRoutes()
 	s.orderRoutes()
+	s.invoiceRoutes()
 	s.restoreRoutes()
 	s.runRoutes()
 	s.rebindRoutes()

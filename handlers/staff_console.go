@@ -81,6 +81,7 @@ func (s *Server) Console(d ConsoleDeps) {
 	k.stationRoutes()
 	k.shippingRoutes()
 	k.financeRoutes()
+	k.invoiceRoutes()
 	k.searchRoutes()
 	k.certificateRoutes()
 	k.inboxRoutes()
@@ -112,6 +113,7 @@ var desks = []struct {
 	{"/staff/stock", "空白UKEY", []order.Role{order.Issuer}},
 	{"/staff/shipping", "发货", []order.Role{order.Shipper}},
 	{"/staff/finance", "退款", []order.Role{order.Finance}},
+	{"/staff/invoices", "发票", []order.Role{order.Finance}},
 	{"/staff/orders", "查订单", searchers},
 	{"/staff/certificates", "证书", []order.Role{order.Issuer}},
 	{inboxPath, "消息", nil},

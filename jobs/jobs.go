@@ -94,6 +94,7 @@ type Deps struct {
 	SMS          SMS
 	WeChat       WeChat
 	RealName     RealName
+	Invoices     order.InvoicePlatform
 	Links        notice.Links
 	// Sealer opens the seal key, which another process may hold; id names the attempt.
 	Sealer func(ctx context.Context, id string) (evidence.Sealer, error)
@@ -165,6 +166,7 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 		order.JobCertificate:  byRef(d.Orders.CertificateChanged),
 		order.JobEndSessions:  byRef(func(ctx context.Context, id string) error { return d.EndSessions(ctx, id) }),
 		order.JobForget:       byRef(d.forget),
+		order.JobInvoice:      byRef(d.invoice),
 
 		order.JobAuthorization: d.authorization,
 	})

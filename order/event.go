@@ -64,6 +64,12 @@ const (
 	// LatePayment is row 10: money that belongs to no current trade. It is
 	// recorded in the history and moves no order.
 	LatePayment Event = "late_payment"
+	// What became of the invoice is recorded in the history and moves no order.
+	InvoiceRequested  Event = "invoice_requested"
+	InvoiceReady      Event = "invoice_issued"
+	InvoiceNotReady   Event = "invoice_failed"
+	InvoiceCorrection Event = "invoice_correction"
+	InvoiceVoid       Event = "invoice_reversed"
 )
 
 var eventLabels = map[Event]string{
@@ -76,6 +82,7 @@ var eventLabels = map[Event]string{
 	ReadBackOK: "写入完成并验证", GrantOver: "办理期限已过", OldRetired: "停用原证书", PINSet: "新口令已设置", UnlockFailed: "解锁未完成", CertificateRevoked: "证书已吊销", CertificateFrozen: "证书已冻结", CertificateResumed: "证书已恢复", CertificateRebound: "绑定用户已更换",
 	CodeGiven:   "已给出离线解锁的响应码",
 	RefundStart: "发起退款", RefundSucceeded: "退款成功", RefundFails: "退款失败", RefundRetry: "重新退款", RefundByHand: "线下退款", LatePayment: "重复或过期支付，原路退回",
+	InvoiceRequested: "申请开具发票", InvoiceReady: "发票已开具", InvoiceNotReady: "发票未能开具", InvoiceCorrection: "申请更改发票抬头", InvoiceVoid: "发票已红冲",
 }
 
 // Label is the event as people read it in the timeline.

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -558,6 +559,13 @@ func TestLifecycleDiagram(t *testing.T) {
 				fmt.Fprintf(&b, "    %s --> %s: %s\n", from, to, tr.On)
 			}
 		}
+	}
+	b.WriteString("```\n\n## The invoice\n\nWhile it is 开具中, 已开具, 红冲中 or 红冲失败, no money goes back.\n\n```mermaid\nstateDiagram-v2\n")
+	for _, s := range invoiceStates() {
+		fmt.Fprintf(&b, "    %s: %s\n", s, s.Label())
+	}
+	for _, tr := range invoiceLifecycle {
+		fmt.Fprintf(&b, "    %s --> %s: %s\n", cmp.Or(string(tr.From), "[*]"), tr.To, tr.On)
 	}
 	b.WriteString("```\n")
 	const golden = "../docs/lifecycle.md"

@@ -37,6 +37,7 @@ const (
 	NoticeRefundStarted    Notice = "refund_started"
 	NoticeRefunded         Notice = "refunded"
 	NoticeRefundFailed     Notice = "refund_failed"
+	NoticeInvoiceFailed    Notice = "invoice_failed"
 	NoticeBidOpened        Notice = "bid_opened"
 	NoticeUnlocked         Notice = "unlocked"
 	NoticeWritten          Notice = "certificate_written"
@@ -174,6 +175,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeRefundStarted:    {ToAgent, both, "退款处理中"},
 	NoticeRefunded:         {ToAgent, both, "退款成功"},
 	NoticeRefundFailed:     {ToFinance, []Medium{WeChat}, "退款失败"},
+	NoticeInvoiceFailed:    {ToFinance, []Medium{WeChat}, "发票开具失败"},
 	NoticeWritten:          {ToAgent, both, "证书已写入"},
 	NoticeBidOpened:        {ToAgent, []Medium{SMS}, "开标后更新"},
 	NoticeUnlocked:         {ToAgent, both, "UKEY 已解锁"},
@@ -317,10 +319,12 @@ const (
 	JobAuthorization JobKind = "authorization" // authorisation id
 	// JobForget erases the pictures of a legal representative who declined.
 	JobForget JobKind = "forget" // authorisation id
+	// JobInvoice submits an invoice to the platform, or asks what became of it.
+	JobInvoice JobKind = "invoice" // invoice id
 )
 
 // JobKinds lists every job a row or the service may enqueue.
-var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget}
+var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice}
 
 // Job is a durable job to enqueue in the same transaction as its cause. It holds
 // ids only and is unique per (kind, ref, seq).
@@ -354,6 +358,8 @@ type followUp struct {
 	grant bool
 	// step happens to the certificate that the order is about.
 	step CertificateStep
+	// invoices: the invoice of an order that is done.
+	invoices bool
 	// escalates: the timers of the escalations ladder that are still to come.
 	escalates bool
 }

@@ -159,7 +159,8 @@ func (s *Service) latePayment(ctx context.Context, tx Tx, p Payment, c Command) 
 	return s.owe(ctx, tx, p.TradeNo, c, o.Seq)
 }
 
-// owe marks a paid trade's money as owed back and enqueues its refund.
+// owe marks a paid trade's money as owed back and enqueues its refund, which waits
+// while an invoice stands for it.
 func (s *Service) owe(ctx context.Context, tx Tx, tradeNo string, c Command, seq int64) error {
 	p, err := tx.Payment(ctx, tradeNo)
 	if err != nil {
@@ -173,6 +174,9 @@ func (s *Service) owe(ctx context.Context, tx Tx, tradeNo string, c Command, seq
 	if err := tx.UpdatePayment(ctx, p, was); err != nil {
 		return err
 	}
+	if waits, err := s.takeBackInvoice(ctx, tx, p); err != nil || waits {
+		return err // see afterInvoice
+	}
 	return tx.Enqueue(ctx, Job{Kind: JobRefund, Ref: tradeNo, Seq: seq})
 }
 
@@ -184,6 +188,9 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 		return err
 	}
 	if p.State == PaymentRefundDue {
+		if stands, err := s.invoiceStands(ctx, p); err != nil || stands {
+			return err // the red invoice first; it brings this job again
+		}
 		p.State, p.UpdatedAt = PaymentRefunding, s.now()
 		if err := s.store.InTx(ctx, func(tx Tx) error { return tx.UpdatePayment(ctx, p, PaymentRefundDue) }); err != nil {
 			return err

@@ -78,6 +78,15 @@ type Queries interface {
 	CountSendings(ctx context.Context, id ID, kind string, since time.Time) (int, error)
 	// MandateFor returns the id of a signed authorisation whose mandate covers key at now.
 	MandateFor(ctx context.Context, key MandateKey, now time.Time) (string, error)
+	Invoice(ctx context.Context, id string) (Invoice, error)
+	// InvoiceOf is the order's invoice that is not reversed, else the last one.
+	InvoiceOf(ctx context.Context, id ID) (Invoice, error)
+	// Invoices lists invoices, newest first, by keyset.
+	Invoices(ctx context.Context, f InvoiceFilter) (InvoicePage, error)
+	// DueInvoices returns up to limit invoices to ask the platform about.
+	DueInvoices(ctx context.Context, now time.Time, limit int) ([]Invoice, error)
+	// Booked is what was paid by a trade and has not gone back.
+	Booked(ctx context.Context, tradeNo string) (Fen, error)
 	// DueTimers returns up to limit timers whose time has come, oldest first.
 	DueTimers(ctx context.Context, now time.Time, limit int) ([]Timer, error)
 	// DueQueries returns up to limit pending payments to ask the gateway about.
@@ -120,6 +129,10 @@ type Tx interface {
 	UpdatePayment(ctx context.Context, p Payment, was PaymentState) error
 	// AppendLedger books money once per (trade, kind); a repeat is ignored.
 	AppendLedger(ctx context.Context, e LedgerEntry) error
+	// InsertInvoice adds one; Conflict when the order has one that is not reversed.
+	InsertInvoice(ctx context.Context, i Invoice) error
+	// UpdateInvoice writes i only when the row still has was's state and Rev; else Conflict.
+	UpdateInvoice(ctx context.Context, i Invoice, was Invoice) error
 	InsertApproval(ctx context.Context, a Approval) error
 	// SaveReviewChecks replaces what a member of staff has ticked about an order.
 	SaveReviewChecks(ctx context.Context, id ID, staffID string, c Checks) error

@@ -469,6 +469,8 @@ func (s *Service) followOne(ctx context.Context, tx Tx, o Order, c Command, f fo
 		return s.notify(ctx, tx, o, f.notice)
 	case f.step != "":
 		return s.certificates.Step(ctx, tx, f.step, o, c)
+	case f.invoices:
+		return s.invoiceIfPaid(ctx, tx, o)
 	case f.escalates:
 		return s.escalate(ctx, tx, o, c.at)
 	case f.on != nil:
@@ -578,7 +580,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(append(faults, err)...)
 	}
-	for _, f := range []func(context.Context) error{s.wake, s.summarise} {
+	for _, f := range []func(context.Context) error{s.wake, s.summarise, s.askInvoices} {
 		if err := f(ctx); err != nil {
 			faults = append(faults, err)
 		}

@@ -58,6 +58,7 @@ var stories = []struct {
 	{"rebind", "换绑：经办人离职、手机停用，新经办人凭盖章授权书接手", (*player).rebind},
 	{"station", "另一台电脑上的制证站：购买三把 UKEY，入库、制证、贴标签、初始口令只显示一次", (*player).station},
 	{"paid-twice", "重复支付与丢失的通知：多付的退回，漏报的查回", (*player).paidTwice},
+	{"invoice", "电子发票：订单完成后自动开具，伪造和重复的通知都不算数，本人下载", (*player).invoice},
 	{"legal-rep", "法定代表人在线授权：手机号填错后改对、签署、拒绝后改用纸质、过期", (*player).legalRep},
 	{"renewal", "更新：证书将到期，插着原来的 UKEY 用证书助手换上新证书", (*player).renewal},
 	{"renewal-rsa", "更新（RSA）：沿用原来的密钥，新证书写在旧证书旁边", (*player).renewalRSA},

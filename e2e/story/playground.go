@@ -116,6 +116,21 @@ func (p Playground) Refunds(ctx context.Context) ([]sim.Refund, error) {
 	return get[[]sim.Refund](ctx, p, "refunds", nil)
 }
 
+// Invoices are the invoices at the platform that issues them, newest first.
+func (p Playground) Invoices(ctx context.Context) ([]sim.Invoice, error) {
+	return get[[]sim.Invoice](ctx, p, "invoices", nil)
+}
+
+// Invoice does something with an invoice: see how in the simulator's documentation.
+func (p Playground) Invoice(ctx context.Context, id, how string, times int) (out sim.InvoiceResult, err error) {
+	return out, p.Call(ctx, http.MethodPost, "control/invoice", map[string]any{"order_id": id, "how": how, "times": times}, &out)
+}
+
+// PlanInvoice says what becomes of the next invoice.
+func (p Playground) PlanInvoice(ctx context.Context, plan string) (out sim.InvoiceResult, err error) {
+	return out, p.Call(ctx, http.MethodPost, "control/invoice", map[string]any{"plan": plan}, &out)
+}
+
 // Fail lets a provider fail.
 func (p Playground) Fail(ctx context.Context, f sim.Fault) error {
 	return p.Call(ctx, http.MethodPost, "control/faults", f, nil)

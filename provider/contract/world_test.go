@@ -67,6 +67,7 @@ type world struct {
 
 	mu       sync.Mutex
 	receipts []order.Receipt
+	invoices []order.InvoiceNotice
 	refused  []string
 }
 
@@ -94,6 +95,7 @@ func newWorld(t *testing.T) *world {
 			Templates: map[string]string{"1001": "您的订单已由{1}发出，运单号{2}。"},
 		},
 		FaceID: sim.FaceID{SecretID: "face-id", SecretKey: "face-key", RuleID: "7"},
+		Golden: sim.Golden{AppKey: "gd_1", AppSecret: "golden-secret", SellerTaxNo: seller, SellerName: "云采示范电子认证有限公司"},
 		Personas: []sim.Persona{
 			{Name: "王测试", Role: sim.Applicant, OpenID: agent, UnionID: "uAgent", Mobile: mobile.Reveal(), IDNumber: agentID},
 			{Name: "审核员", Role: sim.Reviewer, OpenID: "oReviewer", Mobile: "13800000002"},
@@ -140,6 +142,10 @@ func (w *world) texts(secretKey string) *sms.Tencent {
 }
 
 func (w *world) serveProduct(rw http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/callbacks/invoice" {
+		w.serveInvoices(rw, r)
+		return
+	}
 	if r.URL.Path != "/callbacks/wechatpay" {
 		_, _ = io.WriteString(rw, "success")
 		return

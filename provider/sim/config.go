@@ -24,6 +24,7 @@ type Config struct {
 	Pay         Pay
 	SMS         SMS
 	FaceID      FaceID
+	Golden      Golden // zero: nobody issues invoices
 
 	Personas []Persona
 
@@ -158,6 +159,7 @@ func (c Config) faults() error {
 	need(c.Pay.PlatformKeyID != "" && c.Pay.PlatformKey != nil, "Pay.PlatformKeyID and PlatformKey are needed")
 	need(c.SMS.SecretID != "" && c.SMS.SecretKey != "" && c.SMS.SdkAppID != "", "SMS.SecretID, SecretKey and SdkAppID are needed")
 	need(c.FaceID.SecretID != "" && c.FaceID.SecretKey != "", "FaceID.SecretID and SecretKey are needed")
+	need((c.Golden.AppKey == "") == (c.Golden.AppSecret == "") && (c.Golden.AppKey == "") == (c.Golden.SellerTaxNo == ""), "Golden.AppKey, AppSecret and SellerTaxNo belong together")
 	need(len(c.Personas) > 0, "Personas is empty")
 	seen := map[string]bool{}
 	for _, p := range c.Personas {

@@ -44,6 +44,8 @@ type State struct {
 	Faults    []Fault           `json:"faults"`
 	Families  []string          `json:"families"`
 	Timeline  []Event           `json:"timeline"`
+	Invoices  []Invoice         `json:"invoices"`
+	Plan      string            `json:"invoice_plan"` // of the next invoice
 }
 
 // shown bounds the lists of the page; the single lists of the control API are whole.
@@ -79,6 +81,11 @@ func (s *Server) routeControl() {
 	get("notices", func(r *http.Request) (any, error) {
 		no := r.FormValue("out_trade_no")
 		return s.notices.newest(0, func(n Notice) bool { return no == "" || n.OutTradeNo == no }), nil
+	})
+	get("invoices", func(*http.Request) (any, error) { return s.invoices.newest(0, nil), nil })
+	get("invoice-notices", func(r *http.Request) (any, error) {
+		id := r.FormValue("order_id")
+		return s.invoiceNotices.newest(0, func(n InvoiceNotice) bool { return id == "" || n.OrderID == id }), nil
 	})
 	get("faults", func(*http.Request) (any, error) { return s.faultList(), nil })
 	get("timeline", func(r *http.Request) (any, error) {
@@ -125,6 +132,7 @@ func (s *Server) routeControl() {
 	})
 	post(s, "verify", func(ctx context.Context, _ struct{}) (any, error) { return s.verifyURL(ctx) })
 	post(s, "pay", func(ctx context.Context, q payRequest) (any, error) { return s.operate(ctx, q) })
+	post(s, "invoice", s.operateInvoice)
 	post(s, "faults", func(_ context.Context, f Fault) (any, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -293,7 +301,7 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request) {
 		Rev: rev, Clock: s.clock(), Account: s.cfg.WeChat.Name, Home: s.cfg.PublicURL, Personas: s.personaViews(), Messages: messages,
 		Templates: s.templates.newest(shown, nil), SMS: s.texts.newest(shown, nil), Trades: s.tradeViews(shown),
 		Refunds: s.refunds.newest(shown, nil), Notices: s.notices.newest(shown, nil), Faults: s.faultList(), Families: families,
-		Timeline: s.timeline.newest(shown, nil),
+		Timeline: s.timeline.newest(shown, nil), Invoices: s.invoices.newest(shown, nil), Plan: s.invoicePlan,
 	})
 }
 
@@ -316,5 +324,7 @@ func (s *Server) settle(ctx context.Context) error {
 func (s *Server) anyDue() bool {
 	now := s.now()
 	return len(s.refunds.find(func(r Refund) bool { return r.Status == "PROCESSING" && !r.DueAt.After(now) })) > 0 ||
-		len(s.notices.find(func(n Notice) bool { return n.NextAt != nil && !n.NextAt.After(now) })) > 0
+		len(s.notices.find(func(n Notice) bool { return n.NextAt != nil && !n.NextAt.After(now) })) > 0 ||
+		len(s.invoices.find(func(i Invoice) bool { return i.Blue.due(now) || i.Red.due(now) })) > 0 ||
+		len(s.invoiceNotices.find(func(n InvoiceNotice) bool { return n.NextAt != nil && !n.NextAt.After(now) })) > 0
 }

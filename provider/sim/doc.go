@@ -17,6 +17,7 @@
 //	/playground/mp.weixin.qq.com/…              showqrcode, in the browser
 //	/playground/api.mch.weixin.qq.com/v3/…      WeChat Pay APIv3 (signed over the path without the prefix: /v3/…)
 //	/playground/sms.tencentcloudapi.com/        SMS 2021-01-11, TC3-HMAC-SHA256 (canonical URI /, host as sent)
+//	/playground/apigw.goldentec.com/…           高灯云 electronic invoices (signed over the path without the prefix: /tax-api/…)
 //	/playground/faceid.tencentcloudapi.com/     faceid 2018-03-01, same signature
 //
 // Callbacks go to [Config].ProductURL: /wechat/official in safe mode; payment notifications to the path of the
@@ -51,6 +52,10 @@
 //	GET  /v3/pay/transactions/out-trade-no/{no}?mchid=   and /v3/pay/transactions/id/{transaction_id}?mchid=
 //	POST /v3/pay/transactions/out-trade-no/{no}/close
 //	POST /v3/refund/domestic/refunds, GET /v3/refund/domestic/refunds/{out_refund_no}
+//
+// Invoices (HTTP 200 with code; HMAC-SHA256 over parameters, path and body): POST /tax-api/invoice/blue/v1, /red/v1 and
+// /query/v1, idempotent by order_id; GET /files/{name}.pdf, a PDF that says it is a test. Issued at once, and told by
+// 开票结果异步通知 to the callback_url, with the platform's schedule until the answer is {"code":0}.
 //
 // SMS: SendSms, PullSmsSendStatusByPhoneNumber. faceid: PhoneVerification (true when name, identity number and
 // mobile all belong to one [Persona]); DetectAuth, whose address is a page where one chooses who looks into the
@@ -92,9 +97,14 @@
 //	POST   control/mini/login       {"persona"} -> {"code"}, what wx.login hands out
 //	POST   control/mini/phone       {"persona"} -> {"code"}, what the phone-number button hands out
 //	POST   control/mini/pay         {"persona","how", timeStamp, nonceStr, package, signType, paySign}: wx.requestPayment; how = pay | fail | cancel
+//	GET    control/invoices         [Invoice]
+//	GET    control/invoice-notices[?order_id=]  [InvoiceNotice]
+//	POST   control/invoice          {"plan"} for the next invoice or red invoice: "" issued, hold, fail, lose (issued, never told); or
+//	       {"order_id","how","times"?} -> InvoiceResult; how = issue | fail | lose for one that is held, repeat, and the hostile
+//	       wrong-amount and forged (a notification to an address with a wrong seal)
 //	GET    control/faults           [Fault]
 //	POST   control/faults           [Fault]; replaces the fault of that family: token template subscribe custom account oauth mini pay.native pay.jsapi pay.query
-//	       pay.close pay.refund sms.send sms.status faceid (delay_ms, status, code, after), callback notify (delay_ms, repeat)
+//	       pay.close pay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid (delay_ms, status, code, after), callback notify invoice.notify (delay_ms, repeat)
 //	DELETE control/faults[?family=] clears one family, or all
 //	GET    control/timeline[?limit=]  [Event], "a clock of what happened"
 //	GET    control/clock            {"now"}

@@ -9,11 +9,12 @@ import (
 )
 
 // Families of endpoints that a [Fault] can strike. "callback" is the official account's push, "notify" the
-// payment notification; for these two DelayMS makes them late and Repeat sends that many extra copies.
+// payment notification, "invoice.notify" that of an invoice; for these DelayMS makes them late and Repeat sends that many extra copies.
 var families = []string{
 	"token", "template", "subscribe", "custom", "account", "oauth", "mini",
 	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "sms.send", "sms.status", "faceid",
-	"callback", "notify",
+	"invoice.issue", "invoice.red", "invoice.query", "invoice.file",
+	"callback", "notify", "invoice.notify",
 }
 
 // Fault makes the next calls of one family misbehave.
@@ -32,7 +33,7 @@ func (s *Server) setFault(f Fault) error {
 	if !slices.Contains(families, f.Family) {
 		return fmt.Errorf("unknown family %q, want one of %v", f.Family, families)
 	}
-	push := f.Family == "callback" || f.Family == "notify"
+	push := f.Family == "callback" || f.Family == "notify" || f.Family == "invoice.notify"
 	if push && (f.Status != 0 || f.Code != "" || f.After) || !push && f.Repeat != 0 {
 		return fmt.Errorf("%s takes delay_ms and %s", f.Family, map[bool]string{true: "repeat", false: "status, code, after"}[push])
 	}

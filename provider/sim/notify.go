@@ -68,6 +68,12 @@ func pathOf(notify string) string {
 // resume makes the notifications due whose attempt an earlier run began and did not end. The caller holds the lock.
 func (s *Server) resume() {
 	now := s.now()
+	for _, n := range s.invoiceNotices.find(func(n InvoiceNotice) bool {
+		return !n.Delivered && !n.Hostile && n.NextAt == nil && len(n.Attempts) <= len(invoiceSchedule)
+	}) {
+		n.NextAt = &now
+		s.invoiceNotices.put(n.ID, n)
+	}
 	for _, n := range s.notices.find(func(n Notice) bool {
 		return !n.Delivered && !n.Hostile && n.NextAt == nil && len(n.Attempts) <= len(schedule)
 	}) {
@@ -172,10 +178,13 @@ func (s *Server) deliverDue() {
 		case <-s.wake:
 		}
 		s.mu.Lock()
-		due := s.due()
+		due, invoices := s.due(), s.dueInvoices()
 		s.mu.Unlock()
 		for _, id := range due {
 			s.notify(s.ctx, id)
+		}
+		for _, id := range invoices {
+			s.tellInvoice(s.ctx, id)
 		}
 		s.quiet.Broadcast()
 	}

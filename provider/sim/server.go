@@ -53,6 +53,10 @@ type Server struct {
 	consents  *table[Consent]
 	timeline  *table[Event]
 
+	invoices       *table[Invoice]
+	invoiceNotices *table[InvoiceNotice]
+	invoicePlan    string // what becomes of the next one, see planned
+
 	tokens    map[string]*tokens // by app id
 	miniCodes map[string]miniCode
 	codes     map[string]oauthCode
@@ -68,7 +72,7 @@ type Server struct {
 type Event struct {
 	ID   int64     `json:"id"`
 	At   time.Time `json:"at"`
-	Kind string    `json:"kind"` // chat, template, sms, pay, oauth, faceid, clock, fault
+	Kind string    `json:"kind"` // chat, template, sms, pay, invoice, oauth, faceid, clock, fault
 	Text string    `json:"text"`
 }
 
@@ -95,7 +99,8 @@ func New(cfg Config) (*Server, error) {
 		trades: newTable[Trade](j, "trade"), refunds: newTable[Refund](j, "refund"), notices: newTable[Notice](j, "notice"),
 		settings: newTable[json.RawMessage](j, "setting"), timeline: newTable[Event](j, "event"),
 		consents: newTable[Consent](j, "consent"),
-		tokens:   map[string]*tokens{cfg.WeChat.AppID: {}, cfg.MiniProgram.AppID: {}}, miniCodes: map[string]miniCode{},
+		invoices: newTable[Invoice](j, "invoice"), invoiceNotices: newTable[InvoiceNotice](j, "invoice-notice"),
+		tokens: map[string]*tokens{cfg.WeChat.AppID: {}, cfg.MiniProgram.AppID: {}}, miniCodes: map[string]miniCode{},
 		codes: map[string]oauthCode{}, faces: map[string]*faceCheck{}, webTokens: map[string]webToken{}, windows: map[string]map[string]window{},
 		nonces: map[string]time.Time{}, faults: map[string]Fault{}, lastPush: map[string]push{},
 	}
@@ -255,6 +260,7 @@ func (s *Server) routes() {
 	s.routeOAuth(api, open)
 	s.routeMini(api)
 	s.routePay("/playground/api.mch.weixin.qq.com")
+	s.routeInvoice("/playground/apigw.goldentec.com")
 	s.mux.HandleFunc("POST /playground/sms.tencentcloudapi.com/{$}", s.tencent("sms", "2021-01-11", s.smsAction))
 	s.mux.HandleFunc("POST /playground/faceid.tencentcloudapi.com/{$}", s.tencent("faceid", "2018-03-01", s.faceidAction))
 	s.mux.HandleFunc("GET "+facePage+"{token}", s.showFace)

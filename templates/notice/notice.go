@@ -52,6 +52,9 @@ func (l Links) Shipping() string { return l.PublicURL + "/staff/shipping" }
 // Finance is the list of refunds to look after.
 func (l Links) Finance() string { return l.PublicURL + "/staff/finance" }
 
+// Invoices is where finance sees to invoices that failed.
+func (l Links) Invoices() string { return l.PublicURL + "/staff/invoices" }
+
 // MiniPage is the mini-program's page for a link of ours: its own one, or the one
 // that shows the web's.
 func (l Links) MiniPage(link string) string {
@@ -61,6 +64,9 @@ func (l Links) MiniPage(link string) string {
 	}
 	if path == "/certificates" {
 		return "pages/certificates/index"
+	}
+	if path == "/invoices" {
+		return "pages/invoices/index"
 	}
 	return "pages/web/index?path=" + url.QueryEscape(path)
 }
@@ -143,6 +149,7 @@ var texts = map[order.Notice]text{
 	order.NoticeKeyFailed:     {"订单（尾号{1}）有 UKEY 制作失败，请到制证台处理。", tail, "制证失败", ""},
 	order.NoticeShipTask:      {"订单（尾号{1}）已制证完成，等待寄出。", tail, "待寄出", ""},
 	order.NoticeRefundFailed:  {"订单（尾号{1}）退款失败，请到财务台处理。", tail, "退款失败", ""},
+	order.NoticeInvoiceFailed: {"订单（尾号{1}）发票开具失败，请到财务台处理。", tail, "发票开具失败", ""},
 }
 
 // shortReason is the first reason, short enough for an SMS.
@@ -218,6 +225,7 @@ var taskPage = map[order.Notice]func(Links, order.ID) string{
 	order.NoticeKeyFailed:     func(l Links, _ order.ID) string { return l.Making() },
 	order.NoticeShipTask:      func(l Links, _ order.ID) string { return l.Shipping() },
 	order.NoticeRefundFailed:  func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeInvoiceFailed: func(l Links, _ order.ID) string { return l.Invoices() },
 }
 
 // WeChat returns the card of a notice. A staff card says what is to be done, how

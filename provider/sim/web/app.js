@@ -9,7 +9,7 @@ const states = {
 const familyNames = {
   token: '公众号凭证', template: '模板消息', subscribe: '订阅通知', custom: '客服消息', account: '公众号其他接口', oauth: '网页授权', mini: '小程序接口',
   'pay.native': '支付下单', 'pay.jsapi': '小程序支付下单', 'pay.query': '支付查询', 'pay.close': '支付关单', 'pay.refund': '退款',
-  'sms.send': '短信发送', 'sms.status': '短信回执', faceid: '实名核验', callback: '公众号回调', notify: '支付通知',
+  'sms.send': '短信发送', 'sms.status': '短信回执', faceid: '实名核验', 'invoice.issue': '发票开具', 'invoice.red': '发票冲红', 'invoice.query': '发票查询', 'invoice.file': '发票下载', 'invoice.notify': '开票通知', callback: '公众号回调', notify: '支付通知',
 };
 let state = null;
 let fetchedAt = 0;
@@ -221,6 +221,33 @@ function outcome(how, r) {
   return last.delivered ? '支付通知已送达' : '通知未送达（HTTP ' + (attempt.status || '无应答') + '），稍后重试';
 }
 
+const printed = { 1: ['处理中', 'warn'], 2: ['失败', 'bad'], 5: ['已开具', 'good'] };
+
+function drawInvoice(v) {
+  const red = v.red && v.red.status;
+  const [label, tone] = red ? [{ 1: '红冲中', 2: '红冲失败', 5: '已红冲' }[v.red.status], v.red.status === 1 ? 'warn' : v.red.status === 2 ? 'bad' : ''] : printed[v.blue.status];
+  const open = (red ? v.red : v.blue).status === 1;
+  const tell = (how, text, primary) => h('button', {
+    type: 'button', class: primary ? 'primary' : '', onclick: () => act('invoice', { order_id: v.order_id, how }, (r) => told(how, r)),
+  }, text);
+  return h('div', { class: 'item' },
+    h('div', { class: 'row' }, h('span', {}, v.buyer_title), h('span', { class: 'tag ' + tone }, label)),
+    h('div', { class: 'row' }, h('span', { class: 'amount' }, yuan(v.total)), h('span', { class: 'when' }, v.blue.ticket_date ? when(v.blue.ticket_date) : '')),
+    v.blue.ticket_sn && h('div', { class: 'trade-no mono' }, v.blue.ticket_sn),
+    red && v.red.ticket_sn && h('div', { class: 'trade-no mono' }, '红字 ' + v.red.ticket_sn),
+    (red ? v.red : v.blue).message && h('div', { class: 'small muted' }, (red ? v.red : v.blue).message),
+    open && h('div', { class: 'acts' }, tell('issue', '开具', true), tell('fail', '退回'), tell('lose', '开具但丢失通知')),
+    h('div', { class: 'acts quiet' }, !open && tell('repeat', '再发一次通知'), tell('wrong-amount', '少一分的通知'), tell('forged', '伪造的通知')));
+}
+
+function told(how, r) {
+  const last = r.notices.at(-1);
+  const attempt = last && last.attempts.at(-1);
+  if (!attempt) return '已处理，通知已丢失';
+  if (how === 'wrong-amount' || how === 'forged') return '商户应答 HTTP ' + (attempt.status || attempt.error) + (last.delivered ? '，接受了（不应该）' : '，已拒绝');
+  return last.delivered ? '开票通知已送达' : '通知未送达（HTTP ' + (attempt.status || '无应答') + '），稍后重试';
+}
+
 function drawText(m) {
   const p = owner(m.mobile);
   const parts = m.text.split(/(\b\d{6}\b|https?:\/\/[^\s，。]+)/).map((part) => {
@@ -260,6 +287,8 @@ const who = (value) => !value || value === 'all';
 function draw() {
   drawChats();
   fill('pay', state.trades, drawTrade, '还没有待支付的二维码');
+  fill('invoices', state.invoices, drawInvoice, '还没有申请开票');
+  $('#invoices .plan').value = state.invoice_plan;
   fill('sms', state.sms.filter((m) => who(chosen.sms) || m.mobile === chosen.sms), drawText, '还没有短信');
   fill('templates', state.templates.filter((m) => who(chosen.templates) || m.openid === chosen.templates), (m) => h('div', { class: 'item' },
     h('div', { class: 'row' }, h('span', { class: 'small muted' }, person(m.openid)?.name || m.openid), h('span', { class: 'tag' }, viaNames[m.via] || viaNames.template), h('span', { class: 'when' }, when(m.at))),
@@ -296,6 +325,7 @@ function setUp() {
     $('.reload', panel).addEventListener('click', () => { $('iframe', panel).src = 'about:blank'; setTimeout(open); });
     open();
   }
+  $('#invoices .plan').addEventListener('change', (e) => act('invoice', { plan: e.target.value }));
   chosen.pay = byRole('applicant');
   options($('#pay .who'), people, chosen.pay);
   $('#pay .who').addEventListener('change', (e) => { chosen.pay = e.target.value; });
