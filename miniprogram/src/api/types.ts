@@ -155,6 +155,30 @@ export interface Offer {
   products?: Option[]
 }
 
+export interface Invoice {
+  id?: string
+  order: string
+  order_no?: string
+  state?: 'issuing' | 'issued' | 'failed' | 'red_issuing' | 'red_failed' | 'reversed'
+  label?: string
+  what?: string
+  why?: string
+  amount_fen: number
+  kind: string
+  title: string
+  tax_no: string
+  number?: string
+  issued_at?: string
+  can_ask?: boolean
+  can_correct?: boolean
+  can_download?: boolean
+}
+
+export interface Invoices {
+  invoices: Invoice[]
+  next?: string
+}
+
 export interface Messages {
   messages: { id: string; at: string; title: string; text: string; tail?: string; order: string }[]
   next?: string

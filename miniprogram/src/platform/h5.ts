@@ -53,14 +53,14 @@ export const platform: Platform = {
     new Promise((resolve, reject) => {
       uni.chooseImage({ count: 1, sizeType: ['compressed'], success: (r) => resolve((r.tempFilePaths as string[])[0]), fail: () => reject(new Cancelled()) })
     }),
-  openPDF: async (url, token) => {
-    const response = await fetch(url, { headers: { Authorization: 'Bearer ' + token } })
+  openPDF: async (url, token, name) => {
+    const response = await fetch(url, token ? { headers: { Authorization: 'Bearer ' + token } } : {})
     if (!response.ok) {
       throw new Error('download')
     }
     const link = document.createElement('a')
     link.href = URL.createObjectURL(await response.blob())
-    link.download = '授权书.pdf'
+    link.download = name
     link.click()
   },
   openWeb: (path) => {

@@ -40,7 +40,7 @@ export const platform: Platform = {
     new Promise((resolve, reject) => {
       uni.downloadFile({
         url,
-        header: { Authorization: 'Bearer ' + token },
+        header: token ? { Authorization: 'Bearer ' + token } : {},
         success: (r) => {
           if (r.statusCode !== 200) {
             reject(new Error('download'))

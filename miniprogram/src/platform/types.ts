@@ -18,8 +18,8 @@ export interface Platform {
   scan(): Promise<string>
   /** A picture from the camera or the album. */
   picture(): Promise<string>
-  /** Shows a PDF that needs the bearer token. */
-  openPDF(url: string, token: string): Promise<void>
+  /** Shows a PDF; token is the bearer token that it needs, or empty, name what it is called when it is kept. */
+  openPDF(url: string, token: string, name: string): Promise<void>
   /**
    * Asks for consent to one message per template, and says what was answered; only
    * where there are such messages, and only right in the handler of a tap.
