@@ -196,8 +196,19 @@ func (p *player) state(o purchase) (s orderState) {
 func (s orderState) events() []string {
 	var out []string
 	for _, e := range s.Timeline {
-		if e.Event != "save" {
+		if e.Event != "save" && !strings.HasPrefix(e.Event, "invoice_") {
 			out = append(out, e.Event)
+		}
+	}
+	return out
+}
+
+// invoiced is what became of the order's invoice, which comes when it comes.
+func (s orderState) invoiced() []string {
+	var out []string
+	for _, e := range s.Timeline {
+		if what, ok := strings.CutPrefix(e.Event, "invoice_"); ok {
+			out = append(out, what)
 		}
 	}
 	return out

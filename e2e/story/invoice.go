@@ -36,9 +36,9 @@ func (p *player) invoice() {
 	told := must(p.world.Invoice(p.ctx, p.invoices(o)[0].OrderID, "repeat", 20))
 	attempts := told.Notices[len(told.Notices)-1].Attempts
 	p.check(len(attempts) == 21 && !slices.ContainsFunc(attempts, func(a sim.Attempt) bool { return a.Status != http.StatusOK }), "重复的通知都得到确认", short(attempts))
-	p.check(len(p.invoices(o)) == 1 && strings.Count(strings.Join(p.state(o).events(), " "), "invoice_issued") == 1, "平台上只有一张发票，办理记录只有一次", short(p.invoices(o)), p.state(o).events())
+	p.check(len(p.invoices(o)) == 1 && slices.Equal(p.state(o).invoiced(), []string{"issued"}), "平台上只有一张发票，办理记录只有一次", short(p.invoices(o)), p.state(o).invoiced())
 	p.fetch(o)
-	p.ask(o, "发票在哪下载", p.invoices(o)[0].Blue.Number)
+	p.ask(o, "订单"+o.no+"的发票", p.invoices(o)[0].Blue.Number)
 }
 
 // forgedInvoices sends notifications that must not be believed.
