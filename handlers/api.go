@@ -123,6 +123,7 @@ func (s *Server) apiRoutes() {
 	s.apiLoginRoutes(api)
 	s.apiCertificateRoutes(api)
 	s.apiRebindRoutes(api)
+	s.apiAuthorizationRoutes(api)
 	s.apiDraftRoutes(api)
 	s.apiConfirmRoutes(api)
 	s.apiDeskRoutes(api)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,6 +23,7 @@ type call struct {
 	order order.Order             // of routes with an :id, the caller's own
 	mark  order.Mark              // instead, of routes that are ByMark
 	cert  certificate.Certificate // of routes with a :serial, bound to the caller
+	legal legalRep                // of the legal representative's routes, his own
 }
 
 type callKey struct{}
@@ -44,7 +44,7 @@ func operation[I, O any](s *Server, api huma.API, r route, id, summary string, h
 		OperationID: id, Method: r.Method, Path: humaPath(r.Path), Summary: summary, Middlewares: huma.Middlewares{s.admitAPI(r)},
 		Errors: []int{http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	}
-	if r.Access == Applicant {
+	if r.Access == Applicant || r.Access == OfLegalRep {
 		op.Security = []map[string][]string{{"bearer": {}}, {"session": {}}}
 		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict)
 	}
@@ -52,8 +52,9 @@ func operation[I, O any](s *Server, api huma.API, r route, id, summary string, h
 		out, err := h(ctx, in)
 		return out, s.apiProblem(ctx, err)
 	})
-	if takesPicture(reflect.TypeFor[I]()) { // told afterwards: huma would read it as JSON
-		api.OpenAPI().Paths[op.Path].Post.RequestBody = pictureBody()
+	var in I
+	if p, ok := any(in).(takesPicture); ok { // told afterwards: huma would read it as JSON
+		api.OpenAPI().Paths[op.Path].Post.RequestBody = pictureBody(p.picture())
 	}
 }
 
@@ -61,17 +62,18 @@ func operation[I, O any](s *Server, api huma.API, r route, id, summary string, h
 // same code as the portal's, so the input declares no body.
 type pictureInput struct{}
 
-func (pictureInput) picture() {}
+func (pictureInput) picture() []string { return nil }
 
-func takesPicture(t reflect.Type) bool {
-	return t.Implements(reflect.TypeFor[interface{ picture() }]())
-}
+// takesPicture is such an input; picture names the texts that come with the file.
+type takesPicture interface{ picture() (texts []string) }
 
-func pictureBody() *huma.RequestBody {
+func pictureBody(texts []string) *huma.RequestBody {
+	parts := map[string]*huma.Schema{"file": {Type: "string", Format: "binary", Description: "One JPEG or PNG picture of at most 8 MiB"}}
+	for _, name := range texts {
+		parts[name] = &huma.Schema{Type: "string"}
+	}
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		fiber.MIMEMultipartForm: {Schema: &huma.Schema{Type: "object", Required: []string{"file"}, Properties: map[string]*huma.Schema{
-			"file": {Type: "string", Format: "binary", Description: "One JPEG or PNG picture of at most 8 MiB"},
-		}}},
+		fiber.MIMEMultipartForm: {Schema: &huma.Schema{Type: "object", Required: append([]string{"file"}, texts...), Properties: parts}},
 	}}
 }
 
@@ -113,7 +115,11 @@ func (s *Server) admitCall(c *fiber.Ctx, r route) (call, error) {
 	}
 	var err error
 	if token, ok := bearer(c); ok {
-		if k.v.Session, err = s.Sessions.Get(c.UserContext(), session.Mini, token); err != nil {
+		kind := session.Mini
+		if r.Access == OfLegalRep {
+			kind = session.LegalRep
+		}
+		if k.v.Session, err = s.Sessions.Get(c.UserContext(), kind, token); err != nil {
 			return k, err
 		}
 	} else {
@@ -121,6 +127,9 @@ func (s *Server) admitCall(c *fiber.Ctx, r route) (call, error) {
 			return k, err
 		}
 		k.v = visitorOf(c)
+	}
+	if r.Access == OfLegalRep {
+		k.legal, err = s.legalRepOf(c.UserContext(), c.Params("ticket"), k.v.Session)
 	}
 	if strings.Contains(r.Path, ":id") {
 		err = s.admitTo(c.UserContext(), order.ID(c.Params("id")), r, &k)

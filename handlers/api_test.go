@@ -467,7 +467,7 @@ func FuzzAPI(f *testing.F) {
 	draft := strings.TrimPrefix(w.browser().draft(), "/orders/")
 	var form FormJSON
 	m.ok(http.MethodPost, "/orders", map[string]string{"product": "yd-initial"}, &form)
-	routes := slices.Concat(apiRoutes(w.Server, Applicant), apiRoutes(w.Server, Proof), apiRoutes(w.Server, Plain))
+	routes := slices.Concat(apiRoutes(w.Server, Applicant), apiRoutes(w.Server, Proof), apiRoutes(w.Server, OfLegalRep), apiRoutes(w.Server, Plain))
 	for i := range routes {
 		f.Add(i, form.Order.ID, `{"fields":{"agent.name":"王小琪","status":"completed"},"lines":[{"quantity":-1}],"term":99}`)
 		f.Add(i, draft, `{"code":"123456","mobile":"13800138000","bind":"x","agreements":"","reason":"certificateHold","business":"renewal"}`)

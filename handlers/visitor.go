@@ -42,7 +42,7 @@ func (v Visitor) Actor(c *fiber.Ctx) order.Actor {
 // channelOf is the surface a request came through: the mini-program's carry a
 // bearer token, or go to what only it uses.
 func channelOf(c *fiber.Ctx) order.Channel {
-	if _, ok := bearer(c); ok || strings.HasPrefix(c.Path(), "/api/v1/photos/") {
+	if _, ok := bearer(c); ok || strings.HasPrefix(c.Path(), "/api/v1/photos/") || strings.HasPrefix(c.Path(), "/api/v1/authorizations/") {
 		return order.MiniProgram
 	}
 	return order.Web

@@ -117,6 +117,40 @@ func (s *Service) AuthorizationByLink(ctx context.Context, token string) (Author
 	return a, o, err
 }
 
+// Asked is what a legal representative finds when he has lost the SMS: the request,
+// the order it is about, and the token of the newest link.
+type Asked struct {
+	Authorization Authorization
+	Order         Order
+	Token         string
+}
+
+// AskedOf lists what waits for the legal representative with this mobile, and what
+// he has signed, newest first; he has proven the mobile. before is the id of the
+// last one of the page before.
+func (s *Service) AskedOf(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]Asked, error) {
+	all, err := s.store.AuthorizationsFor(ctx, mobile, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Asked, 0, len(all))
+	for _, a := range all {
+		o, err := s.store.Order(ctx, a.OrderID)
+		if errors.Is(err, NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		sending, err := s.store.SendingByLink(ctx, a.LinkHash)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Asked{a, o, s.linkToken(sending.ID)})
+	}
+	return out, nil
+}
+
 // Authorize makes a command of the legal representative happen to an
 // authorisation and, where the table says so, to its order, in one transaction.
 func (s *Service) Authorize(ctx context.Context, id string, c AuthorizationCommand) (Authorization, error) {

@@ -3,6 +3,8 @@ package order
 import (
 	"context"
 	"time"
+
+	"github.com/yuncaidun/yuncaidun/identity"
 )
 
 // Store is the database as the service needs it.
@@ -72,6 +74,9 @@ type Queries interface {
 	ActiveAuthorization(ctx context.Context, id ID) (Authorization, error)
 	// Authorizations are all of an order's, oldest first.
 	Authorizations(ctx context.Context, id ID) ([]Authorization, error)
+	// AuthorizationsFor are those, open or signed, of the legal representative with
+	// this mobile, newest first; before is the id of the last one of the page before.
+	AuthorizationsFor(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]Authorization, error)
 	// SendingByLink finds the SMS whose link has that token, by its hash.
 	SendingByLink(ctx context.Context, linkHash string) (Sending, error)
 	// CountSendings counts an order's SMS of a kind since a moment.

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-const authorizationColumns = `id, order_id, state, rev, sealed_signer, content, snapshot, link_hash, guesses, why, mandate_index, mandate_until,
+const authorizationColumns = `id, order_id, state, rev, sealed_signer, signer_index, content, snapshot, link_hash, guesses, why, mandate_index, mandate_until,
 	mandate_revoked_at, reuse_of, sealed_proof, letter, evidence, created_at, updated_at, shown_at, signed_at, ended_at, expires_at`
 
 type authorizationRow struct {
@@ -18,6 +19,7 @@ type authorizationRow struct {
 	State            order.AuthorizationState `db:"state"`
 	Rev              int64                    `db:"rev"`
 	SealedSigner     []byte                   `db:"sealed_signer"`
+	SignerIndex      string                   `db:"signer_index"`
 	Content          string                   `db:"content"`
 	Snapshot         string                   `db:"snapshot"`
 	LinkHash         string                   `db:"link_hash"`
@@ -51,6 +53,9 @@ func (q queries) rowOfAuthorization(a order.Authorization) (authorizationRow, er
 	var err error
 	if a.Signer != (order.LegalSigner{}) {
 		if r.SealedSigner, err = q.seal.sealJSON(a.Signer, signerCell(a.ID)); err != nil {
+			return r, err
+		}
+		if r.SignerIndex, err = q.seal.index(indexMobile, a.Signer.Mobile); err != nil {
 			return r, err
 		}
 	}
@@ -102,6 +107,10 @@ func (q queries) Authorizations(ctx context.Context, id order.ID) ([]order.Autho
 	if err != nil {
 		return nil, failed(err, "reading authorisations of order %s", id)
 	}
+	return q.authorizationsOfRows(rows)
+}
+
+func (q queries) authorizationsOfRows(rows []authorizationRow) ([]order.Authorization, error) {
 	out := make([]order.Authorization, 0, len(rows))
 	for _, r := range rows {
 		a, err := q.authorizationOfRow(r)
@@ -111,6 +120,29 @@ func (q queries) Authorizations(ctx context.Context, id order.ID) ([]order.Autho
 		out = append(out, a)
 	}
 	return out, nil
+}
+
+// AuthorizationsFor implements [order.Queries].
+func (q queries) AuthorizationsFor(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]order.Authorization, error) {
+	index, err := q.seal.index(indexMobile, mobile.Reveal())
+	if err != nil || index == "" {
+		return nil, err
+	}
+	where, args := `signer_index = ? AND signer_index <> '' AND state NOT IN ('returned', 'declined', 'expired', 'withdrawn')`, []any{index}
+	if before != "" {
+		where, args = where+` AND id < ?`, append(args, before)
+	}
+	var rows []authorizationRow
+	err = q.all(ctx, &rows, `
+		SELECT `+authorizationColumns+`
+		FROM authorizations
+		WHERE `+where+`
+		ORDER BY id DESC
+		LIMIT ?`, append(args, limit)...)
+	if err != nil {
+		return nil, failed(err, "reading authorisations of a legal representative")
+	}
+	return q.authorizationsOfRows(rows)
 }
 
 // indexMandate is the blind index of what a mandate covers.
@@ -156,7 +188,7 @@ func (tx *Tx) InsertAuthorization(ctx context.Context, a order.Authorization) er
 	}
 	_, err = tx.execNamed(ctx, `
 		INSERT INTO authorizations (`+authorizationColumns+`)
-		VALUES (:id, :order_id, :state, :rev, :sealed_signer, :content, :snapshot, :link_hash, :guesses, :why, :mandate_index, :mandate_until,
+		VALUES (:id, :order_id, :state, :rev, :sealed_signer, :signer_index, :content, :snapshot, :link_hash, :guesses, :why, :mandate_index, :mandate_until,
 			:mandate_revoked_at, :reuse_of, :sealed_proof, :letter, :evidence, :created_at, :updated_at, :shown_at, :signed_at, :ended_at, :expires_at)`, r)
 	if isDuplicate(err, "authorizations", "order_id") {
 		return order.Errorf(order.Conflict, "authorization_exists", "该订单已有进行中的授权")
@@ -173,7 +205,7 @@ func (tx *Tx) UpdateAuthorization(ctx context.Context, a order.Authorization, wa
 	}
 	n, err := tx.execNamed(ctx, `
 		UPDATE authorizations
-		SET state = :state, rev = :rev, sealed_signer = :sealed_signer, link_hash = :link_hash, guesses = :guesses, why = :why,
+		SET state = :state, rev = :rev, sealed_signer = :sealed_signer, signer_index = :signer_index, link_hash = :link_hash, guesses = :guesses, why = :why,
 			mandate_until = :mandate_until, mandate_revoked_at = :mandate_revoked_at, sealed_proof = :sealed_proof, letter = :letter, evidence = :evidence,
 			updated_at = :updated_at, shown_at = :shown_at, signed_at = :signed_at, ended_at = :ended_at
 		WHERE id = :id AND state = :was_state AND rev = :was_rev`, struct {

@@ -99,7 +99,7 @@ func (tx *Tx) PurgeOrder(ctx context.Context, id order.ID) (purged bool, err err
 		return false, failed(err, "purging order %s", id)
 	}
 	for _, stmt := range []string{
-		`UPDATE authorizations SET sealed_signer = NULL, sealed_proof = NULL, mandate_index = '', letter = '', evidence = '', rev = rev + 1 WHERE order_id = ?`,
+		`UPDATE authorizations SET sealed_signer = NULL, sealed_proof = NULL, signer_index = '', mandate_index = '', letter = '', evidence = '', rev = rev + 1 WHERE order_id = ?`,
 		`UPDATE notifications SET told = '' WHERE order_id = ? AND told <> ''`,
 		`UPDATE payments SET payer = '' WHERE order_id = ? AND payer <> ''`,
 		`UPDATE enquiries SET sealed_said = NULL WHERE order_id = ? AND sealed_said IS NOT NULL`,

@@ -105,7 +105,7 @@ func dumpTable(t *testing.T, db *DB, table string) (cells []string) {
 }
 
 // The people of the tests, and everything by which they could be found.
-const agentName, agentNo, repName, repNo, openID, pictureOf = "王小琪", "110101199003070011", "段正明", "11010519491231002X", "oOPENID0001", "01PICTURE"
+const agentName, agentNo, repName, repNo, repMobile, openID, pictureOf = "王小琪", "110101199003070011", "段正明", "11010519491231002X", "13800000021", "oOPENID0001", "01PICTURE"
 
 func TestPersonIsForgottenWhenHisTimeHasPassed(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *DB) {
@@ -114,7 +114,11 @@ func TestPersonIsForgottenWhenHisTimeHasPassed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		canaries := []string{agentName, agentNo, mobile.Reveal(), mobile.Mask(), index, repName, repNo, openID, pictureOf, "请尽快"}
+		repIndex, err := db.seal.index(indexMobile, repMobile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		canaries := []string{agentName, agentNo, mobile.Reveal(), mobile.Mask(), index, repName, repNo, repMobile, repIndex, openID, pictureOf, "请尽快"}
 		certificateEnds := k.now.AddDate(1, 0, 0)
 		k.person(t, certificateEnds)
 		for _, c := range canaries {
@@ -185,7 +189,7 @@ func (k *keeper) person(t *testing.T, ends time.Time) {
 			tx.UpdateItem(ctx, order.Item{ID: "i1", OrderID: "o1", N: 1, Stage: order.ItemVerified, TokenSerial: "TW1", CertSerial: strings.Repeat("A", 40), UpdatedAt: k.now}, order.ItemWaiting),
 			tx.AppendEvent(ctx, order.EventRecord{OrderID: "o1", Seq: 1, Event: order.Confirm, Role: order.Applicant, At: k.now}),
 			tx.InsertAuthorization(ctx, order.Authorization{
-				ID: "a1", OrderID: "o1", State: order.AtSigned, Rev: 1, Signer: order.LegalSigner{Name: repName, No: repNo}, CreatedAt: k.now, UpdatedAt: k.now,
+				ID: "a1", OrderID: "o1", State: order.AtSigned, Rev: 1, Signer: order.LegalSigner{Name: repName, No: repNo, Mobile: repMobile}, CreatedAt: k.now, UpdatedAt: k.now,
 				Proof: order.Proof{Signed: order.Device{OpenID: openID}}, Letter: pictureOf + "-letter",
 			}),
 			tx.InsertUpload(ctx, "o1", pictureOf+"-replaced", k.now),
