@@ -294,7 +294,7 @@ func (a *app) jobDeps() (jobs.Deps, error) {
 	}
 	if a.out.mini != nil {
 		d.MiniProgramLink = func(ctx context.Context, token string) (string, error) {
-			return a.out.mini.Link(ctx, "pages/web/index", url.Values{"path": {"/auth/" + token}}.Encode(), linkDays)
+			return a.out.mini.Link(ctx, "pages/auth/index", url.Values{"ticket": {token}}.Encode(), linkDays)
 		}
 	}
 	var err error

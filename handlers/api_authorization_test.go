@@ -45,7 +45,7 @@ func (m *mini) signs(at, until string) {
 	m.ok(http.MethodPost, at+"/letter", map[string]string{"until": until}, nil)
 	m.clock.advance(61 * time.Second) // read, and another code may be asked for
 	m.ok(http.MethodPost, at+"/sign/code", nil, nil)
-	m.ok(http.MethodPost, at+"/sign", map[string]any{"until": until, "read": true, "agreed": true, "signature": drawn(5), "code": m.web.code(legalMobile)}, nil)
+	m.ok(http.MethodPost, at+"/sign", map[string]any{"until": until, "read": true, "agreed": true, "signature": drawn(5), "code": m.code(legalMobile)}, nil)
 }
 
 // ofLink is the ticket's path in the API.
@@ -105,7 +105,7 @@ func TestLegalRepSignsThroughTheAPI(t *testing.T) {
 		"too soon": {nil, "letter_unread"}, "no tick": {map[string]any{"agreed": false}, "sensitive_consent_required"}, "nothing drawn": {map[string]any{"signature": drawn(0)}, "signature_refused"},
 		"no picture": {map[string]any{"signature": "data:image/png;base64,AAAA"}, "signature_refused"}, "a far day": {map[string]any{"until": "2030-01-01"}, "mandate_invalid"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(*testing.T) {
 			m.refused(http.MethodPost, at+"/sign", sign(r.change), http.StatusUnprocessableEntity, r.code)
 		})
 	}

@@ -166,7 +166,8 @@ func (p *player) signs(o purchase) {
 	link := p.legalSMS(o, "需要您（法定代表人）授权")
 	b := newBrowser(aPhone)
 	opened := p.legal(b, p.miniLink(o))
-	p.check(opened.URL.Path == must(url.Parse(link)).Path, "短信里的小程序链接打开同一个授权页", opened.URL.String())
+	token := must(url.Parse(link)).Path[len("/auth/"):]
+	p.check(opened.URL.Path == "/playground/mp/" && opened.URL.Fragment == "/pages/auth/index?ticket="+token, "短信里的小程序链接打开小程序的授权页", opened.URL.String())
 	page := p.proves(b, link)
 	page = p.legal(b, must(page.Link("阅读授权书")))
 	scope := page.Choices("until") // three choices, and the one chosen

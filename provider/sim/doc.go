@@ -40,7 +40,7 @@
 //	GET  /cgi-bin/user/info, GET /cgi-bin/user/get, GET /cgi-bin/getcallbackip
 //	GET  /sns/jscode2session               the mini-program: 40029 40163 codes, 40125 secret
 //	POST /wxa/business/getuserphonenumber  with the mini-program's own access token
-//	POST /wxa/generate_urllink             40165 page, 85401 days; the link opens the mini-program's page
+//	POST /wxa/generate_urllink             40165 page, 85401 days; the link opens the mini-program's page, on the phone in whose SMS it was tapped
 //	GET  /sns/oauth2/access_token, /sns/oauth2/refresh_token, /sns/userinfo, /sns/auth   40029 40163 42003 codes
 //
 // OAuth: GET /connect/oauth2/authorize and /connect/qrconnect show a chooser. A client without a browser adds

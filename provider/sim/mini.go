@@ -229,11 +229,8 @@ func (s *Server) urlLink(c wxCall) any {
 	}{wxOK, s.cfg.PublicURL + "/playground/wxaurl.cn/" + id}
 }
 
-// webPage is the mini-program's page that shows a page of the product's web.
-const webPage = "pages/web/index"
-
-// openLink is what WeChat does with a link: it opens the page of the mini-program.
-// A page that only frames one of the web is that one here.
+// openLink is what WeChat does with a link: it opens the page of the mini-program, on
+// the phone of whoever opened the SMS in the playground.
 func (s *Server) openLink(w http.ResponseWriter, r *http.Request) {
 	var l miniLink
 	s.mu.Lock()
@@ -244,9 +241,9 @@ func (s *Server) openLink(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "链接已失效", http.StatusGone)
 		return
 	}
-	to := s.cfg.PublicURL + "/playground/mp/#/" + l.Path + "?" + q.Encode()
-	if path := q.Get("path"); l.Path == webPage && strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
-		to = s.cfg.PublicURL + path
+	phone := ""
+	if who := tapped(r); who != "" {
+		phone = "?persona=" + url.QueryEscape(who)
 	}
-	http.Redirect(w, r, to, http.StatusFound)
+	http.Redirect(w, r, s.cfg.PublicURL+"/playground/mp/"+phone+"#/"+l.Path+"?"+q.Encode(), http.StatusFound)
 }

@@ -50,12 +50,19 @@ type choice struct {
 
 var roleNames = map[Role]string{Applicant: "申请人", Reviewer: "审核员", Issuer: "制证员", Shipper: "发货员", Admin: "管理员"}
 
+// tapped is the OpenID of the persona whose card, chat or SMS was tapped last.
+func tapped(r *http.Request) string {
+	c, err := r.Cookie(personaCookie)
+	if err != nil {
+		return ""
+	}
+	openID, _ := url.QueryUnescape(c.Value) // what is broken is nobody's
+	return openID
+}
+
 // renderChooser asks which persona taps "allow". The one whose window the link came from is first.
 func (s *Server) renderChooser(w http.ResponseWriter, r *http.Request) {
-	last := ""
-	if c, err := r.Cookie(personaCookie); err == nil {
-		last, _ = url.QueryUnescape(c.Value)
-	}
+	last := tapped(r)
 	var choices []choice
 	for _, p := range s.cfg.Personas {
 		q := r.URL.Query()

@@ -8,7 +8,7 @@ export interface Answer {
 
 export interface Transport {
   send(method: 'GET' | 'POST', path: string, token: string, body?: unknown): Promise<Answer>
-  upload(path: string, token: string, file: string): Promise<Answer>
+  upload(path: string, token: string, file: string, texts?: Record<string, string>): Promise<Answer>
 }
 
 /** Keeps the token between two starts. */
@@ -81,14 +81,14 @@ export class Client {
     return read<T>(await this.withToken((token) => this.transport.upload(path, token, file)))
   }
 
-  /** For what everybody may know. */
-  async open<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
-    return read<T>(await this.reach(() => this.transport.send(method, path, '', body)))
+  /** For what everybody may know, or the address itself or a token of its own allows. */
+  async open<T>(method: 'GET' | 'POST', path: string, body?: unknown, token = ''): Promise<T> {
+    return read<T>(await this.reach(() => this.transport.send(method, path, token, body)))
   }
 
-  /** An upload that the address itself allows. */
-  async openUpload<T>(path: string, file: string): Promise<T> {
-    return read<T>(await this.reach(() => this.transport.upload(path, '', file)))
+  /** An upload like that; texts go with the file. */
+  async openUpload<T>(path: string, file: string, texts?: Record<string, string>, token = ''): Promise<T> {
+    return read<T>(await this.reach(() => this.transport.upload(path, token, file, texts)))
   }
 
   /** Takes the token of a login that was finished by hand. */

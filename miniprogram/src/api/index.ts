@@ -39,12 +39,13 @@ export const api = new Client(
           fail: reject,
         })
       }),
-    upload: (path, token, file) =>
+    upload: (path, token, file, texts) =>
       new Promise<Answer>((resolve, reject) => {
         uni.uploadFile({
           url: platform.base + '/api/v1' + path,
           filePath: file,
           name: 'file',
+          formData: texts,
           header: headers(token),
           timeout: 90_000,
           success: (r) => resolve({ status: r.statusCode, body: parse(r.data) }),

@@ -239,6 +239,59 @@ export interface Desks {
   desks: { label: string; tasks: Task[]; more?: boolean; path: string }[]
 }
 
+/** A request to a legal representative, in his list. */
+export interface Asked {
+  ticket: string
+  company: string
+  product: string
+  agent: string
+  label: string
+  waiting: boolean
+  asked_at: string
+  until?: string
+}
+
+export interface Fact {
+  label: string
+  value: string
+  mono?: boolean
+}
+
+/** An authorisation before the mobile is proven. */
+export interface Legal {
+  company: string
+  agent: string
+  mobile: string
+  step: 'identity' | 'application' | 'done'
+  reused?: boolean
+  facts: Fact[]
+  document_label: string
+  photographed?: boolean
+  decline_reasons: Option[]
+}
+
+export interface Letter {
+  title: string
+  paragraphs: string[]
+  scope: string
+  scopes: (Option & { chosen: boolean })[]
+  wait_seconds: number
+  consent: string
+  mobile: string
+}
+
+export interface Signed {
+  receipt: string
+  signed_at: string
+  company: string
+  agent: string
+  no: string
+  reused?: boolean
+  ready: boolean
+  can_withdraw: boolean
+  mandate_until?: string
+}
+
 /** Which messages this WeChat user can allow: the template of each kind. */
 export interface Subscriptions {
   notices: Partial<Record<'order_progress' | 'staff_task', string>>

@@ -25,6 +25,18 @@ function ask(title: string, content: string, confirmText: string): Promise<boole
   })
 }
 
+// A mouse draws like a finger.
+for (const [mouse, touch] of [['mousedown', 'touchstart'], ['mousemove', 'touchmove'], ['mouseup', 'touchend']]) {
+  document.addEventListener(mouse, (e) => {
+    const at = e as MouseEvent
+    const canvas = (at.target as Element).closest?.('uni-canvas')
+    if (canvas && (mouse !== 'mousemove' || at.buttons === 1)) {
+      const finger = new Touch({ identifier: 1, target: canvas, clientX: at.clientX, clientY: at.clientY, pageX: at.pageX, pageY: at.pageY })
+      canvas.dispatchEvent(new TouchEvent(touch, { bubbles: true, cancelable: true, touches: touch === 'touchend' ? [] : [finger], changedTouches: [finger] }))
+    }
+  })
+}
+
 /** The playground's phone. */
 export const platform: Platform = {
   user,
@@ -63,6 +75,7 @@ export const platform: Platform = {
     link.download = name
     link.click()
   },
+  drawing: (file) => Promise.resolve(file), // is one already
   openWeb: (path) => {
     window.open(path, '_blank', 'noopener')
   },

@@ -59,6 +59,15 @@ export const platform: Platform = {
         fail: () => reject(new Cancelled()),
       })
     }),
+  drawing: (file) =>
+    new Promise((resolve, reject) => {
+      uni.getFileSystemManager().readFile({
+        filePath: file,
+        encoding: 'base64',
+        success: (r) => resolve('data:image/png;base64,' + (r.data as string)),
+        fail: () => reject(new Error('drawing')),
+      })
+    }),
   openWeb: (path) => {
     uni.navigateTo({ url: '/pages/web/index?path=' + encodeURIComponent(path) })
   },

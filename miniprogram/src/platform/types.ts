@@ -25,6 +25,8 @@ export interface Platform {
    * where there are such messages, and only right in the handler of a tap.
    */
   subscribe?(templates: string[]): Promise<Record<string, string>>
+  /** What was drawn on a canvas, as a data URL. */
+  drawing(file: string): Promise<string>
   /** Opens a page of the product that is not the mini-program's. */
   openWeb(path: string): void
 }
