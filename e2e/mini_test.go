@@ -139,6 +139,19 @@ func TestApplicantBuysInTheMiniProgram(t *testing.T) {
 	m.until("the order tells what happened", fmt.Sprintf(`(%s)?.innerText.includes("支付成功")`, top(".moment")))
 	m.picture("mini-order")
 
+	// Until it is sent it may go to somebody else (row 47).
+	m.press(".delivery")
+	m.page("delivery", top(field("ship.name")))
+	m.picture("mini-delivery")
+	m.enter(field("ship.mobile"), "12")
+	m.press(".save")
+	m.until("the fault is beside the field", top(field("ship.mobile")+" .fault"))
+	m.enter(field("ship.mobile"), "13900000022")
+	m.until("the fault is gone", "!"+top(field("ship.mobile")+" .fault"))
+	m.press(".save")
+	m.page("order", fmt.Sprintf(`(%s)?.innerText.includes("待审核")`, top(".state-label")))
+	m.until("the order tells of it", fmt.Sprintf(`(%s)?.innerText.includes("修改收件信息")`, top(".moment")))
+
 	// The portal in another browser is logged in by this phone (F20).
 	m.scanIn(i.URL)
 

@@ -31,6 +31,7 @@ type OrderJSON struct {
 	Steps         []StepJSON         `json:"steps,omitempty" doc:"The way of the order in a few words"`
 	Deletable     bool               `json:"deletable,omitempty" doc:"A draft, or not paid yet"`
 	Closable      bool               `json:"closable,omitempty" doc:"Refused and free of charge: may be given up"`
+	Deliverable   bool               `json:"delivery_changeable,omitempty" doc:"The recipient can still be changed"`
 	Tracking      *TrackingJSON      `json:"tracking,omitempty" doc:"The parcel, once it is on its way"`
 	Authorization *AuthorizationJSON `json:"authorization,omitempty" doc:"The legal representative's, when it is given online; with a single order only"`
 	CreatedAt     time.Time          `json:"created_at"`
@@ -126,6 +127,7 @@ func (s *Server) apiRoutes() {
 	s.apiAuthorizationRoutes(api)
 	s.apiDraftRoutes(api)
 	s.apiConfirmRoutes(api)
+	s.apiDeliveryRoutes(api)
 	s.apiDeskRoutes(api)
 	s.apiSubscriptionRoutes(api)
 	s.apiInvoiceRoutes(api)
@@ -247,7 +249,7 @@ func orderJSON(o order.Order, events []order.EventRecord) OrderJSON {
 		out.Steps = append(out.Steps, StepJSON(v))
 	}
 	out.Deletable = g.Action == order.ActionContinue || g.Action == order.ActionPay
-	out.Closable = o.Closable()
+	out.Closable, out.Deliverable = o.Closable(), o.DeliveryChangeable()
 	if o.TrackingNo != "" {
 		out.Tracking = &TrackingJSON{o.CarrierName(), o.TrackingNo, o.ShippedAt}
 	}

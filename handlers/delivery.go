@@ -30,16 +30,43 @@ func (s *Server) deliveryView(o order.Order, typed order.Form, faults []order.Fi
 	return deliveryView{Order: o, Group: form.Groups[i]}
 }
 
-func (s *Server) deliverable(c *fiber.Ctx) (order.Order, error) {
+// deliverable refuses an order that has gone too far for another address.
+func deliverable(o order.Order) error {
+	if !o.DeliveryChangeable() {
+		return order.Errorf(order.Conflict, "delivery_fixed", "订单当前为「%s」，不能修改收件信息", o.Status.Label())
+	}
+	return nil
+}
+
+func (s *Server) ownDeliverable(c *fiber.Ctx) (order.Order, error) {
 	o, err := s.ownOrder(c)
-	if err == nil && !o.DeliveryChangeable() {
-		err = order.Errorf(order.Conflict, "delivery_fixed", "订单当前为「%s」，不能修改收件信息", o.Status.Label())
+	if err == nil {
+		err = deliverable(o)
 	}
 	return o, err
 }
 
+// deliverTo is the form with what was typed about the delivery, and what is wrong
+// with it: with the formats only, or with anything that is missing.
+func (s *Server) deliverTo(o order.Order, typed func(order.Field) (string, bool), check bool) (order.Form, []order.FieldError) {
+	f := o.Form
+	for _, spec := range order.Fields {
+		if v, ok := typed(spec.Name); ok && spec.Group == order.GroupShip && spec.Name != order.PickUpCode {
+			f = f.With(spec.Name, v)
+		}
+	}
+	f, faults := order.Normalize(o.Product, f, s.today())
+	if check {
+		faults = order.CheckForm(o.Product, f, s.today())
+	}
+	return f, slices.DeleteFunc(faults, func(e order.FieldError) bool {
+		spec, _ := e.Field.Spec()
+		return spec.Group != order.GroupShip
+	})
+}
+
 func (s *Server) deliveryPage(c *fiber.Ctx) error {
-	o, err := s.deliverable(c)
+	o, err := s.ownDeliverable(c)
 	if err != nil {
 		return err
 	}
@@ -49,30 +76,20 @@ func (s *Server) deliveryPage(c *fiber.Ctx) error {
 // changeDelivery takes the new address. Changing the way or the province only
 // shows the fields that it asks for.
 func (s *Server) changeDelivery(c *fiber.Ctx) error {
-	o, err := s.deliverable(c)
+	o, err := s.ownDeliverable(c)
 	if err != nil {
 		return err
 	}
-	typed := o.Form
-	for _, spec := range order.Fields {
-		if spec.Group == order.GroupShip && posted(c, spec.Name) {
-			typed = typed.With(spec.Name, c.FormValue(string(spec.Name)))
-		}
-	}
-	typed, faults := order.Normalize(o.Product, typed, s.Now().In(order.Shanghai))
-	if c.FormValue("do") != "submit" {
+	submit := c.FormValue("do") == "submit"
+	typed, faults := s.deliverTo(o, func(f order.Field) (string, bool) { return c.FormValue(string(f)), posted(c, f) }, submit)
+	if !submit {
 		return s.render(c, http.StatusOK, "delivery", "修改收件信息", s.deliveryView(o, typed, faults))
 	}
-	if faults = order.CheckForm(o.Product, typed, s.Now().In(order.Shanghai)); slices.ContainsFunc(faults, ofDelivery) {
+	if len(faults) > 0 {
 		return s.render(c, http.StatusUnprocessableEntity, "delivery", "修改收件信息", s.deliveryView(o, typed, faults))
 	}
 	if _, err := s.Orders.Apply(c.UserContext(), o.ID, order.Command{On: order.ChangeDelivery, By: visitorOf(c).Actor(c), Form: typed}); err != nil {
 		return err
 	}
 	return s.goTo(c, "/orders/"+string(o.ID))
-}
-
-func ofDelivery(e order.FieldError) bool {
-	spec, _ := e.Field.Spec()
-	return spec.Group == order.GroupShip
 }

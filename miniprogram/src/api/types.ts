@@ -36,6 +36,7 @@ export interface Order {
   steps?: { label: string; done: boolean; current: boolean }[]
   deletable?: boolean
   closable?: boolean
+  delivery_changeable?: boolean
   authorization?: { state: string; label: string; mobile?: string; sent_at?: string; until: string; waiting?: boolean; left: number }
   tracking?: { carrier: string; no: string; shipped_at: string }
   created_at: string
@@ -105,6 +106,13 @@ export interface Form {
   fixed?: boolean
   about?: { serial: string; token_serial: string; holder: string; not_after: string }
   bid?: { text: string; wait?: boolean }
+}
+
+/** To whom a submitted order goes. */
+export interface Delivery {
+  order: Order
+  group: Group
+  saved?: boolean
 }
 
 export interface Product {
