@@ -50,6 +50,7 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 		"HSM_PIN": text(8), "WECHAT_APP_SECRET": text(16), "WECHAT_TOKEN": text(16), "WECHAT_AES_KEY": aesKey, "MINIPROGRAM_APP_SECRET": text(16),
 		"WECHATPAY_PRIVATE_KEY": privatePEM(t, merchant), "WECHATPAY_PUBLIC_KEY": publicPEM(t, platform), "WECHATPAY_API_V3_KEY": text(16),
 		"SMS_SECRET_ID": text(16), "SMS_SECRET_KEY": text(16), "REALNAME_SECRET_ID": text(16), "REALNAME_SECRET_KEY": text(16),
+		"INVOICE_APP_SECRET": text(16),
 	}
 	if err := os.Mkdir(filepath.Join(p.dir, "secrets"), 0o700); err != nil {
 		t.Fatal(err)
@@ -79,6 +80,7 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 		Pay:      sim.Pay{MchID: "1900000001", AppID: "wx1", APIv3Key: files["WECHATPAY_API_V3_KEY"], MerchantSerial: "0A", MerchantKey: &merchant.PublicKey, PlatformKeyID: "PUB_KEY_ID_1", PlatformKey: platform},
 		SMS:      sim.SMS{SecretID: files["SMS_SECRET_ID"], SecretKey: files["SMS_SECRET_KEY"], SdkAppID: "1400000001", SignName: "某某", Templates: map[string]string{}},
 		FaceID:   sim.FaceID{SecretID: files["REALNAME_SECRET_ID"], SecretKey: files["REALNAME_SECRET_KEY"]},
+		Golden:   sim.Golden{AppKey: "gd_1", AppSecret: files["INVOICE_APP_SECRET"], SellerTaxNo: "91110108MA00TEN18F", SellerName: "某某电子认证有限公司"},
 		Personas: []sim.Persona{{Name: agent, Role: sim.Applicant, OpenID: "oApplicant", UnionID: "uApplicant", Mobile: mobile, IDNumber: idNumber}},
 	}
 	for name, id := range smsIDs {
@@ -105,7 +107,8 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 		"YCD_CATALOGUE="+write("on-offer.json", string(order.SeededCatalogue())), "YCD_HSM_MODULE="+softHSM, "YCD_TOKEN_MODULE="+softHSM,
 		"YCD_WECHAT_APP_ID=wx1", "YCD_WECHAT_ORIGINAL_ID=gh_1", "YCD_MINIPROGRAM_APP_ID=wx2",
 		"YCD_WECHATPAY_MCH_ID=1900000001", "YCD_WECHATPAY_CERT_SERIAL=0A", "YCD_WECHATPAY_PUBLIC_KEY_ID=PUB_KEY_ID_1",
-		"YCD_SMS_SDK_APP_ID=1400000001", "YCD_SMS_SIGN_NAME=某某", "YCD_SMS_TEMPLATES="+smsTemplates, "YCD_WECHAT_TEMPLATES="+wechatTemplates,
+		"YCD_INVOICE_APP_KEY=gd_1", "YCD_INVOICE_SELLER_TAX_NO=91110108MA00TEN18F", "YCD_INVOICE_TYPE_CODE=082", "YCD_INVOICE_TAX_CODE=3040203000000000000",
+		"YCD_INVOICE_BASE_URL="+server.URL+playground+"apigw.goldentec.com", "YCD_SMS_SDK_APP_ID=1400000001", "YCD_SMS_SIGN_NAME=某某", "YCD_SMS_TEMPLATES="+smsTemplates, "YCD_WECHAT_TEMPLATES="+wechatTemplates,
 		"YCD_WECHAT_SUBSCRIPTIONS="+wechatTemplates, "YCD_MINIPROGRAM_SUBSCRIPTIONS="+wechatTemplates,
 		"YCD_WECHAT_BASE_URL="+server.URL+playground+"api.weixin.qq.com", "YCD_WECHAT_OPEN_URL="+server.URL+playground+"open.weixin.qq.com",
 		"YCD_WECHAT_MP_URL="+server.URL+playground+"mp.weixin.qq.com", "YCD_WECHATPAY_BASE_URL="+server.URL+playground+"api.mch.weixin.qq.com",
