@@ -57,6 +57,8 @@ help: ## this list
 	  '  download    a buyer who has a USBKEY downloads a second certificate onto it' \
 	  '  rebind      the handler is gone: a colleague takes over with a stamped letter' \
 	  '  station     three keys made by yuncaidun station on another PC, from stock to initial PIN' \
+	  '  parcel      a parcel is followed, comes back and is sent again, is lost and replaced for nothing' \
+	  '  refund      after the key was shipped: two people, the certificate is revoked first' \
 	  '  paid-twice  a second successful payment is refunded' \
 	  '  legal-rep   a wrong number is put right, the legal representative signs, declines, or lets it lie' \
 	  '  renewal     an expiring certificate, renewed on its USBKEY by the key helper' \

@@ -17,7 +17,7 @@ import (
 )
 
 type demoCmd struct {
-	Story  string `help:"Which story to play: initial, rejected, unlock, chat, freeze, replacement, own-key, download, rebind, station, paid-twice, legal-rep, renewal or renewal-rsa (default all)." env:"STORY" placeholder:"NAME"`
+	Story  string `help:"Which story to play: initial, rejected, unlock, chat, freeze, replacement, own-key, download, rebind, station, parcel, refund, paid-twice, legal-rep, renewal or renewal-rsa (default all)." env:"STORY" placeholder:"NAME"`
 	Helper string `help:"Key helper to play with (default: keyhelper beside this executable)." type:"existingfile" placeholder:"FILE"`
 	Kills  bool   `help:"Kill the helper at every step; it must be built with -tags faults."`
 	Fault  string `help:"Which fault was planted: skip-sign and drop-job need a build with that tag." env:"FAULT" placeholder:"NAME"`

@@ -51,6 +51,7 @@ var players = []player{
 	{"周复核", "oDevReviewer000000000000002", "13800000012", "", []order.Role{order.Reviewer}, sim.Reviewer},
 	{"陈制证", "oDevIssuer00000000000000001", "13800000013", "", []order.Role{order.Issuer}, sim.Issuer},
 	{"赵发货", "oDevShipper0000000000000001", "13800000014", "", []order.Role{order.Shipper}, sim.Shipper},
+	{"吴财务", "oDevFinance0000000000000001", "13800000016", "", []order.Role{order.Finance}, sim.Finance},
 	{"孙管理", "oDevAdmin000000000000000001", "13800000015", "", []order.Role{order.Admin, order.Finance}, sim.Admin},
 }
 
@@ -165,8 +166,9 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 			SecretID: cfg.SMS.SecretID.Reveal(), SecretKey: cfg.SMS.SecretKey.Reveal(), SdkAppID: cfg.SMS.SDKAppID, SignName: cfg.SMS.SignName,
 			Templates: map[string]string{},
 		},
-		FaceID: sim.FaceID{SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), RuleID: cfg.RealName.FaceRuleID},
-		Golden: sim.Golden{AppKey: cfg.Invoice.AppKey, AppSecret: cfg.Invoice.AppSecret.Reveal(), SellerTaxNo: cfg.Invoice.SellerTaxNo, SellerName: cfg.CA.Name},
+		Courier: sim.Courier{Key: cfg.Courier.Key.Reveal()},
+		FaceID:  sim.FaceID{SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), RuleID: cfg.RealName.FaceRuleID},
+		Golden:  sim.Golden{AppKey: cfg.Invoice.AppKey, AppSecret: cfg.Invoice.AppSecret.Reveal(), SellerTaxNo: cfg.Invoice.SellerTaxNo, SellerName: cfg.CA.Name},
 	}
 	if face, err := font.Load(cfg.Font); err == nil { // without it, the PDFs are in Latin letters
 		out.Golden.TTF = face.TTF

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/provider/courier"
 	"github.com/yuncaidun/yuncaidun/provider/invoice"
 	"github.com/yuncaidun/yuncaidun/provider/objects"
 	"github.com/yuncaidun/yuncaidun/provider/pay"
@@ -29,6 +30,7 @@ type outside struct {
 	wechat   *wechat.OfficialAccount
 	mini     *wechat.MiniProgram
 	realName *realname.Tencent
+	courier  *courier.Kuaidi100
 	invoices *invoice.Golden
 	objects  *objects.Folder
 
@@ -70,6 +72,11 @@ func (a *app) openOutside() (*outside, error) {
 	}
 	if o.realName, err = realname.NewTencent(realname.Config{
 		SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), FaceRuleID: cfg.RealName.FaceRuleID, BaseURL: cfg.RealName.BaseURL, Now: a.clock.Now, Latency: of("realname"),
+	}); err != nil {
+		return nil, err
+	}
+	if o.courier, err = courier.NewKuaidi100(courier.Config{
+		Key: cfg.Courier.Key.Reveal(), Salt: cfg.Courier.Salt.Reveal(), CallbackURL: a.links.PublicURL + "/callbacks/courier", BaseURL: cfg.Courier.BaseURL, Latency: of("courier"),
 	}); err != nil {
 		return nil, err
 	}

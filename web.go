@@ -62,6 +62,7 @@ func (a *app) openWeb() error {
 		return err
 	}
 	a.web.MountWeChatPay(a.out.pay, a.orders.PaymentSucceeded)
+	a.web.MountCourier(a.out.courier.ParsePush, a.orders.CourierReported)
 	a.web.MountInvoices(a.out.invoices.ParseNotification, a.orders.InvoiceHeard)
 	a.openConsole()
 	if err := a.openBot(); err != nil {

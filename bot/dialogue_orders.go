@@ -262,6 +262,12 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 		t.rejection(o, line)
 	case i == intent.ShippingTrack && o.TrackingNo != "":
 		line(g.What)
+		line(g.Next)
+		last, err := t.lastTrack(ctx, o)
+		if err != nil {
+			return "", err
+		}
+		line(last)
 		if name := o.Form.Masked(order.ShipName); name != "" {
 			line("收件人：" + name + " " + o.Form.Masked(order.ShipMobile))
 		}
@@ -275,6 +281,20 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 	}
 	b.WriteString(t.action(o, g))
 	return b.String(), nil
+}
+
+// lastTrack is what the courier reported last about the order's parcel.
+func (t *turn) lastTrack(ctx context.Context, o order.Order) (string, error) {
+	parcels, err := t.Store.Shipments(ctx, o.ID)
+	if err != nil || len(parcels) == 0 {
+		return "", err
+	}
+	track := parcels[len(parcels)-1].Track
+	if len(track) == 0 {
+		return "", nil
+	}
+	l := track[len(track)-1]
+	return "最新物流：" + l.At.In(order.Shanghai).Format("01-02 15:04") + " " + l.Text, nil
 }
 
 // rejection gives every reason with the field to fix and how.

@@ -107,7 +107,11 @@ func refund(o order.Order) []string {
 	case slices.Contains([]order.Status{order.InReview, order.Rejected}, o.Status), o.Status == order.ToIssue && o.Stage == order.Unclaimed:
 		return []string{"还没有制证，可以全额退款 " + money + "，款项原路退回，一般 1–3 个工作日到账。", "回复「人工」，由工作人员为您办理。"}
 	default:
-		return []string{"已付 " + money + "。UKEY 已开始制作或已制作完成，退款前需要先吊销证书，由工作人员核实。", "回复「人工」，由工作人员为您办理。"}
+		lines := []string{"已付 " + money + "。证书已开始制作：退款由两位工作人员核实，同时吊销证书（不能恢复），已寄出的 UKEY 需要退回；款项原路退回。"}
+		if o.GivenUp > 0 {
+			lines = append(lines, fmt.Sprintf("其中 %d 个 UKEY 已取消，相应款项已退回或正在退回。", o.GivenUp))
+		}
+		return append(lines, "回复「人工」，由工作人员为您办理。")
 	}
 }
 

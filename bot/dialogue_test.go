@@ -179,6 +179,22 @@ func (c *chat) insert(os ...order.Order) {
 	}))
 }
 
+// tracked has the courier report that the order's parcel has come so far.
+func (c *chat) tracked(o order.Order, to order.ParcelState, line string) {
+	c.Helper()
+	c.must(c.db.InTx(c.Context(), func(tx order.Tx) error {
+		s := order.Shipment{OrderID: o.ID, N: 1, Carrier: o.Carrier, TrackingNo: o.TrackingNo, State: to, ShippedAt: o.ShippedAt, UpdatedAt: talkTime}
+		s.Track = []order.TrackLine{{At: talkTime.Add(-time.Hour), Text: "快件已揽收"}, {At: talkTime, Text: line}}
+		if err := tx.InsertShipment(c.Context(), s); err != nil {
+			return err
+		}
+		was := o
+		o.Parcel = to
+		o.Rev++
+		return tx.UpdateOrder(c.Context(), o, was)
+	}))
+}
+
 // anOrder is the nth order of a person, placed n minutes after another.
 func anOrder(p order.Person, n int, status order.Status, stage order.Stage) order.Order {
 	at := talkTime.Add(time.Duration(n)*time.Minute - 24*time.Hour)
@@ -245,6 +261,8 @@ func TestConversations(t *testing.T) {
 			o := anOrder(p, 1, order.Completed, order.NoStage)
 			o.Carrier, o.TrackingNo, o.ShippedAt = "sf", "SF1234567890123", c.clock.Now()
 			c.insert(o)
+			line("快递到哪了")
+			c.tracked(o, order.ParcelDelivering, "【昆明市】快件正在派送")
 			line("快递到哪了")
 			line("我的订单")
 			c.insert(anOrder(p, 2, order.ToShip, order.ToPost))

@@ -43,6 +43,7 @@ type Store interface {
 	Order(ctx context.Context, id order.ID) (order.Order, error)
 	Orders(ctx context.Context, f order.Filter) (order.Page, error)
 	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)
+	Shipments(ctx context.Context, id order.ID) ([]order.Shipment, error)
 	Staff(ctx context.Context, id string) (order.Staff, error)
 	StaffWithRole(ctx context.Context, r order.Role) ([]order.Staff, error)
 	ReviewChecks(ctx context.Context, id order.ID, staffID string) (order.Checks, error)

@@ -47,6 +47,8 @@ var steps = map[order.CertificateStep]func(*Service, context.Context, Tx, Certif
 	order.RestoreCertificate:   (*Service).restore,
 	order.SupersedeCertificate: (*Service).supersede,
 	order.RebindCertificate:    (*Service).rebind,
+	order.LostCertificate:      (*Service).lose,
+	order.RefundCertificate:    (*Service).refund,
 }
 
 // Step implements [order.Certificates].
@@ -89,6 +91,22 @@ func (s *Service) replace(ctx context.Context, tx Tx, cert Certificate, _ order.
 		return nil
 	}
 	return s.decided(ctx, tx, cert, Command{On: Revoke, Reason: Superseded, Note: "由新证书替代"}, c.By)
+}
+
+// lose revokes the certificate of a key that did not arrive: who has it is unknown.
+func (s *Service) lose(ctx context.Context, tx Tx, cert Certificate, _ order.Order, c order.Command) error {
+	if cert.State() == Revoked || cert.Expired(s.now()) {
+		return nil
+	}
+	return s.decided(ctx, tx, cert, Command{On: Revoke, Reason: KeyCompromise, Note: "运输途中丢失或损坏"}, c.By)
+}
+
+// refund revokes a certificate whose price goes back (row 65).
+func (s *Service) refund(ctx context.Context, tx Tx, cert Certificate, _ order.Order, c order.Command) error {
+	if cert.State() == Revoked || cert.Expired(s.now()) {
+		return nil
+	}
+	return s.decided(ctx, tx, cert, Command{On: Revoke, Reason: CessationOfOperation, Note: "订单退款"}, c.By)
 }
 
 func (s *Service) restore(ctx context.Context, tx Tx, cert Certificate, _ order.Order, c order.Command) error {

@@ -52,6 +52,7 @@ type Config struct {
 	WeChatPay   WeChatPay   `koanf:"wechatpay"`
 	SMS         SMS         `koanf:"sms"`
 	RealName    RealName    `koanf:"realname"`
+	Courier     Courier     `koanf:"courier"`
 	Invoice     Invoice     `koanf:"invoice"`
 	Playground  Playground  `koanf:"playground"`
 
@@ -150,6 +151,13 @@ type RealName struct {
 	BaseURL   string `koanf:"base_url"`
 	// FaceRuleID is the id of the account's H5 face check; empty: it is not offered.
 	FaceRuleID string `koanf:"face_rule_id"`
+}
+
+// Courier is the 快递100 account that follows parcels.
+type Courier struct {
+	Key     Secret `koanf:"key"`
+	Salt    Secret `koanf:"salt"` // signs what it pushes to /callbacks/courier
+	BaseURL string `koanf:"base_url"`
 }
 
 // Invoice is the agreement with 高灯云 (GoldenCloud), which issues electronic invoices.

@@ -79,6 +79,7 @@ func production(t *testing.T) map[string]string {
 		"YCD_WECHATPAY_API_V3_KEY": strings.Repeat("k", 32),
 		"YCD_SMS_SECRET_ID":        "canary-sms-id", "YCD_SMS_SECRET_KEY": "canary-sms-key", "YCD_SMS_SDK_APP_ID": "1400000001", "YCD_SMS_SIGN_NAME": "某某",
 		"YCD_REALNAME_SECRET_ID": "canary-rn-id", "YCD_REALNAME_SECRET_KEY": "canary-rn-key",
+		"YCD_COURIER_KEY": "canary-courier-key", "YCD_COURIER_SALT": "canary-courier-salt",
 		"YCD_INVOICE_APP_KEY": "gd_1", "YCD_INVOICE_APP_SECRET": "canary-invoice", "YCD_INVOICE_SELLER_TAX_NO": "91110108MA00TEN18F",
 		"YCD_INVOICE_TYPE_CODE": "082", "YCD_INVOICE_TAX_CODE": "3040203000000000000",
 	})
@@ -264,7 +265,7 @@ func TestEveryFaultIsListedAtOnce(t *testing.T) {
 		"YCD_MINIPROGRAM_APP_SECRET", "YCD_WECHATPAY_MCH_ID", "YCD_WECHATPAY_PRIVATE_KEY",
 		"YCD_WECHATPAY_PUBLIC_KEY", "YCD_WECHATPAY_API_V3_KEY", "YCD_SMS_SECRET_ID", "YCD_SMS_SECRET_KEY",
 		"YCD_REALNAME_SECRET_ID", "YCD_REALNAME_SECRET_KEY", "YCD_INVOICE_APP_KEY", "YCD_INVOICE_APP_SECRET", "YCD_INVOICE_SELLER_TAX_NO",
-		"YCD_INVOICE_TYPE_CODE", "YCD_INVOICE_TAX_CODE",
+		"YCD_INVOICE_TYPE_CODE", "YCD_INVOICE_TAX_CODE", "YCD_COURIER_KEY", "YCD_COURIER_SALT",
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no fault for %s in:\n%v", want, err)

@@ -28,6 +28,7 @@ func (c *Config) setDefaults() {
 		c.WeChat.MPURL = "https://mp.weixin.qq.com"
 		c.WeChatPay.BaseURL = "https://api.mch.weixin.qq.com"
 		c.SMS.BaseURL = "https://sms.tencentcloudapi.com"
+		c.Courier.BaseURL = "https://poll.kuaidi100.com"
 		c.RealName.BaseURL = "https://faceid.tencentcloudapi.com"
 		c.Invoice.BaseURL = "https://apigw.goldentec.com"
 		return

@@ -29,6 +29,8 @@ var generated = map[string]func() (string, error){
 	"sms.secret_key":           random(16, hex.EncodeToString),
 	"realname.secret_id":       random(16, hex.EncodeToString),
 	"realname.secret_key":      random(16, hex.EncodeToString),
+	"courier.key":              random(16, hex.EncodeToString),
+	"courier.salt":             random(16, hex.EncodeToString),
 	"invoice.app_secret":       random(16, hex.EncodeToString),
 	"playground.wechatpay_key": rsaKey,
 }

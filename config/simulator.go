@@ -11,6 +11,7 @@ func (c *Config) PointAtSimulator(loopback string) {
 		"wechat.mp_url":      c.PublicURL + root + "mp.weixin.qq.com",
 		"wechatpay.base_url": loopback + root + "api.mch.weixin.qq.com",
 		"sms.base_url":       loopback + root + "sms.tencentcloudapi.com",
+		"courier.base_url":   loopback + root + "poll.kuaidi100.com",
 		"invoice.base_url":   loopback + root + "apigw.goldentec.com",
 		"realname.base_url":  loopback + root + "faceid.tencentcloudapi.com",
 	} {

@@ -233,7 +233,7 @@ func (c *Config) checkProduction(fs *Faults) {
 			"wechatpay.mch_id", "wechatpay.cert_serial", "wechatpay.private_key", "wechatpay.public_key_id",
 			"wechatpay.public_key", "wechatpay.api_v3_key",
 			"sms.secret_id", "sms.secret_key", "sms.sdk_app_id", "sms.sign_name",
-			"realname.secret_id", "realname.secret_key",
+			"realname.secret_id", "realname.secret_key", "courier.key", "courier.salt",
 			"invoice.app_key", "invoice.app_secret", "invoice.seller_tax_no", "invoice.type_code", "invoice.tax_code")
 	}
 	for _, v := range variables(c) {

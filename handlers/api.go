@@ -32,6 +32,7 @@ type OrderJSON struct {
 	Deletable     bool               `json:"deletable,omitempty" doc:"A draft, or not paid yet"`
 	Closable      bool               `json:"closable,omitempty" doc:"Refused and free of charge: may be given up"`
 	Deliverable   bool               `json:"delivery_changeable,omitempty" doc:"The recipient can still be changed"`
+	GiveUp        *GiveUpJSON        `json:"give_up,omitempty" doc:"Keys that staff propose to do without, for the applicant to agree to"`
 	Tracking      *TrackingJSON      `json:"tracking,omitempty" doc:"The parcel, once it is on its way"`
 	Authorization *AuthorizationJSON `json:"authorization,omitempty" doc:"The legal representative's, when it is given online; with a single order only"`
 	CreatedAt     time.Time          `json:"created_at"`
@@ -63,11 +64,29 @@ type AuthorizationJSON struct {
 	Left    int        `json:"left" doc:"SMS that may still be sent today"`
 }
 
+// GiveUpJSON is what the applicant is asked to agree to.
+type GiveUpJSON struct {
+	Keys   int    `json:"keys"`
+	Left   int    `json:"left" doc:"Keys that are still made"`
+	Amount int64  `json:"amount_fen" doc:"What goes back"`
+	Note   string `json:"note"`
+}
+
 // TrackingJSON is where the parcel can be followed.
 type TrackingJSON struct {
 	Carrier   string    `json:"carrier"`
 	No        string    `json:"no"`
 	ShippedAt time.Time `json:"shipped_at"`
+	State     string    `json:"state" doc:"How far the parcel has come"`
+	Label     string    `json:"label" doc:"State in Chinese"`
+	// Track is there where one order is answered.
+	Track []TrackJSON `json:"track,omitempty" doc:"What the courier reports, newest first"`
+}
+
+// TrackJSON is one line of what the courier reports.
+type TrackJSON struct {
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
 }
 
 // MomentsJSON is one line of an order's history.
@@ -192,6 +211,24 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 		return nil, err
 	}
 	out := orderJSON(o, events)
+	giveUp, err := s.giveUpOf(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if giveUp != nil {
+		out.GiveUp = &GiveUpJSON{giveUp.Keys, giveUp.Left, int64(giveUp.Price), giveUp.Note}
+	}
+	if out.Tracking != nil {
+		shipments, err := s.Store.Shipments(ctx, o.ID)
+		if err != nil {
+			return nil, err
+		}
+		if parcels := shipmentViews(shipments); len(parcels) > 0 {
+			for _, l := range parcels[0].Track {
+				out.Tracking.Track = append(out.Tracking.Track, TrackJSON(l))
+			}
+		}
+	}
 	if o.Form.Get(order.AuthWay) != order.AuthMiniProgram && out.Reasons == nil {
 		s.answers.keep(o.ID, order.Mark{Rev: o.Rev, Events: k.mark.Events}, out)
 		return &orderOutput{out}, nil
@@ -205,6 +242,15 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 		out.Authorization.SentAt = &card.Sent
 	}
 	return &orderOutput{out}, nil
+}
+
+func (s *Server) apiGiveUp(ctx context.Context, _ *idInput) (*orderOutput, error) {
+	k := callOf(ctx)
+	o, err := s.Orders.Apply(ctx, k.order.ID, order.Command{On: order.GiveUpKeys, By: k.actor()})
+	if err != nil {
+		return nil, err
+	}
+	return &orderOutput{orderJSON(o, nil)}, nil
 }
 
 func (s *Server) apiResendAuthorization(ctx context.Context, _ *idInput) (*orderOutput, error) {
@@ -251,10 +297,10 @@ func orderJSON(o order.Order, events []order.EventRecord) OrderJSON {
 	out.Deletable = g.Action == order.ActionContinue || g.Action == order.ActionPay
 	out.Closable, out.Deliverable = o.Closable(), o.DeliveryChangeable()
 	if o.TrackingNo != "" {
-		out.Tracking = &TrackingJSON{o.CarrierName(), o.TrackingNo, o.ShippedAt}
+		out.Tracking = &TrackingJSON{Carrier: o.CarrierName(), No: o.TrackingNo, ShippedAt: o.ShippedAt, State: string(o.Parcel), Label: o.Parcel.Label()}
 	}
 	for _, e := range events {
-		out.Timeline = append(out.Timeline, MomentsJSON{e.At, string(e.Event), e.Event.Label(), string(e.Role)})
+		out.Timeline = append(out.Timeline, MomentsJSON{e.At, string(e.Event), eventText(e), string(e.Role)})
 	}
 	return out
 }

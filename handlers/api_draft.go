@@ -141,6 +141,7 @@ func (s *Server) apiDraftRoutes(api huma.API) {
 	operation(s, api, apiPost("/orders/:id/pictures/:field"), "upload-picture", "Upload the picture of a field", s.apiUpload)
 	operation(s, api, apiPost("/orders/:id/delete"), "delete-order", "Delete a draft or an unpaid order", s.apiDelete)
 	operation(s, api, apiPost("/orders/:id/remind"), "remind-after-bid", "Put a renewal off until its bids are opened", s.apiRemind)
+	operation(s, api, apiPost("/orders/:id/give-up"), "give-up-keys", "Agree to do without some keys and have their price back", s.apiGiveUp)
 	operation(s, api, apiPost("/orders/:id/close"), "close-order", "Give up an order that was refused and cost nothing", s.apiClose)
 	operation(s, api, apiPost("/orders/:id/reopen"), "reopen-order", "Take an unpaid order back to the form", s.apiReopen)
 }

@@ -43,6 +43,23 @@ func (s *Server) MountWeChatPay(notices PaymentNotices, paid func(context.Contex
 	})
 }
 
+// MountCourier serves POST /callbacks/courier: verify, apply, answer as 快递100 wants
+// to be answered. It repeats a push that was not taken.
+func (s *Server) MountCourier(parse func(body []byte) (order.CourierReport, error), heard func(context.Context, order.CourierReport) error) {
+	s.handle(fiber.MethodPost, "/callbacks/courier", Signed, func(c *fiber.Ctx) error {
+		report, err := parse(c.Body())
+		if err == nil {
+			err = heard(c.UserContext(), report)
+		}
+		if e, ok := order.AsError(err); err == nil || ok && e.Kind == order.Conflict && e.Code != "order_changed" {
+			return c.JSON(fiber.Map{"result": true, "returnCode": "200", "message": "成功"})
+		}
+		s.Log.WarnContext(c.UserContext(), "courier push refused", slog.Any("err", err))
+		status := statusForCallback(err)
+		return c.Status(status).JSON(fiber.Map{"result": false, "returnCode": itoa(status), "message": "失败"})
+	})
+}
+
 // InvoiceNotices verifies and reads a notification of the invoice platform; query is
 // that of the address. Forbidden: not the platform's word; Conflict: about something
 // else.

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,6 +21,7 @@ func (s *Server) orderRoutes() {
 	s.get("/orders/:id", Applicant, s.showOrder)
 	s.get("/orders/:id/panel", Applicant, s.orderPanel)
 	s.post("/orders/:id/close", Applicant, s.closeOrder)
+	s.post("/orders/:id/give-up", Applicant, s.giveUpKeys)
 	s.get("/orders/:id/live", Applicant, s.live)
 }
 
@@ -207,6 +210,40 @@ type orderView struct {
 	Deletable bool
 	Auth      *authCard
 	Invoice   *invoiceCard
+	// Shipments are the parcels, the newest first.
+	Shipments []order.Shipment
+	// GiveUp is what finance proposes to do without (row 40); nil when nothing.
+	GiveUp *giveUpView
+}
+
+type giveUpView struct {
+	Keys, Left int
+	Price      order.Fen
+	Note       string
+}
+
+// giveUpOf is what the applicant of an order is asked to agree to.
+func (s *Server) giveUpOf(ctx context.Context, o order.Order) (*giveUpView, error) {
+	if o.Status != order.ToIssue {
+		return nil, nil
+	}
+	p, err := s.Store.Proposal(ctx, o.ID)
+	if errors.Is(err, order.NotFound) || err == nil && p.Kind != order.ProposeGiveUp {
+		return nil, nil
+	}
+	return &giveUpView{p.Keys, o.Quantity() - o.GivenUp - p.Keys, p.Price(o), p.Note}, err
+}
+
+// giveUpKeys is the applicant's consent to fewer keys (row 40).
+func (s *Server) giveUpKeys(c *fiber.Ctx) error {
+	o, err := s.ownOrder(c)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Orders.Apply(c.UserContext(), o.ID, order.Command{On: order.GiveUpKeys, By: visitorOf(c).Actor(c)}); err != nil {
+		return err
+	}
+	return s.goTo(c, "/orders/"+string(o.ID))
 }
 
 type momentView struct {
@@ -275,6 +312,14 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 		return v, err
 	}
 	v.Timeline = timeline(events)
+	shipments, err := s.Store.Shipments(c.UserContext(), o.ID)
+	if err != nil {
+		return v, err
+	}
+	v.Shipments = shipmentViews(shipments)
+	if v.GiveUp, err = s.giveUpOf(c.UserContext(), o); err != nil {
+		return v, err
+	}
 	if v.Auth, err = s.authCard(c.UserContext(), o); err != nil {
 		return v, err
 	}
@@ -291,9 +336,26 @@ func timeline(events []order.EventRecord) []momentView {
 	out := make([]momentView, 0, len(events))
 	for i := len(events) - 1; i >= 0; i-- {
 		e := events[i]
-		out = append(out, momentView{e.At, e.Event.Label(), e.Role.Label()})
+		out = append(out, momentView{e.At, eventText(e), e.Role.Label()})
 	}
 	return out
+}
+
+// eventText is a line of the history; of a parcel's, how far it has come.
+func eventText(e order.EventRecord) string {
+	if e.Event == order.CourierMoved {
+		return e.Event.Label() + "：" + e.Note
+	}
+	return e.Event.Label()
+}
+
+// shipmentViews are the parcels as people look at them: what is newest first.
+func shipmentViews(all []order.Shipment) []order.Shipment {
+	slices.Reverse(all)
+	for _, s := range all {
+		slices.Reverse(s.Track)
+	}
+	return all
 }
 
 // middle is what happens between review and end when no key is made.

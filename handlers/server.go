@@ -42,6 +42,7 @@ type orderService interface {
 	Catalogue() order.Catalogue
 	Earlier(ctx context.Context, a order.About) (order.Order, error)
 	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
+	RetryKeysRefund(ctx context.Context, id order.ID, refundNo string, by order.Actor) error
 	TickChecks(ctx context.Context, id order.ID, by order.Actor, snapshot string, ticks []order.Tick) error
 }
 
@@ -52,6 +53,8 @@ type reader interface {
 	Mark(ctx context.Context, id order.ID) (m order.Mark, personID string, err error)
 	Orders(ctx context.Context, f order.Filter) (order.Page, error)
 	Items(ctx context.Context, id order.ID) ([]order.Item, error)
+	Shipments(ctx context.Context, id order.ID) ([]order.Shipment, error)
+	Proposal(ctx context.Context, id order.ID) (order.Proposal, error)
 	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)
 	Payment(ctx context.Context, tradeNo string) (order.Payment, error)
 	invoiceReader

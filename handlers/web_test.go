@@ -89,7 +89,7 @@ func (*gateway) Query(context.Context, string) (order.TradeStatus, order.Receipt
 	return order.TradeUnpaid, order.Receipt{}, nil
 }
 func (*gateway) Close(context.Context, string) error { return nil }
-func (g *gateway) Refund(context.Context, order.Payment) (order.RefundStatus, error) {
+func (g *gateway) Refund(context.Context, order.Payment, order.Fen) (order.RefundStatus, error) {
 	return g.refund, nil
 }
 

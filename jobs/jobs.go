@@ -165,7 +165,9 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 		order.JobPurge:        byRef(d.purge),
 		order.JobCertificate:  byRef(d.Orders.CertificateChanged),
 		order.JobEndSessions:  byRef(func(ctx context.Context, id string) error { return d.EndSessions(ctx, id) }),
+		order.JobKeysRefund:   byRef(d.Orders.RunKeysRefund),
 		order.JobForget:       byRef(d.forget),
+		order.JobParcel:       byRef(func(ctx context.Context, id string) error { return d.Orders.FollowParcel(ctx, order.ID(id)) }),
 		order.JobInvoice:      byRef(d.invoice),
 
 		order.JobAuthorization: d.authorization,

@@ -42,6 +42,10 @@ const (
 	SupersedeCertificate CertificateStep = "supersede"
 	// RebindCertificate gives it to the order's person.
 	RebindCertificate CertificateStep = "rebind"
+	// LostCertificate revokes it: its key was lost before it reached anybody.
+	LostCertificate CertificateStep = "lost"
+	// RefundCertificate revokes it: its price goes back.
+	RefundCertificate CertificateStep = "refund"
 )
 
 // Certificates is package certificate as the registration authority needs it.

@@ -156,14 +156,25 @@ func countKeyAndPickUpCode(o *Order, c Command) {
 	o.Form = o.Form.With(PickUpCode, c.pickup)
 }
 
-func giveUp(o *Order, _ Command) { o.GivenUp++ }
+func giveUp(o *Order, c Command) { o.GivenUp += len(c.giving()) }
+
+func giveUpAndPickUpCode(o *Order, c Command) {
+	giveUp(o, c)
+	o.Form = o.Form.With(PickUpCode, c.pickup)
+}
 
 func ship(o *Order, c Command) {
-	o.Carrier, o.TrackingNo, o.ShippedAt = c.Carrier, c.TrackingNo, c.at
+	o.Carrier, o.TrackingNo, o.ShippedAt, o.Parcel = c.Carrier, c.TrackingNo, c.at, ParcelPosted
 	finish(o, c.at)
 }
 
-func unship(o *Order, _ Command) { o.Carrier, o.TrackingNo, o.ShippedAt = "", "", time.Time{} }
+func moveParcel(o *Order, c Command) { o.Parcel = c.Parcel }
+
+// unship has a parcel that came back wait to be sent again; the promise begins anew.
+func unship(o *Order, c Command) {
+	o.Carrier, o.TrackingNo, o.ShippedAt, o.CompletedAt, o.Parcel = "", "", time.Time{}, time.Time{}, ParcelReceived
+	o.DueAt = c.due(c.at)
+}
 
 func finish(o *Order, at time.Time) { o.CompletedAt = at }
 

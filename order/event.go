@@ -43,7 +43,8 @@ const (
 	ChangeDelivery     Event = "change_delivery"
 	CourierMoved       Event = "courier_moved"
 	ParcelReturned     Event = "parcel_returned"
-	ParcelLost         Event = "parcel_lost"
+	ParcelMissed       Event = "parcel_lost"
+	ReplaceLost        Event = "replace_lost"
 	Run                Event = "run"
 	Interrupt          Event = "interrupt"
 	ReadBackOK         Event = "read_back_ok"
@@ -56,6 +57,9 @@ const (
 	CertificateFrozen  Event = "certificate_frozen"
 	CertificateResumed Event = "certificate_resumed"
 	CertificateRebound Event = "certificate_rebound"
+	RefundProposed     Event = "refund_proposed"
+	GiveUpProposed     Event = "give_up_proposed"
+	ProposalDropped    Event = "proposal_dropped"
 	RefundStart        Event = "refund_start"
 	RefundSucceeded    Event = "refund_succeeded"
 	RefundFails        Event = "refund_failed"
@@ -78,9 +82,10 @@ var eventLabels = map[Event]string{
 	AuthExpired: "授权超时", AuthWithdrawn: "法定代表人撤回授权", Claim: "开始审核", Release: "释放审核任务", Assign: "指派审核员", ExplainDelay: "说明延迟原因", Approve: "审核通过", Reject: "审核拒绝",
 	Resubmit: "修改后重新提交", Close: "关闭订单", FixExpired: "超时未修改", MakeKey: "开始制证", KeyVerified: "UKEY 制作完成并验证", KeyFailed: "UKEY 制作失败",
 	RetryKey: "重新制作", GiveUpKeys: "部分取消", Recovered: "密钥已恢复", ArchiveUnusable: "密钥无法恢复", Restore: "恢复证书", Ship: "已寄出", PickUp: "已自取",
-	ChangeDelivery: "修改收件信息", CourierMoved: "物流更新", ParcelReturned: "退件已收到", ParcelLost: "运输丢失或损坏", Run: "开始写入", Interrupt: "写入中断",
+	ChangeDelivery: "修改收件信息", CourierMoved: "物流更新", ParcelReturned: "退件已收到", ParcelMissed: "运输丢失或损坏", ReplaceLost: "免费补办", Run: "开始写入", Interrupt: "写入中断",
 	ReadBackOK: "写入完成并验证", GrantOver: "办理期限已过", OldRetired: "停用原证书", PINSet: "新口令已设置", UnlockFailed: "解锁未完成", CertificateRevoked: "证书已吊销", CertificateFrozen: "证书已冻结", CertificateResumed: "证书已恢复", CertificateRebound: "绑定用户已更换",
-	CodeGiven:   "已给出离线解锁的响应码",
+	CodeGiven:      "已给出离线解锁的响应码",
+	RefundProposed: "提出退款，待复核", GiveUpProposed: "提议取消部分 UKEY", ProposalDropped: "撤回提议",
 	RefundStart: "发起退款", RefundSucceeded: "退款成功", RefundFails: "退款失败", RefundRetry: "重新退款", RefundByHand: "线下退款", LatePayment: "重复或过期支付，原路退回",
 	InvoiceRequested: "申请开具发票", InvoiceReady: "发票已开具", InvoiceNotReady: "发票未能开具", InvoiceCorrection: "申请更改发票抬头", InvoiceVoid: "发票已红冲",
 }
@@ -112,11 +117,16 @@ type Command struct {
 	Delay    Delay    // explain_delay
 	Note     string   // why, for people; never personal data
 
-	TokenSerial string // key_verified
-	CertSerial  string // key_verified
-	Carrier     string // ship
-	TrackingNo  string // ship
-	PickUpCode  string // pick_up
+	TokenSerial string      // key_verified
+	CertSerial  string      // key_verified
+	Carrier     string      // ship
+	TrackingNo  string      // ship
+	PickUpCode  string      // pick_up
+	Parcel      ParcelState // courier_moved
+	Keys        int         // parcel_returned: how many came back whole; give_up_…: how many
+	End         KeysEnd     // refund_proposed: what became of what had left
+	Items       []string    // parcel_lost: item ids
+	Claim       string      // parcel_lost: the courier's number of the claim
 
 	Trade  string // paid: which trade; refunds: idem
 	PaidAt time.Time
@@ -133,6 +143,11 @@ type Command struct {
 	second SecondRule
 	due    func(time.Time) time.Time
 	pickup string // a fresh pick-up code
+	// replaces is the order whose lost key is replaced, seal that of the key.
+	replaces *Order
+	seal     Seal
+	// proposal is what somebody wanted and who is now asked.
+	proposal *Proposal
 	// auth is the order's authorisation, mandate the id of one whose mandate
 	// covers the order.
 	auth    *Authorization

@@ -60,6 +60,8 @@ const (
 	PickUpCodeRight       Fact = "pick_up_code_right"
 	DeliveryComplete      Fact = "delivery_complete"
 	HasNote               Fact = "has_note"
+	ParcelOut             Fact = "parcel_out" // the keys have left by courier
+	LostNamed             Fact = "lost_named"
 	InRefund              Fact = "in_refund"
 	RefundHasFailed       Fact = "refund_has_failed"
 	Authorized            Fact = "authorized"
@@ -72,6 +74,15 @@ const (
 	ApplicantAgreed   Fact = "applicant_agreed"
 	ArchiveIntact     Fact = "archive_intact"
 	SecondPerson      Fact = "second_person"
+	RefundConfirmed   Fact = "refund_confirmed" // proposed by somebody else
+	KeysSettled       Fact = "keys_settled"
+	NoneMaking        Fact = "none_making"
+	KeysToGive        Fact = "keys_to_give"
+	KeysLeft          Fact = "keys_left" // to be made, without those given up
+	NoKeysLeft        Fact = "no_keys_left"
+	FailedLeft        Fact = "failed_left"
+	NoFailedLeft      Fact = "no_failed_left"
+	Proposed          Fact = "proposed"
 	StillFrozen       Fact = "still_frozen"
 	LabelNotPrinted   Fact = "label_not_printed"
 	KeysIntact        Fact = "keys_intact"
@@ -82,8 +93,7 @@ const (
 	UnlocksLeft       Fact = "unlocks_left"
 	// CompanyNamed says that whoever applies without the bound mobile has named
 	// the certificate's USBKEY and its company's code.
-	CompanyNamed        Fact = "company_named"
-	CertificatesRevoked Fact = "certificates_revoked"
+	CompanyNamed Fact = "company_named"
 )
 
 // truth is how a fact is told. test nil: it must be among Command.Proven.
@@ -150,33 +160,40 @@ var truths = map[Fact]truth{
 		want := o.Form.Get(PickUpCode)
 		return want != "" && c.PickUpCode == want
 	}, Invalid, "取件码不正确，请核对短信"},
-	HasNote: {func(_ Order, c Command) bool {
-		n := utf8.RuneCountInString(c.Note)
-		return n > 0 && n <= 100
-	}, Invalid, "请填写原因，不超过 100 字"},
+	LostNamed:       {lostNamed, Invalid, "请勾选丢失或损坏的 UKEY"},
+	ParcelOut:       {func(o Order, _ Command) bool { return o.TrackingNo != "" }, Conflict, "该订单没有寄出的包裹"},
+	HasNote:         {func(_ Order, c Command) bool { return hasNote(c) }, Invalid, "请填写原因，不超过 100 字"},
 	InRefund:        {func(o Order, c Command) bool { return o.Refund != NoRefund && c.Trade == o.TradeNo }, Conflict, "该订单没有进行中的退款"},
 	Authorized:      {signed, Conflict, "法定代表人的授权已失效，请退回经办人重新提交"},
 	RefundHasFailed: {func(o Order, _ Command) bool { return o.Refund == RefundFailed }, Conflict, "退款没有失败，不需要重试"},
 
-	MobileProven:        {nil, Invalid, "请先通过短信验证"},
-	TradeClosed:         {nil, Conflict, "支付单尚未关闭，请稍后重试"},
-	LetterUploaded:      {nil, Invalid, "请上传盖章授权书"},
-	ResendAllowed:       {nil, RateLimited, "今天的授权短信次数已用完，请明天再试"},
-	ReadBack:            {nil, Conflict, "UKEY 尚未通过验证"},
-	ApplicantAgreed:     {nil, Conflict, "需要经办人同意"},
-	ArchiveIntact:       {nil, Conflict, "加密密钥无法恢复"},
-	SecondPerson:        {nil, Forbidden, "需要第二人确认"},
-	StillFrozen:         {func(_ Order, c Command) bool { return c.about != nil && c.about.Frozen && !c.about.Expired }, Conflict, "证书不在冻结状态或已过期"},
-	CompanyNamed:        {nil, Forbidden, "请先填写 UKEY 序列号和单位的统一社会信用代码"},
-	LabelNotPrinted:     {func(o Order, _ Command) bool { return o.Carrier == "" && o.TrackingNo == "" }, Conflict, "面单已打印，不能修改收件信息"},
-	KeysIntact:          {nil, Conflict, "退回的 UKEY 数量不符"},
-	ClaimRecorded:       {nil, Invalid, "请先登记理赔"},
-	KeyMatches:          {nil, Conflict, "插入的 UKEY 与订单不符"},
-	CertificateUsable:   {nil, Conflict, "证书已吊销或已冻结，请先恢复"},
-	GrantAlive:          {grantAlive, Conflict, "办理期限已过"},
-	UnlocksLeft:         {nil, RateLimited, "30 天内自助解锁次数已用完，请使用审批解锁"},
-	CertificatesRevoked: {nil, Conflict, "请先吊销已签发的证书"},
-	DeliveryComplete:    {func(_ Order, c Command) bool { return len(checkDelivery(c.Form)) == 0 }, Invalid, "请补全收件信息"},
+	MobileProven:      {nil, Invalid, "请先通过短信验证"},
+	TradeClosed:       {nil, Conflict, "支付单尚未关闭，请稍后重试"},
+	LetterUploaded:    {nil, Invalid, "请上传盖章授权书"},
+	ResendAllowed:     {nil, RateLimited, "今天的授权短信次数已用完，请明天再试"},
+	ReadBack:          {nil, Conflict, "UKEY 尚未通过验证"},
+	ApplicantAgreed:   {agreed, Invalid, "需要经办人同意：请经办人在订单页点同意，或写明他何时、以什么方式同意"},
+	RefundConfirmed:   {refundConfirmed, Forbidden, "证书已开始制作：须由一人提出退款，另一人确认"},
+	KeysSettled:       {keysSettled, Invalid, "UKEY 已交出：请选择包裹已拦截、UKEY 已收回，或放弃收回"},
+	NoneMaking:        {noneMaking, Conflict, "有 UKEY 正在制作，请等制作完成或失败后再办理"},
+	KeysToGive:        {keysToGive, Invalid, "取消的数量不对：至少 1 个，至少保留 1 个，已完成和正在制作的不能取消"},
+	KeysLeft:          {keysLeft, Conflict, "其余 UKEY 已全部完成"},
+	NoKeysLeft:        {not(keysLeft), Conflict, "还有 UKEY 没有完成"},
+	FailedLeft:        {failedLeft, Conflict, "没有制作失败的 UKEY"},
+	NoFailedLeft:      {not(failedLeft), Conflict, "还有制作失败的 UKEY"},
+	Proposed:          {func(_ Order, c Command) bool { return c.proposal != nil }, Conflict, "没有待确认的提议"},
+	ArchiveIntact:     {nil, Conflict, "加密密钥无法恢复"},
+	SecondPerson:      {nil, Forbidden, "需要第二人确认"},
+	StillFrozen:       {func(_ Order, c Command) bool { return c.about != nil && c.about.Frozen && !c.about.Expired }, Conflict, "证书不在冻结状态或已过期"},
+	CompanyNamed:      {nil, Forbidden, "请先填写 UKEY 序列号和单位的统一社会信用代码"},
+	LabelNotPrinted:   {func(o Order, _ Command) bool { return o.Carrier == "" && o.TrackingNo == "" }, Conflict, "面单已打印，不能修改收件信息"},
+	KeysIntact:        {func(_ Order, c Command) bool { return c.Keys > 0 && c.Keys == wholeKeys(c.items) }, Invalid, "退回的 UKEY 数量与寄出的不符，请重新清点；有丢失或损坏的请先登记"},
+	ClaimRecorded:     {claimRecorded, Invalid, "请填写快递公司的理赔单号（不超过 40 字）和情况说明（不超过 60 字）"},
+	KeyMatches:        {nil, Conflict, "插入的 UKEY 与订单不符"},
+	CertificateUsable: {nil, Conflict, "证书已吊销或已冻结，请先恢复"},
+	GrantAlive:        {grantAlive, Conflict, "办理期限已过"},
+	UnlocksLeft:       {nil, RateLimited, "30 天内自助解锁次数已用完，请使用审批解锁"},
+	DeliveryComplete:  {func(_ Order, c Command) bool { return len(checkDelivery(c.Form)) == 0 }, Invalid, "请补全收件信息"},
 }
 
 // check returns nil when the fact holds, else the refusal people read.
@@ -197,6 +214,11 @@ func (f Fact) check(o Order, c Command) error {
 	default:
 		return &Error{Kind: t.kind, Code: string(f) + "_required", Detail: t.detail}
 	}
+}
+
+func hasNote(c Command) bool {
+	n := utf8.RuneCountInString(c.Note)
+	return n > 0 && n <= 100
 }
 
 func free(o Order, _ Command) bool      { return o.Amount == 0 }

@@ -87,8 +87,11 @@ func (o Order) Guide() Guidance {
 		return Guidance{State: o.Status.Label() + "（退款处理中）", What: "退款正在人工处理。", Next: "如有疑问请联系客服 400-666-3999。"}
 	case o.State == making:
 		out.What = fmt.Sprintf("正在制作 UKEY（已完成 %d/%d）。", o.Verified, o.Quantity()-o.GivenUp)
+	case o.State == toPost && o.Parcel == ParcelReceived:
+		out.What = "包裹被退回，UKEY 完好，等待重新寄出。请核对收件地址，需要修改请点「修改收件信息」。"
 	case o.Status == Completed && o.TrackingNo != "":
 		out.What = fmt.Sprintf("UKEY 已于 %s 由%s寄出，单号 %s。", o.ShippedAt.In(Shanghai).Format("01-02 15:04"), o.CarrierName(), o.TrackingNo)
+		out.Next = parcelStates[o.Parcel].told
 	case o.Status == Completed:
 		out.Action = NoAction
 	}

@@ -78,7 +78,13 @@ var lifecycle = []transition{
 	{Row: 37, Of: made, From: states(making, makingFailed), On: KeyVerified, When: facts(MoreKeys, SomeFailed), To: makingFailed, By: roles(System), If: facts(ReadBack), Do: countKey},
 	{Row: 38, Of: made, From: states(making, makingFailed), On: KeyFailed, To: makingFailed, By: roles(Issuer, System), Then: do(notify(NoticeKeyFailed))},
 	{Row: 39, Of: made, From: states(makingFailed), On: RetryKey, To: making, By: roles(Issuer), If: facts(IssuerMayMake), Then: do(perItem(JobIssue))},
-	{Row: 40, Of: made, From: states(unclaimed, making, makingFailed), On: GiveUpKeys, When: facts(MoreKeys, Charged), To: making, By: roles(Finance), If: facts(ApplicantAgreed), Do: giveUp, Later: true},
+	// Fewer keys than were paid for: proposed by finance, agreed to by the applicant.
+	{Row: 40, Of: of(Initial), From: states(unclaimed, making, makingFailed), On: GiveUpProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(KeysToGive, HasNote), Then: do(notify(NoticeGiveUpProposed))},
+	{Row: 40, Of: of(Initial), From: states(unclaimed), On: GiveUpKeys, When: facts(Charged), To: unclaimed, By: roles(Finance, Applicant), If: facts(ApplicantAgreed, KeysToGive), Do: giveUp, Then: givenUp},
+	{Row: 40, Of: of(Initial), From: states(making, makingFailed), On: GiveUpKeys, When: facts(Charged, KeysLeft, NoFailedLeft), To: making, By: roles(Finance, Applicant), If: facts(ApplicantAgreed, KeysToGive), Do: giveUp, Then: givenUp},
+	{Row: 40, Of: of(Initial), From: states(making, makingFailed), On: GiveUpKeys, When: facts(Charged, FailedLeft), To: makingFailed, By: roles(Finance, Applicant), If: facts(ApplicantAgreed, KeysToGive), Do: giveUp, Then: givenUp},
+	{Row: 40, Of: of(Initial), From: states(making, makingFailed), On: GiveUpKeys, When: facts(Charged, NoKeysLeft, ByCourier), To: toPost, By: roles(Finance, Applicant), If: facts(ApplicantAgreed, KeysToGive), Do: giveUp, Then: append(slices.Clip(givenUp), notify(NoticeShipTask))},
+	{Row: 40, Of: of(Initial), From: states(making, makingFailed), On: GiveUpKeys, When: facts(Charged, NoKeysLeft, ByPickUp), To: toPickUp, By: roles(Finance, Applicant), If: facts(ApplicantAgreed, KeysToGive), Do: giveUpAndPickUpCode, Then: append(slices.Clip(givenUp), notify(NoticePickUpReady))},
 	{Row: 41, Of: of(Initial), From: states(making, makingFailed), On: KeyVerified, When: facts(LastKey, ByCourier), To: toPost, By: roles(System), If: facts(ReadBack), Do: countKey, Then: do(notify(NoticeShipTask))},
 	{Row: 41, Of: of(Reissue, Renewal), From: states(making, makingFailed), On: KeyVerified, When: facts(LastKey, ByCourier), To: toPost, By: roles(System), If: facts(ReadBack), Do: countKey, Then: do(notify(NoticeShipTask), onCertificate(SupersedeCertificate))},
 	{Row: 41, Of: of(Initial), From: states(making, makingFailed), On: KeyVerified, When: facts(LastKey, ByPickUp), To: toPickUp, By: roles(System), If: facts(ReadBack), Do: countKeyAndPickUpCode, Then: do(notify(NoticePickUpReady))},
@@ -90,8 +96,8 @@ var lifecycle = []transition{
 	{Row: 44, Of: of(Resume), From: states(toRestore), On: Restore, To: completed, By: roles(Applicant), If: facts(MobileProven, StillFrozen, GrantAlive), Do: completeOrder, Then: do(onCertificate(RestoreCertificate))},
 
 	// Handing over.
-	{Row: 45, Of: butRenewal, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: do(notify(NoticeShipped), invoicing)},
-	{Row: 45, Of: of(Renewal), From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: do(notify(NoticeShipped), invoicing, after(30*day, OldRetired))},
+	{Row: 45, Of: butRenewal, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: onTheWay},
+	{Row: 45, Of: of(Renewal), From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: append(slices.Clip(onTheWay), after(30*day, OldRetired))},
 	{Row: 46, Of: butRenewal, From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing)},
 	{Row: 46, Of: of(Renewal), From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, after(30*day, OldRetired))},
 	// A renewal onto a new USBKEY leaves the old one thirty days (F9).
@@ -99,9 +105,11 @@ var lifecycle = []transition{
 	{Row: 47, Of: shipped, From: states(awaitingAuthorization, queued, claimed, secondApproval, unclaimed, making, makingFailed, toRestore), On: ChangeDelivery, When: facts(AdminMode), To: Same, By: roles(Applicant), If: facts(DeliveryComplete), Do: changeDelivery},
 	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByCourier), To: toPost, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDelivery, Then: do(notify(NoticeShipTask))},
 	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByPickUp), To: toPickUp, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDeliveryToPickUp, Then: do(notify(NoticePickUpReady))},
-	{Row: 48, Of: shipped, From: states(completed), On: CourierMoved, To: completed, By: roles(Courier), DuringRefund: true, Later: true},
-	{Row: 49, Of: shipped, From: states(completed), On: ParcelReturned, To: toPost, By: roles(Shipper), If: facts(KeysIntact), Do: unship, Later: true},
-	{Row: 50, Of: shipped, From: states(completed), On: ParcelLost, To: completed, By: roles(Shipper), If: facts(ClaimRecorded), Later: true},
+	{Row: 48, Of: shipped, From: states(completed), On: CourierMoved, To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true},
+	{Row: 49, Of: shipped, From: states(completed), On: ParcelReturned, To: toPost, By: roles(Shipper), If: facts(ParcelOut, KeysIntact), Do: unship, Then: do(notify(NoticeParcelReturned))},
+	{Row: 50, Of: shipped, From: states(completed), On: ParcelMissed, To: completed, By: roles(Shipper), If: facts(ParcelOut, LostNamed, ClaimRecorded), Do: loseParcel, Then: do(onLostKeys(LostCertificate), replacements, notify(NoticeParcelLost))},
+	// What was lost is made again for nothing.
+	{Row: 50, Of: of(Reissue), From: states(None), On: ReplaceLost, To: queued, By: roles(System), If: facts(CertificateFit), Do: placeAndQueue, Then: toReview},
 
 	// Running on the subscriber's own key.
 	{Row: 51, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: Run, To: renewRunning, By: roles(Applicant, Helper), If: facts(KeyMatches, CertificateFit, GrantAlive), Then: interruptIfSilent},
@@ -132,8 +140,14 @@ var lifecycle = []transition{
 	// Money back. Row 10, a late or second payment, moves no order: it is a move
 	// of the payment alone, see Service.PaymentSucceeded.
 	{Row: 64, From: refundableBefore, On: RefundStart, When: facts(Charged, Untouched), To: Same, By: roles(Finance), If: facts(HasNote), Do: dropReview, Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
-	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, SecondPerson, CertificatesRevoked), Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted)), Later: true},
-	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundStart, When: facts(Charged), To: Same, By: roles(Finance), If: facts(HasNote, SecondPerson, CertificatesRevoked), Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted)), Later: true},
+	// Once a serial is reserved one person of finance proposes and another confirms;
+	// the certificates end in the transaction that lets the money go, which waits for
+	// the red invoice, as in row 64.
+	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundProposed, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NoneMaking), Then: do(notify(NoticeRefundProposed))},
+	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(HasNote, KeysSettled), Then: do(notify(NoticeRefundProposed))},
+	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, NoneMaking), Refund: Refunding, Then: lateRefund},
+	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundStart, When: facts(Charged), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, KeysSettled), Refund: Refunding, Then: lateRefund},
+	{Row: 65, From: states(unclaimed, making, makingFailed, toPost, toPickUp, completed), On: ProposalDropped, To: Same, By: roles(Finance), If: facts(Proposed)},
 	{Row: 66, From: refundable, On: RefundSucceeded, To: refunded, By: roles(Gateway), If: facts(InRefund), DuringRefund: true, Then: do(notify(NoticeRefunded))},
 	{Row: 67, From: refundable, On: RefundFails, To: Same, By: roles(Gateway, System), If: facts(InRefund), Refund: RefundFailed, DuringRefund: true, Then: do(notify(NoticeRefundFailed))},
 	{Row: 67, From: refundable, On: RefundRetry, To: Same, By: roles(Finance), If: facts(RefundHasFailed), Refund: Refunding, DuringRefund: true, Then: do(job(JobRefund))},
@@ -197,6 +211,9 @@ var (
 	toFetch         = do(notify(NoticeApprovedDownload), grantOver, onCertificate(RevokeCertificate))
 	rejection       = do(notify(NoticeRejected), after(7*day, Remind(NoticeFix)), after(23*day, Remind(NoticeFixLast)), after(30*day, FixExpired), after(90*day, Close))
 
+	givenUp           = do(giveBack, notify(NoticeKeysGivenUp))
+	lateRefund        = do(onAllKeys(RefundCertificate), job(JobRefund), notify(NoticeRefundStarted))
+	onTheWay          = do(notify(NoticeShipped), invoicing, job(JobParcel))
 	interruptIfSilent = do(after(15*time.Minute, Interrupt))
 
 	tooLateToWithdraw = Errorf(Conflict, "too_late_to_withdraw", "证书已制作，如需停用请办理吊销")

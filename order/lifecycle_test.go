@@ -26,7 +26,7 @@ var everyFact = func() []Fact {
 }()
 
 // certificateSteps is what package certificate knows to do.
-var certificateSteps = []CertificateStep{HoldCertificate, RevokeCertificate, RestoreCertificate, SupersedeCertificate, RebindCertificate}
+var certificateSteps = []CertificateStep{HoldCertificate, RevokeCertificate, RestoreCertificate, SupersedeCertificate, RebindCertificate, LostCertificate, RefundCertificate}
 
 // variants are orders that differ in everything a When can look at.
 func variants(b Business, s State) []Order {
@@ -157,8 +157,10 @@ func TestRowsAreComplete(t *testing.T) {
 			if f.job != "" && !slices.Contains(JobKinds, f.job) {
 				t.Errorf("row %d: job %q is not listed", tr.Row, f.job)
 			}
-			if f.step != "" && !slices.Contains(certificateSteps, f.step) {
-				t.Errorf("row %d: step %q is not one of a certificate", tr.Row, f.step)
+			for _, step := range []CertificateStep{f.step, f.lost, f.keys} {
+				if step != "" && !slices.Contains(certificateSteps, step) {
+					t.Errorf("row %d: step %q is not one of a certificate", tr.Row, step)
+				}
 			}
 			if _, ok := Notices[f.notice]; f.notice != "" && !ok {
 				t.Errorf("row %d: notice %q is not in the table", tr.Row, f.notice)
@@ -205,6 +207,10 @@ func secondReviewer(e Event, want State) step {
 	return step{Command{On: e, By: Actor{Role: Reviewer, StaffID: "rev2", PersonID: "p-rev2"}}, want}
 }
 
+func secondFinance(e Event, want State) step {
+	return step{Command{On: e, By: Actor{Role: Finance, StaffID: "finance2", PersonID: "p-finance2"}}, want}
+}
+
 func reviewed(by ...step) []step { return append([]step{on(Claim, Reviewer, claimed)}, by...) }
 
 func walk(parts ...any) []step {
@@ -244,7 +250,8 @@ type walker struct {
 	rule  SecondRule
 	auth  *Authorization
 	// frozen is the certificate that the order is about.
-	frozen bool
+	frozen   bool
+	proposal *Proposal
 }
 
 func (w *walker) take(s step) error {
@@ -274,6 +281,16 @@ func (w *walker) take(s step) error {
 	if c.Note == "" {
 		c.Note = "测试"
 	}
+	c.Claim, c.End = "C1", KeysReturned
+	if c.Keys == 0 && c.On == ParcelReturned {
+		c.Keys = wholeKeys(w.items)
+	} else if c.Keys == 0 {
+		c.Keys = 1
+	}
+	c.proposal = w.proposal
+	if c.On == ParcelMissed && len(w.items) > 0 {
+		c.Items = []string{w.items[0].ID}
+	}
 	c.Carrier, c.TrackingNo, c.PickUpCode = "sf", "SF1234567890123", "246810"
 	if c.Item == "" {
 		for _, i := range w.items {
@@ -296,6 +313,20 @@ func (w *walker) take(s step) error {
 	} else if w.o.Status == Refunded {
 		w.o.Refund = NoRefund
 	}
+	if c.On == GiveUpKeys {
+		for _, gone := range c.giving() {
+			i := slices.IndexFunc(w.items, func(i Item) bool { return i.ID == gone.ID })
+			w.items[i].Stage = ItemGivenUp
+		}
+	}
+	switch c.On {
+	case RefundProposed:
+		w.proposal = &Proposal{Kind: ProposeRefund, StaffID: c.By.StaffID, End: c.End}
+	case GiveUpProposed:
+		w.proposal = &Proposal{Kind: ProposeGiveUp, StaffID: c.By.StaffID, Keys: c.Keys}
+	case RefundStart, GiveUpKeys, ProposalDropped:
+		w.proposal = nil
+	}
 	if m, ok := itemMoves[c.On]; ok {
 		for i := range w.items {
 			if w.items[i].ID == c.Item {
@@ -307,10 +338,10 @@ func (w *walker) take(s step) error {
 	if c.On == AuthSigned {
 		w.auth = &Authorization{State: AtSigned, Content: w.o.signedHash(w.o.Form)}
 	}
-	if c.On == Confirm || c.On == Resubmit {
+	if c.On == Confirm || c.On == Resubmit || c.On == ReplaceLost {
 		w.o.RealName = RealNameMatch // the job of the row before
 	}
-	if c.On == Confirm {
+	if c.On == Confirm || c.On == ReplaceLost {
 		w.items = nil
 		for n := range w.o.Quantity() {
 			w.items = append(w.items, Item{ID: fmt.Sprint("i", n+1), N: n + 1, Stage: ItemWaiting})
@@ -380,7 +411,11 @@ func TestPaths(t *testing.T) {
 		{"refund before making", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
 			pay, on(RefundStart, Finance, queued), on(RefundFails, Gateway, queued), on(RefundRetry, Finance, queued), on(RefundSucceeded, Gateway, refunded))},
 		{"refund after making", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
-			pay, approved, made1, on(RefundStart, Finance, toPost), on(RefundSucceeded, Gateway, refunded))},
+			pay, approved, made1, on(RefundProposed, Finance, toPost), secondFinance(RefundStart, toPost), on(RefundSucceeded, Gateway, refunded))},
+		{"refund proposed and dropped", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
+			pay, approved, made1, on(RefundProposed, Finance, toPost), on(ProposalDropped, Finance, toPost), on(Ship, Shipper, completed), on(RefundProposed, Finance, completed), secondFinance(RefundStart, completed))},
+		{"refund while one key failed", newWalker(Initial, ByAdmin, 60000, 2, nil), walk(
+			pay, approved, on(MakeKey, System, making), on(KeyFailed, System, makingFailed), on(RefundProposed, Finance, makingFailed), secondFinance(RefundStart, makingFailed), on(RefundSucceeded, Gateway, refunded))},
 		{"unpaid, paid later", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
 			save, on(Confirm, Applicant, awaitingPayment), on(PayFailed, Gateway, awaitingPayment), on(Unpaid, System, draft), on(Confirm, Applicant, awaitingPayment))},
 		{"edit and delete unpaid", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
@@ -414,8 +449,19 @@ func TestPaths(t *testing.T) {
 		{"partial failure, one given up", newWalker(Initial, ByAdmin, 60000, 2, nil), walk(
 			pay, approved, on(MakeKey, System, making), on(KeyFailed, System, makingFailed), on(GiveUpKeys, Finance, making),
 			on(MakeKey, System, making), on(KeyVerified, System, toPost))},
+		{"the last key failed and is given up by the applicant", newWalker(Initial, ByAdmin, 60000, 2, nil), walk(
+			pay, approved, on(MakeKey, System, making), on(KeyVerified, System, making), on(MakeKey, System, making), on(KeyFailed, System, makingFailed),
+			on(GiveUpProposed, Finance, makingFailed), on(GiveUpKeys, Applicant, toPost), on(Ship, Shipper, completed))},
+		{"the last key is given up, picked up", newWalker(Initial, ByAdmin, 60000, 2, map[Field]string{ShipWay: ShipPickUp}), walk(
+			pay, approved, on(MakeKey, System, making), on(KeyVerified, System, making), on(MakeKey, System, making), on(KeyFailed, System, makingFailed),
+			on(GiveUpKeys, Finance, toPickUp), on(PickUp, Shipper, completed))},
+		{"two of three fail, one is given up", newWalker(Initial, ByAdmin, 90000, 3, nil), walk(
+			pay, approved, on(MakeKey, System, making), on(MakeKey, System, making), on(KeyFailed, System, makingFailed), on(KeyFailed, System, makingFailed),
+			on(GiveUpKeys, Finance, makingFailed))},
+		{"given up before the first is begun", newWalker(Initial, ByAdmin, 60000, 2, nil), walk(pay, approved, on(GiveUpKeys, Finance, unclaimed), made1)},
 		{"returned parcel", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
-			pay, approved, made1, on(Ship, Shipper, completed), on(ParcelReturned, Shipper, toPost), on(Ship, Shipper, completed), on(ParcelLost, Shipper, completed))},
+			pay, approved, made1, on(Ship, Shipper, completed), on(ParcelReturned, Shipper, toPost), on(Ship, Shipper, completed), on(ParcelMissed, Shipper, completed))},
+		{"replacement of a lost key", newWalker(Reissue, ByAdmin, 0, 1, nil), walk(on(ReplaceLost, System, queued), approved, made1)},
 		{"change of address and of way", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
 			pay, on(ChangeDelivery, Applicant, queued), approved, made1, step{Command{On: ChangeDelivery, By: actorOf(Applicant), Form: filled(map[Field]string{ShipWay: ShipPickUp})}, toPickUp})},
 		{"certificate revoked meanwhile", newWalker(Renewal, BySelf, 10000, 1, nil), walk(pay, on(CertificateRevoked, System, closed), on(RefundSucceeded, Gateway, refunded))},
@@ -479,6 +525,14 @@ func TestRefused(t *testing.T) {
 		{"resubmit with another term", in(fixable, nil), step{Command{On: Resubmit, By: actorOf(Applicant), Term: 2}, queued}, "lines_unchanged_required"},
 		{"resubmit with an unproven mobile", in(fixable, nil), step{Command{On: Resubmit, By: actorOf(Applicant), Form: filled(map[Field]string{AgentMobile: "13800000001"}), Proven: []Fact{}}, queued}, "mobile_proven_if_changed_required"},
 		{"refund of ¥0", in(queued, func(w *walker) { w.o.Amount = 0 }), on(RefundStart, Finance, queued), "nothing_to_refund"},
+		{"late refund by one person", in(toPost, func(w *walker) { w.proposal = &Proposal{Kind: ProposeRefund, StaffID: "finance"} }), on(RefundStart, Finance, toPost), "refund_confirmed_required"},
+		{"late refund that nobody proposed", in(completed, nil), on(RefundStart, Finance, completed), "refund_confirmed_required"},
+		{"late refund, the parcel unaccounted for", in(completed, func(w *walker) { w.proposal = &Proposal{Kind: ProposeRefund, StaffID: "other"} }), on(RefundStart, Finance, completed), "keys_settled_required"},
+		{"late refund while a key is made", in(making, func(w *walker) { w.items[0].Attempt, w.items[0].Stage = 1, ItemMaking }), on(RefundProposed, Finance, making), "none_making_required"},
+		{"proposing a refund of ¥0", in(completed, func(w *walker) { w.o.Amount = 0 }), on(RefundProposed, Finance, completed), "order_not_ready"},
+		{"giving up every key", in(unclaimed, nil), step{Command{On: GiveUpKeys, By: actorOf(Finance), Keys: 2}, unclaimed}, "keys_to_give_required"},
+		{"giving up what is made", in(making, func(w *walker) { w.items[0].Stage, w.items[1].Stage = ItemVerified, ItemMaking }), on(GiveUpKeys, Finance, making), "keys_to_give_required"},
+		{"the applicant gives up what nobody proposed", in(unclaimed, nil), on(GiveUpKeys, Applicant, unclaimed), "applicant_agreed_required"},
 		{"edit in 待审核", in(queued, nil), on(Save, Applicant, draft), "order_not_ready"},
 		{"late approval of 已退款", in(refunded, nil), on(Approve, Reviewer, unclaimed), "order_not_ready"},
 		{"withdrawal after a serial", in(making, func(w *walker) { w.items[0].Attempt = 1 }), on(AuthWithdrawn, LegalRep, fixable), "too_late_to_withdraw"},

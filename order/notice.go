@@ -33,6 +33,12 @@ const (
 	NoticePickUpReady      Notice = "pick_up_ready"
 	NoticeShipped          Notice = "shipped"
 	NoticePickedUp         Notice = "picked_up"
+	NoticeParcelReturned   Notice = "parcel_returned"
+	NoticeParcelLost       Notice = "parcel_lost"
+	NoticeGiveUpProposed   Notice = "give_up_proposed"
+	NoticeKeysGivenUp      Notice = "keys_given_up"
+	NoticeRefundProposed   Notice = "refund_proposed"
+	NoticeKeysRefundFailed Notice = "keys_refund_failed"
 	NoticeLatePayment      Notice = "late_payment"
 	NoticeRefundStarted    Notice = "refund_started"
 	NoticeRefunded         Notice = "refunded"
@@ -171,6 +177,12 @@ var Notices = map[Notice]NoticeSpec{
 	NoticePickUpReady:      {ToRecipient, both, "可领取"},
 	NoticeShipped:          {ToRecipient, both, "已发货"},
 	NoticePickedUp:         {ToAgent, both, "已领取"},
+	NoticeParcelReturned:   {ToAgent, both, "退件，请核对地址"},
+	NoticeParcelLost:       {ToAgent, both, "免费补办"},
+	NoticeGiveUpProposed:   {ToAgent, both, "请确认取消部分 UKEY"},
+	NoticeKeysGivenUp:      {ToAgent, both, "部分取消，部分退款"},
+	NoticeRefundProposed:   {ToFinance, []Medium{WeChat}, "退款待复核"},
+	NoticeKeysRefundFailed: {ToFinance, []Medium{WeChat}, "部分退款失败"},
 	NoticeLatePayment:      {ToAgent, both, "重复支付退回"},
 	NoticeRefundStarted:    {ToAgent, both, "退款处理中"},
 	NoticeRefunded:         {ToAgent, both, "退款成功"},
@@ -319,12 +331,16 @@ const (
 	JobAuthorization JobKind = "authorization" // authorisation id
 	// JobForget erases the pictures of a legal representative who declined.
 	JobForget JobKind = "forget" // authorisation id
+	// JobKeysRefund returns the price of keys that were given up.
+	JobKeysRefund JobKind = "keys_refund" // refund number
+	// JobParcel asks the courier for reports about the order's parcel.
+	JobParcel JobKind = "parcel" // order id
 	// JobInvoice submits an invoice to the platform, or asks what became of it.
 	JobInvoice JobKind = "invoice" // invoice id
 )
 
 // JobKinds lists every job a row or the service may enqueue.
-var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice}
+var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobKeysRefund}
 
 // Job is a durable job to enqueue in the same transaction as its cause. It holds
 // ids only and is unique per (kind, ref, seq).
@@ -358,6 +374,14 @@ type followUp struct {
 	grant bool
 	// step happens to the certificate that the order is about.
 	step CertificateStep
+	// keys happens to the certificates of all the order's keys; gives has some not be
+	// made, and their price go back.
+	keys  CertificateStep
+	gives bool
+	// lost happens to the certificate of each key that was lost, which replaces makes
+	// again.
+	lost     CertificateStep
+	replaces bool
 	// invoices: the invoice of an order that is done.
 	invoices bool
 	// escalates: the timers of the escalations ladder that are still to come.
@@ -375,6 +399,18 @@ func perItem(k JobKind) followUp               { return followUp{job: k, perItem
 func notify(n Notice) followUp                 { return followUp{notice: n} }
 func after(d time.Duration, on any) followUp   { return followUp{after: d, on: on} }
 func onCertificate(s CertificateStep) followUp { return followUp{step: s} }
+
+// onAllKeys happens to the certificates of all the order's keys.
+func onAllKeys(s CertificateStep) followUp { return followUp{keys: s} }
+
+// giveBack has keys not be made, and their price go back.
+var giveBack = followUp{gives: true}
+
+// onLostKeys happens to the certificates of the keys that a command says were lost.
+func onLostKeys(s CertificateStep) followUp { return followUp{lost: s} }
+
+// replacements are the orders that make lost keys again.
+var replacements = followUp{replaces: true}
 
 // grantOver ends what an approval granted, see [Order.GrantEnd].
 var grantOver = followUp{on: GrantOver, grant: true}

@@ -60,6 +60,7 @@ type Order struct {
 
 	Carrier    string // courier code, see Carriers
 	TrackingNo string
+	Parcel     ParcelState
 
 	// ReviewSince and ReviewDue are when the review could begin and should have
 	// ended, Delay why it has not.
@@ -184,11 +185,12 @@ const (
 	ItemVerified ItemStage = "verified"
 	ItemFailed   ItemStage = "failed"
 	ItemGivenUp  ItemStage = "given_up"
+	ItemLost     ItemStage = "lost" // on the way, or damaged there
 )
 
 // Label is the item stage as people read it.
 func (s ItemStage) Label() string {
-	return map[ItemStage]string{ItemWaiting: "待制作", ItemMaking: "制作中", ItemVerified: "已完成", ItemFailed: "制作失败", ItemGivenUp: "已取消"}[s]
+	return map[ItemStage]string{ItemWaiting: "待制作", ItemMaking: "制作中", ItemVerified: "已完成", ItemFailed: "制作失败", ItemGivenUp: "已取消", ItemLost: "运输中丢失或损坏"}[s]
 }
 
 // Item is one key of an order: one issue job, one USBKEY, at most one live

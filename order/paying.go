@@ -196,7 +196,7 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 			return err
 		}
 	}
-	status, err := s.gateway.Refund(ctx, p)
+	status, err := s.gateway.Refund(ctx, p, p.Amount-p.Returned)
 	switch {
 	case err != nil:
 		return err
@@ -236,7 +236,7 @@ func (s *Service) refunded(ctx context.Context, tx Tx, p Payment) error {
 	if err := tx.UpdatePayment(ctx, p, was); err != nil {
 		return err
 	}
-	return tx.AppendLedger(ctx, LedgerEntry{TradeNo: p.TradeNo, OrderID: p.OrderID, Kind: "refunded", Amount: -p.Amount, At: s.now()})
+	return tx.AppendLedger(ctx, LedgerEntry{TradeNo: p.TradeNo, OrderID: p.OrderID, Kind: "refunded", Amount: p.Returned - p.Amount, At: s.now()})
 }
 
 // CheckPayment asks the gateway what became of a trade: the way out when its

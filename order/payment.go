@@ -43,6 +43,7 @@ type Payment struct {
 	TransactionID string // the gateway's id, once paid
 	RefundNo      string // out_refund_no, once money is owed back
 	RefundReason  string
+	Returned      Fen // of keys that were given up: see KeysRefund
 	CreatedAt     time.Time
 	ExpiresAt     time.Time
 	PaidAt        time.Time
@@ -97,8 +98,8 @@ type PaymentGateway interface {
 	// Close closes an unpaid trade. A trade that turns out to be paid is a
 	// Conflict with code "trade_paid".
 	Close(ctx context.Context, tradeNo string) error
-	// Refund asks for the whole amount back under refundNo; idempotent.
-	Refund(ctx context.Context, p Payment) (RefundStatus, error)
+	// Refund asks for an amount of the trade back under p.RefundNo; idempotent.
+	Refund(ctx context.Context, p Payment, amount Fen) (RefundStatus, error)
 }
 
 // MiniGateway opens trades that are paid inside the mini-program; the rest is

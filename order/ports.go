@@ -40,6 +40,19 @@ type Queries interface {
 	Items(ctx context.Context, id ID) ([]Item, error)
 	Item(ctx context.Context, itemID string) (Item, error)
 	Events(ctx context.Context, id ID) ([]EventRecord, error)
+	// Shipments are an order's parcels, oldest first; ShipmentByNumber is the newest
+	// with a tracking number.
+	Shipments(ctx context.Context, id ID) ([]Shipment, error)
+	ShipmentByNumber(ctx context.Context, trackingNo string) (Shipment, error)
+	// Proposal is what waits about an order for somebody's consent; Proposals are up
+	// to limit of all, oldest first.
+	Proposal(ctx context.Context, id ID) (Proposal, error)
+	Proposals(ctx context.Context, limit int) ([]Proposal, error)
+	KeysRefund(ctx context.Context, refundNo string) (KeysRefund, error)
+	// KeysRefunds are an order's, oldest first; FailedKeysRefunds up to limit of all
+	// that somebody has to look after.
+	KeysRefunds(ctx context.Context, id ID) ([]KeysRefund, error)
+	FailedKeysRefunds(ctx context.Context, limit int) ([]KeysRefund, error)
 	Payment(ctx context.Context, tradeNo string) (Payment, error)
 	Payments(ctx context.Context, id ID) ([]Payment, error)
 	Notification(ctx context.Context, id string) (Notification, error)
@@ -134,6 +147,16 @@ type Tx interface {
 	UpdatePayment(ctx context.Context, p Payment, was PaymentState) error
 	// AppendLedger books money once per (trade, kind); a repeat is ignored.
 	AppendLedger(ctx context.Context, e LedgerEntry) error
+	// SaveProposal replaces what was proposed about the order before.
+	SaveProposal(ctx context.Context, p Proposal) error
+	DropProposal(ctx context.Context, id ID) error
+	InsertKeysRefund(ctx context.Context, r KeysRefund) error
+	// UpdateKeysRefund writes one only when its state is still was; else Conflict.
+	UpdateKeysRefund(ctx context.Context, r KeysRefund, was PaymentState) error
+	InsertShipment(ctx context.Context, s Shipment) error
+	// UpdateShipment writes what has become of a parcel, as long as nobody else has
+	// since s was read; else Conflict.
+	UpdateShipment(ctx context.Context, s Shipment) error
 	// InsertInvoice adds one; Conflict when the order has one that is not reversed.
 	InsertInvoice(ctx context.Context, i Invoice) error
 	// UpdateInvoice writes i only when the row still has was's state and Rev; else Conflict.
@@ -176,7 +199,7 @@ type Tx interface {
 type LedgerEntry struct {
 	TradeNo string
 	OrderID ID
-	Kind    string // "paid" or "refunded"
+	Kind    string // "paid", "refunded", or "refunded " and the number of a part
 	Amount  Fen    // positive in, negative out
 	At      time.Time
 }
@@ -193,10 +216,12 @@ type Filter struct {
 	Status   Status
 	Stage    Stage
 	Refund   RefundState
-	No       string // whole or tail
-	Company  string // substring
-	USCC     string // whole
-	Product  string // substring of the product name
+	Parcels  []ParcelState // one of these
+	Tracking string        // whole tracking number of the present parcel
+	No       string        // whole or tail
+	Company  string        // substring
+	USCC     string        // whole
+	Product  string        // substring of the product name
 	From, To time.Time
 	// ReviewDueBefore chooses the reviews that should have ended before.
 	ReviewDueBefore time.Time

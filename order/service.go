@@ -18,6 +18,7 @@ type Service struct {
 	store        Store
 	gateway      PaymentGateway
 	mini         MiniGateway
+	courier      CourierDesk
 	certificates Certificates
 	calendar     *Calendar
 	catalogue    Catalogue
@@ -34,6 +35,7 @@ type Deps struct {
 	Store   Store
 	Gateway PaymentGateway
 	Mini    MiniGateway // nil: nobody pays in the mini-program
+	Courier CourierDesk // nil: nobody follows parcels
 	// Certificates tells of the certificates that orders are about.
 	Certificates Certificates
 	Calendar     *Calendar
@@ -49,10 +51,10 @@ type Deps struct {
 	MaxDrafts int
 }
 
-// NewService returns a Service on its dependencies, which are required except Mini.
+// NewService returns a Service on its dependencies, which are required except Mini and Courier.
 func NewService(d Deps) *Service {
 	return &Service{
-		store: d.Store, gateway: d.Gateway, mini: d.Mini, certificates: d.Certificates, calendar: d.Calendar, catalogue: d.Catalogue,
+		store: d.Store, gateway: d.Gateway, mini: d.Mini, courier: d.Courier, certificates: d.Certificates, calendar: d.Calendar, catalogue: d.Catalogue,
 		now: d.Now, newID: d.NewID, linkKey: d.LinkKey, maxDrafts: d.MaxDrafts,
 	}
 }
@@ -143,7 +145,7 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 
 // number gives an order that is confirmed for the first time its number (F93, G2).
 func (s *Service) number(ctx context.Context, tx Tx, o *Order, c Command) error {
-	if c.On != Confirm && !c.unlocksAlone() || o.No != "" {
+	if c.On != Confirm && c.On != ReplaceLost && !c.unlocksAlone() || o.No != "" {
 		return nil
 	}
 	seq, err := tx.NextOrderSeq(ctx, c.at.In(Shanghai).Format("20060102"))
@@ -168,6 +170,9 @@ func (s *Service) load(ctx context.Context, tx Tx, id ID, c Command) (Order, err
 	}
 	if id == "" && c.unlocksAlone() {
 		return s.newUnlock(c)
+	}
+	if id == "" && c.On == ReplaceLost {
+		return s.newReplacement(c)
 	}
 	o, err := tx.Order(ctx, id)
 	if err != nil {
@@ -233,7 +238,10 @@ func (s *Service) inform(ctx context.Context, tx Tx, o *Order, c *Command) (err 
 	if c.On == MakeKey && c.Snapshot == "" {
 		c.Snapshot = o.Hash() // made from what is stored now, which must be what was approved
 	}
-	if c.On == KeyVerified || c.On == ChangeDelivery {
+	if err := s.informOfProposal(ctx, tx, *o, c); err != nil {
+		return err
+	}
+	if c.On == KeyVerified || c.On == ChangeDelivery || c.On == GiveUpKeys {
 		n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
 		if err != nil {
 			return fmt.Errorf("making a pick-up code: %w", err)
@@ -357,7 +365,7 @@ func (s *Service) write(ctx context.Context, tx Tx, was, o Order, c Command) err
 	if err != nil {
 		return err
 	}
-	if c.On == Confirm {
+	if c.On == Confirm || c.On == ReplaceLost {
 		if err := tx.ReplaceItems(ctx, o.ID, s.newItems(o, c.at)); err != nil {
 			return err
 		}
@@ -373,6 +381,27 @@ func (s *Service) write(ctx context.Context, tx Tx, was, o Order, c Command) err
 		a := Approval{OrderID: o.ID, Submission: o.Submission, Step: step, StaffID: c.By.StaffID, PersonID: c.By.PersonID, ApplicantID: o.PersonID, Snapshot: o.Snapshot, At: c.at}
 		if err := tx.InsertApproval(ctx, a); err != nil {
 			return err
+		}
+	}
+	switch c.On {
+	case Ship:
+		err = s.post(ctx, tx, o, c.at)
+	case ParcelReturned, ParcelMissed:
+		err = s.settleParcel(ctx, tx, o, was.TrackingNo, c.at)
+	default:
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.settleProposal(ctx, tx, o, c); err != nil {
+		return err
+	}
+	if c.On == ParcelMissed {
+		for _, key := range c.lost() {
+			key.Stage, key.UpdatedAt = ItemLost, c.at
+			if err := tx.UpdateItem(ctx, key, ItemVerified); err != nil {
+				return err
+			}
 		}
 	}
 	if c.On == RefundByHand {
@@ -469,6 +498,14 @@ func (s *Service) followOne(ctx context.Context, tx Tx, o Order, c Command, f fo
 		return s.notify(ctx, tx, o, f.notice)
 	case f.step != "":
 		return s.certificates.Step(ctx, tx, f.step, o, c)
+	case f.lost != "":
+		return s.onKeys(ctx, tx, o, f.lost, c.lost(), c)
+	case f.keys != "":
+		return s.onKeys(ctx, tx, o, f.keys, c.items, c)
+	case f.gives:
+		return s.giveUpKeys(ctx, tx, o, c)
+	case f.replaces:
+		return s.replaceLost(ctx, tx, o, c)
 	case f.invoices:
 		return s.invoiceIfPaid(ctx, tx, o)
 	case f.escalates:

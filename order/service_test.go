@@ -65,10 +65,12 @@ type gateway struct {
 	mu      sync.Mutex
 	trades  map[string]order.TradeStatus
 	refunds map[string]int
-	refund  order.RefundStatus
-	down    bool
-	now     func() time.Time
-	amount  order.Fen
+	// returned is how much each refund asked for.
+	returned map[string]order.Fen
+	refund   order.RefundStatus
+	down     bool
+	now      func() time.Time
+	amount   order.Fen
 }
 
 func (g *gateway) Prepay(_ context.Context, p order.Payment, _ string) (string, error) {
@@ -101,18 +103,20 @@ func (g *gateway) Close(_ context.Context, no string) error {
 	return nil
 }
 
-func (g *gateway) Refund(_ context.Context, p order.Payment) (order.RefundStatus, error) {
+func (g *gateway) Refund(_ context.Context, p order.Payment, amount order.Fen) (order.RefundStatus, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refunds[p.RefundNo]++
+	g.returned[p.RefundNo] = amount
 	return g.refund, nil
 }
 
 // house is a service with everything it stands on.
 type house struct {
 	*order.Service
-	db  *store.DB
-	pay *gateway
+	db      *store.DB
+	pay     *gateway
+	courier *courierDesk
 
 	certificates *certificate.Service
 
@@ -172,9 +176,10 @@ func newHouse(t *testing.T, dsn string) *house {
 		t.Fatal(err)
 	}
 	h := &house{db: db, at: time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC)}
-	h.pay = &gateway{trades: map[string]order.TradeStatus{}, refunds: map[string]int{}, refund: order.RefundDone, now: h.now, amount: 60000}
+	h.pay = &gateway{trades: map[string]order.TradeStatus{}, refunds: map[string]int{}, returned: map[string]order.Fen{}, refund: order.RefundDone, now: h.now, amount: 60000}
+	h.courier = &courierDesk{}
 	h.certificates = certificate.NewService(store.Certificates{DB: db}, h.now, h.newID)
-	h.Service = order.NewService(order.Deps{Store: db, Gateway: h.pay, Certificates: h.certificates, Calendar: calendar, Catalogue: catalogue, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
+	h.Service = order.NewService(order.Deps{Store: db, Gateway: h.pay, Courier: h.courier, Certificates: h.certificates, Calendar: calendar, Catalogue: catalogue, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
 	return h
 }
 

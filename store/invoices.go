@@ -162,7 +162,9 @@ func (q queries) DueInvoices(ctx context.Context, now time.Time, limit int) ([]o
 // Booked implements [order.Queries].
 func (q queries) Booked(ctx context.Context, tradeNo string) (order.Fen, error) {
 	var n int64
-	err := q.get(ctx, &n, `SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM ledger WHERE trade_no = ?`, tradeNo)
+	err := q.get(ctx, &n, `
+		SELECT CAST((SELECT COALESCE(SUM(amount), 0) FROM ledger WHERE trade_no = ?)
+			- (SELECT COALESCE(SUM(amount), 0) FROM keys_refunds WHERE trade_no = ? AND state <> ?) AS BIGINT)`, tradeNo, tradeNo, order.PaymentRefunded)
 	return order.Fen(n), failed(err, "adding up trade %s", tradeNo)
 }
 

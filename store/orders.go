@@ -19,7 +19,7 @@ var (
 
 const orderColumns = `id, no, business, certificate, person_id, draft_token, status, stage, refund, rev, seq, product, product_name, lines, amount,
 	sealed_form, company, uscc, submission, snapshot, consent, real_name, reviewer_id, first_approver, sealed_reasons, trade_no,
-	verified, given_up, carrier, tracking_no, due_at, review_since, review_due, delay, created_at, updated_at, placed_at, paid_at, approved_at, shipped_at, completed_at`
+	verified, given_up, carrier, tracking_no, parcel, due_at, review_since, review_due, delay, created_at, updated_at, placed_at, paid_at, approved_at, shipped_at, completed_at`
 
 // orderRow is an order as it is stored.
 type orderRow struct {
@@ -53,6 +53,7 @@ type orderRow struct {
 	GivenUp       int                  `db:"given_up"`
 	Carrier       string               `db:"carrier"`
 	TrackingNo    string               `db:"tracking_no"`
+	Parcel        order.ParcelState    `db:"parcel"`
 	DueAt         sql.NullTime         `db:"due_at"`
 	ReviewSince   sql.NullTime         `db:"review_since"`
 	ReviewDue     sql.NullTime         `db:"review_due"`
@@ -75,7 +76,7 @@ func (q queries) rowOfOrder(o order.Order) (orderRow, error) {
 		Status: o.Status, Stage: o.Stage, Refund: o.Refund, Rev: o.Rev, Seq: o.Seq, ProductName: o.Product.Name, Amount: o.Amount,
 		Company: o.Company, USCC: o.USCC, Submission: o.Submission, Snapshot: o.Snapshot, RealName: o.RealName,
 		ReviewerID: o.ReviewerID, FirstApprover: o.FirstApprover, TradeNo: o.TradeNo, Verified: o.Verified, GivenUp: o.GivenUp,
-		Carrier: o.Carrier, TrackingNo: o.TrackingNo, DueAt: nullTime(o.DueAt), ReviewSince: nullTime(o.ReviewSince), ReviewDue: nullTime(o.ReviewDue), Delay: o.Delay, CreatedAt: dbTime(o.CreatedAt), UpdatedAt: dbTime(o.UpdatedAt),
+		Carrier: o.Carrier, TrackingNo: o.TrackingNo, Parcel: o.Parcel, DueAt: nullTime(o.DueAt), ReviewSince: nullTime(o.ReviewSince), ReviewDue: nullTime(o.ReviewDue), Delay: o.Delay, CreatedAt: dbTime(o.CreatedAt), UpdatedAt: dbTime(o.UpdatedAt),
 		PlacedAt: nullTime(o.PlacedAt), PaidAt: nullTime(o.PaidAt), ApprovedAt: nullTime(o.ApprovedAt), ShippedAt: nullTime(o.ShippedAt), CompletedAt: nullTime(o.CompletedAt),
 	}
 	var err error
@@ -106,7 +107,7 @@ func (q queries) orderOfRow(r orderRow) (order.Order, error) {
 		State: order.State{Status: r.Status, Stage: r.Stage}, Refund: r.Refund, Rev: r.Rev, Seq: r.Seq, Amount: r.Amount,
 		Company: r.Company, USCC: r.USCC, Submission: r.Submission, Snapshot: r.Snapshot, RealName: r.RealName,
 		ReviewerID: r.ReviewerID, FirstApprover: r.FirstApprover, TradeNo: r.TradeNo, Verified: r.Verified, GivenUp: r.GivenUp,
-		Carrier: r.Carrier, TrackingNo: r.TrackingNo, DueAt: fromNull(r.DueAt), ReviewSince: fromNull(r.ReviewSince), ReviewDue: fromNull(r.ReviewDue), Delay: r.Delay, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Carrier: r.Carrier, TrackingNo: r.TrackingNo, Parcel: r.Parcel, DueAt: fromNull(r.DueAt), ReviewSince: fromNull(r.ReviewSince), ReviewDue: fromNull(r.ReviewDue), Delay: r.Delay, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		PlacedAt: fromNull(r.PlacedAt), PaidAt: fromNull(r.PaidAt), ApprovedAt: fromNull(r.ApprovedAt), ShippedAt: fromNull(r.ShippedAt), CompletedAt: fromNull(r.CompletedAt),
 	}
 	for _, f := range []struct {
@@ -247,6 +248,16 @@ func filter(f order.Filter) (where string, args []any) {
 	if f.Refund != "" {
 		and(`refund = ?`, f.Refund)
 	}
+	if len(f.Parcels) > 0 {
+		states := make([]any, len(f.Parcels))
+		for i, p := range f.Parcels {
+			states[i] = p
+		}
+		and(`parcel IN (?`+strings.Repeat(`, ?`, len(states)-1)+`)`, states...)
+	}
+	if f.Tracking != "" {
+		and(`tracking_no = ?`, f.Tracking)
+	}
 	if !f.ReviewDueBefore.IsZero() {
 		and(`review_due < ?`, dbTime(f.ReviewDueBefore))
 	}
@@ -304,7 +315,7 @@ func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
 		INSERT INTO orders (keep_until, `+orderColumns+`)
 		VALUES (:keep_until, :id, :no, :business, :certificate, :person_id, :draft_token, :status, :stage, :refund, :rev, :seq, :product, :product_name, :lines, :amount,
 			:sealed_form, :company, :uscc, :submission, :snapshot, :consent, :real_name, :reviewer_id, :first_approver, :sealed_reasons, :trade_no,
-			:verified, :given_up, :carrier, :tracking_no, :due_at, :review_since, :review_due, :delay, :created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at)`, struct {
+			:verified, :given_up, :carrier, :tracking_no, :parcel, :due_at, :review_since, :review_due, :delay, :created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at)`, struct {
 		orderRow
 		KeepUntil time.Time `db:"keep_until"`
 	}{r, r.CreatedAt.Add(order.FirstLook)})
@@ -329,7 +340,7 @@ func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) e
 			rev = rev + 1, seq = :seq, product = :product, product_name = :product_name, lines = :lines, amount = :amount, sealed_form = :sealed_form,
 			company = :company, uscc = :uscc, submission = :submission, snapshot = :snapshot, consent = :consent, real_name = :real_name,
 			reviewer_id = :reviewer_id, first_approver = :first_approver, sealed_reasons = :sealed_reasons, trade_no = :trade_no,
-			verified = :verified, given_up = :given_up, carrier = :carrier, tracking_no = :tracking_no, due_at = :due_at,
+			verified = :verified, given_up = :given_up, carrier = :carrier, tracking_no = :tracking_no, parcel = :parcel, due_at = :due_at,
 			review_since = :review_since, review_due = :review_due, delay = :delay, updated_at = :updated_at,
 			placed_at = :placed_at, paid_at = :paid_at, approved_at = :approved_at, shipped_at = :shipped_at, completed_at = :completed_at
 		WHERE id = :id AND status = :was_status AND stage = :was_stage AND rev = :was_rev AND deleted_at IS NULL`, struct {

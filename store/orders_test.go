@@ -38,7 +38,7 @@ func full(id order.ID) order.Order {
 	o.Consent = order.Consent{Version: "1", Hash: "h", At: at, IP: "192.0.2.7"}
 	o.RealName, o.ReviewerID, o.FirstApprover = order.RealNameMatch, "s1", "s2"
 	o.Reasons = []order.Reason{{Code: "R03"}, {Code: "R20", Note: "王小琪的章不清楚"}}
-	o.TradeNo, o.Verified, o.GivenUp, o.Carrier, o.TrackingNo = "t1", 1, 1, "sf", "SF123456789012"
+	o.TradeNo, o.Verified, o.GivenUp, o.Carrier, o.TrackingNo, o.Parcel = "t1", 1, 1, "sf", "SF123456789012", order.ParcelDelivering
 	o.DueAt, o.PlacedAt, o.PaidAt = at.Add(time.Hour), at.Add(2*time.Hour), at.Add(3*time.Hour)
 	o.ApprovedAt, o.ShippedAt, o.CompletedAt = at.Add(4*time.Hour), at.Add(5*time.Hour), at.Add(6*time.Hour)
 	return o

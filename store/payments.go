@@ -9,7 +9,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-const paymentColumns = `trade_no, order_id, amount, state, way, code_url, prepay_id, payer, transaction_id, refund_no, refund_reason, created_at, expires_at, paid_at, next_query, queries, updated_at`
+const paymentColumns = `trade_no, order_id, amount, state, way, code_url, prepay_id, payer, transaction_id, refund_no, refund_reason, returned, created_at, expires_at, paid_at, next_query, queries, updated_at`
 
 type paymentRow struct {
 	TradeNo       string             `db:"trade_no"`
@@ -23,6 +23,7 @@ type paymentRow struct {
 	TransactionID sql.NullString     `db:"transaction_id"`
 	RefundNo      sql.NullString     `db:"refund_no"`
 	RefundReason  string             `db:"refund_reason"`
+	Returned      order.Fen          `db:"returned"`
 	CreatedAt     time.Time          `db:"created_at"`
 	ExpiresAt     sql.NullTime       `db:"expires_at"`
 	PaidAt        sql.NullTime       `db:"paid_at"`
@@ -33,7 +34,7 @@ type paymentRow struct {
 
 func rowOfPayment(p order.Payment) paymentRow {
 	return paymentRow{
-		p.TradeNo, p.OrderID, p.Amount, p.State, p.Way, p.CodeURL, p.PrepayID, p.Payer, nullString(p.TransactionID), nullString(p.RefundNo), p.RefundReason,
+		p.TradeNo, p.OrderID, p.Amount, p.State, p.Way, p.CodeURL, p.PrepayID, p.Payer, nullString(p.TransactionID), nullString(p.RefundNo), p.RefundReason, p.Returned,
 		dbTime(p.CreatedAt), nullTime(p.ExpiresAt), nullTime(p.PaidAt), nullTime(p.NextQuery), p.Queries, dbTime(p.UpdatedAt),
 	}
 }
@@ -42,7 +43,7 @@ func (r paymentRow) payment() order.Payment {
 	return order.Payment{
 		TradeNo: r.TradeNo, OrderID: r.OrderID, Amount: r.Amount, State: r.State,
 		Way: r.Way, CodeURL: r.CodeURL, PrepayID: r.PrepayID, Payer: r.Payer,
-		TransactionID: r.TransactionID.String, RefundNo: r.RefundNo.String, RefundReason: r.RefundReason,
+		TransactionID: r.TransactionID.String, RefundNo: r.RefundNo.String, RefundReason: r.RefundReason, Returned: r.Returned,
 		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: fromNull(r.ExpiresAt), PaidAt: fromNull(r.PaidAt),
 		NextQuery: fromNull(r.NextQuery), Queries: r.Queries, UpdatedAt: r.UpdatedAt.UTC(),
 	}
@@ -95,7 +96,7 @@ func (q queries) DueQueries(ctx context.Context, now time.Time, limit int) ([]or
 func (tx *Tx) InsertPayment(ctx context.Context, p order.Payment) error {
 	_, err := tx.execNamed(ctx, `
 		INSERT INTO payments (`+paymentColumns+`)
-		VALUES (:trade_no, :order_id, :amount, :state, :way, :code_url, :prepay_id, :payer, :transaction_id, :refund_no, :refund_reason, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
+		VALUES (:trade_no, :order_id, :amount, :state, :way, :code_url, :prepay_id, :payer, :transaction_id, :refund_no, :refund_reason, :returned, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
 	return failed(err, "inserting payment %s", p.TradeNo)
 }
 
@@ -103,7 +104,7 @@ func (tx *Tx) InsertPayment(ctx context.Context, p order.Payment) error {
 func (tx *Tx) UpdatePayment(ctx context.Context, p order.Payment, was order.PaymentState) error {
 	n, err := tx.execNamed(ctx, `
 		UPDATE payments
-		SET state = :state, code_url = :code_url, prepay_id = :prepay_id, transaction_id = :transaction_id, refund_no = :refund_no, refund_reason = :refund_reason,
+		SET state = :state, code_url = :code_url, prepay_id = :prepay_id, transaction_id = :transaction_id, refund_no = :refund_no, refund_reason = :refund_reason, returned = :returned,
 			expires_at = :expires_at, paid_at = :paid_at, next_query = :next_query, queries = :queries, updated_at = :updated_at
 		WHERE trade_no = :trade_no AND state = :was_state`, struct {
 		paymentRow
@@ -113,6 +114,25 @@ func (tx *Tx) UpdatePayment(ctx context.Context, p order.Payment, was order.Paym
 		return failed(err, "moving payment %s from %s to %s", p.TradeNo, was, p.State)
 	}
 	return oneRow(n, order.Errorf(order.Conflict, "payment_changed", "支付状态已变更，请刷新后重试"))
+}
+
+// Ledger returns what was booked of an order's money, oldest first.
+func (q queries) Ledger(ctx context.Context, id order.ID) ([]order.LedgerEntry, error) {
+	var rows []struct {
+		TradeNo string    `db:"trade_no"`
+		Kind    string    `db:"kind"`
+		OrderID order.ID  `db:"order_id"`
+		Amount  order.Fen `db:"amount"`
+		At      time.Time `db:"at"`
+	}
+	if err := q.all(ctx, &rows, `SELECT trade_no, kind, order_id, amount, at FROM ledger WHERE order_id = ? ORDER BY at, trade_no, kind`, id); err != nil {
+		return nil, failed(err, "reading the ledger of order %s", id)
+	}
+	var out []order.LedgerEntry
+	for _, r := range rows {
+		out = append(out, order.LedgerEntry{TradeNo: r.TradeNo, OrderID: r.OrderID, Kind: r.Kind, Amount: r.Amount, At: r.At.UTC()})
+	}
+	return out, nil
 }
 
 // AppendLedger implements [order.Tx].

@@ -103,6 +103,7 @@ func (tx *Tx) PurgeOrder(ctx context.Context, id order.ID) (purged bool, err err
 		`UPDATE notifications SET told = '' WHERE order_id = ? AND told <> ''`,
 		`UPDATE payments SET payer = '' WHERE order_id = ? AND payer <> ''`,
 		`UPDATE enquiries SET sealed_said = NULL WHERE order_id = ? AND sealed_said IS NOT NULL`,
+		`UPDATE shipments SET sealed_track = NULL WHERE order_id = ? AND sealed_track IS NOT NULL`,
 		`DELETE FROM uploads WHERE order_id = ?`,
 	} {
 		if _, err := tx.exec(ctx, stmt, id); err != nil {

@@ -51,6 +51,7 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 		"WECHATPAY_PRIVATE_KEY": privatePEM(t, merchant), "WECHATPAY_PUBLIC_KEY": publicPEM(t, platform), "WECHATPAY_API_V3_KEY": text(16),
 		"SMS_SECRET_ID": text(16), "SMS_SECRET_KEY": text(16), "REALNAME_SECRET_ID": text(16), "REALNAME_SECRET_KEY": text(16),
 		"INVOICE_APP_SECRET": text(16),
+		"COURIER_KEY": text(16), "COURIER_SALT": text(16),
 	}
 	if err := os.Mkdir(filepath.Join(p.dir, "secrets"), 0o700); err != nil {
 		t.Fatal(err)
@@ -79,6 +80,7 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 		WeChat:   sim.WeChat{AppID: "wx1", AppSecret: files["WECHAT_APP_SECRET"], Token: files["WECHAT_TOKEN"], EncodingAESKey: aesKey, OriginalID: "gh_1", Templates: map[string]sim.Template{}},
 		Pay:      sim.Pay{MchID: "1900000001", AppID: "wx1", APIv3Key: files["WECHATPAY_API_V3_KEY"], MerchantSerial: "0A", MerchantKey: &merchant.PublicKey, PlatformKeyID: "PUB_KEY_ID_1", PlatformKey: platform},
 		SMS:      sim.SMS{SecretID: files["SMS_SECRET_ID"], SecretKey: files["SMS_SECRET_KEY"], SdkAppID: "1400000001", SignName: "某某", Templates: map[string]string{}},
+		Courier:  sim.Courier{Key: files["COURIER_KEY"]},
 		FaceID:   sim.FaceID{SecretID: files["REALNAME_SECRET_ID"], SecretKey: files["REALNAME_SECRET_KEY"]},
 		Golden:   sim.Golden{AppKey: "gd_1", AppSecret: files["INVOICE_APP_SECRET"], SellerTaxNo: "91110108MA00TEN18F", SellerName: "某某电子认证有限公司"},
 		Personas: []sim.Persona{{Name: agent, Role: sim.Applicant, OpenID: "oApplicant", UnionID: "uApplicant", Mobile: mobile, IDNumber: idNumber}},
@@ -113,6 +115,7 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 		"YCD_WECHAT_BASE_URL="+server.URL+playground+"api.weixin.qq.com", "YCD_WECHAT_OPEN_URL="+server.URL+playground+"open.weixin.qq.com",
 		"YCD_WECHAT_MP_URL="+server.URL+playground+"mp.weixin.qq.com", "YCD_WECHATPAY_BASE_URL="+server.URL+playground+"api.mch.weixin.qq.com",
 		"YCD_SMS_BASE_URL="+server.URL+playground+"sms.tencentcloudapi.com", "YCD_REALNAME_BASE_URL="+server.URL+playground+"faceid.tencentcloudapi.com",
+		"YCD_COURIER_BASE_URL="+server.URL+playground+"poll.kuaidi100.com",
 	)
 	p.secrets = secrets{piiKey: unbase64(t, files["PII_KEY"]), piiIndexKey: unbase64(t, files["PII_INDEX_KEY"]), merchant: pay.Config{
 		AppID: "wx1", MchID: "1900000001", CertSerial: "0A", PrivateKey: files["WECHATPAY_PRIVATE_KEY"], PublicKeyID: "PUB_KEY_ID_1",
@@ -288,7 +291,7 @@ func TestProductionRolesShareTheWork(t *testing.T) {
 // issuerOnly leaves out what the host with the HSM has no business to know.
 func issuerOnly(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
-		return slices.ContainsFunc([]string{"YCD_PII", "YCD_CATALOGUE", "YCD_WECHAT", "YCD_SMS", "YCD_REALNAME", "YCD_MINIPROGRAM"}, func(p string) bool { return strings.HasPrefix(v, p) })
+		return slices.ContainsFunc([]string{"YCD_PII", "YCD_CATALOGUE", "YCD_WECHAT", "YCD_SMS", "YCD_REALNAME", "YCD_COURIER", "YCD_MINIPROGRAM"}, func(p string) bool { return strings.HasPrefix(v, p) })
 	})
 }
 
@@ -314,7 +317,7 @@ func TestProductionListsEveryFault(t *testing.T) {
 		"YCD_PII_KEY", "YCD_PII_INDEX_KEY", "YCD_CATALOGUE",
 		"YCD_WECHAT_APP_ID", "YCD_WECHAT_APP_SECRET", "YCD_WECHAT_TOKEN", "YCD_WECHAT_AES_KEY", "YCD_WECHAT_TEMPLATES", "YCD_WECHAT_SUBSCRIPTIONS",
 		"YCD_MINIPROGRAM_APP_SECRET", "YCD_MINIPROGRAM_SUBSCRIPTIONS",
-		"YCD_WECHATPAY_PRIVATE_KEY", "YCD_WECHATPAY_PUBLIC_KEY", "YCD_WECHATPAY_API_V3_KEY", "YCD_SMS_SECRET_KEY", "YCD_SMS_TEMPLATES", "YCD_REALNAME_SECRET_KEY", "YCD_INVOICE_APP_SECRET",
+		"YCD_WECHATPAY_PRIVATE_KEY", "YCD_WECHATPAY_PUBLIC_KEY", "YCD_WECHATPAY_API_V3_KEY", "YCD_SMS_SECRET_KEY", "YCD_SMS_TEMPLATES", "YCD_REALNAME_SECRET_KEY", "YCD_INVOICE_APP_SECRET", "YCD_COURIER_KEY", "YCD_COURIER_SALT",
 	}
 	hsm := []string{"YCD_CA_POLICY_OID", "YCD_HSM_MODULE", "YCD_HSM_PIN", "YCD_TOKEN_MODULE"}
 	for _, tc := range []struct {

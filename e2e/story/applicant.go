@@ -179,9 +179,10 @@ func (p *player) signInAs(mobile string) {
 
 // orderState is an order as the API tells its owner.
 type orderState struct {
-	No, Status, Label, What string
-	Reasons                 []struct{ Text string }
-	Timeline                []struct{ Event string }
+	ID, No, Status, Label, What, Business string
+	Amount                                int64 `json:"amount_fen"`
+	Reasons                               []struct{ Text string }
+	Timeline                              []struct{ Event string }
 }
 
 // state asks the API how far the order is.

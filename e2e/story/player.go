@@ -57,6 +57,8 @@ var stories = []struct {
 	{"download", "下载：用已有的 UKEY 购买，证书助手把第二张证书下载到同一把 UKEY", (*player).download},
 	{"rebind", "换绑：经办人离职、手机停用，新经办人凭盖章授权书接手", (*player).rebind},
 	{"station", "另一台电脑上的制证站：购买三把 UKEY，入库、制证、贴标签、初始口令只显示一次", (*player).station},
+	{"parcel", "包裹：物流推送；退回后重新寄出；丢失后吊销并免费补办", (*player).parcels},
+	{"refund", "制证后的退款：一人提出，另一人确认，先吊销证书再退款", (*player).lateRefund},
 	{"paid-twice", "重复支付与丢失的通知：多付的退回，漏报的查回", (*player).paidTwice},
 	{"invoice", "电子发票：订单完成后自动开具，伪造和重复的通知都不算数，本人下载", (*player).invoice},
 	{"legal-rep", "法定代表人在线授权：手机号填错后改对、签署、拒绝后改用纸质、过期", (*player).legalRep},

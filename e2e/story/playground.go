@@ -116,6 +116,17 @@ func (p Playground) Refunds(ctx context.Context) ([]sim.Refund, error) {
 	return get[[]sim.Refund](ctx, p, "refunds", nil)
 }
 
+// Parcels are those that the courier follows, newest first.
+func (p Playground) Parcels(ctx context.Context) ([]sim.Parcel, error) {
+	return get[[]sim.Parcel](ctx, p, "parcels", nil)
+}
+
+// Courier has the courier do something with a parcel and push it: see how in the
+// simulator's documentation.
+func (p Playground) Courier(ctx context.Context, number, how string) (out sim.Parcel, err error) {
+	return out, p.Call(ctx, http.MethodPost, "control/parcel", map[string]string{"number": number, "how": how}, &out)
+}
+
 // Invoices are the invoices at the platform that issues them, newest first.
 func (p Playground) Invoices(ctx context.Context) ([]sim.Invoice, error) {
 	return get[[]sim.Invoice](ctx, p, "invoices", nil)

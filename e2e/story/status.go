@@ -16,6 +16,8 @@ var (
 	good        = standing{"有效", ": good", ""}
 	held        = standing{"冻结", "Reason: certificateHold", "Certificate Hold"}
 	superseded  = standing{"吊销（已被替代）", "Reason: superseded", "Superseded"}
+	lost        = standing{"吊销（UKEY 丢失）", "Reason: keyCompromise", "Key Compromise"}
+	ended       = standing{"吊销（不再使用）", "Reason: cessationOfOperation", "Cessation Of Operation"}
 	publishedIn = time.Minute // on the playground's clock
 )
 

@@ -184,7 +184,7 @@ func TestUnknownTrade(t *testing.T) {
 	if err := w.pay.Close(t.Context(), "T00000000009"); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	if _, err := w.pay.Refund(t.Context(), w.trade("T00000000009")); problem(err) != "error" {
+	if _, err := w.pay.Refund(t.Context(), w.trade("T00000000009"), 1); problem(err) != "error" {
 		t.Errorf("refund: %v", err)
 	}
 }
@@ -195,16 +195,16 @@ func TestRefundHappensOnce(t *testing.T) { // F62
 	w.operate(w.prepay(p), "pay", 0)
 
 	w.fault(sim.Fault{Family: "pay.refund", Status: 500})
-	if _, err := w.pay.Refund(t.Context(), p); !errors.Is(err, order.Unavailable) {
+	if _, err := w.pay.Refund(t.Context(), p, p.Amount); !errors.Is(err, order.Unavailable) {
 		t.Errorf("gateway ill: %v", err)
 	}
 	w.fault(sim.Fault{Family: "pay.refund", After: true}) // done, and the answer is lost
-	if _, err := w.pay.Refund(t.Context(), p); !errors.Is(err, order.Unavailable) {
+	if _, err := w.pay.Refund(t.Context(), p, p.Amount); !errors.Is(err, order.Unavailable) {
 		t.Errorf("answer lost: %v", err)
 	}
 	w.settle()
 	for range 3 {
-		if status, err := w.pay.Refund(t.Context(), p); status != order.RefundDone {
+		if status, err := w.pay.Refund(t.Context(), p, p.Amount); status != order.RefundDone {
 			t.Errorf("refund = %s, %v", status, err)
 		}
 	}
@@ -221,7 +221,7 @@ func TestRefundHappensOnce(t *testing.T) { // F62
 	}
 	second := p
 	second.RefundNo = "R2"
-	if _, err := w.pay.Refund(t.Context(), second); problem(err) != "error" {
+	if _, err := w.pay.Refund(t.Context(), second, second.Amount); problem(err) != "error" {
 		t.Errorf("a second refund of the whole amount: %v", err)
 	}
 }

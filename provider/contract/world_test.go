@@ -19,6 +19,7 @@ import (
 
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/courier"
 	"github.com/yuncaidun/yuncaidun/provider/pay"
 	"github.com/yuncaidun/yuncaidun/provider/realname"
 	"github.com/yuncaidun/yuncaidun/provider/sim"
@@ -64,9 +65,11 @@ type world struct {
 	mini     *wechat.MiniProgram
 	sms      *sms.Tencent
 	realname *realname.Tencent
+	courier  *courier.Kuaidi100
 
 	mu       sync.Mutex
 	receipts []order.Receipt
+	reports  []order.CourierReport
 	invoices []order.InvoiceNotice
 	refused  []string
 }
@@ -94,8 +97,9 @@ func newWorld(t *testing.T) *world {
 			SecretID: "sms-id", SecretKey: "sms-key", SdkAppID: "1400000001", SignName: "云采盾",
 			Templates: map[string]string{"1001": "您的订单已由{1}发出，运单号{2}。"},
 		},
-		FaceID: sim.FaceID{SecretID: "face-id", SecretKey: "face-key", RuleID: "7"},
-		Golden: sim.Golden{AppKey: "gd_1", AppSecret: "golden-secret", SellerTaxNo: seller, SellerName: "云采示范电子认证有限公司"},
+		FaceID:  sim.FaceID{SecretID: "face-id", SecretKey: "face-key", RuleID: "7"},
+		Courier: sim.Courier{Key: "courier-key"},
+		Golden:  sim.Golden{AppKey: "gd_1", AppSecret: "golden-secret", SellerTaxNo: seller, SellerName: "云采示范电子认证有限公司"},
 		Personas: []sim.Persona{
 			{Name: "王测试", Role: sim.Applicant, OpenID: agent, UnionID: "uAgent", Mobile: mobile.Reveal(), IDNumber: agentID},
 			{Name: "审核员", Role: sim.Reviewer, OpenID: "oReviewer", Mobile: "13800000002"},
@@ -120,7 +124,14 @@ func newWorld(t *testing.T) *world {
 	w.realname = must(realname.NewTencent(realname.Config{
 		SecretID: "face-id", SecretKey: "face-key", FaceRuleID: "7", BaseURL: w.url + "/faceid.tencentcloudapi.com", Now: w.sim.Now,
 	}))
+	w.courier = w.follower("courier-key")
 	return w
+}
+
+func (w *world) follower(key string) *courier.Kuaidi100 {
+	return must(courier.NewKuaidi100(courier.Config{
+		Key: key, Salt: "salt", CallbackURL: w.product.URL + "/callbacks/courier", BaseURL: w.url + "/poll.kuaidi100.com",
+	}))
 }
 
 func (w *world) merchant(key *rsa.PrivateKey) *pay.WeChat {
@@ -142,6 +153,10 @@ func (w *world) texts(secretKey string) *sms.Tencent {
 }
 
 func (w *world) serveProduct(rw http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/callbacks/courier" {
+		w.servePush(rw, r)
+		return
+	}
 	if r.URL.Path == "/callbacks/invoice" {
 		w.serveInvoices(rw, r)
 		return

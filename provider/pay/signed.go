@@ -103,8 +103,8 @@ var tradeStates = map[string]order.TradeStatus{
 }
 
 // refundStatus reads a signed refund and refuses one we did not ask for.
-func refundStatus(op string, p order.Payment, r *refunddomestic.Refund) (order.RefundStatus, error) {
-	if deref(r.OutRefundNo) != p.RefundNo || deref(r.OutTradeNo) != p.TradeNo || r.Amount == nil || deref(r.Amount.Refund) != int64(p.Amount) {
+func refundStatus(op string, p order.Payment, amount order.Fen, r *refunddomestic.Refund) (order.RefundStatus, error) {
+	if deref(r.OutRefundNo) != p.RefundNo || deref(r.OutTradeNo) != p.TradeNo || r.Amount == nil || deref(r.Amount.Refund) != int64(amount) {
 		return "", unavailable(op, errors.New("reply is about another refund"))
 	}
 	switch deref(r.Status) {

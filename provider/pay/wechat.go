@@ -204,14 +204,14 @@ func (w *WeChat) Close(ctx context.Context, tradeNo string) error {
 	return unavailable("close", cmp.Or(refusal, fmt.Errorf("trade is still %s", status)))
 }
 
-// Refund returns the whole amount of a trade under p.RefundNo. It is idempotent:
-// asking again returns the state of the same refund.
-func (w *WeChat) Refund(ctx context.Context, p order.Payment) (order.RefundStatus, error) {
+// Refund returns an amount of a trade under p.RefundNo. It is idempotent: asking
+// again returns the state of the same refund.
+func (w *WeChat) Refund(ctx context.Context, p order.Payment, amount order.Fen) (order.RefundStatus, error) {
 	req := refunddomestic.CreateRequest{
 		OutRefundNo: &p.RefundNo,
 		OutTradeNo:  &p.TradeNo,
 		Amount: &refunddomestic.AmountReq{
-			Refund: core.Int64(int64(p.Amount)), Total: core.Int64(int64(p.Amount)), Currency: core.String(currency),
+			Refund: core.Int64(int64(amount)), Total: core.Int64(int64(p.Amount)), Currency: core.String(currency),
 		},
 	}
 	if p.RefundReason != "" {
@@ -224,19 +224,19 @@ func (w *WeChat) Refund(ctx context.Context, p order.Payment) (order.RefundStatu
 	})
 	switch {
 	case err == nil:
-		return refundStatus("refund", p, r)
+		return refundStatus("refund", p, amount, r)
 	case errors.Is(err, order.Unavailable):
 		return "", err
 	}
 	// Refused, perhaps because it has happened already: what is signed decides.
-	status, queryErr := w.queryRefund(ctx, p)
+	status, queryErr := w.queryRefund(ctx, p, amount)
 	if codeOf(queryErr) == notExist {
 		return "", err
 	}
 	return status, queryErr
 }
 
-func (w *WeChat) queryRefund(ctx context.Context, p order.Payment) (order.RefundStatus, error) {
+func (w *WeChat) queryRefund(ctx context.Context, p order.Payment, amount order.Fen) (order.RefundStatus, error) {
 	var r *refunddomestic.Refund
 	err := w.call("refund_query", func() (err error) {
 		r, _, err = w.refunds.QueryByOutRefundNo(ctx, refunddomestic.QueryByOutRefundNoRequest{OutRefundNo: &p.RefundNo})
@@ -245,7 +245,7 @@ func (w *WeChat) queryRefund(ctx context.Context, p order.Payment) (order.Refund
 	if err != nil {
 		return "", err
 	}
-	return refundStatus("refund_query", p, r)
+	return refundStatus("refund_query", p, amount, r)
 }
 
 // call runs one SDK call and gives its error a kind.

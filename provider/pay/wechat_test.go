@@ -148,7 +148,7 @@ func TestUnsignedRepliesAreRefused(t *testing.T) {
 			})
 			_, prepay := w.Prepay(t.Context(), payment, "证书")
 			_, _, query := w.Query(t.Context(), payment.TradeNo)
-			_, refund := w.Refund(t.Context(), payment)
+			_, refund := w.Refund(t.Context(), payment, payment.Amount)
 			for op, err := range map[string]error{"prepay": prepay, "query": query, "refund": refund, "close": w.Close(t.Context(), payment.TradeNo)} {
 				if !errors.Is(err, order.Unavailable) {
 					t.Errorf("%s: %v", op, err)
@@ -270,7 +270,7 @@ func TestRefund(t *testing.T) { // F62: a second payment goes back, once
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			w, g := newMerchant(t, map[string]reply{refundPath: tt.create, refundGet: tt.query})
-			status, err := w.Refund(t.Context(), payment)
+			status, err := w.Refund(t.Context(), payment, payment.Amount)
 			if status != tt.status || problem(err) != tt.want {
 				t.Errorf("refund = %q, %v; want %q, %q", status, err, tt.status, tt.want)
 			}

@@ -24,7 +24,8 @@ type Config struct {
 	Pay         Pay
 	SMS         SMS
 	FaceID      FaceID
-	Golden      Golden // zero: nobody issues invoices
+	Courier     Courier // zero: it knows no account
+	Golden      Golden  // zero: nobody issues invoices
 
 	Personas []Persona
 
@@ -98,6 +99,7 @@ const (
 	Reviewer  Role = "reviewer"
 	Issuer    Role = "issuer"
 	Shipper   Role = "shipper"
+	Finance   Role = "finance"
 	Admin     Role = "admin"
 	LegalRep  Role = "legal_rep"
 )

@@ -41,6 +41,7 @@ type State struct {
 	Trades    []Trade           `json:"trades"`
 	Refunds   []Refund          `json:"refunds"`
 	Notices   []Notice          `json:"notices"`
+	Parcels   []Parcel          `json:"parcels"`
 	Faults    []Fault           `json:"faults"`
 	Families  []string          `json:"families"`
 	Timeline  []Event           `json:"timeline"`
@@ -82,6 +83,7 @@ func (s *Server) routeControl() {
 		no := r.FormValue("out_trade_no")
 		return s.notices.newest(0, func(n Notice) bool { return no == "" || n.OutTradeNo == no }), nil
 	})
+	get("parcels", func(*http.Request) (any, error) { return s.parcels.newest(0, nil), nil })
 	get("invoices", func(*http.Request) (any, error) { return s.invoices.newest(0, nil), nil })
 	get("invoice-notices", func(r *http.Request) (any, error) {
 		id := r.FormValue("order_id")
@@ -300,7 +302,7 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, State{
 		Rev: rev, Clock: s.clock(), Account: s.cfg.WeChat.Name, Home: s.cfg.PublicURL, Personas: s.personaViews(), Messages: messages,
 		Templates: s.templates.newest(shown, nil), SMS: s.texts.newest(shown, nil), Trades: s.tradeViews(shown),
-		Refunds: s.refunds.newest(shown, nil), Notices: s.notices.newest(shown, nil), Faults: s.faultList(), Families: families,
+		Refunds: s.refunds.newest(shown, nil), Notices: s.notices.newest(shown, nil), Parcels: s.parcels.newest(shown, nil), Faults: s.faultList(), Families: families,
 		Timeline: s.timeline.newest(shown, nil), Invoices: s.invoices.newest(shown, nil), Plan: s.invoicePlan,
 	})
 }
@@ -325,6 +327,7 @@ func (s *Server) anyDue() bool {
 	now := s.now()
 	return len(s.refunds.find(func(r Refund) bool { return r.Status == "PROCESSING" && !r.DueAt.After(now) })) > 0 ||
 		len(s.notices.find(func(n Notice) bool { return n.NextAt != nil && !n.NextAt.After(now) })) > 0 ||
+		len(s.duePushes()) > 0 ||
 		len(s.invoices.find(func(i Invoice) bool { return i.Blue.due(now) || i.Red.due(now) })) > 0 ||
 		len(s.invoiceNotices.find(func(n InvoiceNotice) bool { return n.NextAt != nil && !n.NextAt.After(now) })) > 0
 }

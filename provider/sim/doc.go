@@ -17,11 +17,12 @@
 //	/playground/mp.weixin.qq.com/…              showqrcode, in the browser
 //	/playground/api.mch.weixin.qq.com/v3/…      WeChat Pay APIv3 (signed over the path without the prefix: /v3/…)
 //	/playground/sms.tencentcloudapi.com/        SMS 2021-01-11, TC3-HMAC-SHA256 (canonical URI /, host as sent)
+//	/playground/poll.kuaidi100.com/poll         快递100's subscriptions
 //	/playground/apigw.goldentec.com/…           高灯云 electronic invoices (signed over the path without the prefix: /tax-api/…)
 //	/playground/faceid.tencentcloudapi.com/     faceid 2018-03-01, same signature
 //
 // Callbacks go to [Config].ProductURL: /wechat/official in safe mode; payment notifications to the path of the
-// trade's notify_url (normally /callbacks/wechatpay) on ProductURL's host.
+// trade's notify_url (normally /callbacks/wechatpay) on ProductURL's host, a courier's pushes to that of the callbackurl.
 //
 // # Provider endpoints
 //
@@ -61,6 +62,9 @@
 // mobile all belong to one [Persona]); DetectAuth, whose address is a page where one chooses who looks into the
 // camera (or POSTs code=0 for the right one), and GetDetectInfoEnhanced.
 //
+// 快递100: POST /poll (schema=json, param) takes a subscription: 200, or 501 again, 600 key, 700 courier, 701 data, SF without a
+// telephone. Pushes are forms of param and sign = MD5(param + salt); one that is not answered {"result":true} is repeated three times.
+//
 // # Control
 //
 // Everything is JSON; POST and DELETE need Content-Type application/json. "persona" is an OpenID, a name, or a role
@@ -97,6 +101,9 @@
 //	POST   control/mini/login       {"persona"} -> {"code"}, what wx.login hands out
 //	POST   control/mini/phone       {"persona"} -> {"code"}, what the phone-number button hands out
 //	POST   control/mini/pay         {"persona","how", timeStamp, nonceStr, package, signType, paySign}: wx.requestPayment; how = pay | fail | cancel
+//	GET    control/parcels          [Parcel]
+//	POST   control/parcel           {"number","how"} -> Parcel; how = pick_up | transit | trouble | deliver | sign | return | back move it and
+//	       push that; repeat pushes the last track again, late the one before it, forge 签收 with a wrong sign
 //	GET    control/invoices         [Invoice]
 //	GET    control/invoice-notices[?order_id=]  [InvoiceNotice]
 //	POST   control/invoice          {"plan"} for the next invoice or red invoice: "" issued, hold, fail, lose (issued, never told); or
@@ -104,7 +111,7 @@
 //	       wrong-amount and forged (a notification to an address with a wrong seal)
 //	GET    control/faults           [Fault]
 //	POST   control/faults           [Fault]; replaces the fault of that family: token template subscribe custom account oauth mini pay.native pay.jsapi pay.query
-//	       pay.close pay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid (delay_ms, status, code, after), callback notify invoice.notify (delay_ms, repeat)
+//	       pay.close pay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid courier.poll (delay_ms, status, code, after), callback notify courier.push invoice.notify (delay_ms, repeat)
 //	DELETE control/faults[?family=] clears one family, or all
 //	GET    control/timeline[?limit=]  [Event], "a clock of what happened"
 //	GET    control/clock            {"now"}

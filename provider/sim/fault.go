@@ -9,12 +9,13 @@ import (
 )
 
 // Families of endpoints that a [Fault] can strike. "callback" is the official account's push, "notify" the
-// payment notification, "invoice.notify" that of an invoice; for these DelayMS makes them late and Repeat sends that many extra copies.
+// payment notification, "invoice.notify" that of an invoice, "courier.push" the courier's; for these DelayMS makes them
+// late and Repeat sends that many extra copies.
 var families = []string{
 	"token", "template", "subscribe", "custom", "account", "oauth", "mini",
 	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "sms.send", "sms.status", "faceid",
-	"invoice.issue", "invoice.red", "invoice.query", "invoice.file",
-	"callback", "notify", "invoice.notify",
+	"invoice.issue", "invoice.red", "invoice.query", "invoice.file", "courier.poll",
+	"callback", "notify", "invoice.notify", "courier.push",
 }
 
 // Fault makes the next calls of one family misbehave.
@@ -33,7 +34,7 @@ func (s *Server) setFault(f Fault) error {
 	if !slices.Contains(families, f.Family) {
 		return fmt.Errorf("unknown family %q, want one of %v", f.Family, families)
 	}
-	push := f.Family == "callback" || f.Family == "notify" || f.Family == "invoice.notify"
+	push := slices.Contains([]string{"callback", "notify", "invoice.notify", "courier.push"}, f.Family)
 	if push && (f.Status != 0 || f.Code != "" || f.After) || !push && f.Repeat != 0 {
 		return fmt.Errorf("%s takes delay_ms and %s", f.Family, map[bool]string{true: "repeat", false: "status, code, after"}[push])
 	}

@@ -178,8 +178,11 @@ func (s *Server) deliverDue() {
 		case <-s.wake:
 		}
 		s.mu.Lock()
-		due, invoices := s.due(), s.dueInvoices()
+		due, invoices, pushes := s.due(), s.dueInvoices(), s.duePushes()
 		s.mu.Unlock()
+		for _, again := range pushes {
+			again(s.ctx)
+		}
 		for _, id := range due {
 			s.notify(s.ctx, id)
 		}

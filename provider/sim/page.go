@@ -48,7 +48,7 @@ type choice struct {
 	Last     bool
 }
 
-var roleNames = map[Role]string{Applicant: "申请人", Reviewer: "审核员", Issuer: "制证员", Shipper: "发货员", Admin: "管理员"}
+var roleNames = map[Role]string{Applicant: "申请人", Reviewer: "审核员", Issuer: "制证员", Shipper: "发货员", Finance: "财务", Admin: "管理员"}
 
 // tapped is the OpenID of the persona whose card, chat or SMS was tapped last.
 func tapped(r *http.Request) string {

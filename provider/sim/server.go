@@ -51,6 +51,7 @@ type Server struct {
 	notices   *table[Notice]
 	settings  *table[json.RawMessage] // the menu, conditional menus, tags, QR tickets
 	consents  *table[Consent]
+	parcels   *table[Parcel]
 	timeline  *table[Event]
 
 	invoices       *table[Invoice]
@@ -72,7 +73,7 @@ type Server struct {
 type Event struct {
 	ID   int64     `json:"id"`
 	At   time.Time `json:"at"`
-	Kind string    `json:"kind"` // chat, template, sms, pay, invoice, oauth, faceid, clock, fault
+	Kind string    `json:"kind"` // chat, template, sms, pay, invoice, courier, oauth, faceid, clock, fault
 	Text string    `json:"text"`
 }
 
@@ -98,7 +99,7 @@ func New(cfg Config) (*Server, error) {
 		templates: newTable[TemplateMessage](j, "template"), texts: newTable[SMSMessage](j, "sms"),
 		trades: newTable[Trade](j, "trade"), refunds: newTable[Refund](j, "refund"), notices: newTable[Notice](j, "notice"),
 		settings: newTable[json.RawMessage](j, "setting"), timeline: newTable[Event](j, "event"),
-		consents: newTable[Consent](j, "consent"),
+		consents: newTable[Consent](j, "consent"), parcels: newTable[Parcel](j, "parcel"),
 		invoices: newTable[Invoice](j, "invoice"), invoiceNotices: newTable[InvoiceNotice](j, "invoice-notice"),
 		tokens: map[string]*tokens{cfg.WeChat.AppID: {}, cfg.MiniProgram.AppID: {}}, miniCodes: map[string]miniCode{},
 		codes: map[string]oauthCode{}, faces: map[string]*faceCheck{}, webTokens: map[string]webToken{}, windows: map[string]map[string]window{},
@@ -265,6 +266,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /playground/faceid.tencentcloudapi.com/{$}", s.tencent("faceid", "2018-03-01", s.faceidAction))
 	s.mux.HandleFunc("GET "+facePage+"{token}", s.showFace)
 	s.mux.HandleFunc("POST "+facePage+"{token}", s.decideFace)
+	s.routeCourier("/playground/poll.kuaidi100.com")
 	s.routeControl()
 	s.routePages()
 }

@@ -115,10 +115,18 @@ var texts = map[order.Notice]text{
 	order.NoticeShipped: {"您的 UKEY 已寄出（订单尾号{1}），{2}，单号{3}，请注意查收。", func(o order.Order, _ Links) []string {
 		return []string{order.TailOf(o.No), o.CarrierName(), o.TrackingNo}
 	}, "已发货", "请注意查收快递"},
-	order.NoticePickedUp:      {"您的 UKEY 已被领取（订单尾号{1}）。如非本人领取，请立即联系客服 400-666-3999。", tail, "已领取", "请妥善保管 UKEY"},
-	order.NoticeLatePayment:   {"您的订单（尾号{1}）收到一笔重复或过期的支付，将原路全额退回，无需操作。", tail, "多付退回", "重复支付将原路退回"},
-	order.NoticeRefundStarted: {"您的订单（尾号{1}）正在退款，款项将原路退回，一般 1 至 3 个工作日到账。", tail, "退款中", "款项将原路退回"},
-	order.NoticeRefunded:      {"您的订单（尾号{1}）退款成功，款项已原路退回。", tail, "已退款", "款项已原路退回"},
+	order.NoticePickedUp: {"您的 UKEY 已被领取（订单尾号{1}）。如非本人领取，请立即联系客服 400-666-3999。", tail, "已领取", "请妥善保管 UKEY"},
+	order.NoticeParcelReturned: {"您的包裹被退回，UKEY 完好（订单尾号{1}）。请核对收件地址，我们会在{3}前重新寄出：{2}", func(o order.Order, l Links) []string {
+		return []string{order.TailOf(o.No), l.Order(o.ID), order.Day(o.DueAt)}
+	}, "已退回", "请核对地址，将重新寄出"},
+	order.NoticeParcelLost:       {"您的包裹（订单尾号{1}）在运输途中丢失或损坏，其中的证书已吊销。我们已为您免费补办，不需要再次付款：{2}", tailAndLink, "免费补办", "快递丢失或损坏，已免费补办"},
+	order.NoticeGiveUpProposed:   {"您的订单（尾号{1}）有 UKEY 未能制成，我们建议取消其中一部分并退回相应款项。请查看并决定是否同意：{2}", tailAndLink, "待确认", "请确认是否取消部分 UKEY"},
+	order.NoticeKeysGivenUp:      {"您的订单（尾号{1}）已取消部分 UKEY，相应款项原路退回，一般 1 至 3 个工作日到账，其余照常办理。", tail, "部分取消", "相应款项将原路退回"},
+	order.NoticeKeysRefundFailed: {"订单（尾号{1}）的部分退款失败，请到财务台处理。", tail, "部分退款失败", ""},
+	order.NoticeRefundProposed:   {"订单（尾号{1}）的退款等待另一人复核，请到财务台处理。", tail, "退款待复核", ""},
+	order.NoticeLatePayment:      {"您的订单（尾号{1}）收到一笔重复或过期的支付，将原路全额退回，无需操作。", tail, "多付退回", "重复支付将原路退回"},
+	order.NoticeRefundStarted:    {"您的订单（尾号{1}）正在退款，款项将原路退回，一般 1 至 3 个工作日到账。", tail, "退款中", "款项将原路退回"},
+	order.NoticeRefunded:         {"您的订单（尾号{1}）退款成功，款项已原路退回。", tail, "已退款", "款项已原路退回"},
 
 	order.NoticeWritten: {"您的证书已写入 UKEY 并通过验证（订单尾号{1}），可以使用了。如非本人操作，请立即联系客服 400-666-3999。", tail, "已完成", "证书已写入，可以使用"},
 	order.NoticeBidOpened: {"您预约的提醒：投标已经开标，现在可以更新证书了，之前填写的内容已保留：{1}", func(o order.Order, l Links) []string {
@@ -216,16 +224,18 @@ type Card struct {
 
 // taskPage is where a staff card leads; reviews open their own page.
 var taskPage = map[order.Notice]func(Links, order.ID) string{
-	order.NoticeReviewTask:    Links.Review,
-	order.NoticeSecondReview:  Links.Review,
-	order.NoticeAssigned:      Links.Review,
-	order.NoticeReviewHalf:    Links.Review,
-	order.NoticeReviewSoon:    Links.Review,
-	order.NoticeReviewOverdue: Links.Review,
-	order.NoticeKeyFailed:     func(l Links, _ order.ID) string { return l.Making() },
-	order.NoticeShipTask:      func(l Links, _ order.ID) string { return l.Shipping() },
-	order.NoticeRefundFailed:  func(l Links, _ order.ID) string { return l.Finance() },
-	order.NoticeInvoiceFailed: func(l Links, _ order.ID) string { return l.Invoices() },
+	order.NoticeReviewTask:       Links.Review,
+	order.NoticeSecondReview:     Links.Review,
+	order.NoticeAssigned:         Links.Review,
+	order.NoticeReviewHalf:       Links.Review,
+	order.NoticeReviewSoon:       Links.Review,
+	order.NoticeReviewOverdue:    Links.Review,
+	order.NoticeKeyFailed:        func(l Links, _ order.ID) string { return l.Making() },
+	order.NoticeShipTask:         func(l Links, _ order.ID) string { return l.Shipping() },
+	order.NoticeRefundProposed:   func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeKeysRefundFailed: func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeRefundFailed:     func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeInvoiceFailed:    func(l Links, _ order.ID) string { return l.Invoices() },
 }
 
 // WeChat returns the card of a notice. A staff card says what is to be done, how

@@ -2,14 +2,15 @@
 'use strict';
 
 const control = '/playground/control/';
-const roles = { applicant: '申请人', reviewer: '审核员', issuer: '制证员', shipper: '发货员', admin: '管理员', legal_rep: '法定代表人' };
+const roles = { applicant: '申请人', reviewer: '审核员', issuer: '制证员', shipper: '发货员', finance: '财务', admin: '管理员', legal_rep: '法定代表人' };
 const states = {
   NOTPAY: ['待支付', 'warn'], PAYERROR: ['支付失败', 'bad'], SUCCESS: ['已支付', 'good'], REFUND: ['已退款', ''], CLOSED: ['已关闭', ''],
 };
 const familyNames = {
   token: '公众号凭证', template: '模板消息', subscribe: '订阅通知', custom: '客服消息', account: '公众号其他接口', oauth: '网页授权', mini: '小程序接口',
   'pay.native': '支付下单', 'pay.jsapi': '小程序支付下单', 'pay.query': '支付查询', 'pay.close': '支付关单', 'pay.refund': '退款',
-  'sms.send': '短信发送', 'sms.status': '短信回执', faceid: '实名核验', 'invoice.issue': '发票开具', 'invoice.red': '发票冲红', 'invoice.query': '发票查询', 'invoice.file': '发票下载', 'invoice.notify': '开票通知', callback: '公众号回调', notify: '支付通知',
+  'sms.send': '短信发送', 'sms.status': '短信回执', faceid: '实名核验', 'invoice.issue': '发票开具', 'invoice.red': '发票冲红', 'invoice.query': '发票查询', 'invoice.file': '发票下载', 'invoice.notify': '开票通知',
+  'courier.poll': '快递订阅', callback: '公众号回调', notify: '支付通知', 'courier.push': '快递推送',
 };
 let state = null;
 let fetchedAt = 0;
@@ -221,6 +222,22 @@ function outcome(how, r) {
   return last.delivered ? '支付通知已送达' : '通知未送达（HTTP ' + (attempt.status || '无应答') + '），稍后重试';
 }
 
+function drawParcel(p) {
+  const move = (how, text) => h('button', { type: 'button', onclick: () => act('parcel', { number: p.number, how }, pushed) }, text);
+  const line = (m) => h('div', { class: 'small' }, h('span', { class: 'when' }, when(m.at)), ' ', m.text);
+  return h('div', { class: 'item' },
+    h('div', { class: 'row' }, h('span', { class: 'mono' }, p.number), h('span', { class: 'tag' + (p.state === '3' ? ' good' : '') }, p.label)),
+    p.moves.slice(-3).reverse().map(line),
+    h('div', { class: 'acts' }, move('pick_up', '揽收'), move('transit', '在途'), move('deliver', '派送'), move('sign', '签收'), move('return', '退回'), move('back', '退签')),
+    h('div', { class: 'acts quiet' }, move('trouble', '派送失败'), move('repeat', '再推一次'), move('late', '迟到的推送'), move('forge', '伪造的签收')));
+}
+
+function pushed(p) {
+  const push = p.pushes.at(-1), attempt = push.attempts.at(-1);
+  if (push.how === 'forge') return '伪造的推送：HTTP ' + (attempt.status || attempt.error) + (push.taken ? '，接受了（不应该）' : '，已拒绝');
+  return push.taken ? '推送已送达' : '推送未送达（HTTP ' + (attempt.status || '无应答') + '），稍后重试';
+}
+
 const printed = { 1: ['处理中', 'warn'], 2: ['失败', 'bad'], 5: ['已开具', 'good'] };
 
 function drawInvoice(v) {
@@ -287,6 +304,7 @@ const who = (value) => !value || value === 'all';
 function draw() {
   drawChats();
   fill('pay', state.trades, drawTrade, '还没有待支付的二维码');
+  fill('parcels', state.parcels, drawParcel, '还没有寄出的包裹');
   fill('invoices', state.invoices, drawInvoice, '还没有申请开票');
   $('#invoices .plan').value = state.invoice_plan;
   fill('sms', state.sms.filter((m) => who(chosen.sms) || m.mobile === chosen.sms), drawText, '还没有短信');
@@ -346,7 +364,7 @@ const faultOf = {
 // limitKinds offers only what the chosen family can do: our pushes can be late or repeated, calls can fail.
 function limitKinds() {
   const form = $('.inject');
-  const ours = form.family.value === 'callback' || form.family.value === 'notify';
+  const ours = ['callback', 'notify', 'courier.push'].includes(form.family.value);
   for (const option of form.kind.options) {
     option.hidden = option.disabled = option.value === 'repeat' ? !ours : ours && option.value !== 'delay';
   }

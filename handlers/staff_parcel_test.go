@@ -1,0 +1,113 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// sent is an order of two keys, paid in the browser, that is on its way.
+func (d *desk) sent(b *browser) order.Order {
+	d.t.Helper()
+	o := d.order(b.paid())
+	must(d.t, d.service.RecordRealName(d.t.Context(), o.ID, o.Submission, order.RealNameMatch))
+	d.clock.advance(2 * time.Minute)
+	o = d.made(d.read(o.ID))
+	d.issued(o)
+	d.apply(o.ID, order.Command{On: order.Ship, By: d.staff["孙发货"].Actor(order.Shipper, order.Web, "192.0.2.1"), Carrier: "sf", TrackingNo: "SF1234567890123"})
+	return d.read(o.ID)
+}
+
+// Row 49, through the pages: found by its number, counted, sent again.
+func TestParcelComesBack(t *testing.T) {
+	d := newDesk(t).hire()
+	b := d.browser()
+	o := d.sent(b)
+	page := "/staff/shipping/" + string(o.ID)
+	s := d.login("孙发货")
+	wantIn(t, "on its way", s.get("/staff/shipping?stage=sent").Body, page, "已寄出", "2 个")
+	wantNotIn(t, "to be sent", s.get("/staff/shipping").Body, page)
+	wantIn(t, "by its number", s.get("/staff/shipping?tracking=sf%201234567890123").Body, page)
+	wantIn(t, "another number", s.get("/staff/shipping?tracking=SF1").Body, "没有找到快递单号 SF1")
+	if a := s.get("/staff/shipping?stage=nowhere"); a.Status != http.StatusUnprocessableEntity {
+		t.Errorf("unknown list: %d", a.Status)
+	}
+	wantIn(t, "parcel", s.get(page).Body, "退件已收到", "丢失或损坏", "SF1234567890123")
+
+	for name, keys := range map[string]string{"清点到的 UKEY 数量": "two", "与寄出的不符": "1"} {
+		if a := s.post(page+"/returned", url.Values{"keys": {keys}}); a.Status != http.StatusUnprocessableEntity {
+			t.Errorf("%s keys: %d", keys, a.Status)
+		} else {
+			wantIn(t, keys, a.Body, name)
+		}
+	}
+	s.mustPost(page+"/returned", url.Values{"keys": {"2"}}, page)
+	s.mustPost(page+"/returned", url.Values{"keys": {"2"}}, page) // double click
+	if n := countEvents(t, d, o.ID, order.ParcelReturned); n != 1 {
+		t.Errorf("returned %d times", n)
+	}
+	wantIn(t, "the shipper's page", s.get(page).Body, "确认寄出", "退件已收到")
+	wantIn(t, "the applicant's page", b.get("/orders/"+string(o.ID)).Body, "包裹被退回，UKEY 完好", "请核对收件地址", "/delivery", "退件已收到")
+	s.mustPost(page+"/ship", url.Values{"carrier": {"sf"}, "tracking": {"SF1234567890124"}}, page)
+	wantIn(t, "the applicant's page", b.get("/orders/"+string(o.ID)).Body, "SF1234567890124", "SF1234567890123", "此前的包裹")
+}
+
+// Row 50, through the pages: the claim is recorded, the certificate is revoked, and
+// the applicant finds the free replacement in his list.
+func TestParcelIsLost(t *testing.T) {
+	d := newDesk(t).hire()
+	b := d.browser()
+	o := d.sent(b)
+	page := "/staff/shipping/" + string(o.ID)
+	s := d.login("孙发货")
+	s.get(page)
+	items := d.items(o.ID)
+	whole := url.Values{"item": {items[0].ID, items[1].ID}, "claim": {"SF-LP-20261126"}, "note": {"车辆起火，整件灭失"}, "sure": {"yes"}}
+	for field, says := range map[string]string{"item": "请勾选丢失或损坏的 UKEY", "claim": "理赔单号", "note": "情况说明", "sure": "请勾选确认"} {
+		form := url.Values{}
+		for k, v := range whole {
+			if k != field {
+				form[k] = v
+			}
+		}
+		a := s.post(page+"/lost", form)
+		if a.Status != http.StatusUnprocessableEntity {
+			t.Errorf("without %s: %d", field, a.Status)
+		}
+		wantIn(t, "without "+field, a.Body, says)
+	}
+	if a := b.get("/certificates"); a.Status == http.StatusOK {
+		wantNotIn(t, "certificates", a.Body, "已吊销")
+	}
+	s.mustPost(page+"/lost", whole, page)
+	wantIn(t, "list", s.get("/staff/shipping?stage=lost").Body, page)
+	wantIn(t, "parcel", s.get(page).Body, "丢失或损坏")
+	wantIn(t, "order page", b.get("/orders/"+string(o.ID)).Body, "已为您免费补办", "不需要再次付款")
+	wantIn(t, "certificates", b.get("/certificates").Body, "已吊销")
+	reviewer := d.login("李审核")
+	for _, r := range d.replacements(o) {
+		if r.Stage != order.Queued || r.Amount != 0 {
+			t.Errorf("replacement: %s, %d fen", r.State, r.Amount)
+		}
+		wantIn(t, "replacement", b.get("/orders/"+string(r.ID)).Body, "等待审核员受理")
+		wantIn(t, "review", reviewer.get("/staff/review/"+string(r.ID)).Body, o.Company, "UKEY 丢失或被盗")
+	}
+	for name, who := range map[string]*browser{"issuer": d.login("钱制证"), "finance": d.login("周财务")} {
+		if a := who.post(page+"/lost", whole); a.Status != http.StatusForbidden {
+			t.Errorf("%s: %d", name, a.Status)
+		}
+	}
+}
+
+func (d *desk) replacements(o order.Order) []order.Order {
+	d.t.Helper()
+	page, err := d.db.Orders(d.t.Context(), order.Filter{PersonID: o.PersonID, Business: order.Reissue})
+	must(d.t, err)
+	if len(page.Orders) != o.Quantity() {
+		d.t.Fatalf("%d replacements", len(page.Orders))
+	}
+	return page.Orders
+}

@@ -1,0 +1,206 @@
+package order_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Two people of finance.
+var (
+	finance  = order.Actor{Role: order.Finance, StaffID: "finance", PersonID: "p-finance", Channel: order.Web}
+	finance2 = order.Actor{Role: order.Finance, StaffID: "finance2", PersonID: "p-finance2", Channel: order.Web}
+)
+
+func (h *house) ledger(t *testing.T, id order.ID) (sum order.Fen) {
+	t.Helper()
+	entries, err := h.db.Ledger(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		sum += e.Amount
+	}
+	return sum
+}
+
+// Row 65: after a serial was reserved one person proposes, another confirms, the
+// certificates end before the money goes, and what has left is accounted for.
+func TestLateRefund(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		o := h.sent(t, h.made(t), parcelNo)
+		items := h.issued(t, o)
+		start := order.Command{On: order.RefundStart, By: finance2}
+		if _, err := h.Apply(ctx, o.ID, start); codeOf(err) != "refund_confirmed_required" {
+			t.Errorf("proposed by nobody: %v", err)
+		}
+		propose := order.Command{On: order.RefundProposed, By: finance, Note: "单位合并，不再需要"}
+		if _, err := h.Apply(ctx, o.ID, propose); codeOf(err) != "keys_settled_required" {
+			t.Errorf("the parcel is unaccounted for: %v", err)
+		}
+		propose.End = order.KeysReturned
+		o = h.mustApply(t, o.ID, propose)
+		if o.Refund != order.NoRefund {
+			t.Errorf("proposed: %s", o.Refund)
+		}
+		own := start
+		own.By = finance
+		if _, err := h.Apply(ctx, o.ID, own); codeOf(err) != "refund_confirmed_required" {
+			t.Errorf("confirmed by whoever proposed it: %v", err)
+		}
+		for _, it := range items {
+			if c, err := h.db.Certificate(ctx, it.CertSerial); err != nil || c.State() != certificate.Valid {
+				t.Errorf("before: %s, %v", c.State(), err)
+			}
+		}
+		o = h.mustApply(t, o.ID, start)
+		if o.Refund != order.Refunding || o.Status != order.Completed {
+			t.Fatalf("confirmed: %s %s", o.State, o.Refund)
+		}
+		for _, it := range items {
+			if c, err := h.db.Certificate(ctx, it.CertSerial); err != nil || c.State() != certificate.Revoked || c.Reason != certificate.CessationOfOperation {
+				t.Errorf("after: %s, %v", c.State(), err)
+			}
+		}
+		p, err := h.db.Payment(ctx, o.TradeNo)
+		if err != nil || p.State != order.PaymentRefundDue || p.RefundReason != "单位合并，不再需要" {
+			t.Fatalf("payment %s, %q, %v", p.State, p.RefundReason, err)
+		}
+		if err := h.RunRefund(ctx, o.TradeNo); err != nil {
+			t.Fatal(err)
+		}
+		if o = h.order(t, o.ID); o.Status != order.Refunded || h.pay.returned[p.RefundNo] != 60000 || h.ledger(t, o.ID) != 0 {
+			t.Errorf("refunded: %s, %d fen back, ledger %d", o.State, h.pay.returned[p.RefundNo], h.ledger(t, o.ID))
+		}
+		if _, err := h.db.Proposal(ctx, o.ID); !errors.Is(err, order.NotFound) {
+			t.Errorf("the proposal is still there: %v", err)
+		}
+		if err := h.CourierReported(ctx, order.CourierReport{TrackingNo: parcelNo, State: order.ParcelSigned, Track: []order.TrackLine{{At: h.now(), Text: "已签收"}}}); err != nil || h.order(t, o.ID).Status != order.Refunded { // row 69
+			t.Errorf("a late report: %v", err)
+		}
+	})
+}
+
+// A proposal can be dropped; what is shipped meanwhile has to be proposed anew.
+func TestLateRefundDropped(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o := h.made(t)
+		h.issued(t, o)
+		propose := order.Command{On: order.RefundProposed, By: finance, Note: "客户要求"}
+		h.mustApply(t, o.ID, propose)
+		h.mustApply(t, o.ID, order.Command{On: order.ProposalDropped, By: finance2})
+		start := order.Command{On: order.RefundStart, By: finance2}
+		if _, err := h.Apply(t.Context(), o.ID, start); codeOf(err) != "refund_confirmed_required" {
+			t.Errorf("dropped: %v", err)
+		}
+		if _, err := h.Apply(t.Context(), o.ID, order.Command{On: order.ProposalDropped, By: finance2}); codeOf(err) != "proposed_required" {
+			t.Errorf("dropped twice: %v", err)
+		}
+		h.mustApply(t, o.ID, propose)
+		h.sent(t, o, parcelNo)
+		if _, err := h.Apply(t.Context(), o.ID, start); codeOf(err) != "keys_settled_required" {
+			t.Errorf("shipped meanwhile: %v", err)
+		}
+	})
+}
+
+// Row 40: of two keys one cannot be made; the applicant agrees to do without it,
+// gets its price back, and the other one is shipped. Row 66: a refund of the rest is
+// what is left.
+func TestKeysGivenUp(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		o := h.approved(t, map[order.Field]string{order.InvoiceWant: order.No}) // its invoice is another test's
+		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+		items, err := h.db.Items(ctx, o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range items {
+			h.mustApply(t, o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: it.ID})
+		}
+		h.mustApply(t, o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: items[0].ID, TokenSerial: "TW1", CertSerial: "A000000000000000000000000000000000000001", Proven: []order.Fact{order.ReadBack}})
+		h.issue(t, items[0].ID, "A000000000000000000000000000000000000001", "2027-11-20")
+		h.mustApply(t, o.ID, order.Command{On: order.KeyFailed, By: order.BySystem, Item: items[1].ID, Note: "空白 UKEY 损坏"})
+
+		give := order.Command{On: order.GiveUpKeys, By: by}
+		if _, err := h.Apply(ctx, o.ID, give); codeOf(err) != "applicant_agreed_required" {
+			t.Errorf("agreed to what nobody proposed: %v", err)
+		}
+		for _, m := range []int{0, 2} {
+			if _, err := h.Apply(ctx, o.ID, order.Command{On: order.GiveUpProposed, By: finance, Keys: m, Note: "缺货"}); codeOf(err) != "keys_to_give_required" {
+				t.Errorf("%d keys: %v", m, err)
+			}
+		}
+		h.mustApply(t, o.ID, order.Command{On: order.GiveUpProposed, By: finance, Keys: 1, Note: "空白 UKEY 缺货"})
+		stranger := give
+		stranger.By.PersonID = "somebody"
+		if _, err := h.Apply(ctx, o.ID, stranger); !errors.Is(err, order.NotFound) {
+			t.Errorf("somebody else: %v", err)
+		}
+		o = h.mustApply(t, o.ID, give)
+		if o.Stage != order.ToPost || o.GivenUp != 1 || o.Refund != order.NoRefund {
+			t.Fatalf("agreed: %s, %d given up", o.State, o.GivenUp)
+		}
+		parts, err := h.db.KeysRefunds(ctx, o.ID)
+		if err != nil || len(parts) != 1 || parts[0].Amount != 30000 || parts[0].State != order.PaymentRefundDue {
+			t.Fatalf("parts %+v, %v", parts, err)
+		}
+		h.pay.refund = order.RefundAbnormal
+		if err := h.RunKeysRefund(ctx, parts[0].RefundNo); err != nil {
+			t.Fatal(err)
+		}
+		if failed, err := h.db.FailedKeysRefunds(ctx, 10); err != nil || len(failed) != 1 {
+			t.Fatalf("failed: %+v, %v", failed, err)
+		}
+		h.pay.refund = order.RefundDone
+		if err := h.RetryKeysRefund(ctx, o.ID, parts[0].RefundNo, by); codeOf(err) != "refund_not_failed" {
+			t.Errorf("retried by the applicant: %v", err)
+		}
+		if err := h.RetryKeysRefund(ctx, o.ID, parts[0].RefundNo, finance); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // the job runs at least once
+			if err := h.RunKeysRefund(ctx, parts[0].RefundNo); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if h.pay.returned[parts[0].RefundNo] != 30000 || h.ledger(t, o.ID) != 30000 {
+			t.Errorf("%d fen back, ledger %d", h.pay.returned[parts[0].RefundNo], h.ledger(t, o.ID))
+		}
+
+		o = h.sent(t, o, parcelNo)
+		h.mustApply(t, o.ID, order.Command{On: order.RefundProposed, By: finance, Note: "退货", End: order.KeysWaived})
+		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance2})
+		if err := h.RunRefund(ctx, o.TradeNo); err != nil {
+			t.Fatal(err)
+		}
+		if o = h.order(t, o.ID); o.Status != order.Refunded || h.pay.returned["R"+o.TradeNo] != 30000 || h.ledger(t, o.ID) != 0 {
+			t.Errorf("refunded: %s, %d fen back, ledger %d", o.State, h.pay.returned["R"+o.TradeNo], h.ledger(t, o.ID))
+		}
+	})
+}
+
+// Finance records how the applicant agreed, before the first key is begun.
+func TestKeysGivenUpByWord(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o := h.approved(t, nil)
+		c := order.Command{On: order.GiveUpKeys, By: finance, Keys: 1}
+		if _, err := h.Apply(t.Context(), o.ID, c); codeOf(err) != "applicant_agreed_required" {
+			t.Errorf("nothing recorded: %v", err)
+		}
+		c.Note = "11 月 26 日经办人电话同意"
+		o = h.mustApply(t, o.ID, c)
+		if o.Stage != order.Unclaimed || o.GivenUp != 1 {
+			t.Errorf("recorded: %s, %d given up", o.State, o.GivenUp)
+		}
+		// Nothing is made yet: the rest goes back without a second person (row 64).
+		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "不再需要"})
+		if err := h.RunRefund(t.Context(), o.TradeNo); err != nil || h.pay.returned["R"+o.TradeNo] != 30000 {
+			t.Errorf("the rest: %d fen, %v", h.pay.returned["R"+o.TradeNo], err)
+		}
+	})
+}

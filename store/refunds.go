@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+const proposalColumns = `order_id, kind, staff_id, keys, key_end, note, at`
+
+type proposalRow struct {
+	OrderID order.ID           `db:"order_id"`
+	Kind    order.ProposalKind `db:"kind"`
+	StaffID string             `db:"staff_id"`
+	Keys    int                `db:"keys"`
+	End     order.KeysEnd      `db:"key_end"`
+	Note    string             `db:"note"`
+	At      time.Time          `db:"at"`
+}
+
+func (r proposalRow) proposal() order.Proposal {
+	return order.Proposal{OrderID: r.OrderID, Kind: r.Kind, StaffID: r.StaffID, Keys: r.Keys, End: r.End, Note: r.Note, At: r.At.UTC()}
+}
+
+// Proposals implements [order.Queries].
+func (q queries) Proposals(ctx context.Context, limit int) ([]order.Proposal, error) {
+	var rows []proposalRow
+	err := q.all(ctx, &rows, `SELECT `+proposalColumns+` FROM proposals ORDER BY at, order_id LIMIT ?`, limit)
+	return convert(rows, proposalRow.proposal), failed(err, "listing what was proposed")
+}
+
+// Proposal implements [order.Queries].
+func (q queries) Proposal(ctx context.Context, id order.ID) (order.Proposal, error) {
+	var r proposalRow
+	err := q.get(ctx, &r, `SELECT `+proposalColumns+` FROM proposals WHERE order_id = ?`, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return order.Proposal{}, order.Errorf(order.NotFound, "proposal_not_found", "没有待确认的提议")
+	}
+	return r.proposal(), failed(err, "reading what was proposed about order %s", id)
+}
+
+// SaveProposal implements [order.Tx].
+func (tx *Tx) SaveProposal(ctx context.Context, p order.Proposal) error {
+	if err := tx.DropProposal(ctx, p.OrderID); err != nil {
+		return err
+	}
+	_, err := tx.execNamed(ctx, `
+		INSERT INTO proposals (`+proposalColumns+`)
+		VALUES (:order_id, :kind, :staff_id, :keys, :key_end, :note, :at)`, proposalRow{p.OrderID, p.Kind, p.StaffID, p.Keys, p.End, p.Note, dbTime(p.At)})
+	return failed(err, "keeping what was proposed about order %s", p.OrderID)
+}
+
+// DropProposal implements [order.Tx].
+func (tx *Tx) DropProposal(ctx context.Context, id order.ID) error {
+	_, err := tx.exec(ctx, `DELETE FROM proposals WHERE order_id = ?`, id)
+	return failed(err, "forgetting what was proposed about order %s", id)
+}
+
+const keysRefundColumns = `refund_no, trade_no, order_id, keys, amount, state, reason, created_at, updated_at`
+
+type keysRefundRow struct {
+	RefundNo  string             `db:"refund_no"`
+	TradeNo   string             `db:"trade_no"`
+	OrderID   order.ID           `db:"order_id"`
+	Keys      int                `db:"keys"`
+	Amount    order.Fen          `db:"amount"`
+	State     order.PaymentState `db:"state"`
+	Reason    string             `db:"reason"`
+	CreatedAt time.Time          `db:"created_at"`
+	UpdatedAt time.Time          `db:"updated_at"`
+}
+
+func rowOfKeysRefund(r order.KeysRefund) keysRefundRow {
+	return keysRefundRow{r.RefundNo, r.TradeNo, r.OrderID, r.Keys, r.Amount, r.State, r.Reason, dbTime(r.CreatedAt), dbTime(r.UpdatedAt)}
+}
+
+func (r keysRefundRow) refund() order.KeysRefund {
+	return order.KeysRefund{RefundNo: r.RefundNo, TradeNo: r.TradeNo, OrderID: r.OrderID, Keys: r.Keys, Amount: r.Amount, State: r.State, Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+}
+
+// KeysRefund implements [order.Queries].
+func (q queries) KeysRefund(ctx context.Context, refundNo string) (order.KeysRefund, error) {
+	var r keysRefundRow
+	err := q.get(ctx, &r, `SELECT `+keysRefundColumns+` FROM keys_refunds WHERE refund_no = ?`, refundNo)
+	if errors.Is(err, sql.ErrNoRows) {
+		return order.KeysRefund{}, order.Errorf(order.NotFound, "refund_not_found", "没有找到该笔退款")
+	}
+	return r.refund(), failed(err, "reading refund %s", refundNo)
+}
+
+// KeysRefunds implements [order.Queries].
+func (q queries) KeysRefunds(ctx context.Context, id order.ID) ([]order.KeysRefund, error) {
+	var rows []keysRefundRow
+	err := q.all(ctx, &rows, `SELECT `+keysRefundColumns+` FROM keys_refunds WHERE order_id = ? ORDER BY created_at, refund_no`, id)
+	return convert(rows, keysRefundRow.refund), failed(err, "reading refunds of order %s", id)
+}
+
+// FailedKeysRefunds implements [order.Queries].
+func (q queries) FailedKeysRefunds(ctx context.Context, limit int) ([]order.KeysRefund, error) {
+	var rows []keysRefundRow
+	err := q.all(ctx, &rows, `SELECT `+keysRefundColumns+` FROM keys_refunds WHERE state = ? ORDER BY updated_at LIMIT ?`, order.PaymentRefundFailed, limit)
+	return convert(rows, keysRefundRow.refund), failed(err, "listing refunds that failed")
+}
+
+// InsertKeysRefund implements [order.Tx].
+func (tx *Tx) InsertKeysRefund(ctx context.Context, r order.KeysRefund) error {
+	_, err := tx.execNamed(ctx, `
+		INSERT INTO keys_refunds (`+keysRefundColumns+`)
+		VALUES (:refund_no, :trade_no, :order_id, :keys, :amount, :state, :reason, :created_at, :updated_at)`, rowOfKeysRefund(r))
+	return failed(err, "inserting refund %s", r.RefundNo)
+}
+
+// UpdateKeysRefund implements [order.Tx].
+func (tx *Tx) UpdateKeysRefund(ctx context.Context, r order.KeysRefund, was order.PaymentState) error {
+	n, err := tx.execNamed(ctx, `
+		UPDATE keys_refunds
+		SET state = :state, updated_at = :updated_at
+		WHERE refund_no = :refund_no AND state = :was_state`, struct {
+		keysRefundRow
+		Was order.PaymentState `db:"was_state"`
+	}{rowOfKeysRefund(r), was})
+	if err != nil {
+		return failed(err, "moving refund %s from %s to %s", r.RefundNo, was, r.State)
+	}
+	return oneRow(n, order.Errorf(order.Conflict, "payment_changed", "支付状态已变更，请刷新后重试"))
+}
