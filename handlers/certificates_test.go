@@ -151,7 +151,7 @@ func TestOthersCertificatesDoNotExist(t *testing.T) {
 			}
 		}
 	}
-	if routes != 17 || w.held().State() != certificate.Valid {
+	if routes != 18 || w.held().State() != certificate.Valid {
 		t.Errorf("%d routes about a certificate, which is %s", routes, w.held().State())
 	}
 }
