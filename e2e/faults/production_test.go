@@ -51,7 +51,7 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 		"WECHATPAY_PRIVATE_KEY": privatePEM(t, merchant), "WECHATPAY_PUBLIC_KEY": publicPEM(t, platform), "WECHATPAY_API_V3_KEY": text(16),
 		"SMS_SECRET_ID": text(16), "SMS_SECRET_KEY": text(16), "REALNAME_SECRET_ID": text(16), "REALNAME_SECRET_KEY": text(16),
 		"INVOICE_APP_SECRET": text(16),
-		"COURIER_KEY": text(16), "COURIER_SALT": text(16),
+		"COURIER_KEY":        text(16), "COURIER_SALT": text(16),
 	}
 	if err := os.Mkdir(filepath.Join(p.dir, "secrets"), 0o700); err != nil {
 		t.Fatal(err)
