@@ -49,9 +49,13 @@ func (a *app) openWeb() error {
 	limits := session.DefaultLimits(codesKey)
 	limits.TTL = a.cfg.SMS.CodeTTL
 	limits.LoggedIn = handlers.LoggedInCodes()
+	var faces handlers.FaceCheck
+	if a.out.realName.OffersFace() {
+		faces = a.out.realName
+	}
 	a.web, err = handlers.New(handlers.Deps{
 		Orders: a.orders, Store: a.db, Sessions: session.NewSessions(a.rdb, a.clock.Now), Codes: session.NewCodes(a.rdb, a.clock.Now, limits),
-		Tickets: session.NewTickets(a.rdb, a.clock.Now), Scans: session.NewScans(a.rdb, a.clock.Now), Mini: a.miniProgram(), Objects: a.out.objects, SendCode: a.out.sendCode, Identify: a.out.realName.Identify,
+		Tickets: session.NewTickets(a.rdb, a.clock.Now), Scans: session.NewScans(a.rdb, a.clock.Now), Mini: a.miniProgram(), Objects: a.out.objects, SendCode: a.out.sendCode, Identify: a.out.realName.Identify, Face: faces,
 		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb, a.clock.Now),
 		Unlocks: a.unlocks(a.certificates), Runs: a.runs(), HelperURL: a.cfg.HelperURL, MaxDrafts: a.cfg.MaxDrafts,
 		Places: places, Font: face, Metrics: a.metrics, Checks: a.checks(), Log: a.log, Now: a.clock.Now, NewID: newID(a.clock.Now), Key: linksKey,

@@ -24,6 +24,7 @@ func (s *Server) authorizationRoutes() {
 	s.post("/auth/:token/phone", OfLegalRep, s.authPhone)
 	s.get("/auth/:token/identity", OfLegalRep, s.legalRepOnly(s.authIdentityPage))
 	s.post("/auth/:token/identity", OfLegalRep, s.legalRepOnly(s.authIdentity))
+	s.get("/auth/:token/face", OfLegalRep, s.legalRepOnly(s.authFaceBack))
 	s.get("/auth/:token/application", OfLegalRep, s.legalRepOnly(s.authApplication))
 	s.post("/auth/:token/return", OfLegalRep, s.legalRepOnly(s.authReturn))
 	s.get("/auth/:token/letter", OfLegalRep, s.legalRepOnly(s.authLetterPage))
@@ -49,6 +50,9 @@ type authView struct {
 	Code        codeView
 	DocType     string
 	Photo       bool // a document must be photographed
+	Face        bool // his face can be checked instead
+	FacePage    string
+	Tail        string // as typed
 	Facts       []factView
 	Title       string
 	Text        []string
@@ -260,27 +264,67 @@ func (s *Server) authIdentityPage(c *fiber.Ctx, l legalRep) error {
 	if l.auth.State != order.AtPhoneVerified {
 		return c.Redirect(l.here(), http.StatusSeeOther)
 	}
-	v := s.authView(l, "identity")
-	v.Photo = l.photographed()
-	return s.showAuth(c, http.StatusOK, "identity", "核对本人", v)
+	return s.showAuth(c, http.StatusOK, "identity", "核对本人", s.identityView(l))
 }
 
-// authIdentity checks who he is.
+// authIdentity checks who he is, or sends him to where his face is checked.
 func (s *Server) authIdentity(c *fiber.Ctx, l legalRep) error {
 	if l.auth.State != order.AtPhoneVerified {
 		return s.goTo(c, l.here())
 	}
-	err := s.identifyLegalRep(c, &l, c.FormValue("tail"))
-	if detail, ok := correctable(err); ok {
-		fault, _ := order.AsError(err)
-		v := s.authView(l, "identity")
-		v.Error, v.Photo = detail, l.photographed() || c.FormValue("photo") == "yes" || fault.Code == "document_photo_required"
-		return s.showAuth(c, http.StatusUnprocessableEntity, "identity", "核对本人", v)
+	if c.FormValue("way") == "face" {
+		return s.authFace(c, l)
 	}
+	err := s.identifyLegalRep(c, &l, c.FormValue("tail"))
 	if err != nil {
-		return err
+		return s.identityAgain(c, l, err)
 	}
 	return s.goTo(c, l.here())
+}
+
+// identityAgain shows screen 3 with what was wrong.
+func (s *Server) identityAgain(c *fiber.Ctx, l legalRep, err error) error {
+	detail, ok := correctable(err)
+	if !ok {
+		return err
+	}
+	fault, _ := order.AsError(err)
+	v := s.identityView(l)
+	v.Error, v.Tail, v.Photo = detail, c.FormValue("tail"), v.Photo || c.FormValue("photo") == "yes" || fault.Code == "document_photo_required"
+	return s.showAuth(c, http.StatusUnprocessableEntity, "identity", "核对本人", v)
+}
+
+func (s *Server) identityView(l legalRep) authView {
+	v := s.authView(l, "identity")
+	v.Photo, v.Face = l.photographed(), s.offersFace(l)
+	return v
+}
+
+// authFace opens a face check, whose token only this session knows, and shows the way
+// to it.
+func (s *Server) authFace(c *fiber.Ctx, l legalRep) error {
+	token, page, err := s.startFace(c, l, c.FormValue("tail"), s.absolute(l.path("face")))
+	if err != nil {
+		return s.identityAgain(c, l, err)
+	}
+	if err := s.login(c, session.Session{Kind: session.LegalRep, AuthorizationID: l.auth.ID, FaceToken: token}); err != nil {
+		return err
+	}
+	v := s.identityView(l)
+	v.FacePage = page
+	return s.showAuth(c, http.StatusOK, "face", "人脸核验", v)
+}
+
+// authFaceBack is where the browser comes back to.
+func (s *Server) authFaceBack(c *fiber.Ctx, l legalRep) error {
+	token := visitorOf(c).Session.FaceToken
+	if l.auth.State != order.AtPhoneVerified || token == "" {
+		return c.Redirect(l.here(), http.StatusSeeOther)
+	}
+	if err := s.faceShown(c, &l, token); err != nil {
+		return s.identityAgain(c, l, err)
+	}
+	return c.Redirect(l.here(), http.StatusSeeOther)
 }
 
 // authApplication is screen 4: what he would authorise.

@@ -36,6 +36,55 @@ func (w *web) identify(_ context.Context, name identity.PersonName, doc identity
 	return id, nil
 }
 
+// StartFace opens the only face check there is.
+func (w *web) StartFace(_ context.Context, about string, name identity.PersonName, no identity.DocNo, back string) (token, page string, err error) {
+	w.faceFor, w.faceBack = about+" "+name.Reveal()+" "+no.Reveal(), back
+	return "face-1", "https://faceid.example/face-1", nil
+}
+
+// FaceResult says of it what the test wants.
+func (w *web) FaceResult(_ context.Context, token, about string, name identity.PersonName, no identity.DocNo) (order.Identity, error) {
+	if token != "face-1" || about+" "+name.Reveal()+" "+no.Reveal() != w.faceFor || w.faceSays == "" {
+		return order.Identity{}, order.Errorf(order.Invalid, "face_unfinished", "人脸核验还没有完成，请重新核验，或改用手机号核验")
+	}
+	return order.Identity{Result: w.faceSays, Provider: "faces", ID: token, At: w.clock.now()}, nil
+}
+
+// Flows 4.5, screen 3: whose mobile is not registered in his own name shows his face;
+// only what this session has begun counts, and a wrong face is a wrong guess.
+func TestLegalRepShowsHisFace(t *testing.T) {
+	w := newWeb(t)
+	o, link := w.asked(map[order.Field]string{order.LegalName: "段疑明"}) // the carriers know another name
+	b := w.browser()
+	b.proves(link)
+	page := b.post(link+"/identity", url.Values{"tail": {"31002x"}})
+	wantIn(t, "the carriers say no", page.Body, "改用人脸核验", `value="31002x"`)
+	if a := b.post(link+"/identity", url.Values{"tail": {"000000"}, "way": {"face"}}); a.Status != http.StatusUnprocessableEntity || w.faceFor != "" {
+		t.Errorf("a face check for who does not know the document: %d", a.Status)
+	}
+	if a := b.get(link + "/face"); a.location() != link+"/identity" {
+		t.Errorf("back from a check that was not begun: %d %s", a.Status, a.location())
+	}
+	page = b.post(link+"/identity", url.Values{"tail": {"31002x"}, "way": {"face"}})
+	wantIn(t, "the way to the check", page.Body, `href="https://faceid.example/face-1"`)
+	if !strings.HasSuffix(w.faceBack, link+"/face") || !strings.HasPrefix(w.faceBack, "http") {
+		t.Errorf("comes back to %s", w.faceBack)
+	}
+	wantIn(t, "not done", b.get(link+"/face").Body, "还没有完成")
+	w.faceSays = order.RealNameMismatch
+	wantIn(t, "somebody else", b.get(link+"/face").Body, "人脸核验没有通过", "改用人脸核验")
+	w.faceSays = order.RealNameMatch
+	if a := b.get(link + "/face"); a.location() != link+"/application" {
+		t.Fatalf("himself: %d %s", a.Status, a.location())
+	}
+	all, err := w.db.Authorizations(t.Context(), o.ID)
+	must(t, err)
+	got := all[len(all)-1]
+	if got.State != order.AtIdentityVerified || got.Guesses != 3 || got.Proof.Identity.Provider != "faces" || got.Proof.Identity.ID != "face-1" {
+		t.Errorf("%s after %d guesses, %+v", got.State, got.Guesses, got.Proof.Identity)
+	}
+}
+
 // asked is a paid order that waits for the legal representative; the link is his.
 func (w *web) asked(change map[order.Field]string) (o order.Order, link string) {
 	w.t.Helper()

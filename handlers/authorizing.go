@@ -163,24 +163,65 @@ func (s *Server) phoneProven(c *fiber.Ctx, l *legalRep) (err error) {
 // photographed reports whether no provider can tell whose the document is.
 func (l legalRep) photographed() bool { return l.auth.Signer.Type != identity.ResidentID }
 
+// wrongly counts a guess and says what was wrong about it.
+func (s *Server) wrongly(c *fiber.Ctx, l legalRep, refusal *order.Error) error {
+	if _, err := s.authorize(c, l, order.AuthorizationCommand{On: order.GuessedWrong}); err != nil {
+		return err
+	}
+	return refusal
+}
+
+// knowsDocument compares the end of the document's number with what the applicant
+// typed.
+func (s *Server) knowsDocument(c *fiber.Ctx, l legalRep, tail string) error {
+	switch err := l.at(order.AtPhoneVerified); {
+	case err != nil:
+		return err
+	case l.auth.Locked():
+		return order.Errorf(order.RateLimited, "identity_locked", "证件号码核对错误次数过多，请联系经办人重新发送授权短信后再试")
+	case !l.auth.KnowsTail(tail):
+		return s.wrongly(c, l, order.Errorf(order.Invalid, "document_tail_wrong", "后六位与经办人填写的法定代表人证件号码不一致，请核对；如经办人填写有误，请联系经办人修改"))
+	}
+	return nil
+}
+
+// offersFace reports whether he can show his face instead of having the carriers asked.
+func (s *Server) offersFace(l legalRep) bool { return s.Face != nil && !l.photographed() }
+
+// startFace opens a face check and returns its token and the address of its page;
+// afterwards the browser goes to back.
+func (s *Server) startFace(c *fiber.Ctx, l legalRep, tail, back string) (token, page string, err error) {
+	if !s.offersFace(l) {
+		return "", "", order.Errorf(order.NotFound, "face_not_offered", "暂不支持人脸核验，请使用手机号核验")
+	}
+	if err := s.knowsDocument(c, l, tail); err != nil {
+		return "", "", err
+	}
+	return s.Face.StartFace(c.UserContext(), l.auth.ID, identity.NewPersonName(l.auth.Signer.Name), identity.NewDocNo(l.auth.Signer.No), back)
+}
+
+// faceShown goes on when the face check of that token has found him to be himself.
+func (s *Server) faceShown(c *fiber.Ctx, l *legalRep, token string) error {
+	if err := l.at(order.AtPhoneVerified); err != nil {
+		return err
+	}
+	found, err := s.Face.FaceResult(c.UserContext(), token, l.auth.ID, identity.NewPersonName(l.auth.Signer.Name), identity.NewDocNo(l.auth.Signer.No))
+	if err != nil {
+		return err
+	}
+	if found.Result != order.RealNameMatch {
+		return s.wrongly(c, *l, order.Errorf(order.Invalid, "face_refused", "人脸核验没有通过。请由法定代表人本人重新核验，或改用手机号核验、纸质授权书"))
+	}
+	l.auth, err = s.authorize(c, *l, order.AuthorizationCommand{On: order.IdentityVerified, Identity: found})
+	return err
+}
+
 // identifyLegalRep compares the end of the document's number with what the applicant
 // typed, then asks the provider. What no provider can tell is photographed, for the
 // reviewer; without a photo in the request that is document_photo_required.
 func (s *Server) identifyLegalRep(c *fiber.Ctx, l *legalRep, tail string) (err error) {
-	if err := l.at(order.AtPhoneVerified); err != nil {
+	if err := s.knowsDocument(c, *l, tail); err != nil {
 		return err
-	}
-	wrongly := func(refusal error) error {
-		if _, err := s.authorize(c, *l, order.AuthorizationCommand{On: order.GuessedWrong}); err != nil {
-			return err
-		}
-		return refusal
-	}
-	if l.auth.Locked() {
-		return order.Errorf(order.RateLimited, "identity_locked", "证件号码核对错误次数过多，请联系经办人重新发送授权短信后再试")
-	}
-	if !l.auth.KnowsTail(tail) {
-		return wrongly(order.Errorf(order.Invalid, "document_tail_wrong", "后六位与经办人填写的法定代表人证件号码不一致，请核对；如经办人填写有误，请联系经办人修改"))
 	}
 	cmd := order.AuthorizationCommand{On: order.IdentityVerified, Identity: order.Identity{Result: order.RealNameManual, At: s.Now()}}
 	signer := l.auth.Signer
@@ -192,7 +233,11 @@ func (s *Server) identifyLegalRep(c *fiber.Ctx, l *legalRep, tail string) (err e
 	}
 	switch cmd.Identity.Result {
 	case order.RealNameMismatch:
-		return wrongly(order.Errorf(order.Invalid, "identity_refused", "姓名、证件号码与手机号核验不一致。请联系经办人核对填写内容，或改用纸质授权书"))
+		detail := "姓名、证件号码与手机号核验不一致。请联系经办人核对填写内容，或改用纸质授权书"
+		if s.offersFace(*l) {
+			detail = "姓名、证件号码与手机号核验不一致。如果手机号不是用本人身份证办理的，可以改用人脸核验；否则请联系经办人核对填写内容"
+		}
+		return s.wrongly(c, *l, order.Errorf(order.Invalid, "identity_refused", "%s", detail))
 	case order.RealNameManual:
 		p, err := s.accept(c)
 		if fault, ok := order.AsError(err); ok && fault.Code == "picture_missing" {

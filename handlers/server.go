@@ -120,6 +120,15 @@ type CodeSender func(ctx context.Context, to identity.Mobile, purpose, code stri
 // mobile belong to one person.
 type IdentityCheck func(ctx context.Context, name identity.PersonName, doc identity.DocType, no identity.DocNo, mobile identity.Mobile) (order.Identity, error)
 
+// FaceCheck lets the configured provider look whether somebody is who he says;
+// *realname.Tencent.
+type FaceCheck interface {
+	// StartFace returns the token of a check and the address of its page. about comes
+	// back with the result; back is where the browser goes.
+	StartFace(ctx context.Context, about string, name identity.PersonName, no identity.DocNo, back string) (token, page string, err error)
+	FaceResult(ctx context.Context, token, about string, name identity.PersonName, no identity.DocNo) (order.Identity, error)
+}
+
 // MiniProgram is the mini-program as the API needs it; *wechat.MiniProgram and
 // *pay.WeChat do the work.
 type MiniProgram struct {
@@ -153,6 +162,7 @@ type Deps struct {
 	Objects   objects
 	SendCode  CodeSender
 	Identify  IdentityCheck
+	Face      FaceCheck // nil: not offered
 	Status    certificateService
 	Unlocks   unlockService
 	Reminders reminderService

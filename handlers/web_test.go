@@ -51,6 +51,9 @@ type web struct {
 
 	wechat *phones
 
+	faceFor, faceBack string // what a face check was begun for, and where it comes back
+	faceSays          order.RealNameResult
+
 	mu   sync.Mutex
 	sent map[string]string // mobile → last code
 }
@@ -142,7 +145,7 @@ func newWeb(t testing.TB) *web {
 		Orders: w.service, Store: w.db, Sessions: session.NewSessions(redis.Client, w.clock.now),
 		Codes: session.NewCodes(redis.Client, w.clock.now, limits), Tickets: session.NewTickets(redis.Client, w.clock.now),
 		Scans: session.NewScans(redis.Client, w.clock.now), Mini: w.miniProgram(),
-		Objects: folder, SendCode: w.keepCode, Identify: w.identify,
+		Objects: folder, SendCode: w.keepCode, Identify: w.identify, Face: w,
 		Reminders: certificate.NewReminders(store.Certificates{DB: w.db}, calendar, w.clock.now, newID),
 		Status:    certificates, Attempts: session.NewDedup(redis.Client, w.clock.now), Places: places, Font: hei, Metrics: prometheus.NewRegistry(),
 		InitialPINs: w,

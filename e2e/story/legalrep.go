@@ -131,9 +131,20 @@ func (p *player) proves(b *Browser, link string) *Page {
 	page = p.shown(p.send(b, page, "/phone", map[string]string{"mobile": legalRepMobile, "code": code}))
 	page = p.send(b, page, "/identity", map[string]string{"tail": "000000"})
 	p.check(page.Status == http.StatusUnprocessableEntity && page.Says("不一致"), "证件后六位不对时不能继续", page.Text())
-	page = p.shown(p.send(b, page, "/identity", map[string]string{"tail": "31002x"}))
-	p.check(strings.HasSuffix(page.URL.Path, "/application") && page.Says(unitCode) && page.Says(applicant), "三要素核验通过，核对申请内容", page.URL.Path, page.Text())
+	page = p.showsFace(b, page, "是别人", "1004")
+	p.check(page.Status == http.StatusUnprocessableEntity && page.Says("人脸核验没有通过"), "镜头前不是本人时不能继续", page.Text())
+	page = p.shown(p.showsFace(b, page, "是本人", "0"))
+	p.check(strings.HasSuffix(page.URL.Path, "/application") && page.Says(unitCode) && page.Says(applicant), "人脸核验通过，核对申请内容", page.URL.Path, page.Text())
 	return page
+}
+
+// showsFace goes to the provider's page and back.
+func (p *player) showsFace(b *Browser, page *Page, who, code string) *Page {
+	p.say(legalRep, "改用人脸核验，镜头前"+who)
+	page = p.shown(p.send(b, page, "/identity", map[string]string{"tail": "31002x", "way": "face"}))
+	camera := p.legal(b, must(page.Link("开始人脸核验")))
+	p.check(!camera.Says(legalRep), "核验页只显示遮盖的姓名", camera.Text())
+	return must(b.Post(p.ctx, camera, camera.URL.Path, url.Values{"code": {code}}))
 }
 
 // otherPhone is a number that the applicant typed wrongly.

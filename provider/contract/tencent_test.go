@@ -145,8 +145,8 @@ func TestFace(t *testing.T) {
 		"the person":       {"0", "auth-1", no, order.RealNameMatch, ""},
 		"somebody else":    {"1004", "auth-1", no, order.RealNameMismatch, ""},
 		"given up":         {"2017", "auth-1", no, order.RealNameMismatch, ""},
-		"not done":         {"", "auth-1", no, "", "conflict/face_unfinished"},
-		"for another case": {"0", "auth-2", no, "", "conflict/face_unfinished"},
+		"not done":         {"", "auth-1", no, "", "invalid/face_unfinished"},
+		"for another case": {"0", "auth-2", no, "", "invalid/face_unfinished"},
 		"other number":     {"0", "auth-1", other, order.RealNameMismatch, ""},
 	}
 	for title, tt := range tests {

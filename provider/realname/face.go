@@ -38,7 +38,7 @@ func (t *Tencent) StartFace(ctx context.Context, about string, name identity.Per
 }
 
 // FaceResult says what became of a face check (GetDetectInfoEnhanced, …/1007/41957). It counts for
-// what it was started for and for that person only; one that is not finished is Conflict.
+// what it was started for and for that person only; one that is not finished is Invalid.
 func (t *Tencent) FaceResult(ctx context.Context, token, about string, name identity.PersonName, no identity.DocNo) (order.Identity, error) {
 	const text = "1" // no pictures
 	in := struct {
@@ -57,7 +57,7 @@ func (t *Tencent) FaceResult(ctx context.Context, token, about string, name iden
 		return order.Identity{}, err
 	}
 	if out.Text == nil || out.Text.ErrCode == nil || out.Text.Extra != about {
-		return order.Identity{}, order.Errorf(order.Conflict, "face_unfinished", "人脸核验还没有完成，请重新核验，或改用手机号核验")
+		return order.Identity{}, order.Errorf(order.Invalid, "face_unfinished", "人脸核验还没有完成，请重新核验，或改用手机号核验")
 	}
 	id := order.Identity{Result: order.RealNameMismatch, Provider: FaceProvider, ID: token, At: t.now()}
 	if *out.Text.ErrCode == 0 && out.Text.IDCard == no.Reveal() && out.Text.Name == name.Reveal() {

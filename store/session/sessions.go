@@ -52,10 +52,12 @@ type Session struct {
 	StaffID  string `json:"staff_id,omitempty"`
 	OpenID   string `json:"open_id,omitempty"` // Mini: whose phone it is, the payer of what is paid there
 	// AuthorizationID is the only thing a session of kind LegalRep may act on.
-	AuthorizationID string    `json:"authorization_id,omitempty"`
-	CSRF            string    `json:"csrf"`
-	CreatedAt       time.Time `json:"created_at"`
-	SeenAt          time.Time `json:"seen_at"`
+	AuthorizationID string `json:"authorization_id,omitempty"`
+	// FaceToken names the face check that a legal representative has begun.
+	FaceToken string    `json:"face_token,omitempty"`
+	CSRF      string    `json:"csrf"`
+	CreatedAt time.Time `json:"created_at"`
+	SeenAt    time.Time `json:"seen_at"`
 }
 
 // owner is whose sessions end together.
