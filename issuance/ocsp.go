@@ -289,7 +289,7 @@ func (r *Responder) Answer(ctx context.Context, request []byte) (der []byte, fre
 	}
 	q, err := parseOCSPRequest(request)
 	if err != nil {
-		return unsigned(ocspMalformed), true, nil // the client hears it; it is nothing for our log
+		return unsigned(ocspMalformed), true, nil //nolint:nilerr // the client hears it; it is nothing for our log
 	}
 	issuer, ok := r.issuerOf(q)
 	if !ok { // RFC 5019 §2.2.3: not ours to answer

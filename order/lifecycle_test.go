@@ -326,6 +326,7 @@ func (w *walker) take(s step) error {
 		w.proposal = &Proposal{Kind: ProposeGiveUp, StaffID: c.By.StaffID, Keys: c.Keys}
 	case RefundStart, GiveUpKeys, ProposalDropped:
 		w.proposal = nil
+	default:
 	}
 	if m, ok := itemMoves[c.On]; ok {
 		for i := range w.items {

@@ -160,7 +160,7 @@ func TestFace(t *testing.T) {
 				_, path, _ := strings.Cut(page, "/playground/")
 				client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 				for i, want := range []int{http.StatusSeeOther, http.StatusBadRequest} { // decided once
-					resp, err := client.PostForm(w.url+"/"+path, url.Values{"code": {tt.code}}) //nolint:noctx // ends with the test
+					resp, err := client.PostForm(w.url+"/"+path, url.Values{"code": {tt.code}})
 					if err != nil {
 						t.Fatal(err)
 					}

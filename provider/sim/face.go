@@ -109,5 +109,5 @@ func (s *Server) decideFace(w http.ResponseWriter, r *http.Request) {
 		s.renderError(w, "核验已结束或已失效，请返回重新发起")
 		return
 	}
-	http.Redirect(w, r, f.back.String(), http.StatusSeeOther) //nolint:gosec // startFace allows only the product's own host
+	http.Redirect(w, r, f.back.String(), http.StatusSeeOther)
 }
