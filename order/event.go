@@ -148,6 +148,7 @@ type Command struct {
 	seal     Seal
 	// proposal is what somebody wanted and who is now asked.
 	proposal *Proposal
+	replaced bool // a lost key has a free replacement
 	// auth is the order's authorisation, mandate the id of one whose mandate
 	// covers the order.
 	auth    *Authorization

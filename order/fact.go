@@ -76,6 +76,7 @@ const (
 	SecondPerson      Fact = "second_person"
 	RefundConfirmed   Fact = "refund_confirmed" // proposed by somebody else
 	KeysSettled       Fact = "keys_settled"
+	NotReplaced       Fact = "not_replaced" // no lost key of it has a free replacement
 	NoneMaking        Fact = "none_making"
 	KeysToGive        Fact = "keys_to_give"
 	KeysLeft          Fact = "keys_left" // to be made, without those given up
@@ -175,6 +176,7 @@ var truths = map[Fact]truth{
 	ApplicantAgreed:   {agreed, Invalid, "需要经办人同意：请经办人在订单页点同意，或写明他何时、以什么方式同意"},
 	RefundConfirmed:   {refundConfirmed, Forbidden, "证书已开始制作：须由一人提出退款，另一人确认"},
 	KeysSettled:       {keysSettled, Invalid, "UKEY 已交出：请选择包裹已拦截、UKEY 已收回，或放弃收回"},
+	NotReplaced:       {func(_ Order, c Command) bool { return !c.replaced }, Conflict, "丢失的 UKEY 已在免费补办，不能同时退款：请先驳回并关闭补办订单"},
 	NoneMaking:        {noneMaking, Conflict, "有 UKEY 正在制作，请等制作完成或失败后再办理"},
 	KeysToGive:        {keysToGive, Invalid, "取消的数量不对：至少 1 个，至少保留 1 个，已完成和正在制作的不能取消"},
 	KeysLeft:          {keysLeft, Conflict, "其余 UKEY 已全部完成"},

@@ -144,9 +144,9 @@ var lifecycle = []transition{
 	// the certificates end in the transaction that lets the money go, which waits for
 	// the red invoice, as in row 64.
 	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundProposed, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NoneMaking), Then: do(notify(NoticeRefundProposed))},
-	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(HasNote, KeysSettled), Then: do(notify(NoticeRefundProposed))},
+	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(HasNote, KeysSettled, NotReplaced), Then: do(notify(NoticeRefundProposed))},
 	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, NoneMaking), Refund: Refunding, Then: lateRefund},
-	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundStart, When: facts(Charged), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, KeysSettled), Refund: Refunding, Then: lateRefund},
+	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundStart, When: facts(Charged), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, KeysSettled, NotReplaced), Refund: Refunding, Then: lateRefund},
 	{Row: 65, From: states(unclaimed, making, makingFailed, toPost, toPickUp, completed), On: ProposalDropped, To: Same, By: roles(Finance), If: facts(Proposed)},
 	{Row: 66, From: refundable, On: RefundSucceeded, To: refunded, By: roles(Gateway), If: facts(InRefund), DuringRefund: true, Then: do(notify(NoticeRefunded))},
 	{Row: 67, From: refundable, On: RefundFails, To: Same, By: roles(Gateway, System), If: facts(InRefund), Refund: RefundFailed, DuringRefund: true, Then: do(notify(NoticeRefundFailed))},

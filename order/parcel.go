@@ -258,6 +258,25 @@ func (s *Service) replaceLost(ctx context.Context, tx Tx, o Order, c Command) er
 	return nil
 }
 
+// informOfReplacements tells a refund whether a lost key is being replaced for
+// nothing, or was: nobody gets both.
+func informOfReplacements(ctx context.Context, tx Tx, c *Command) error {
+	if c.On != RefundProposed && c.On != RefundStart {
+		return nil
+	}
+	for _, key := range c.items {
+		if key.Stage != ItemLost {
+			continue
+		}
+		page, err := tx.Orders(ctx, Filter{Certificate: key.CertSerial, Business: Reissue})
+		if err != nil {
+			return err
+		}
+		c.replaced = c.replaced || slices.ContainsFunc(page.Orders, func(r Order) bool { return r.Amount == 0 && r.Stage != Closed })
+	}
+	return nil
+}
+
 // newReplacement is the order of a replacement before its first row. Nobody can
 // have withdrawn the authorisation since the key was made (row 19), so it stands.
 func (s *Service) newReplacement(c Command) (Order, error) {

@@ -241,6 +241,9 @@ func (s *Service) inform(ctx context.Context, tx Tx, o *Order, c *Command) (err 
 	if err := s.informOfProposal(ctx, tx, *o, c); err != nil {
 		return err
 	}
+	if err := informOfReplacements(ctx, tx, c); err != nil {
+		return err
+	}
 	if c.On == KeyVerified || c.On == ChangeDelivery || c.On == GiveUpKeys {
 		n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
 		if err != nil {

@@ -267,6 +267,12 @@ func TestLostParcelIsReplaced(t *testing.T) {
 			t.Fatalf("replacement %s: %s, %d fen, no %q, about %s", r.ID, r.State, r.Amount, r.No, r.Certificate)
 		}
 
+		// Whoever gets a new key for nothing does not get his money, too (row 65).
+		refund := order.Command{On: order.RefundProposed, By: finance, Note: "不再需要", End: order.KeysReturned}
+		if _, err := h.Apply(t.Context(), o.ID, refund); codeOf(err) != "not_replaced_required" {
+			t.Errorf("a refund beside a replacement: %v", err)
+		}
+
 		// One whole key is left of the parcel, and comes back.
 		if got := h.mustApply(t, o.ID, order.Command{On: order.ParcelReturned, By: byShipper, Keys: 1}); got.Stage != order.ToPost {
 			t.Errorf("the rest came back: %s", got.State)

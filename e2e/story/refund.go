@@ -18,7 +18,8 @@ func (p *player) lateRefund() {
 	bought := p.certificates(before, 1)[0]
 	no := p.posted(o)
 	p.moves(no, "sign")
-	p.ask(o, "不办了能退钱吗", "两位工作人员核实")
+	answer := p.chat("订单" + o.no + "不办了，能退钱吗") // by its number: there may be others
+	p.check(strings.Contains(answer, "两位工作人员核实") && strings.Contains(answer, "…"+o.tail()), "公众号说明制证后怎么退款", answer)
 
 	page := p.visit(admin, p.instance.URL+"/staff/finance/"+o.id)
 	p.check(page.Says("由另一位财务人员确认"), "已制证的订单，一个人不能退款", page.Text())
