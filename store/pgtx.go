@@ -20,7 +20,9 @@ func (db *DB) oncePostgres(ctx context.Context, fn func(*Tx) error) error {
 		return failed(err, "taking a connection")
 	}
 	defer conn.Close() // gives it back to the pool
-	tx, err := conn.BeginTxx(ctx, nil)
+	// database/sql would roll back on its own when ctx ends, while River or we use the
+	// connection below it; the statements themselves end with ctx.
+	tx, err := conn.BeginTxx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return failed(err, "beginning transaction")
 	}

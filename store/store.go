@@ -222,7 +222,10 @@ func (db *DB) inTx(ctx context.Context, fn func(*Tx) error) (err error) {
 		if err := fn(&own); err != nil {
 			return own.first(err)
 		}
-		return own.first(own.settle(ctx))
+		if err := own.settle(ctx); err != nil {
+			return own.first(err)
+		}
+		return ctx.Err() // nobody waits for it any more
 	}
 	for range attempts {
 		if err = db.once(ctx, whole); !isRetryable(err) {

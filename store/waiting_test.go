@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -85,6 +86,34 @@ func TestWhatLostDecides(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who gives up in the middle of a transaction leaves nothing behind, and the
+// connection is used by nobody else meanwhile.
+func TestWhoGivesUpLeavesNothing(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		insertOrders(t, db, draft("o1"))
+		for i := range 50 {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := db.InTx(ctx, func(tx order.Tx) error {
+				cancel()
+				return errors.Join(
+					tx.AppendEvent(ctx, order.EventRecord{OrderID: "o1", Seq: int64(i + 2), Event: order.Save}),
+					tx.AppendAudit(ctx, order.AuditRecord{OrderID: "o1", Action: "save", Outcome: "ok", At: t0}),
+					tx.Enqueue(ctx, order.Job{Kind: order.JobRefund, Ref: "o1", Seq: int64(i)}),
+				)
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("given up: %v", err)
+			}
+		}
+		if events, err := db.Events(t.Context(), "o1"); err != nil || len(events) > 0 {
+			t.Errorf("%d events, %v", len(events), err)
+		}
+		if heads, err := db.AuditHeads(t.Context()); err != nil || len(heads) > 0 {
+			t.Errorf("audit %v, %v", heads, err)
+		}
+	})
 }
 
 // Whoever places an order does not wait until somebody else who does has

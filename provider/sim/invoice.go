@@ -437,6 +437,7 @@ func (s *Server) tellInvoice(ctx context.Context, id string) InvoiceNotice {
 		case <-ctx.Done():
 		}
 	}
+	defer s.occupy()() // between the repeats, too
 	var n InvoiceNotice
 	for range 1 + f.Repeat {
 		n = s.tellInvoiceOnce(ctx, id)

@@ -91,6 +91,7 @@ func (s *Server) notify(ctx context.Context, id string) Notice {
 		case <-ctx.Done():
 		}
 	}
+	defer s.occupy()() // between the repeats, too
 	var n Notice
 	for range 1 + f.Repeat {
 		n = s.notifyOnce(ctx, id, s.cfg.Pay.PlatformKey)

@@ -202,6 +202,14 @@ func (s *Server) background(f func(context.Context)) {
 	})
 }
 
+// occupy lets settle wait until what it returns is called.
+func (s *Server) occupy() (free func()) {
+	s.mu.Lock()
+	s.busy++
+	s.mu.Unlock()
+	return s.free
+}
+
 func (s *Server) free() {
 	s.mu.Lock()
 	s.busy--
