@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -353,6 +354,7 @@ func (a *app) serve(ctx context.Context) error {
 		}
 		a.log.Info("playground", "url", a.links.PublicURL+"/playground/")
 	}
+	debug.FreeOSMemory() // what starting took
 	select {
 	case err := <-faults:
 		return fmt.Errorf("serving: %w", err)
