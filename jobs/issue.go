@@ -75,6 +75,9 @@ func (d Deps) issue(ctx context.Context, a attempt) error {
 func (d Deps) ask(ctx context.Context, k request.Kind, issue string, body []byte) ([]byte, error) {
 	id := d.NewID()
 	answer, err := d.Desk.Ask(ctx, id, k, issue, body)
+	if e, ok := order.AsError(err); ok && e.Code == request.Expired { // nobody has refused: it is asked again
+		err = &order.Error{Kind: order.Unavailable, Code: request.NoAnswer, Detail: e.Detail}
+	}
 	if err != nil {
 		return nil, err
 	}

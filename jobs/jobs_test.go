@@ -745,6 +745,27 @@ func TestIssue(t *testing.T) {
 	}
 }
 
+// A request that nobody answered in time, as when the clock leaps, is no refusal: the
+// key is asked for again.
+func TestIssueExpired(t *testing.T) {
+	w := newWorld(t)
+	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
+	if err := w.station(t.Context(), string(o.ID)); err != nil {
+		t.Fatal(err)
+	}
+	items, err := w.db.Items(t.Context(), o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.issues[items[0].ID+"-1"] = order.Errorf(order.Conflict, request.Expired, "请求已过期，请重新开始")
+	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: 1}); !errors.Is(err, order.Unavailable) || errors.Is(err, order.Conflict) {
+		t.Errorf("expired: %v, want to be tried again", err)
+	}
+	if it, err := w.db.Item(t.Context(), items[0].ID); err != nil || it.Stage != order.ItemMaking || len(w.scraps) > 0 {
+		t.Errorf("item %s, scrapped %v, %v", it.Stage, w.scraps, err)
+	}
+}
+
 // A key whose answer was never heard, and that was made all the same, is not given up.
 func TestIssueMadeUnheard(t *testing.T) {
 	w := newWorld(t)

@@ -59,7 +59,7 @@ func (d *Desk) Ask(ctx context.Context, id string, k Kind, subject string, body 
 		case r.State == Refused:
 			return nil, r.Refusal
 		case !d.now().Before(r.ExpiresAt):
-			return nil, order.Errorf(order.Conflict, "request_expired", "请求已过期，请重新开始")
+			return nil, order.Errorf(order.Conflict, Expired, "请求已过期，请重新开始")
 		}
 		select {
 		case <-ctx.Done():
@@ -74,8 +74,12 @@ func (d *Desk) Ask(ctx context.Context, id string, k Kind, subject string, body 
 	}
 }
 
-// NoAnswer is the code of the error when nobody has answered or said why not.
-const NoAnswer = "issuer_unavailable"
+// The codes of the errors when nobody has answered or said why not: so far, and as
+// long as the request was good.
+const (
+	NoAnswer = "issuer_unavailable"
+	Expired  = "request_expired"
+)
 
 // Forget removes a request whose answer has been used.
 func (d *Desk) Forget(ctx context.Context, id string) error { return d.store.ForgetRequest(ctx, id) }
