@@ -120,7 +120,11 @@ func sources(t *testing.T) []*ast.File {
 // order.Error{Kind: …, Code: …, Detail: …}, and the guards of the lifecycle, whose code is
 // the fact and "_required".
 func collect(file *ast.File, problems map[string]problem) {
+	codes := constants(file, "") // of no type of their own
 	add := func(code, kind, detail ast.Expr, suffix string) {
+		if value, ok := codes[name(code)]; ok {
+			code = value // a constant beside it
+		}
 		c, k := text(code), kinds[name(kind)]
 		if c == "" || k == "" {
 			return

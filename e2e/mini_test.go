@@ -94,10 +94,10 @@ func TestApplicantBuysInTheMiniProgram(t *testing.T) {
 
 	answers := story.Application()
 	for name, file := range map[string]string{"id.front": photos["id-front"], "id.back": photos["id-back"], "license": photos["license"], "letter": photos["letter"]} {
-		m.press(field(name) + " .empty")
+		m.press(field(name) + " .camera")
 		m.until("a file can be chosen", `document.querySelector("body > input[type=file]")`)
 		m.do(chromedp.SetUploadFiles("body > input[type=file]", []string{file}))
-		m.until("the photo "+name+" is there", top(field(name)+" .thumb div")+`?.style.backgroundImage.includes("/pictures/")`)
+		m.until("the photo "+name+" is there", top(field(name)+" .photo div")+`?.style.backgroundImage.includes("/pictures/")`)
 	}
 	for _, name := range []string{"agent.name", "agent.email", "id.no", "org.name", "org.uscc", "legal.name"} {
 		m.enter(field(name), answers[name])

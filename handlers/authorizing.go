@@ -233,11 +233,11 @@ func (s *Server) identifyLegalRep(c *fiber.Ctx, l *legalRep, tail string) (err e
 	}
 	switch cmd.Identity.Result {
 	case order.RealNameMismatch:
-		detail := "姓名、证件号码与手机号核验不一致。请联系经办人核对填写内容，或改用纸质授权书"
+		refusal := order.Errorf(order.Invalid, "identity_refused", "姓名、证件号码与手机号核验不一致。请联系经办人核对填写内容，或改用纸质授权书")
 		if s.offersFace(*l) {
-			detail = "姓名、证件号码与手机号核验不一致。如果手机号不是用本人身份证办理的，可以改用人脸核验；否则请联系经办人核对填写内容"
+			refusal = order.Errorf(order.Invalid, "identity_refused", "姓名、证件号码与手机号核验不一致。如果手机号不是用本人身份证办理的，可以改用人脸核验；否则请联系经办人核对填写内容")
 		}
-		return s.wrongly(c, *l, order.Errorf(order.Invalid, "identity_refused", "%s", detail))
+		return s.wrongly(c, *l, refusal)
 	case order.RealNameManual:
 		p, err := s.accept(c)
 		if fault, ok := order.AsError(err); ok && fault.Code == "picture_missing" {
