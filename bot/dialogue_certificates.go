@@ -183,7 +183,7 @@ func (t *turn) renewal(c certificate.Certificate, about intent.Intent) string {
 		return t.fill("现在可以更新，最晚 " + dayOf(c.RenewableUntil()) + "。要更新请回复「更新」。")
 	case c.InRenewalWindow(now):
 		t.state.Asked, t.state.BidOpening = askedUploaded, time.Time{}
-		return "可以更新，最晚 " + dayOf(c.RenewableUntil()) + "。\n先确认一件事：有已经上传、还没开标的投标文件吗？回复「有」或「没有」。"
+		return "可以更新，最晚 " + dayOf(c.RenewableUntil()) + "。\n先确认一件事：" + order.BidQuestion + "？回复「有」或「没有」。"
 	case c.Expired(now):
 		return t.fill("已过期超过 90 天，不能再更新，请重新办理。\n<a href=\"{portal}/\">新办证书</a>")
 	default:
@@ -232,7 +232,7 @@ func (t *turn) revocation(c certificate.Certificate) string {
 		return "这张证书不需要再吊销。"
 	}
 	t.state.Asked, t.state.BidOpening = askedUploaded, time.Time{}
-	return "吊销立即生效，永远不可恢复。\n先确认一件事：有已经上传、还没开标的投标文件吗？回复「有」或「没有」。"
+	return "吊销立即生效，永远不可恢复。\n先确认一件事：" + order.BidQuestion + "？回复「有」或「没有」。"
 }
 
 // loss freezes first, and then tells how to get another key.
@@ -300,7 +300,7 @@ func (t *turn) bidSafety(c certificate.Certificate) string {
 		return t.uploaded(c)
 	}
 	t.state.Asked = askedUploaded
-	return "先确认一件事：有已经上传、还没开标的投标文件吗？回复「有」或「没有」。"
+	return "先确认一件事：" + order.BidQuestion + "？回复「有」或「没有」。"
 }
 
 func uploadedAlready(text string) bool {
@@ -360,15 +360,16 @@ func (t *turn) uploaded(c certificate.Certificate) string {
 		return "开标是哪一天？请回复日期，例如「12月3日」。"
 	}
 	opening := t.state.BidOpening
+	advice := order.AdviseOnBid(true, opening.Add(24*time.Hour-time.Second), c.NotAfter)
 	if t.state.Topic == intent.Revoke {
-		return "请等 " + order.Day(opening) + " 开标解密完成后再吊销，否则这份投标文件将无法解密。\n担心被他人使用，可以先回复「冻结」，开标前再申请恢复；拿不准请回复「人工」。"
+		return order.Day(opening) + " 开标。" + advice.RevocationText() + "\n冻结请回复「冻结」；开标后提醒您、或仍要现在吊销：<a href=\"" + t.PublicURL + "/certificates/" + c.Serial + "/revoke\">吊销证书</a>，拿不准请回复「人工」。"
 	}
 	last := "最晚 " + dayOf(c.RenewableUntil()) + " 前更新。"
-	switch order.AdviseOnBid(true, opening.Add(24*time.Hour-time.Second), c.NotAfter) {
+	switch advice {
 	case order.BidFirst:
-		return order.Day(opening) + " 开标。" + order.BidFirst.Text() + "\n" + last + "拿不准请回复「人工」。"
+		return order.Day(opening) + " 开标。" + advice.Text() + "\n" + last + "拿不准请回复「人工」。"
 	case order.BidAgain:
-		return order.Day(opening) + " 开标。" + order.BidAgain.Text() + "\n拿不准请回复「人工」。"
+		return order.Day(opening) + " 开标。" + advice.Text() + "\n拿不准请回复「人工」。"
 	default:
 		return t.safe(c)
 	}

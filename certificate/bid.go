@@ -1,47 +1,84 @@
 package certificate
 
-import "github.com/yuncaidun/yuncaidun/order"
+import (
+	"context"
+	"time"
 
-// BidQuestion is asked before a holder revokes: what is encrypted for a revoked
-// certificate may not be opened any more (flows.md 4.7).
-const BidQuestion = "有已上传、还没开标的投标文件吗？"
+	"github.com/yuncaidun/yuncaidun/order"
+)
 
-// OpenBid is the answer to [BidQuestion].
+// OpenBid is a holder's answer to [order.BidQuestion] before he revokes: what is
+// encrypted for a revoked certificate may not be opened any more (flows.md 4.7).
+// It warns and holds nothing up: a key in the wrong hands is worse.
 type OpenBid string
 
 // The answers.
 const (
 	// NoOpenBid: nothing is at stake.
 	NoOpenBid OpenBid = "none"
-	// BidLost: there is one, and its holder revokes all the same.
-	BidLost OpenBid = "lost"
+	// BidAtStake: there is one.
+	BidAtStake OpenBid = "open"
 )
 
 // OpenBids are the answers, in the order in which they are offered.
-var OpenBids = []OpenBid{NoOpenBid, BidLost}
+var OpenBids = []OpenBid{NoOpenBid, BidAtStake}
 
-// openBids says how an answer is called, what it means to whoever gives it, and
-// how the order's history tells it.
-var openBids = map[OpenBid]struct{ label, text, told string }{
-	NoOpenBid: {"没有", "", "没有待开标的投标文件"},
-	BidLost: {
-		"有，仍要现在吊销",
-		"吊销后，这份投标文件将无法解密。建议等开标解密完成后再吊销；担心 UKEY 被他人使用，可以先冻结，开标前再申请恢复。",
-		"有待开标的投标文件，仍要吊销",
-	},
+// openBids says how an answer is called, and how the order's history tells it.
+var openBids = map[OpenBid]struct{ label, told string }{
+	NoOpenBid:  {"没有", "没有待开标的投标文件"},
+	BidAtStake: {"有（吊销后，这份投标文件将无法解密）", "有待开标的投标文件，仍要吊销"},
 }
 
 // Label is the answer as people read it.
 func (b OpenBid) Label() string { return openBids[b].label }
 
-// Text is what the answer means; empty when it means nothing bad.
-func (b OpenBid) Text() string { return openBids[b].text }
+// BidAdvice is what revoking the certificate means for bids that are opened at
+// opening, and whether a reminder to wait for makes sense at now.
+func (c Certificate) BidAdvice(b OpenBid, opening, now time.Time) (advice order.BidAdvice, waiting bool) {
+	advice = order.AdviseOnBid(b == BidAtStake, opening, c.NotAfter)
+	if b == BidAtStake && opening.IsZero() { // not said yet: the bid may be lost
+		advice = order.BidFirst
+	}
+	return advice, advice == order.BidFirst && opening.After(now)
+}
 
 // bidAnswered asks holders only: staff revoke for a reason that does not wait, and
 // say it in their note.
 func bidAnswered(_ Certificate, c Command) error {
 	if _, ok := openBids[c.Bid]; !ok && c.By.Role == order.Applicant && !c.ByOrder {
-		return order.Errorf(order.Invalid, "open_bid_unanswered", "请先回答：有没有已上传、还没开标的投标文件")
+		return order.Errorf(order.Invalid, "open_bid_unanswered", "请先回答：%s", order.BidQuestion)
 	}
 	return nil
+}
+
+// RemindAfterBid puts a revocation off: an hour after the bids are opened the
+// holder is told that he can go on (flows.md 4.7).
+func (s *Service) RemindAfterBid(ctx context.Context, serial string, opening time.Time, by order.Actor) error {
+	return s.store.Change(ctx, func(tx Tx) error {
+		cert, err := tx.Certificate(ctx, serial)
+		if err != nil {
+			return err
+		}
+		if by.PersonID == "" || by.PersonID != cert.PersonID {
+			return NotFound()
+		}
+		c := Command{By: by, at: s.now()}
+		if _, waiting := cert.BidAdvice(BidAtStake, opening, c.at); !waiting || cert.State() == Revoked {
+			return order.Errorf(order.Conflict, "no_bid_to_wait_for", "请填写证书到期前、还没有到的开标时间")
+		}
+		c.Note = opening.In(order.Shanghai).Format("2006-01-02 15:04") + " 开标"
+		seq, err := s.remember(ctx, tx, cert, transition{Event: order.RevocationPutOff}, c)
+		if err != nil {
+			return err
+		}
+		line := audit(cert, c, "ok")
+		line.Action = "certificate:remind_after_bid:" + cert.Serial
+		if err := tx.AppendAudit(ctx, line); err != nil {
+			return err
+		}
+		return order.Send(ctx, tx, order.Notification{
+			ID: s.newID(), OrderID: cert.OrderID, Seq: seq, Notice: order.NoticeBidOpenedRevoke, Medium: order.SMS, To: order.ToHolder, PersonID: cert.PersonID,
+			SendAt: opening.Add(order.AfterOpening), CreatedAt: c.at,
+		})
+	})
 }

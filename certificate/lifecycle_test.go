@@ -83,7 +83,7 @@ func TestNext(t *testing.T) {
 	unproven, unasked, silent := holder, holder, issuer
 	unproven.MobileProven, unasked.Bid, silent.Note = false, "", ""
 	losing := unasked
-	losing.Bid = BidLost
+	losing.Bid = BidAtStake
 	for _, test := range []struct {
 		name string
 		cert Certificate

@@ -32,14 +32,8 @@ type CertificateJSON struct {
 
 // BidQuestionJSON is the question about bids that are not opened yet, with its answers.
 type BidQuestionJSON struct {
-	Question string          `json:"question" example:"有已上传、还没开标的投标文件吗？"`
-	Answers  []BidAnswerJSON `json:"answers"`
-}
-
-// BidAnswerJSON is an answer, and what it means to whoever gives it.
-type BidAnswerJSON struct {
-	OptionJSON
-	Text string `json:"text,omitempty"`
+	Question string       `json:"question" example:"有已上传、尚未开标的投标文件吗？"`
+	Answers  []OptionJSON `json:"answers"`
 }
 
 // OfferJSON is a business that a certificate can have now: begun already, or to
@@ -75,6 +69,14 @@ type (
 	changeCodeInput struct {
 		Serial string `path:"serial" maxLength:"40"`
 	}
+	bidInput struct {
+		Serial string `path:"serial" maxLength:"40"`
+		Body   struct {
+			Bid     string `json:"bid,omitempty" maxLength:"16" doc:"One of the answers about open bids of the list"`
+			Opening string `json:"opening,omitempty" maxLength:"20" doc:"When they are opened, in Shanghai; the last of several" example:"2026-12-20T09:30"`
+		}
+	}
+	bidOutput   struct{ Body BidJSON }
 	changeInput struct {
 		Serial string `path:"serial" maxLength:"40"`
 		Body   struct {
@@ -90,6 +92,8 @@ func (s *Server) apiCertificateRoutes(api huma.API) {
 	operation(s, api, apiPost("/certificates/:serial/orders"), "start-about", "Start an application about a certificate, or go on with the one begun", s.apiStartAbout)
 	operation(s, api, apiPost("/orders/:id/restore/code"), "restore-code", "Send a code to the bound mobile, to take a freeze back", s.apiRestoreCode)
 	operation(s, api, apiPost("/orders/:id/restore"), "restore-certificate", "Take a freeze back, once approved", s.apiRestore)
+	operation(s, api, apiPost("/certificates/:serial/bid"), "revocation-bid", "What a revocation means for bids that are not opened yet", s.apiBid)
+	operation(s, api, apiPost("/certificates/:serial/bid-reminder"), "revocation-reminder", "Put a revocation off until the bids are opened", s.apiBidReminder)
 	for _, e := range []certificate.Event{certificate.Freeze, certificate.Revoke} {
 		operation(s, api, apiPost("/certificates/:serial/"+string(e)+"/code"), string(e)+"-code", "Send a code to the bound mobile, to "+string(e)+" the certificate",
 			func(ctx context.Context, _ *changeCodeInput) (*codeOutput, error) {
@@ -133,11 +137,24 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
 		out.Body.Reasons = append(out.Body.Reasons, OptionJSON{r.Name(), r.Label()})
 	}
-	out.Body.Bid.Question = certificate.BidQuestion
+	out.Body.Bid.Question = order.BidQuestion + "？"
 	for _, b := range certificate.OpenBids {
-		out.Body.Bid.Answers = append(out.Body.Bid.Answers, BidAnswerJSON{OptionJSON{string(b), b.Label()}, b.Text()})
+		out.Body.Bid.Answers = append(out.Body.Bid.Answers, OptionJSON{string(b), b.Label()})
 	}
 	return &out, nil
+}
+
+func (s *Server) apiBid(ctx context.Context, in *bidInput) (*bidOutput, error) {
+	v, err := s.revocationAdvice(callOf(ctx).cert, certificate.OpenBid(in.Body.Bid), in.Body.Opening)
+	if err != nil || v == nil {
+		return &bidOutput{}, err
+	}
+	return &bidOutput{BidJSON{v.Text, v.Waiting}}, nil
+}
+
+func (s *Server) apiBidReminder(ctx context.Context, in *bidInput) (*nothing, error) {
+	k := callOf(ctx)
+	return &nothing{}, s.putOffRevocation(k.c, k.cert.Serial, k.v, in.Body.Opening)
 }
 
 // offersJSON is what can be applied for about a certificate now.

@@ -51,7 +51,7 @@ type AboutJSON struct {
 // BidJSON is advice about bids (flows.md 4.7).
 type BidJSON struct {
 	Text string `json:"text"`
-	Wait bool   `json:"wait,omitempty" doc:"The renewal can be put off until the bids are opened: remind-after-bid"`
+	Wait bool   `json:"wait,omitempty" doc:"It can be put off until the bids are opened: remind-after-bid, revocation-reminder"`
 }
 
 // GroupJSON is a section of the form.

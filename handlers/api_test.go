@@ -416,8 +416,19 @@ func TestAPICertificates(t *testing.T) {
 		}
 	}
 	at := "/certificates/" + heldSerial
-	if a := list.Bid.Answers; list.Bid.Question == "" || len(a) != 2 || a[0].Value != "none" || a[0].Text != "" || a[1].Value != "lost" || !strings.Contains(a[1].Text, "无法解密") {
+	if a := list.Bid.Answers; list.Bid.Question == "" || len(a) != 2 || a[0].Value != "none" || a[1].Value != "open" || !strings.Contains(a[1].Label, "无法解密") {
 		t.Errorf("the question about bids: %+v", list.Bid)
+	}
+	opening := map[string]string{"bid": "open", "opening": w.clock.now().In(order.Shanghai).AddDate(0, 0, 3).Format("2006-01-02T15:04")}
+	var advice BidJSON
+	if m.ok(http.MethodPost, at+"/bid", opening, &advice); !advice.Wait || !strings.Contains(advice.Text, "再吊销") {
+		t.Errorf("advice %+v", advice)
+	}
+	m.ok(http.MethodPost, at+"/bid-reminder", opening, nil)
+	for _, path := range []string{"/bid", "/bid-reminder"} {
+		if a := m.call(http.MethodPost, at+path, map[string]string{"bid": "open", "opening": "soon"}, nil); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "bad_moment") {
+			t.Errorf("%s with no moment: %d %s", path, a.Status, a.Body)
+		}
 	}
 	bid := ""
 	change := func(what, code, reason string, want int, state certificate.State) {

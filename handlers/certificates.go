@@ -43,6 +43,8 @@ func (s *Server) certificateRoutes() {
 		s.post(path, Applicant, func(c *fiber.Ctx) error { return s.change(c, e) })
 		s.post(path+"/code", Applicant, func(c *fiber.Ctx) error { return s.changeCode(c, e) })
 	}
+	s.post("/certificates/:serial/revoke/bid", Applicant, s.bidAdvice)
+	s.post("/certificates/:serial/revoke/bid-reminder", Applicant, s.remindBeforeRevoking)
 	s.initialPINRoutes()
 }
 
@@ -227,19 +229,90 @@ type changeView struct {
 	Mobile  string // of the bound user, masked
 	Code    codeView
 	Reasons []choice
-	Bids    []bidChoice
+	Bid     openBidView
 	Sure    bool
 	Error   string
 }
 
-// bidChoice is an answer to the question about open bids, and what it means.
-type bidChoice struct {
-	choice
-	Text string
+// openBidView is the question about open bids, as far as it is answered, and what
+// the answer means.
+type openBidView struct {
+	Path    string
+	Answers []choice
+	Asked   bool   // when they are opened
+	Opening string // as it was typed
+	Fault   string
+	Advice  *bidView
 }
 
 // Question is what is asked about open bids.
-func (v changeView) Question() string { return certificate.BidQuestion }
+func (v openBidView) Question() string { return order.BidQuestion + "？" }
+
+// openBidOf reads what somebody has said of open bids.
+func (s *Server) openBidOf(c *fiber.Ctx, cert certificate.Certificate) openBidView {
+	said := certificate.OpenBid(c.FormValue("bid"))
+	v := openBidView{Path: "/certificates/" + cert.Serial + "/revoke", Asked: said == certificate.BidAtStake, Opening: c.FormValue("opening")}
+	for _, b := range certificate.OpenBids {
+		v.Answers = append(v.Answers, choice{string(b), b.Label(), b == said})
+	}
+	var err error
+	if v.Advice, err = s.revocationAdvice(cert, said, v.Opening); err != nil {
+		v.Advice, _ = s.revocationAdvice(cert, said, "")
+		fault, _ := order.AsError(err)
+		v.Fault = fault.Detail
+	}
+	return v
+}
+
+// revocationAdvice is what a revocation means for bids that are opened at the
+// moment that somebody typed; nil when it means nothing. No moment is Invalid.
+func (s *Server) revocationAdvice(cert certificate.Certificate, said certificate.OpenBid, typed string) (*bidView, error) {
+	var opening time.Time
+	if typed != "" && said == certificate.BidAtStake {
+		var err error
+		if opening, err = order.ParseMoment(typed); err != nil {
+			return nil, err
+		}
+	}
+	advice, waiting := cert.BidAdvice(said, opening, s.Now())
+	if advice == order.BidFree {
+		return nil, nil
+	}
+	return &bidView{advice.RevocationText(), waiting}, nil
+}
+
+// bidAdvice shows what an answer about open bids means while it is given.
+func (s *Server) bidAdvice(c *fiber.Ctx) error {
+	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), visitorOf(c).PersonID())
+	if err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "partials/open_bid", "", s.openBidOf(c, cert))
+}
+
+// remindBeforeRevoking puts a revocation off until its bids are opened.
+func (s *Server) remindBeforeRevoking(c *fiber.Ctx) error {
+	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), visitorOf(c).PersonID())
+	if err != nil {
+		return err
+	}
+	if err := s.putOffRevocation(c, cert.Serial, visitorOf(c), c.FormValue("opening")); err != nil {
+		return err
+	}
+	return s.goTo(c, "/certificates")
+}
+
+// putOffRevocation reminds of a revocation after the opening that somebody typed.
+func (s *Server) putOffRevocation(c *fiber.Ctx, serial string, v Visitor, typed string) error {
+	opening, err := order.ParseMoment(typed)
+	if err != nil {
+		return err
+	}
+	if err := allow(c.UserContext(), s.Attempts, "bidreminders:"+v.PersonID(), 5, time.Hour, "一小时内预约的提醒过多，请稍后再试"); err != nil {
+		return err
+	}
+	return s.Status.RemindAfterBid(c.UserContext(), serial, opening, v.Actor(c))
+}
 
 // Revoking tells the two pages apart.
 func (v changeView) Revoking() bool { return v.Event == certificate.Revoke }
@@ -264,8 +337,8 @@ func (s *Server) changeable(c *fiber.Ctx, e certificate.Event) (changeView, sess
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
 		view.Reasons = append(view.Reasons, choice{r.Name(), r.Label(), r.Name() == c.FormValue("reason")})
 	}
-	for _, b := range certificate.OpenBids {
-		view.Bids = append(view.Bids, bidChoice{choice{string(b), b.Label(), string(b) == c.FormValue("bid")}, b.Text()})
+	if view.Revoking() {
+		view.Bid = s.openBidOf(c, cert)
 	}
 	return view, session.Challenge{Purpose: codePurposes[e], Mobile: p.Mobile, Subject: cert.Serial, IP: c.IP()}, nil
 }

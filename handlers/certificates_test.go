@@ -76,8 +76,8 @@ func TestFreezeAndRevokePages(t *testing.T) {
 		"wrong code":           {freeze, url.Values{"sure": {"yes"}, "code": {"000000"}}, "验证码"},
 		"no reason":            {revoke, url.Values{"sure": {"yes"}, "code": {code}}, "请选择吊销原因"},
 		"a freeze as reason":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"certificateHold"}, "bid": {"none"}}, "请选择吊销原因"},
-		"no word about bids":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}}, "还没开标的投标文件"},
-		"any word about bids":  {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}, "bid": {"maybe"}}, "还没开标的投标文件"},
+		"no word about bids":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}}, "尚未开标的投标文件"},
+		"any word about bids":  {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}, "bid": {"maybe"}}, "尚未开标的投标文件"},
 		"code for the other":   {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}, "bid": {"none"}}, "验证码"},
 		"reason of staff only": {revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"privilegeWithdrawn"}, "bid": {"none"}}, "请选择吊销原因"},
 	} {
@@ -92,13 +92,38 @@ func TestFreezeAndRevokePages(t *testing.T) {
 		t.Errorf("freezing twice: %d", a.Status)
 	}
 	code = b.codeFor(revoke)
-	if page := b.get(revoke).Body; !strings.Contains(page, "仍要现在吊销") || strings.Index(page, `name="bid"`) > strings.Index(page, `name="code"`) {
+	if page := b.get(revoke).Body; !strings.Contains(page, "将无法解密") || strings.Index(page, `name="bid"`) > strings.Index(page, `name="code"`) {
 		t.Errorf("open bids are not asked about before the code:\n%s", page)
+	}
+	days := func(n int) string {
+		return w.clock.now().In(order.Shanghai).AddDate(0, 0, n).Format("2006-01-02T15:04")
+	}
+	for name, test := range map[string]struct {
+		bid, opening, says string
+		waiting            bool
+	}{
+		"nothing at stake": {"none", "", "没有", false},
+		"not said when":    {"open", "", "开标解密完成后再吊销", false},
+		"no such moment":   {"open", "soon", "时间格式应为", false},
+		"before the end":   {"open", days(3), "开标解密完成后再吊销", true},
+		"opened already":   {"open", days(-1), "开标解密完成后再吊销", false},
+		"after the end":    {"open", days(400), "请用新证书重新生成", false},
+	} {
+		a := b.post(revoke+"/bid", url.Values{"bid": {test.bid}, "opening": {test.opening}}, "HX-Request", "true")
+		if a.Status != http.StatusOK || !strings.Contains(a.Body, test.says) || strings.Contains(a.Body, "bid-reminder") != test.waiting || (test.bid == "open") != strings.Contains(a.Body, `name="opening"`) {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
+	}
+	if a := b.post(revoke+"/bid-reminder", url.Values{"bid": {"open"}, "opening": {days(400)}}); a.Status != http.StatusConflict {
+		t.Errorf("a reminder after the end: %d", a.Status)
+	}
+	if a := b.post(revoke+"/bid-reminder", url.Values{"bid": {"open"}, "opening": {days(3)}}); a.location() != "/certificates" || w.held().State() != certificate.Frozen {
+		t.Errorf("put off: %d %s, %s", a.Status, a.location(), w.held().State())
 	}
 	if a := b.post(revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"keyCompromise"}}); a.Status != http.StatusUnprocessableEntity || w.held().State() != certificate.Frozen {
 		t.Errorf("without a word about bids: %d, %s", a.Status, w.held().State())
 	}
-	if a := b.post(revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"keyCompromise"}, "bid": {"lost"}}); a.location() != "/certificates" {
+	if a := b.post(revoke, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"keyCompromise"}, "bid": {"open"}}); a.location() != "/certificates" {
 		t.Fatalf("revoke: %d %s", a.Status, a.Body)
 	}
 	if got := w.held(); got.State() != certificate.Revoked || got.Reason != certificate.KeyCompromise {
@@ -151,7 +176,7 @@ func TestOthersCertificatesDoNotExist(t *testing.T) {
 			}
 		}
 	}
-	if routes != 18 || w.held().State() != certificate.Valid {
+	if routes != 20 || w.held().State() != certificate.Valid {
 		t.Errorf("%d routes about a certificate, which is %s", routes, w.held().State())
 	}
 }

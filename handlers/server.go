@@ -87,6 +87,7 @@ type certificateService interface {
 	Named(ctx context.Context, tokenSerial, uscc string) (certificate.Certificate, error)
 	Rebind(ctx context.Context, serial string, by order.Actor, to string) error
 	Apply(ctx context.Context, serial string, c certificate.Command) (certificate.Certificate, error)
+	RemindAfterBid(ctx context.Context, serial string, opening time.Time, by order.Actor) error
 }
 
 type sessions interface {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Send adds a message, made at n.CreatedAt, to what is to be delivered: at once,
-// or after the quiet hours of whoever gets it. The same message twice is one.
+// Send adds a message, made at n.CreatedAt, to what is to be delivered: at once or
+// at n.SendAt, and after the quiet hours of whoever gets it. The same message twice
+// is one.
 func Send(ctx context.Context, tx Tx, n Notification) error {
 	quiet := Quiet{}
 	switch {
@@ -22,7 +23,12 @@ func Send(ctx context.Context, tx Tx, n Notification) error {
 		quiet = peopleQuiet
 	}
 	n.State, n.UpdatedAt = DeliveryPending, n.CreatedAt
-	if at := quiet.Until(n.CreatedAt); at.After(n.CreatedAt) {
+	if n.SendAt.Before(n.CreatedAt) {
+		n.SendAt = n.CreatedAt
+	}
+	at := quiet.Until(n.SendAt)
+	n.SendAt = time.Time{}
+	if at.After(n.CreatedAt) {
 		n.State, n.SendAt = DeliveryHeld, at
 	}
 	if added, err := tx.InsertNotification(ctx, n); err != nil || !added || n.State == DeliveryHeld {

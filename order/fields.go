@@ -14,7 +14,7 @@ const maxOrgName = 64
 // Fields is the form of every business, field by field in form order.
 var Fields = []FieldSpec{
 	{Name: Cause, Group: GroupAbout, Label: "补办原因", Input: Radio, Asked: only(Reissue), Options: []Option{{"lost", "UKEY 丢失或被盗"}, {"broken", "UKEY 损坏"}, {"erased", "UKEY 内容丢失"}}},
-	{Name: BidUploaded, Group: GroupAbout, Label: "有已上传、尚未开标的投标文件吗", Input: Radio, Asked: only(Renewal), Options: []Option{{No, "没有"}, {Yes, "有"}}, Hint: "更新可能换用新密钥，请先确认，以免开标时无法解密"},
+	{Name: BidUploaded, Group: GroupAbout, Label: BidQuestion, Input: Radio, Asked: only(Renewal), Options: []Option{{No, "没有"}, {Yes, "有"}}, Hint: "更新可能换用新密钥，请先确认，以免开标时无法解密"},
 	{Name: BidOpening, Group: GroupAbout, Label: "开标时间", Input: Moment, Asked: bidUploaded, Max: 20, Hint: "不止一个时填写最晚的", Check: checkMoment},
 
 	{Name: AgentName, Group: GroupAgent, Label: "姓名", Input: Text, Signed: true, Hint: "须为本单位正式员工", Check: checkName, Mask: maskName},
@@ -129,20 +129,27 @@ const momentLayout = "2006-01-02T15:04"
 
 // checkMoment normalises a moment such as 2026-12-20 09:30.
 func checkMoment(v string, _ Form, _ time.Time) (string, error) {
-	t, err := time.Parse(momentLayout, strings.Replace(identity.HalfWidth(v), " ", "T", 1))
-	if err != nil {
-		return "", Errorf(Invalid, "bad_moment", "时间格式应为 2026-12-20 09:30").sentence()
+	t, err := ParseMoment(v)
+	if fault, ok := AsError(err); ok {
+		return "", fault.sentence()
 	}
-	return t.Format(momentLayout), nil
+	return t.In(Shanghai).Format(momentLayout), nil
+}
+
+// ParseMoment reads a moment that somebody in Shanghai has typed, such as
+// 2026-12-20 09:30.
+func ParseMoment(v string) (time.Time, error) {
+	t, err := time.ParseInLocation(momentLayout, strings.Replace(identity.HalfWidth(v), " ", "T", 1), Shanghai)
+	if err != nil {
+		return time.Time{}, Errorf(Invalid, "bad_moment", "时间格式应为 2026-12-20 09:30")
+	}
+	return t.UTC(), nil
 }
 
 // Moment is the instant that a field of the form names; zero when it names none.
 func (f Form) Moment(name Field) time.Time {
-	t, err := time.ParseInLocation(momentLayout, f.Get(name), Shanghai)
-	if err != nil {
-		return time.Time{}
-	}
-	return t.UTC()
+	t, _ := ParseMoment(f.Get(name))
+	return t
 }
 
 func checkName(v string, _ Form, _ time.Time) (string, error) {

@@ -45,6 +45,7 @@ const (
 	NoticeRefundFailed     Notice = "refund_failed"
 	NoticeInvoiceFailed    Notice = "invoice_failed"
 	NoticeBidOpened        Notice = "bid_opened"
+	NoticeBidOpenedRevoke  Notice = "bid_opened_revoke" // package certificate sends it
 	NoticeUnlocked         Notice = "unlocked"
 	NoticeWritten          Notice = "certificate_written"
 	// Package certificate sends these.
@@ -190,6 +191,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeInvoiceFailed:    {ToFinance, []Medium{WeChat}, "发票开具失败"},
 	NoticeWritten:          {ToAgent, both, "证书已写入"},
 	NoticeBidOpened:        {ToAgent, []Medium{SMS}, "开标后更新"},
+	NoticeBidOpenedRevoke:  {ToHolder, []Medium{SMS}, "开标后吊销"},
 	NoticeUnlocked:         {ToAgent, both, "UKEY 已解锁"},
 	NoticeRenewPlan:        {ToHolder, []Medium{WeChat}, "到期规划提醒"},
 	NoticeRenewOpen:        {ToHolder, both, "可以更新了"},
@@ -302,7 +304,7 @@ type Notification struct {
 	// it was not taken.
 	Told string
 	Why  string
-	// SendAt is the end of the quiet hours it waits for; zero when it need not.
+	// SendAt is the end of what it waits for; zero when it need not.
 	SendAt time.Time
 	// ReadAt is when a member of staff saw it in the inbox.
 	ReadAt    time.Time

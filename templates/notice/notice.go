@@ -132,6 +132,9 @@ var texts = map[order.Notice]text{
 	order.NoticeBidOpened: {"您预约的提醒：投标已经开标，现在可以更新证书了，之前填写的内容已保留：{1}", func(o order.Order, l Links) []string {
 		return []string{l.Order(o.ID)}
 	}, "可更新", "已开标，可以更新证书"},
+	order.NoticeBidOpenedRevoke: {"您预约的提醒：投标已经开标，仍需要吊销证书的，现在可以办理了：{1}", func(_ order.Order, l Links) []string {
+		return []string{l.Certificates()}
+	}, "已开标", "已开标，可以吊销证书"},
 
 	order.NoticeUnlocked: {"您的 UKEY 已办理解锁、重设口令（订单尾号{1}）。如非本人操作，请立即冻结证书：{2}", func(o order.Order, l Links) []string {
 		return []string{order.TailOf(o.No), l.Certificates()}

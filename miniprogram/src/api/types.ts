@@ -214,7 +214,7 @@ export interface Certificates {
   certificates: Certificate[]
   reasons: Option[]
   /** What to ask before a certificate is revoked. */
-  bid: { question: string; answers: (Option & { text?: string })[] }
+  bid: { question: string; answers: Option[] }
 }
 
 export interface Scan {

@@ -2,11 +2,8 @@ import { describe, expect, it } from 'vitest'
 
 import { answered, body, type Change, missing, question } from './change'
 
-const revoke: Change = { event: 'revoke', reason: 'superseded', bid: 'none', read: true, code: '123456' }
-const answers = [
-  { value: 'none', label: '没有' },
-  { value: 'lost', label: '有，仍要现在吊销', text: '这份投标文件将无法解密。' },
-]
+const revoke: Change = { event: 'revoke', reason: 'superseded', bid: 'none', opening: '', read: true, code: '123456' }
+const advice = '这份投标文件将无法解密。'
 
 describe('a revocation', () => {
   it('asks about open bids before the code', () => {
@@ -24,19 +21,19 @@ describe('a revocation', () => {
   })
 
   it('sends the answer, and tells what it means', () => {
-    expect(body({ ...revoke, bid: 'lost' })).toEqual({ code: '123456', reason: 'superseded', bid: 'lost' })
-    expect(question({ ...revoke, bid: 'lost' }, answers)).toContain('无法解密')
-    expect(question(revoke, answers)).not.toContain('无法解密')
+    expect(body({ ...revoke, bid: 'open' })).toEqual({ code: '123456', reason: 'superseded', bid: 'open' })
+    expect(question({ ...revoke, bid: 'open' }, advice)).toContain('无法解密')
+    expect(question(revoke, '')).not.toContain('无法解密')
   })
 })
 
 describe('a freeze', () => {
-  const freeze: Change = { event: 'freeze', reason: '', bid: '', read: true, code: '123456' }
+  const freeze: Change = { event: 'freeze', reason: '', bid: '', opening: '', read: true, code: '123456' }
 
   it('asks neither for a reason nor about bids', () => {
     expect(answered(freeze)).toBe(true)
     expect(missing(freeze)).toBe('')
     expect(body({ ...freeze, bid: 'none' })).toEqual({ code: '123456' })
-    expect(question(freeze, answers)).toContain('冻结')
+    expect(question(freeze, '')).toContain('冻结')
   })
 })

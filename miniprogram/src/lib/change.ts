@@ -1,10 +1,10 @@
-import type { Certificates } from '@/api/types'
-
 /** What a holder has to say before a certificate is frozen or revoked. */
 export interface Change {
   event: 'freeze' | 'revoke'
   reason: string
   bid: string
+  /** When the bids are opened, as 2026-11-23T09:00; it warns, and is not needed. */
+  opening: string
   read: boolean
   code: string
 }
@@ -34,9 +34,9 @@ export function body(c: Change): { code: string; reason?: string; bid?: string }
 }
 
 /** The last question, with what the answer about bids means. */
-export function question(c: Change, answers: Certificates['bid']['answers']): string {
+export function question(c: Change, advice: string): string {
   if (c.event === 'freeze') {
     return '冻结后该 UKEY 立即不能使用。确定冻结吗？'
   }
-  return (answers.find((a) => a.value === c.bid)?.text ?? '') + '吊销后不能恢复，UKEY 将不能再用于投标。确定吊销吗？'
+  return advice + '吊销后不能恢复，UKEY 将不能再用于投标。确定吊销吗？'
 }
