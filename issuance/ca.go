@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -51,6 +52,8 @@ type Place struct {
 	Name string
 	PIN  token.PIN
 }
+
+func (cfg Config) sessions() int { return cmp.Or(cfg.Sessions, 4) }
 
 // place returns where the token with that label is.
 func (cfg Config) place(label string) Place {
@@ -123,7 +126,7 @@ func OpenCA(ctx context.Context, cfg Config) (_ *CA, err error) {
 		if err != nil {
 			return nil, err
 		}
-		ca.issuers[a.label] = newIssuer(chain.Issuing[a.label], signer, a.algorithm, a.name)
+		ca.issuers[a.label] = newIssuer(chain.Issuing[a.label], signer, a.algorithm, a.name, cfg.sessions())
 	}
 	if ca.seal, err = ca.open(ctx, cfg, sealAuthority, chain.Seal); err != nil {
 		return nil, err
@@ -134,12 +137,8 @@ func OpenCA(ctx context.Context, cfg Config) (_ *CA, err error) {
 
 // open opens the key of one authority and checks that the certificate is for it.
 func (ca *CA) open(ctx context.Context, cfg Config, a authority, cert *x509.Certificate) (*token.Signer, error) {
-	sessions := cfg.Sessions
-	if sessions == 0 {
-		sessions = 4
-	}
 	at := cfg.place(a.label)
-	pool := at.HSM.NewPool(at.Name, at.PIN, sessions)
+	pool := at.HSM.NewPool(at.Name, at.PIN, cfg.sessions())
 	ca.pools = append(ca.pools, pool)
 	signer, err := pool.Signer(ctx, signatureKey)
 	if err != nil {

@@ -23,7 +23,8 @@ type issuer struct {
 	cert   *x509.Certificate
 	signer *token.Signer
 	how    signature
-	name   string // in URLs, e.g. "issuing-p256"
+	name   string        // in URLs, e.g. "issuing-p256"
+	turns  chan struct{} // of those who sign for strangers
 
 	// rehearsal is made once, when first needed.
 	rehearsal func() (rehearsal, error)
@@ -40,19 +41,19 @@ type rehearsal struct {
 type signature struct {
 	algorithm x509.SignatureAlgorithm
 	hash      crypto.Hash
-	der       pkix.AlgorithmIdentifier
+	der       []byte // AlgorithmIdentifier
 }
 
 var signatures = map[token.Algorithm]signature{
-	token.P256: {x509.ECDSAWithSHA256, crypto.SHA256, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}},
-	token.RSA2048: {x509.SHA256WithRSA, crypto.SHA256, pkix.AlgorithmIdentifier{
-		Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue,
-	}},
+	// RFC 5758 §3.2 and RFC 4055 §5, whose parameters are NULL.
+	token.P256:    {x509.ECDSAWithSHA256, crypto.SHA256, []byte("\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02")},
+	token.RSA2048: {x509.SHA256WithRSA, crypto.SHA256, []byte("\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00")},
 }
 
-func newIssuer(cert *x509.Certificate, signer *token.Signer, alg token.Algorithm, name string) *issuer {
+// newIssuer returns an issuer with a key in a token of so many sessions.
+func newIssuer(cert *x509.Certificate, signer *token.Signer, alg token.Algorithm, name string, sessions int) *issuer {
 	return &issuer{
-		cert: cert, signer: signer, how: signatures[alg], name: name,
+		cert: cert, signer: signer, how: signatures[alg], name: name, turns: make(chan struct{}, max(1, sessions/2)),
 		rehearsal: sync.OnceValues(func() (rehearsal, error) {
 			key, err := newSoftwareKey(alg)
 			if err != nil {
@@ -68,7 +69,7 @@ func newIssuer(cert *x509.Certificate, signer *token.Signer, alg token.Algorithm
 // certificate is the outermost SEQUENCE of RFC 5280 §4.1, with the TBS as it is.
 type certificate struct {
 	TBS       asn1.RawValue
-	Algorithm pkix.AlgorithmIdentifier
+	Algorithm asn1.RawValue
 	Signature asn1.BitString
 }
 
@@ -173,7 +174,7 @@ func (ca *CA) sign(ctx context.Context, is Issue) ([]byte, error) {
 	}
 	der, err := asn1.Marshal(certificate{
 		TBS:       asn1.RawValue{FullBytes: is.TBS},
-		Algorithm: iss.how.der,
+		Algorithm: asn1.RawValue{FullBytes: iss.how.der},
 		Signature: asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)},
 	})
 	if err != nil {

@@ -10,37 +10,20 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strings"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// The structures of a request, RFC 6960 §4.1.
-type (
-	ocspRequest struct {
-		TBS       tbsRequest
-		Signature asn1.RawValue `asn1:"explicit,tag:0,optional"`
-	}
-	tbsRequest struct {
-		Version    int           `asn1:"explicit,tag:0,default:0,optional"`
-		Requestor  asn1.RawValue `asn1:"explicit,tag:1,optional"`
-		Requests   []singleRequest
-		Extensions []pkix.Extension `asn1:"explicit,tag:2,optional"`
-	}
-	singleRequest struct {
-		ID         certID
-		Extensions []pkix.Extension `asn1:"explicit,tag:0,optional"`
-	}
-	certID struct {
-		Raw      asn1.RawContent // as the client wrote it
-		Hash     pkix.AlgorithmIdentifier
-		NameHash []byte
-		KeyHash  []byte
-		Serial   *big.Int
-	}
-)
+// certID names a certificate (RFC 6960 §4.1.1).
+type certID struct {
+	Raw      asn1.RawContent // as the client wrote it
+	Hash     pkix.AlgorithmIdentifier
+	NameHash []byte
+	KeyHash  []byte
+	Serial   *big.Int
+}
 
 var (
 	oidBasicResponse = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 1}
@@ -124,7 +107,7 @@ func (iss *issuer) respond(ctx context.Context, sign signer, id certID, of *Cert
 	if err != nil {
 		return nil, err
 	}
-	var b cryptobyte.Builder
+	b := cryptobyte.NewBuilder(make([]byte, 0, usualResponse))
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Enum(ocspSuccessful)
 		explicit(b, 0, func(b *cryptobyte.Builder) {
@@ -133,7 +116,7 @@ func (iss *issuer) respond(ctx context.Context, sign signer, id certID, of *Cert
 				b.AddASN1(cbasn1.OCTET_STRING, func(b *cryptobyte.Builder) {
 					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 						b.AddBytes(tbs)
-						b.MarshalASN1(iss.how.der)
+						b.AddBytes(iss.how.der)
 						b.AddASN1BitString(sig)
 					})
 				})
@@ -147,6 +130,9 @@ func (iss *issuer) respond(ctx context.Context, sign signer, id certID, of *Cert
 	return der, nil
 }
 
+// usualResponse is room for a response about one certificate, in bytes.
+const usualResponse = 512
+
 // responseData is the ResponseData of RFC 6960 §4.2.1 about one certificate, by
 // the issuer's name.
 func responseData(responder []byte, id certID, of *CertStatus, now time.Time, nonce []byte) ([]byte, error) {
@@ -154,7 +140,7 @@ func responseData(responder []byte, id certID, of *CertStatus, now time.Time, no
 	if of == nil {
 		until = now.Add(time.Minute)
 	}
-	var b cryptobyte.Builder
+	b := cryptobyte.NewBuilder(make([]byte, 0, usualResponse))
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		explicit(b, 1, func(b *cryptobyte.Builder) { b.AddBytes(responder) })
 		b.AddASN1GeneralizedTime(now)
@@ -202,8 +188,10 @@ func addStatus(b *cryptobyte.Builder, of *CertStatus) {
 
 // explicit writes [tag] around what add writes.
 func explicit(b *cryptobyte.Builder, tag uint8, add func(*cryptobyte.Builder)) {
-	b.AddASN1(cbasn1.Tag(tag).ContextSpecific().Constructed(), add)
+	b.AddASN1(explicitTag(tag), add)
 }
+
+func explicitTag(tag uint8) cbasn1.Tag { return cbasn1.Tag(tag).ContextSpecific().Constructed() }
 
 // question is an OCSP request as far as we answer it.
 type question struct {
@@ -215,36 +203,71 @@ type question struct {
 // MaxOCSPRequest bounds a request; a usual one has 80 to 120 bytes.
 const MaxOCSPRequest = 4 << 10
 
-var errManyRequests = errors.New("more than one certificate asked about")
+var (
+	errNotOCSP      = errors.New("not an OCSP request")
+	errManyRequests = errors.New("more than one certificate asked about")
+)
 
-// parseOCSPRequest reads a request about one certificate.
+// parseOCSPRequest reads a request about one certificate (RFC 6960 §4.1.1). Who
+// asks, and his signature, are skipped. The question shares der's memory.
 func parseOCSPRequest(der []byte) (question, error) {
-	var r ocspRequest
-	rest, err := asn1.Unmarshal(der, &r)
+	input := cryptobyte.String(der)
+	var request, tbs, list, extensions, single, raw cryptobyte.String
 	switch {
-	case err != nil:
-		return question{}, err
-	case len(rest) > 0:
-		return question{}, errTrailing(rest)
-	case len(r.TBS.Requests) != 1:
+	case !input.ReadASN1(&request, cbasn1.SEQUENCE) || !input.Empty(),
+		!request.ReadASN1(&tbs, cbasn1.SEQUENCE) || !request.SkipOptionalASN1(explicitTag(0)) || !request.Empty(),
+		!tbs.SkipOptionalASN1(explicitTag(0)) || !tbs.SkipOptionalASN1(explicitTag(1)),
+		!tbs.ReadASN1(&list, cbasn1.SEQUENCE) || !tbs.ReadOptionalASN1(&extensions, nil, explicitTag(2)) || !tbs.Empty():
+		return question{}, errNotOCSP
+	case !list.ReadASN1(&single, cbasn1.SEQUENCE) || !list.Empty():
 		return question{}, errManyRequests
+	case !single.ReadASN1Element(&raw, cbasn1.SEQUENCE) || !single.SkipOptionalASN1(explicitTag(0)) || !single.Empty():
+		return question{}, errNotOCSP
 	}
-	q := question{id: r.TBS.Requests[0].ID}
-	if q.id.Serial == nil || q.id.Serial.Sign() <= 0 || q.id.Serial.BitLen() > 160 {
-		q.id.Serial = new(big.Int) // never issued
+	q := question{id: certID{Raw: asn1.RawContent(raw), Serial: new(big.Int)}}
+	var id, algorithm cryptobyte.String
+	var hash asn1.ObjectIdentifier
+	if !raw.ReadASN1(&id, cbasn1.SEQUENCE) || !id.ReadASN1(&algorithm, cbasn1.SEQUENCE) || !algorithm.ReadASN1ObjectIdentifier(&hash) ||
+		!id.ReadASN1Bytes(&q.id.NameHash, cbasn1.OCTET_STRING) || !id.ReadASN1Bytes(&q.id.KeyHash, cbasn1.OCTET_STRING) ||
+		!id.ReadASN1Integer(q.id.Serial) || !id.Empty() {
+		return question{}, errNotOCSP
+	}
+	if q.id.Serial.Sign() <= 0 || q.id.Serial.BitLen() > 160 {
+		q.id.Serial.SetInt64(0) // never issued
 	}
 	for _, h := range certHashes {
-		if h.oid.Equal(q.id.Hash.Algorithm) {
+		if h.oid.Equal(hash) {
 			q.hash = h.hash
 		}
 	}
-	for _, e := range r.TBS.Extensions {
+	var err error
+	q.nonce, err = readNonce(extensions)
+	return q, err
+}
+
+// readNonce returns the nonce of a request's extensions, nil when there is none.
+func readNonce(extensions cryptobyte.String) (nonce []byte, err error) {
+	if len(extensions) == 0 {
+		return nil, nil
+	}
+	var list cryptobyte.String
+	if !extensions.ReadASN1(&list, cbasn1.SEQUENCE) || !extensions.Empty() {
+		return nil, errNotOCSP
+	}
+	for !list.Empty() {
+		var one cryptobyte.String
+		var name asn1.ObjectIdentifier
+		var value []byte
+		if !list.ReadASN1(&one, cbasn1.SEQUENCE) || !one.ReadASN1ObjectIdentifier(&name) ||
+			!one.SkipOptionalASN1(cbasn1.BOOLEAN) || !one.ReadASN1Bytes(&value, cbasn1.OCTET_STRING) || !one.Empty() {
+			return nil, errNotOCSP
+		}
 		// RFC 9654 §2.1: 1 to 128 octets; what is longer is nobody's nonce.
-		if e.Id.Equal(oidNonce) && len(e.Value) > 0 && len(e.Value) <= 130 && q.nonce == nil {
-			q.nonce = e.Value
+		if name.Equal(oidNonce) && len(value) > 0 && len(value) <= 130 && nonce == nil {
+			nonce = value
 		}
 	}
-	return q, nil
+	return nonce, nil
 }
 
 // Responder answers OCSP requests.
@@ -253,18 +276,13 @@ type Responder struct {
 	ca     *CA
 	ledger StatusLedger
 	now    func() time.Time
-	turns  chan struct{}
 }
-
-// signingTurns bounds the signatures that strangers can have at once, so that
-// issuing keeps the HSM.
-const signingTurns = 2
 
 // NewResponder returns a Responder. With a CA it signs what must be fresh, such
 // as answers that repeat a nonce; without (nil) it gives out what the Publisher
 // has signed.
 func NewResponder(chain Chain, ca *CA, ledger StatusLedger, now func() time.Time) *Responder {
-	r := &Responder{map[issuerName]string{}, ca, ledger, now, make(chan struct{}, signingTurns)}
+	r := &Responder{map[issuerName]string{}, ca, ledger, now}
 	for label, cert := range chain.Issuing {
 		for _, h := range certHashes {
 			if name, key, err := issuerHashes(cert, h.hash); err == nil {
@@ -295,7 +313,7 @@ func (r *Responder) Answer(ctx context.Context, request []byte) (der []byte, fre
 	if !ok { // RFC 5019 §2.2.3: not ours to answer
 		return unsigned(ocspUnauthorized), true, nil
 	}
-	serial := strings.ToUpper(fmt.Sprintf("%040x", q.id.Serial))
+	serial := fmt.Sprintf("%040X", q.id.Serial)
 	plain := q.nonce == nil && q.hash == crypto.SHA1
 	if plain || r.ca == nil {
 		if q.hash == crypto.SHA1 {
@@ -317,7 +335,7 @@ func (r *Responder) Answer(ctx context.Context, request []byte) (der []byte, fre
 		return orInternalError(nil, err)
 	}
 	iss := r.ca.issuers[issuer]
-	der, err = iss.respond(ctx, r.inTurn(iss.signAnswer), q.id, about, r.now(), q.nonce)
+	der, err = iss.respond(ctx, iss.signInTurn, q.id, about, r.now(), q.nonce)
 	if errors.Is(err, errBusy) {
 		return unsigned(ocspTryLater), true, nil
 	}
@@ -327,16 +345,15 @@ func (r *Responder) Answer(ctx context.Context, request []byte) (der []byte, fre
 
 var errBusy = errors.New("no turn to sign came")
 
-// inTurn bounds how many sign at once.
-func (r *Responder) inTurn(sign signer) signer {
-	return func(ctx context.Context, tbs []byte) ([]byte, error) {
-		select {
-		case r.turns <- struct{}{}:
-			defer func() { <-r.turns }()
-			return sign(ctx, tbs)
-		case <-ctx.Done():
-			return nil, errBusy
-		}
+// signInTurn is signAnswer for strangers, of whom no more than half of the
+// token's sessions sign at once, so that issuing keeps the HSM.
+func (iss *issuer) signInTurn(ctx context.Context, tbs []byte) ([]byte, error) {
+	select {
+	case iss.turns <- struct{}{}:
+		defer func() { <-iss.turns }()
+		return iss.signAnswer(ctx, tbs)
+	case <-ctx.Done():
+		return nil, errBusy
 	}
 }
 

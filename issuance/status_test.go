@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
@@ -456,16 +457,108 @@ func TestRootCRL(t *testing.T) {
 	}
 }
 
-func FuzzOCSPRequest(f *testing.F) {
-	seed, err := asn1.Marshal(ocspRequest{TBS: tbsRequest{Requests: []singleRequest{{ID: certID{Serial: big.NewInt(5), NameHash: []byte{1}, KeyHash: []byte{2}}}}}})
-	if err == nil {
-		f.Add(seed)
+// The structures of a request (RFC 6960 §4.1), for an encoder that is not ours.
+type (
+	ocspRequest struct {
+		TBS       tbsRequest
+		Signature asn1.RawValue `asn1:"explicit,tag:0,optional"`
 	}
+	tbsRequest struct {
+		Version    int           `asn1:"explicit,tag:0,default:0,optional"`
+		Requestor  asn1.RawValue `asn1:"explicit,tag:1,optional"`
+		Requests   []singleRequest
+		Extensions []pkix.Extension `asn1:"explicit,tag:2,optional"`
+	}
+	singleRequest struct {
+		ID         certID
+		Extensions []pkix.Extension `asn1:"explicit,tag:0,optional"`
+	}
+)
+
+func requestOf(change func(r *ocspRequest)) ocspRequest {
+	r := ocspRequest{TBS: tbsRequest{Requests: []singleRequest{{ID: certID{
+		Hash: pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, Serial: big.NewInt(5), NameHash: []byte{1}, KeyHash: []byte{2, 3},
+	}}}}}
+	change(&r)
+	return r
+}
+
+func encoded(t testing.TB, v any) []byte {
+	t.Helper()
+	der, err := asn1.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func TestOCSPRequestIsRead(t *testing.T) {
+	nonce := pkix.Extension{Id: oidNonce, Value: []byte{4, 2, 8, 9}}
+	other := pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}
+	text := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte("urn:x")}
+	for name, test := range map[string]struct {
+		change func(*ocspRequest)
+		serial int64
+		nonce  []byte
+		err    error
+	}{
+		"plain":               {func(*ocspRequest) {}, 5, nil, nil},
+		"nonce":               {func(r *ocspRequest) { r.TBS.Extensions = []pkix.Extension{nonce} }, 5, nonce.Value, nil},
+		"nonce beside others": {func(r *ocspRequest) { r.TBS.Extensions = []pkix.Extension{other, nonce, nonce} }, 5, nonce.Value, nil},
+		"nonce of no length":  {func(r *ocspRequest) { r.TBS.Extensions = []pkix.Extension{{Id: oidNonce}} }, 5, nil, nil},
+		"nonce too long":      {func(r *ocspRequest) { r.TBS.Extensions = []pkix.Extension{{Id: oidNonce, Value: make([]byte, 131)}} }, 5, nil, nil},
+		"signed, by name": {func(r *ocspRequest) {
+			r.TBS.Requestor, r.Signature = explicitly(t, 1, text), explicitly(t, 0, []int{7})
+		}, 5, nil, nil},
+		"version 2":                {func(r *ocspRequest) { r.TBS.Version = 1 }, 5, nil, nil},
+		"extensions of the single": {func(r *ocspRequest) { r.TBS.Requests[0].Extensions = []pkix.Extension{other} }, 5, nil, nil},
+		"negative serial":          {func(r *ocspRequest) { r.TBS.Requests[0].ID.Serial = big.NewInt(-5) }, 0, nil, nil},
+		"serial of 161 bits":       {func(r *ocspRequest) { r.TBS.Requests[0].ID.Serial = new(big.Int).Lsh(big.NewInt(1), 160) }, 0, nil, nil},
+		"about two":                {func(r *ocspRequest) { r.TBS.Requests = append(r.TBS.Requests, r.TBS.Requests[0]) }, 0, nil, errManyRequests},
+		"about none":               {func(r *ocspRequest) { r.TBS.Requests = nil }, 0, nil, errManyRequests},
+	} {
+		t.Run(name, func(t *testing.T) {
+			der := encoded(t, requestOf(test.change))
+			q, err := parseOCSPRequest(der)
+			if !errors.Is(err, test.err) {
+				t.Fatalf("got %v, want %v", err, test.err)
+			}
+			if err != nil {
+				return
+			}
+			if q.id.Serial.Int64() != test.serial || q.hash != crypto.SHA1 || !bytes.Equal(q.nonce, test.nonce) || !bytes.Equal(q.id.NameHash, []byte{1}) || !bytes.Equal(q.id.KeyHash, []byte{2, 3}) {
+				t.Errorf("got %+v", q)
+			}
+			for n := range der { // what is cut short or longer is refused
+				if _, err := parseOCSPRequest(der[:n]); err == nil {
+					t.Errorf("the first %d of %d bytes are taken for a request", n, len(der))
+				}
+			}
+			if _, err := parseOCSPRequest(append(der, 0)); err == nil {
+				t.Error("trailing data is taken")
+			}
+		})
+	}
+}
+
+// explicitly wraps a value in [tag].
+func explicitly(t testing.TB, tag int, v any) asn1.RawValue {
+	t.Helper()
+	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, IsCompound: true, Bytes: encoded(t, v)}
+}
+
+func FuzzOCSPRequest(f *testing.F) {
+	f.Add(encoded(f, requestOf(func(r *ocspRequest) { r.TBS.Extensions = []pkix.Extension{{Id: oidNonce, Value: []byte{4, 1, 8}}} })))
 	f.Add([]byte("0\x00"))
 	f.Fuzz(func(t *testing.T, der []byte) {
 		q, err := parseOCSPRequest(der)
 		if err == nil && (q.id.Serial == nil || q.id.Serial.Sign() < 0 || len(q.nonce) > 130) {
 			t.Errorf("%x: %+v", der, q)
+		}
+		var r ocspRequest
+		rest, asn1Err := asn1.Unmarshal(der, &r)
+		if err == nil && len(rest) == 0 && asn1Err == nil && len(r.TBS.Requests) == 1 && !bytes.Equal(r.TBS.Requests[0].ID.NameHash, q.id.NameHash) {
+			t.Errorf("%x: two readers disagree: %x, %x", der, q.id.NameHash, r.TBS.Requests[0].ID.NameHash)
 		}
 	})
 }

@@ -49,8 +49,7 @@ func TestFaultsOfTheModule(t *testing.T) {
 					sg := &Signer{pool: pl, label: "k"}
 					sg.public = mustPublic(t, pl)
 					m.forget(pl.label) // the slot list is read again, too
-					pl.m.evict(<-pl.idle)
-					pl.idle <- &session{}
+					evictOne(pl)
 
 					f.Set(t, function+" error "+code+" times=1")
 					if err := sg.Health(t.Context()); err != nil && code != "0xA4" && function != "C_GetSlotList" {
@@ -59,8 +58,7 @@ func TestFaultsOfTheModule(t *testing.T) {
 					f.Set(t, function+" error "+code)
 					if function != "C_Sign" && function != "C_SignInit" {
 						m.forget(pl.label)
-						pl.m.evict(<-pl.idle)
-						pl.idle <- &session{}
+						evictOne(pl)
 					}
 					failures := 0
 					for !pl.breaker.IsOpen() && failures < 10 {
@@ -153,9 +151,7 @@ func TestHungModule(t *testing.T) {
 	for m.use.hung.Load() > 0 {
 		<-time.After(time.Millisecond)
 	}
-	if n := len(pl.idle); n != 2 {
-		t.Errorf("%d sessions afterwards, want 2", n)
-	}
+	hold(t, pl, 2)()
 	if err := m.reinitialize(m.generation); err != nil {
 		t.Error(err)
 	}
@@ -171,8 +167,7 @@ func TestWrongPINIsTriedOnce(t *testing.T) {
 	if _, err := right.EnsureKey(t.Context(), "k", P256); err != nil {
 		t.Fatal(err)
 	}
-	right.m.evict(<-right.idle)
-	right.idle <- &session{}
+	evictOne(right)
 	wrong := m.NewPool(right.label, "00000000", 2)
 	defer wrong.Close()
 	if _, err := wrong.Signer(t.Context(), "k"); !errors.Is(err, PINIncorrect) {

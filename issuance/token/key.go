@@ -115,6 +115,13 @@ func findOne(p *driver, sh pkcs11.SessionHandle, template ...*pkcs11.Attribute) 
 type keyPair struct {
 	private pkcs11.ObjectHandle
 	public  crypto.PublicKey
+	how     scheme
+}
+
+// pairOf is the key pair of two objects, of a kind that we can sign with.
+func pairOf(private pkcs11.ObjectHandle, public crypto.PublicKey) (keyPair, error) {
+	how, err := schemeOf(public)
+	return keyPair{private, public, how}, err
 }
 
 // findKeyPair returns the key pair that name (a label or an id) selects.
@@ -131,7 +138,10 @@ func findKeyPair(p *driver, sh pkcs11.SessionHandle, name *pkcs11.Attribute) (ke
 		return keyPair{}, err
 	}
 	pub, err := publicKey(p, sh, public)
-	return keyPair{private: private, public: pub}, err
+	if err != nil {
+		return keyPair{}, err
+	}
+	return pairOf(private, pub)
 }
 
 // purpose says what a key pair may do besides signing.
@@ -196,7 +206,10 @@ func ensureKeyPair(p *driver, sh pkcs11.SessionHandle, alg Algorithm, unseal pur
 		return keyPair{}, err
 	}
 	key, err := publicKey(p, sh, pub)
-	return keyPair{private: priv, public: key}, err
+	if err != nil {
+		return keyPair{}, err
+	}
+	return pairOf(priv, key)
 }
 
 // unusable reports whether err says that an object is not there or does not work,
@@ -297,11 +310,7 @@ var digestPrefix = map[crypto.Hash][]byte{
 // sign makes a signature in the form crypto.Signer promises: PKCS #1 v1.5 for
 // RSA, an ASN.1 SEQUENCE of r and s for ECDSA.
 func sign(p *driver, sh pkcs11.SessionHandle, kp keyPair, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	s, err := schemeOf(kp.public)
-	if err != nil {
-		return nil, err
-	}
-	return s.signWith(p, sh, kp.private, digest, opts)
+	return kp.how.signWith(p, sh, kp.private, digest, opts)
 }
 
 func (s scheme) signWith(p *driver, sh pkcs11.SessionHandle, key pkcs11.ObjectHandle, digest []byte, opts crypto.SignerOpts) ([]byte, error) {

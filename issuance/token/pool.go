@@ -23,7 +23,9 @@ type Pool struct {
 	m       *Module
 	label   string
 	pin     PIN
-	idle    chan *session
+	calls   chan func(*session) (alive bool) // to the sessions, each of which has a goroutine
+	ended   chan struct{}                    // one of them was told to end, and did
+	size    int
 	breaker circuitbreaker.CircuitBreaker[any]
 	spares  chan struct{} // sessions that stand in for those of calls that hang
 
@@ -59,20 +61,39 @@ type session struct {
 // opened before it is needed.
 func (m *Module) NewPool(label string, pin PIN, size int) *Pool {
 	pl := &Pool{
-		m: m, label: label, pin: pin, idle: make(chan *session, size), spares: make(chan struct{}, size), backoff: firstBackoff,
+		m: m, label: label, pin: pin, size: size, calls: make(chan func(*session) bool), ended: make(chan struct{}, size), spares: make(chan struct{}, size), backoff: firstBackoff,
 		breaker: circuitbreaker.NewBuilder[any]().WithFailureThreshold(breakAfter).WithDelay(breakFor).Build(),
 	}
 	for range size {
-		pl.idle <- &session{}
+		go pl.serve(&session{})
 	}
 	return pl
+}
+
+// serve makes calls with a session, one after another, until another session has
+// taken its place, or nil tells it to end.
+func (pl *Pool) serve(s *session) {
+	for call := range pl.calls {
+		if call == nil {
+			pl.m.evict(s)
+			pl.ended <- struct{}{}
+			return
+		}
+		if !call(s) {
+			pl.m.evict(s)
+			return
+		}
+	}
 }
 
 // Close waits for the owners of sessions and closes them all, which logs out.
 // The pool must not be used afterwards.
 func (pl *Pool) Close() {
-	for range cap(pl.idle) {
-		pl.m.evict(<-pl.idle)
+	for range pl.size {
+		pl.calls <- nil
+	}
+	for range pl.size {
+		<-pl.ended
 	}
 }
 
@@ -101,31 +122,27 @@ func sick(err error) bool {
 
 func lend[T any](ctx context.Context, pl *Pool, fn func(p *driver, s *session) (T, error)) (T, error) {
 	var none T
-	var s *session
-	select {
-	case s = <-pl.idle:
-	case <-ctx.Done():
-		return none, fmt.Errorf("waiting for a session on %s: %w", pl.label, ctx.Err())
-	}
 	type result struct {
 		value T
 		err   error
 	}
 	done := make(chan result, 1)
 	var left atomic.Bool // either the call ends first, or its caller leaves
-	go func() {
+	call := func(s *session) (alive bool) {
 		var r result
 		r.err = pl.revive(s, func(p *driver, s *session) (err error) {
 			r.value, err = fn(p, s)
 			return err
 		})
-		if left.CompareAndSwap(false, true) {
-			pl.idle <- s
-		} else {
-			pl.comeBack(s)
-		}
+		alive = left.CompareAndSwap(false, true) || pl.comeBack()
 		done <- r
-	}()
+		return alive
+	}
+	select {
+	case pl.calls <- call:
+	case <-ctx.Done():
+		return none, fmt.Errorf("waiting for a session on %s: %w", pl.label, ctx.Err())
+	}
 	select {
 	case r := <-done:
 		return r.value, r.err
@@ -143,20 +160,20 @@ func (pl *Pool) leave() {
 	pl.m.use.hung.Add(1)
 	select {
 	case pl.spares <- struct{}{}:
-		pl.idle <- &session{}
+		go pl.serve(&session{})
 	default:
 	}
 }
 
-// comeBack ends a call that was given up. Its session is closed, or takes its place
-// again when nothing stands in for it.
-func (pl *Pool) comeBack(s *session) {
+// comeBack ends a call that was given up. Its session goes on when nothing stands
+// in for it.
+func (pl *Pool) comeBack() (alive bool) {
 	pl.m.use.hung.Add(-1)
 	select {
 	case <-pl.spares:
-		pl.m.evict(s)
+		return false
 	default:
-		pl.idle <- s
+		return true
 	}
 }
 

@@ -190,13 +190,40 @@ func TestWaitingForASessionEndsWithTheContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := <-pl.idle
+	release := hold(t, pl, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := sg.Health(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	pl.idle <- s
+	release()
+}
+
+// hold keeps n sessions busy, which must be all there are.
+func hold(t *testing.T, pl *Pool, n int) (release func()) {
+	t.Helper()
+	held := make(chan struct{})
+	call := func(*session) bool { <-held; return true }
+	for range n {
+		pl.calls <- call
+	}
+	select {
+	case pl.calls <- call:
+		t.Errorf("more than %d sessions are free", n)
+	default:
+	}
+	return func() { close(held) }
+}
+
+// evictOne closes a session that is free.
+func evictOne(pl *Pool) {
+	done := make(chan struct{})
+	pl.calls <- func(s *session) bool {
+		pl.m.evict(s)
+		close(done)
+		return true
+	}
+	<-done
 }
 
 // Reliability 8: a call that hangs in the HSM holds its session, not its caller.
@@ -221,9 +248,7 @@ func TestHungCallLetsItsCallerGo(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if len(pl.idle) != 2 {
-		t.Errorf("%d sessions are free: another takes the place of the hung one", len(pl.idle))
-	}
+	hold(t, pl, 2)() // another takes the place of the hung one
 	if err := sg.Health(t.Context()); err != nil {
 		t.Errorf("the other session suffers: %v", err)
 	}
@@ -231,9 +256,7 @@ func TestHungCallLetsItsCallerGo(t *testing.T) {
 	for len(pl.spares) > 0 { // the hung one is closed, not kept besides
 		<-time.After(time.Millisecond)
 	}
-	a, b := <-pl.idle, <-pl.idle
-	pl.idle <- a
-	pl.idle <- b
+	hold(t, pl, 2)()
 }
 
 // A session may die in many ways; each is answered by a new one, unseen by the caller.
@@ -332,9 +355,9 @@ func TestPoolRetriesEveryDeadlyCode(t *testing.T) {
 		}
 	})
 	t.Run("a wrong PIN is not retried", func(t *testing.T) {
+		evictOne(pl) // whoever is logged in lends his login to all
 		wrong := m.NewPool(pl.label, "00000000", 1)
-		pl.Close()
-		defer func() { pl.idle <- &session{} }() // for the clean-up
+		defer wrong.Close()
 		if _, err := wrong.Signer(t.Context(), "k"); !errors.Is(err, PINIncorrect) {
 			t.Errorf("got %v", err)
 		}
