@@ -20,6 +20,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/config"
 	"github.com/yuncaidun/yuncaidun/handlers"
 	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/miniprogram"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/provider/sim"
 	"github.com/yuncaidun/yuncaidun/templates/font"
@@ -157,7 +158,7 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 			AppID: cfg.WeChat.AppID, AppSecret: cfg.WeChat.AppSecret.Reveal(), Token: cfg.WeChat.Token.Reveal(),
 			EncodingAESKey: cfg.WeChat.AESKey.Reveal(), OriginalID: cfg.WeChat.OriginalID, Templates: map[string]sim.Template{}, Subscriptions: map[string]sim.Template{},
 		},
-		MiniProgram: sim.MiniProgram{AppID: cfg.MiniProgram.AppID, AppSecret: cfg.MiniProgram.AppSecret.Reveal(), Subscriptions: map[string]sim.Template{}},
+		MiniProgram: sim.MiniProgram{AppID: cfg.MiniProgram.AppID, AppSecret: cfg.MiniProgram.AppSecret.Reveal(), Pages: miniprogram.Pages(), Subscriptions: map[string]sim.Template{}},
 		Pay: sim.Pay{
 			MchID: cfg.WeChatPay.MchID, AppID: cfg.WeChat.AppID, APIv3Key: cfg.WeChatPay.APIV3Key.Reveal(), MerchantSerial: cfg.WeChatPay.CertSerial,
 			MerchantKey: &merchant.PublicKey, PlatformKeyID: cfg.WeChatPay.PublicKeyID, PlatformKey: platform,

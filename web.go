@@ -143,21 +143,27 @@ func (a *app) openBot() error {
 	return nil
 }
 
-// menus are what the account shall show: to everybody, and to staff.
-func menus(publicURL string) wechat.Menus {
-	return wechat.Menus{Common: buttons(bot.Menu(publicURL)), Tagged: buttons(bot.StaffMenu(publicURL))}
+// menus are what the account shall show: to everybody, and to staff. With a
+// mini-program its pages are entries of the menu.
+func menus(publicURL, miniAppID string) wechat.Menus {
+	m := bot.Menus{PublicURL: publicURL, MiniProgram: miniAppID != ""}
+	return wechat.Menus{Common: buttons(miniAppID, m.Common()), Tagged: buttons(miniAppID, m.Staff())}
 }
 
 // showMenu puts the bot's menus into the official account. Only development does
 // so by itself: in production an operator decides when the menu changes.
 func (a *app) showMenu(ctx context.Context) error {
-	return pushMenus(ctx, a.out.wechat, a.db, a.cfg.WeChat.AppID, a.links.PublicURL)
+	return pushMenus(ctx, a.out.wechat, a.db, a.cfg.WeChat.AppID, menus(a.links.PublicURL, a.cfg.MiniProgram.AppID))
 }
 
-func buttons(of []bot.Button) []wechat.Button {
+func buttons(miniAppID string, of []bot.Button) []wechat.Button {
 	out := make([]wechat.Button, 0, len(of))
 	for _, b := range of {
-		out = append(out, wechat.Button{Name: b.Name, Key: b.Key, URL: b.URL, Sub: buttons(b.Sub)})
+		w := wechat.Button{Name: b.Name, Key: b.Key, URL: b.URL, Page: b.Page, Sub: buttons(miniAppID, b.Sub)}
+		if b.Page != "" {
+			w.AppID = miniAppID
+		}
+		out = append(out, w)
 	}
 	return out
 }

@@ -22,7 +22,7 @@ type menuPushCmd struct{}
 // Run puts the menus into the official account and gives staff theirs.
 func (menuPushCmd) Run(ctx context.Context, c *cli) error {
 	return c.withAccount(ctx, func(cfg *config.Config, db *store.DB, a *wechat.OfficialAccount) error {
-		return pushMenus(ctx, a, db, cfg.WeChat.AppID, strings.TrimRight(cfg.PublicURL, "/"))
+		return pushMenus(ctx, a, db, cfg.WeChat.AppID, configuredMenus(cfg))
 	})
 }
 
@@ -35,12 +35,16 @@ func (menuDiffCmd) Run(ctx context.Context, c *cli) error {
 		if err != nil {
 			return err
 		}
-		changed, err := diffMenus(os.Stdout, have, menus(strings.TrimRight(cfg.PublicURL, "/")))
+		changed, err := diffMenus(os.Stdout, have, configuredMenus(cfg))
 		if err == nil && changed {
 			err = errors.New("the account shows another menu: yuncaidun wechat menu push")
 		}
 		return err
 	})
+}
+
+func configuredMenus(cfg *config.Config) wechat.Menus {
+	return menus(strings.TrimRight(cfg.PublicURL, "/"), cfg.MiniProgram.AppID)
 }
 
 // withAccount opens the database and the official account for a command; it works
@@ -72,8 +76,8 @@ func (c *cli) withAccount(ctx context.Context, fn func(*config.Config, *store.DB
 
 // pushMenus brings the account's menus up to date, and gives the staff's menu to
 // all members of staff who follow the account, and to nobody else.
-func pushMenus(ctx context.Context, a *wechat.OfficialAccount, db *store.DB, appID, url string) error {
-	if err := a.SetMenus(ctx, bot.StaffTag, menus(url)); err != nil {
+func pushMenus(ctx context.Context, a *wechat.OfficialAccount, db *store.DB, appID string, m wechat.Menus) error {
+	if err := a.SetMenus(ctx, bot.StaffTag, m); err != nil {
 		return err
 	}
 	ids, err := staffFollowers(ctx, db, appID)
@@ -154,8 +158,11 @@ func menuLines(buttons []wechat.Button, place string) []string {
 			continue
 		}
 		to := b.URL
-		if b.Key != "" {
+		switch {
+		case b.Key != "":
 			to = "click " + b.Key
+		case b.Page != "":
+			to = fmt.Sprintf("mini-program %s %s, else %s", b.AppID, b.Page, b.URL)
 		}
 		lines = append(lines, at+" "+b.Name+" → "+to)
 	}

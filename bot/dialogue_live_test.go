@@ -357,7 +357,8 @@ func TestMenuWords(t *testing.T) {
 			t.Errorf("%s: %q is %s", key, click.words, got.Intent)
 		}
 	}
-	for _, menu := range [][]Button{Menu("https://ycd.example"), StaffMenu("https://ycd.example")} {
+	without, with := Menus{PublicURL: "https://ycd.example"}, Menus{PublicURL: "https://ycd.example", MiniProgram: true}
+	for _, menu := range [][]Button{without.Common(), without.Staff(), with.Common(), with.Staff()} {
 		for _, column := range menu {
 			for _, b := range column.Sub {
 				if _, known := clicks[b.Key]; b.Key != "" && b.Key != MenuTodo && !known {

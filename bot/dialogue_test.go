@@ -471,7 +471,7 @@ func TestMenuAndFollowers(t *testing.T) {
 	if got := c.event("o-stranger", EventUnsubscribe, ""); got != "" {
 		t.Errorf("unsubscribe: %q", got)
 	}
-	for _, column := range Menu("https://ycd.example") {
+	for _, column := range (Menus{PublicURL: "https://ycd.example"}).Common() {
 		if utf8.RuneCountInString(column.Name) > 4 || len(column.Sub) > 5 {
 			t.Errorf("column %q does not fit", column.Name)
 		}

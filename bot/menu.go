@@ -3,63 +3,85 @@ package bot
 import "github.com/yuncaidun/yuncaidun/bot/intent"
 
 // Button is one entry of the official account's menu: with Sub a column, else
-// with Key a click that the bot answers, or with URL a page.
+// with Page a page of the mini-program (and URL for a WeChat too old for it),
+// with Key a click that the bot answers, or with URL alone a page of the portal.
 type Button struct {
 	Name string
 	Key  string
 	URL  string
+	Page string
 	Sub  []Button
 }
 
 // StaffTag is the tag of followers who get the staff's menu.
 const StaffTag = "工作人员"
 
-// Menu is the menu of flows 4.3: at most three columns of four characters, five
-// entries of seven.
-func Menu(publicURL string) []Button {
-	return []Button{business(publicURL), progress(publicURL), help(publicURL)}
+// Menus are the menus of flows 4.3: at most three columns of four characters, five
+// entries of seven. Without a mini-program its entries are clicks or pages of the
+// portal, as before there was one.
+type Menus struct {
+	PublicURL   string
+	MiniProgram bool
 }
 
-// StaffMenu is the menu of staff: their desk instead of the first column.
-func StaffMenu(publicURL string) []Button {
+// Common is what everybody sees.
+func (m Menus) Common() []Button {
+	return []Button{m.business(), m.progress(), m.help()}
+}
+
+// Staff is what staff see: their desk instead of the first column.
+func (m Menus) Staff() []Button {
 	desk := Button{Name: "审核台", Sub: []Button{
 		{Name: "待办列表", Key: MenuTasks},
 		{Name: "超时任务", Key: MenuOverdue},
-		{Name: "制证任务", URL: publicURL + "/staff/making"},
+		{Name: "制证任务", URL: m.PublicURL + "/staff/making"},
 		{Name: "今日统计", Key: MenuStatistics},
 		{Name: "免打扰", Key: MenuQuiet},
 	}}
-	return []Button{desk, progress(publicURL), help(publicURL)}
+	return []Button{desk, m.progress(), m.help()}
 }
 
-func business(publicURL string) Button {
+func (m Menus) business() Button {
 	return Button{Name: "办业务", Sub: []Button{
-		{Name: "新办证书", URL: publicURL + "/"},
-		{Name: "更新续期", Key: MenuRenew},
-		{Name: "解锁重设", Key: MenuUnlock},
-		{Name: "丢失补办", Key: MenuLost},
-		{Name: "法人授权", Key: MenuLegal},
+		m.mini("新办证书", "pages/home/index", "", "/"),
+		m.mini("更新续期", "pages/guide/index?of=renew", MenuRenew, "/certificates"),
+		m.mini("解锁重设", "pages/guide/index?of=unlock", MenuUnlock, "/unlock"),
+		m.mini("丢失补办", "pages/certificates/index", MenuLost, "/certificates"),
+		m.mini("法人授权", "pages/auth/index", MenuLegal, "/help"),
 	}}
 }
 
-func progress(publicURL string) Button {
+func (m Menus) progress() Button {
 	return Button{Name: "查进度", Sub: []Button{
 		{Name: "我的订单", Key: MenuOrders},
-		{Name: "我的证书", URL: publicURL + "/certificates"},
+		m.mini("我的证书", "pages/certificates/index", "", "/certificates"),
 		{Name: "物流查询", Key: MenuShipping},
-		{Name: "我的发票", URL: publicURL + "/invoices"},
+		m.mini("我的发票", "pages/invoices/index", "", "/invoices"),
 		{Name: "待我处理", Key: MenuTodo},
 	}}
 }
 
-func help(publicURL string) Button {
+func (m Menus) help() Button {
 	return Button{Name: "帮助", Sub: []Button{
-		{Name: "常见问题", URL: publicURL + "/help"},
+		{Name: "常见问题", URL: m.PublicURL + "/help"},
 		{Name: "驱动与检测", Key: MenuDriver},
 		{Name: "换绑与变更", Key: MenuRebind},
 		{Name: "挂失冻结", Key: MenuFreeze},
 		{Name: "人工客服", Key: MenuHuman},
 	}}
+}
+
+// mini opens a page of the mini-program, path of the portal where WeChat is too old;
+// without a mini-program it is the click, or path when there is none.
+func (m Menus) mini(name, page, key, path string) Button {
+	switch {
+	case m.MiniProgram:
+		return Button{Name: name, Page: page, URL: m.PublicURL + path}
+	case key != "":
+		return Button{Name: name, Key: key}
+	default:
+		return Button{Name: name, URL: m.PublicURL + path}
+	}
 }
 
 // The keys of the menu's click buttons.

@@ -209,6 +209,22 @@ func TestPhoneFrames(t *testing.T) {
 	b.until("the applicant's phone shows the products", fmt.Sprintf(frame+`?.querySelector(".product")`, 0))
 	b.until("the reviewer's phone knows that he is staff", fmt.Sprintf(frame+`?.body?.innerText.includes("待我处理")`, 1))
 	b.picture("playground-mini")
+
+	// The menu of the official account opens pages of it, each on the phone of whoever presses.
+	press := func(chat int, name string) {
+		t.Helper()
+		button := fmt.Sprintf(`[...document.querySelectorAll("#chat-%d .menu button")].find(b => b.textContent === %q)`, chat, name)
+		b.until("the menu has "+name, button)
+		b.js(button + `.click()`)
+	}
+	for _, entry := range []struct {
+		chat       int
+		name, page string
+	}{{0, "我的发票", "pages/invoices/index"}, {0, "更新续期", "pages/guide/index?of=renew"}, {1, "我的证书", "pages/certificates/index"}} {
+		press(entry.chat, entry.name)
+		b.until(entry.name+" is open", fmt.Sprintf(`document.querySelector("#mini-%d iframe")?.contentWindow.location.hash === "#/%s"`, entry.chat, entry.page))
+	}
+	b.until("the page shows what it is about", fmt.Sprintf(frame+`?.body?.innerText.includes("申请更新")`, 0))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.complaints) > 0 {

@@ -5,6 +5,7 @@ package miniprogram
 
 import (
 	"embed"
+	"encoding/json"
 	"io/fs"
 )
 
@@ -21,4 +22,25 @@ func H5() (fs.FS, bool) {
 		return nil, false
 	}
 	return files, true
+}
+
+//go:embed src/pages.json
+var declared []byte
+
+// Pages are the pages that the mini-program declares, such as pages/home/index:
+// WeChat opens no other.
+func Pages() []string {
+	var of struct {
+		Pages []struct {
+			Path string `json:"path"`
+		} `json:"pages"`
+	}
+	if err := json.Unmarshal(declared, &of); err != nil {
+		panic("miniprogram: src/pages.json: " + err.Error()) // embedded; a build reads it, too
+	}
+	var paths []string
+	for _, p := range of.Pages {
+		paths = append(paths, p.Path)
+	}
+	return paths
 }

@@ -14,7 +14,11 @@ import (
 
 func someMenus(desk string) wechat.Menus {
 	common := []wechat.Button{
-		{Name: "查进度", Sub: []wechat.Button{{Name: "我的订单", Key: "orders"}, {Name: "我的证书", URL: "https://ycd.example/certificates"}}},
+		{Name: "查进度", Sub: []wechat.Button{
+			{Name: "我的订单", Key: "orders"},
+			{Name: "我的证书", URL: "https://ycd.example/certificates"},
+			{Name: "我的发票", AppID: miniAppID, Page: "pages/invoices/index?of=menu", URL: "https://ycd.example/invoices"},
+		}},
 		{Name: "人工客服", Key: "human"},
 	}
 	return wechat.Menus{Common: common, Tagged: append([]wechat.Button{{Name: desk, Key: "tasks"}}, common...)}
@@ -76,8 +80,22 @@ func TestMenus(t *testing.T) {
 	if err := w.account.TagOnly(ctx, "工作人员", []string{"oNobody"}); !errors.Is(err, order.NotFound) {
 		t.Errorf("tagging a stranger: %v", err)
 	}
-	long := wechat.Menus{Common: []wechat.Button{{Name: "这个名字实在是太长了", Key: "x"}}}
-	if err := w.account.SetMenus(ctx, "工作人员", long); err == nil {
-		t.Error("a name that does not fit was taken")
+	refused := map[string]struct {
+		button wechat.Button
+		code   int
+	}{
+		"a name that does not fit":  {wechat.Button{Name: "这个名字实在是太长了", Key: "x"}, 40018},
+		"a foreign mini-program":    {wechat.Button{Name: "小程序", AppID: "wx00000000000000ff", Page: "pages/home/index", URL: "https://ycd.example/"}, 45064},
+		"no app id":                 {wechat.Button{Name: "小程序", AppID: "mini", Page: "pages/home/index", URL: "https://ycd.example/"}, 40166},
+		"a page that is not there":  {wechat.Button{Name: "小程序", AppID: miniAppID, Page: "pages/gone/index", URL: "https://ycd.example/"}, 40165},
+		"no page for an old WeChat": {wechat.Button{Name: "小程序", AppID: miniAppID, Page: "pages/home/index"}, 40020},
+	}
+	for name, test := range refused {
+		for _, m := range []wechat.Menus{{Common: []wechat.Button{test.button}, Tagged: someMenus("审核台").Tagged}, {Common: someMenus("审核台").Common, Tagged: []wechat.Button{test.button}}} {
+			var e *wechat.Error
+			if err := w.account.SetMenus(ctx, "工作人员", m); !errors.As(err, &e) || e.Code != test.code {
+				t.Errorf("%s: %v, want %d", name, err, test.code)
+			}
+		}
 	}
 }

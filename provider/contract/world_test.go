@@ -88,7 +88,7 @@ func newWorld(t *testing.T) *world {
 			Templates:     map[string]sim.Template{"tpl-review": {Title: "审核任务", Content: "单号：{{character_string1.DATA}}\n状态：{{phrase2.DATA}}"}},
 			Subscriptions: map[string]sim.Template{"sub-progress": progress},
 		},
-		MiniProgram: sim.MiniProgram{AppID: miniAppID, AppSecret: "mini-secret", Subscriptions: map[string]sim.Template{"mini-progress": progress}},
+		MiniProgram: sim.MiniProgram{AppID: miniAppID, AppSecret: "mini-secret", Pages: []string{"pages/home/index", "pages/auth/index", "pages/invoices/index"}, Subscriptions: map[string]sim.Template{"mini-progress": progress}},
 		Pay: sim.Pay{
 			MchID: mchID, AppID: appID, APIv3Key: apiV3Key, MerchantSerial: serial, MerchantKey: &keys().merchant.PublicKey,
 			PlatformKeyID: keyID, PlatformKey: keys().platform,

@@ -49,10 +49,11 @@ type WeChat struct {
 }
 
 // MiniProgram is the mini-program, bound to the same open-platform account as the official account, so that a
-// persona has one union id in both.
+// persona has one union id in both, and linked to the official account, so that its menu may open it.
 type MiniProgram struct {
 	AppID     string
 	AppSecret string
+	Pages     []string // what it declares; WeChat opens no other page
 
 	Subscriptions map[string]Template // of subscription messages, by template id
 }

@@ -35,7 +35,8 @@
 //	POST /cgi-bin/message/custom/send      45015 outside the window, 45047 quota used up, 43004 not a follower
 //	POST /cgi-bin/message/custom/typing
 //	POST /cgi-bin/qrcode/create            errmsg is absent on success
-//	POST /cgi-bin/menu/create, GET /cgi-bin/menu/get, GET /cgi-bin/menu/delete
+//	POST /cgi-bin/menu/create              miniprogram: 40166 appid, 45064 not linked, 40165 page, 40020 url
+//	GET  /cgi-bin/menu/get, GET /cgi-bin/menu/delete
 //	POST /cgi-bin/menu/addconditional, POST /cgi-bin/menu/delconditional (by tag_id)
 //	POST /cgi-bin/tags/create, GET /cgi-bin/tags/get, POST /cgi-bin/tags/members/batch{,un}tagging, POST /cgi-bin/tags/getidlist
 //	GET  /cgi-bin/user/info, GET /cgi-bin/user/get, GET /cgi-bin/getcallbackip

@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,19 +47,19 @@ type tag struct {
 	Name string `json:"name"`
 }
 
-func (m Menu) check() wxError {
+func (s *Server) checkMenu(m Menu) wxError {
 	if n := len(m.Buttons); n < 1 || n > 3 {
 		return wxError{40016, "invalid button size"}
 	}
 	for _, b := range m.Buttons {
-		if e := b.check(16); e.Code != 0 {
+		if e := s.checkButton(b, 16); e.Code != 0 {
 			return e
 		}
 		if len(b.Children) > 5 {
 			return wxError{40023, "invalid sub button size"}
 		}
 		for _, child := range b.Children {
-			if e := child.check(60); e.Code != 0 {
+			if e := s.checkButton(child, 60); e.Code != 0 {
 				return e
 			}
 		}
@@ -66,7 +67,7 @@ func (m Menu) check() wxError {
 	return wxError{}
 }
 
-func (b Button) check(nameBytes int) wxError {
+func (s *Server) checkButton(b Button, nameBytes int) wxError {
 	switch {
 	case b.Name == "" || len(b.Name) > nameBytes:
 		return wxError{40018, "invalid button name size"}
@@ -78,6 +79,24 @@ func (b Button) check(nameBytes int) wxError {
 		return wxError{40020, "invalid button url size"}
 	case !slices.Contains([]string{"click", "view", "miniprogram", "scancode_push", "scancode_waitmsg", "media_id"}, b.Type):
 		return wxError{40017, "invalid button type"}
+	case b.Type == "miniprogram":
+		return s.checkTarget(MiniTarget{b.AppID, b.PagePath})
+	}
+	return wxError{}
+}
+
+var weAppID = regexp.MustCompile(`^wx[0-9a-f]{16}$`)
+
+// checkTarget looks at a page of a mini-program that the account wants to open.
+func (s *Server) checkTarget(to MiniTarget) wxError {
+	page, _, _ := strings.Cut(to.Path, "?")
+	switch {
+	case to.AppID != s.cfg.MiniProgram.AppID && !weAppID.MatchString(to.AppID):
+		return wxError{40166, "invalid weapp appid"}
+	case to.AppID != s.cfg.MiniProgram.AppID:
+		return wxError{45064, "no permission to use weapp in menu"}
+	case !slices.Contains(s.cfg.MiniProgram.Pages, page):
+		return wxError{40165, "invalid weapp pagepath"}
 	}
 	return wxError{}
 }
@@ -87,7 +106,7 @@ func (s *Server) createMenu(c wxCall) any {
 	if !c.decode(&m) {
 		return wxBadJSON
 	}
-	if e := m.check(); e.Code != 0 {
+	if e := s.checkMenu(m); e.Code != 0 {
 		return e
 	}
 	s.keepSetting("menu", m)
@@ -127,7 +146,7 @@ func (s *Server) addConditionalMenu(c wxCall) any {
 	if !s.setting("menu", new(Menu)) {
 		return wxError{65301, "not exist menu data"}
 	}
-	if e := m.check(); e.Code != 0 {
+	if e := s.checkMenu(m.Menu); e.Code != 0 {
 		return e
 	}
 	if m.Rule.TagID == "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -214,7 +215,7 @@ func (s *Server) urlLink(c wxCall) any {
 	switch {
 	case !c.decode(&q):
 		return wxBadJSON
-	case q.Path == "" || strings.HasPrefix(q.Path, "/") || len(q.Path) > 1024:
+	case !slices.Contains(s.cfg.MiniProgram.Pages, q.Path):
 		return wxError{40165, "invalid weapp pagepath"}
 	case len(q.Query) > 1024:
 		return wxError{40212, "invalid query"}

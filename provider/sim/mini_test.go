@@ -17,7 +17,7 @@ import (
 func TestURLLinkOpensThePage(t *testing.T) {
 	at := time.Date(2026, 11, 23, 1, 0, 0, 0, time.UTC)
 	w := newWorld(t, func(c *sim.Config) {
-		c.MiniProgram = sim.MiniProgram{AppID: "wxmini", AppSecret: "mini-secret"}
+		c.MiniProgram = sim.MiniProgram{AppID: "wxmini", AppSecret: "mini-secret", Pages: []string{"pages/auth/index"}}
 		c.Now = func() time.Time { return at }
 	})
 	var token struct {

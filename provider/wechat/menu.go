@@ -13,12 +13,15 @@ import (
 )
 
 // Button is an entry of the official account's menu: with Sub a column, else a
-// link (URL) or a click that comes back as an event with Key.
+// page of a mini-program (AppID and Page, and URL for a WeChat too old to open it),
+// a link (URL alone), or a click that comes back as an event with Key.
 type Button struct {
-	Name string
-	Key  string
-	URL  string
-	Sub  []Button
+	Name  string
+	Key   string
+	URL   string
+	AppID string
+	Page  string
+	Sub   []Button
 }
 
 // Menus are what shows below the chat: Common to everybody, Tagged to followers
@@ -234,7 +237,7 @@ func (a *OfficialAccount) menus(ctx context.Context) (m wireMenus, err error) {
 func fromWire(wire []*menu.Button) []Button {
 	var out []Button
 	for _, b := range wire {
-		out = append(out, Button{Name: b.Name, Key: b.Key, URL: b.URL, Sub: fromWire(b.SubButtons)})
+		out = append(out, Button{Name: b.Name, Key: b.Key, URL: b.URL, AppID: b.AppID, Page: b.PagePath, Sub: fromWire(b.SubButtons)})
 	}
 	return out
 }
@@ -247,6 +250,8 @@ func sdkButtons(buttons []Button) []*menu.Button {
 		switch {
 		case len(b.Sub) > 0:
 			out = append(out, menu.NewSubButton(b.Name, sdkButtons(b.Sub)))
+		case b.Page != "":
+			out = append(out, menu.NewMiniprogramButton(b.Name, b.URL, b.AppID, b.Page))
 		case b.URL != "":
 			out = append(out, menu.NewViewButton(b.Name, b.URL))
 		default:

@@ -322,12 +322,12 @@ func TestSetMenu(t *testing.T) {
 	w, a := newAccount(t, map[string][]string{menuPath: {`{"errcode":0,"errmsg":"ok"}`}})
 	err := w.SetMenu(t.Context(), []Button{
 		{Name: "我的订单", Key: "order_status"},
-		{Name: "办理", Sub: []Button{{Name: "初购", URL: "https://shop.example/?a=1&b=2"}}},
+		{Name: "办理", Sub: []Button{{Name: "初购", URL: "https://shop.example/?a=1&b=2"}, {Name: "续期", AppID: "wx2", Page: "pages/guide/index?of=renew", URL: "https://shop.example/"}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"button":[{"type":"click","name":"我的订单","key":"order_status"},{"name":"办理","sub_button":[{"type":"view","name":"初购","url":"https://shop.example/?a=1&b=2"}]}]}`
+	want := `{"button":[{"type":"click","name":"我的订单","key":"order_status"},{"name":"办理","sub_button":[{"type":"view","name":"初购","url":"https://shop.example/?a=1&b=2"},{"type":"miniprogram","name":"续期","url":"https://shop.example/","appid":"wx2","pagepath":"pages/guide/index?of=renew"}]}]}`
 	if _, body, _ := strings.Cut(a.seen[0], " "); strings.TrimSpace(body) != want {
 		t.Errorf("menu = %s, want %s", body, want)
 	}

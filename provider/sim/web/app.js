@@ -119,7 +119,7 @@ function card(c, openid) {
     h('h3', {}, c.title),
     h('dl', {}, (c.lines || []).flatMap((l) => [h('dt', {}, l.label), h('dd', {}, l.value)])),
     c.url && h('a', { class: 'open', href: c.url, target: '_blank', rel: 'noopener', onclick: () => visit(openid) }, h('span', {}, '查看详情'), h('span', {}, '›')),
-    !c.url && c.miniprogram && h('span', { class: 'open' }, '小程序 ' + c.miniprogram.pagepath));
+    !c.url && c.miniprogram && h('button', { type: 'button', class: 'open', onclick: () => openMini(openid, c.miniprogram.pagepath) }, h('span', {}, '打开小程序'), h('span', {}, '›')));
 }
 
 function bubble(m) {
@@ -179,6 +179,7 @@ function drawMenu(bar, p) {
   const press = (b) => {
     $$('.sub', bar).forEach((el) => { el.hidden = true; });
     if (b.type === 'click') act('click', { persona: p.openid, key: b.key });
+    else if (b.type === 'miniprogram') openMini(p.openid, b.pagepath);
     else if (b.url) { visit(p.openid); window.open(b.url, '_blank', 'noopener'); }
   };
   bar.replaceChildren(...buttons.map((b) => {
@@ -316,6 +317,25 @@ function draw() {
   fill('timeline', state.timeline, drawMoment, '还没有事情发生');
 }
 
+const miniAddress = (openid, page) => '/playground/mp/?persona=' + encodeURIComponent(openid) + (page ? '#/' + page : '');
+
+// miniFrame opens the mini-program anew, as WeChat does when it is opened from outside: in a frame of its own, since
+// an address that differs only behind the # would not load again.
+function miniFrame(panel, page) {
+  const was = $('iframe', panel);
+  was.replaceWith(h('iframe', { title: was.title, src: miniAddress($('.who', panel).value, page) }));
+}
+
+// openMini opens a page of the mini-program on the phone of whoever tapped: the frame that is his, else the first.
+function openMini(openid, page) {
+  const frames = $$('[data-mini]');
+  const panel = frames.find((f) => $('.who', f).value === openid) || frames[0];
+  $('.who', panel).value = openid;
+  miniFrame(panel, page);
+  show(panel.id);
+  panel.scrollIntoView({ block: 'nearest' });
+}
+
 // setUp fills the choices once, when the personas are known.
 function setUp() {
   const people = state.personas.map((p) => [p.openid, p.name]);
@@ -337,11 +357,10 @@ function setUp() {
   }
   for (const panel of $$('[data-mini]')) {
     const who = $('.who', panel);
-    const open = () => { $('iframe', panel).src = '/playground/mp/?persona=' + encodeURIComponent(who.value); };
     options(who, people, byRole(panel.dataset.mini === '0' ? 'applicant' : 'reviewer'));
-    who.addEventListener('change', open);
-    $('.reload', panel).addEventListener('click', () => { $('iframe', panel).src = 'about:blank'; setTimeout(open); });
-    open();
+    who.addEventListener('change', () => miniFrame(panel));
+    $('.reload', panel).addEventListener('click', () => miniFrame(panel));
+    $('iframe', panel).src = miniAddress(who.value);
   }
   $('#invoices .plan').addEventListener('change', (e) => act('invoice', { plan: e.target.value }));
   chosen.pay = byRole('applicant');
