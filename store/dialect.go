@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jmoiron/sqlx"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -21,6 +22,7 @@ import (
 type dialect struct {
 	name       string // also the folder under migrations/
 	goose      goose.Dialect
+	bind       int    // how sqlx writes placeholders
 	forUpdate  string // locks the rows a transaction is about to change
 	skipLocked string // the same, leaving out rows that others are changing
 	counters   int    // how many rows count a day's orders: as many can be placed at once
@@ -28,8 +30,8 @@ type dialect struct {
 
 var (
 	// SQLite has one writer at a time and needs no row locks.
-	sqliteDialect   = dialect{name: "sqlite", goose: goose.DialectSQLite3, counters: 1}
-	postgresDialect = dialect{name: "postgres", goose: goose.DialectPostgres, forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED", counters: 16}
+	sqliteDialect   = dialect{name: "sqlite", goose: goose.DialectSQLite3, bind: sqlx.QUESTION, counters: 1}
+	postgresDialect = dialect{name: "postgres", goose: goose.DialectPostgres, bind: sqlx.DOLLAR, forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED", counters: 16}
 )
 
 // sqlitePragmas are set on every connection and asserted at boot, because an

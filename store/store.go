@@ -313,7 +313,11 @@ func (q queries) exec(ctx context.Context, stmt string, args ...any) (rows int64
 
 // execNamed is exec with :name placeholders taken from a struct.
 func (q queries) execNamed(ctx context.Context, stmt string, arg any) (rows int64, err error) {
-	res, err := sqlx.NamedExecContext(ctx, q.ext, stmt, arg)
+	stmt, args, err := q.bindNamed(stmt, arg)
+	if err != nil {
+		return 0, err
+	}
+	res, err := q.ext.ExecContext(ctx, stmt, args...)
 	if err != nil {
 		return 0, err
 	}

@@ -112,7 +112,7 @@ func (tx *Tx) laterNamed(ctx context.Context, j judge, stmt string, arg any) err
 	if tx.waiting == nil {
 		return j(tx.execNamed(ctx, stmt, arg))
 	}
-	stmt, args, err := tx.tx.BindNamed(stmt, arg)
+	stmt, args, err := tx.bindNamed(stmt, arg)
 	if err != nil {
 		return err
 	}
