@@ -305,6 +305,42 @@ func TestLegalRepSignsInTheMiniProgram(t *testing.T) {
 	m.quiet()
 }
 
+// Whose mobile is registered in another name shows his face: the provider's page opens,
+// comes back to a page of ours, and only what the provider says of it counts; somebody
+// else in front of the camera is refused.
+func TestLegalRepShowsHisFaceInTheMiniProgram(t *testing.T) {
+	m, a, _ := asked(t, legalRepMobile)
+	link := a.linkTo(legalRepMobile)
+	m.open(legalRepAt)
+	m.tap(link)
+	m.press(".go")
+	m.press(".phone-login")
+	m.enter(".tail", "31002x")
+	m.picture("mini-auth-face-offered")
+	camera := func(button string) {
+		t.Helper()
+		m.press(".face")
+		m.until("the way to the camera is shown", top(".face-page")+"?.offsetParent")
+		m.fits()
+		m.picture("mini-auth-face")
+		phone := chromium(t, "", 375, 812)
+		phone.open(m.js(top(".face-page") + ".dataset.page"))
+		phone.press(fmt.Sprintf(`button[value="%s"]`, button))
+		phone.arrive("/face/end")
+		phone.until("the end says where to go on", `document.body.innerText.includes("返回小程序")`)
+		phone.fits()
+		phone.picture("mini-auth-face-end")
+	}
+	camera("1004") // somebody else
+	m.press(".face-result")
+	m.told("人脸核验没有通过")
+	m.until("the number can be entered again", top(".tail")+"?.offsetParent")
+	camera("0")
+	m.press(".face-result")
+	m.until("the application is shown", fmt.Sprintf(`(%s)?.offsetParent`, top(".right")))
+	m.quiet()
+}
+
 // A phone with another number is told so and not which one it would be; declining needs
 // no proof, and afterwards nothing is left to do.
 func TestLegalRepDeclinesInTheMiniProgram(t *testing.T) {

@@ -47,6 +47,7 @@ type LegalJSON struct {
 	Facts        []FactJSON   `json:"facts"`
 	Document     string       `json:"document_label" doc:"Kind of his document, in Chinese"`
 	Photographed bool         `json:"photographed,omitempty" doc:"The document has to be photographed, for people to look at"`
+	Face         bool         `json:"face,omitempty" doc:"He can show his face instead of having the carriers asked"`
 	Reasons      []OptionJSON `json:"decline_reasons"`
 }
 
@@ -86,6 +87,12 @@ type ProvenJSON struct {
 	Step  string `json:"step" enum:"identity,application,done"`
 }
 
+// FaceJSON is a face check that was opened.
+type FaceJSON struct {
+	Token string `json:"token" doc:"Bearer token for the other steps from now on: only with it does the result count"`
+	Page  string `json:"page" doc:"Where the camera is, a page of the provider"`
+}
+
 type (
 	askedInput struct {
 		Before string `query:"before" maxLength:"26" doc:"Cursor of the page before"`
@@ -98,6 +105,7 @@ type (
 	}
 	legalOutput  struct{ Body LegalJSON }
 	provenOutput struct{ Body ProvenJSON }
+	faceOutput   struct{ Body FaceJSON }
 	declineInput struct {
 		Ticket string `path:"ticket" maxLength:"64"`
 		Body   struct {
@@ -176,6 +184,8 @@ func (s *Server) apiAuthorizationRoutes(api huma.API) {
 	operation(s, api, apiPost(one+"/phone").open(Proof), "prove-legal-mobile", "Prove the mobile, by WeChat's phone-number button or by SMS", s.apiLegalPhone)
 	operation(s, api, apiPost(one+"/identity").open(OfLegalRep), "identify-legal-rep", "Prove who he is", s.apiIdentify)
 	operation(s, api, apiPost(one+"/identity/photo").open(OfLegalRep), "identify-with-document", "Prove who he is, with a photo of a document that no provider can check", s.apiIdentifyDocument)
+	operation(s, api, apiPost(one+"/face").open(OfLegalRep), "start-face-check", "Open a face check, for who knows the document's number; the same as identity where the carriers know the mobile by another name", s.apiStartFace)
+	operation(s, api, apiPost(one+"/face/result").open(OfLegalRep), "finish-face-check", "Go on with the result of the face check that this token has opened", s.apiFaceResult)
 	operation(s, api, apiGet(one+"/application").open(OfLegalRep), "get-application", "What he would authorise", s.apiApplication)
 	operation(s, api, apiPost(one+"/return").open(OfLegalRep), "return-application", "Send it back to the applicant with a note", s.apiGiveBack)
 	operation(s, api, apiPost(one+"/letter").open(OfLegalRep), "show-letter", "The whole letter; from now on the reading time runs", s.apiShowLetter)
@@ -255,7 +265,7 @@ func (s *Server) apiOpenLetter(ctx context.Context, in *ticketInput) (*legalOutp
 	}
 	out := LegalJSON{
 		Company: l.order.Company, Agent: l.order.Form.Masked(order.AgentName), Mobile: l.mobile().Mask(), Step: l.step(), Reused: l.auth.ReuseOf != "",
-		Facts: factsJSON(l.explained()), Document: labelOfDocument(l.auth.Signer.Type), Photographed: l.photographed(),
+		Facts: factsJSON(l.explained()), Document: labelOfDocument(l.auth.Signer.Type), Photographed: l.photographed(), Face: s.offersFace(l),
 	}
 	for _, r := range declineReasons {
 		out.Reasons = append(out.Reasons, OptionJSON{r.Value, r.Label})
@@ -331,6 +341,29 @@ func (s *Server) apiIdentify(ctx context.Context, in *tailInput) (*stepOutput, e
 func (s *Server) apiIdentifyDocument(ctx context.Context, _ *documentInput) (*stepOutput, error) {
 	k := callOf(ctx)
 	err := s.identifyLegalRep(k.c, &k.legal, k.c.FormValue("tail"))
+	return nextStep(k.legal, err)
+}
+
+// apiStartFace opens a face check. Only the session that has opened it gets the result,
+// so it gets a new token.
+func (s *Server) apiStartFace(ctx context.Context, in *tailInput) (*faceOutput, error) {
+	k := callOf(ctx)
+	check, page, err := s.startFace(k.c, k.legal, in.Body.Tail, s.absolute(k.legal.path("face/end")))
+	if err != nil {
+		return nil, err
+	}
+	sess := k.v.Session
+	sess.FaceToken = check
+	sess, err = s.Sessions.Rotate(ctx, sess)
+	return &faceOutput{FaceJSON{sess.ID, page}}, err
+}
+
+func (s *Server) apiFaceResult(ctx context.Context, _ *ticketInput) (*stepOutput, error) {
+	k := callOf(ctx)
+	if k.v.Session.FaceToken == "" {
+		return nil, order.Errorf(order.Conflict, "face_not_begun", "还没有开始人脸核验，请先输入证件号码后六位")
+	}
+	err := s.faceShown(k.c, &k.legal, k.v.Session.FaceToken)
 	return nextStep(k.legal, err)
 }
 

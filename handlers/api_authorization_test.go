@@ -51,6 +51,67 @@ func (m *mini) signs(at, until string) {
 // ofLink is the ticket's path in the API.
 func ofLink(link string) string { return "/authorizations/" + strings.TrimPrefix(link, "/auth/") }
 
+// Flows 4.5, screen 3 in the mini-program: who opens a face check gets a token that its
+// result counts for, nobody else; a wrong face is a wrong guess.
+func TestLegalRepShowsHisFaceThroughTheAPI(t *testing.T) {
+	w := newWeb(t)
+	o, link := w.asked(map[order.Field]string{order.LegalName: "段疑明"}) // the carriers know another name
+	at, m := ofLink(link), w.legal()
+	var first LegalJSON
+	if m.ok(http.MethodPost, at+"/open", nil, &first); !first.Face {
+		t.Error("no face check is offered")
+	}
+	m.proves(at)
+	p := m.refused(http.MethodPost, at+"/identity", map[string]string{"tail": "31002x"}, http.StatusUnprocessableEntity, "identity_refused")
+	if !strings.Contains(p.Detail, "改用人脸核验") {
+		t.Errorf("the carriers say no: %s", p.Detail)
+	}
+	m.refused(http.MethodPost, at+"/face", map[string]string{"tail": "000000"}, http.StatusUnprocessableEntity, "document_tail_wrong")
+	if w.faceFor != "" {
+		t.Error("a face check for who does not know the document")
+	}
+	m.refused(http.MethodPost, at+"/face/result", nil, http.StatusConflict, "face_not_begun")
+	var face FaceJSON
+	m.ok(http.MethodPost, at+"/face", map[string]string{"tail": "31002x"}, &face)
+	if face.Page != "https://faceid.example/face-1" || face.Token == m.token || w.faceBack != w.absolute(link+"/face/end") {
+		t.Errorf("opened: %+v, comes back to %s", face, w.faceBack)
+	}
+	wantIn(t, "the end of the check", w.browser().get(link+"/face/end").Body, "返回小程序")
+	m.refused(http.MethodPost, at+"/face/result", nil, http.StatusUnauthorized, "session_expired") // the token of before
+	other := w.legal().proves(at)
+	other.refused(http.MethodPost, at+"/face/result", nil, http.StatusConflict, "face_not_begun")
+	m.token = face.Token
+	m.refused(http.MethodPost, at+"/face/result", nil, http.StatusUnprocessableEntity, "face_unfinished")
+	w.faceSays = order.RealNameMismatch
+	m.refused(http.MethodPost, at+"/face/result", nil, http.StatusUnprocessableEntity, "face_refused")
+	w.faceSays = order.RealNameMatch
+	var next struct{ Step string }
+	if m.ok(http.MethodPost, at+"/face/result", nil, &next); next.Step != "application" {
+		t.Errorf("himself: %+v", next)
+	}
+	m.refused(http.MethodPost, at+"/face/result", nil, http.StatusConflict, "authorization_not_ready")
+	all, err := w.db.Authorizations(t.Context(), o.ID)
+	must(t, err)
+	got := all[len(all)-1]
+	if got.State != order.AtIdentityVerified || got.Guesses != 3 || got.Proof.Identity.Provider != "faces" || got.Proof.Identity.ID != "face-1" {
+		t.Errorf("%s after %d guesses, %+v", got.State, got.Guesses, got.Proof.Identity)
+	}
+}
+
+// Without a face check of the provider's none is offered, and none begins; nor for a
+// document whose holder it does not know.
+func TestNoFaceCheckThroughTheAPI(t *testing.T) {
+	w := newWeb(t)
+	w.Face = nil
+	_, link := w.asked(nil)
+	at, m := ofLink(link), w.legal()
+	var first LegalJSON
+	if m.ok(http.MethodPost, at+"/open", nil, &first); first.Face {
+		t.Error("a face check is offered")
+	}
+	m.proves(at).refused(http.MethodPost, at+"/face", map[string]string{"tail": "31002x"}, http.StatusNotFound, "face_not_offered")
+}
+
 // Flows 4.5, screens 1 to 7 in the mini-program, and what is refused on the way.
 func TestLegalRepSignsThroughTheAPI(t *testing.T) {
 	w := newWeb(t)

@@ -25,6 +25,7 @@ func (s *Server) authorizationRoutes() {
 	s.get("/auth/:token/identity", OfLegalRep, s.legalRepOnly(s.authIdentityPage))
 	s.post("/auth/:token/identity", OfLegalRep, s.legalRepOnly(s.authIdentity))
 	s.get("/auth/:token/face", OfLegalRep, s.legalRepOnly(s.authFaceBack))
+	s.get("/auth/:token/face/end", OfLegalRep, s.authFaceEnd)
 	s.get("/auth/:token/application", OfLegalRep, s.legalRepOnly(s.authApplication))
 	s.post("/auth/:token/return", OfLegalRep, s.legalRepOnly(s.authReturn))
 	s.get("/auth/:token/letter", OfLegalRep, s.legalRepOnly(s.authLetterPage))
@@ -325,6 +326,19 @@ func (s *Server) authFaceBack(c *fiber.Ctx, l legalRep) error {
 		return s.identityAgain(c, l, err)
 	}
 	return c.Redirect(l.here(), http.StatusSeeOther)
+}
+
+// authFaceEnd is where a face check ends that the mini-program has opened: what became
+// of it only the mini-program may ask.
+func (s *Server) authFaceEnd(c *fiber.Ctx) error {
+	l, ended, err := s.linked(c)
+	switch {
+	case err != nil:
+		return err
+	case ended != nil:
+		return s.showEnded(c, ended)
+	}
+	return s.showAuth(c, http.StatusOK, "face_end", "人脸核验", s.authView(l, "identity"))
 }
 
 // authApplication is screen 4: what he would authorise.

@@ -92,6 +92,7 @@ type certificateService interface {
 
 type sessions interface {
 	Create(ctx context.Context, sess session.Session) (session.Session, error)
+	Rotate(ctx context.Context, old session.Session) (session.Session, error)
 	Get(ctx context.Context, kind session.Kind, id string) (session.Session, error)
 	Delete(ctx context.Context, kind session.Kind, id string) error
 }

@@ -276,6 +276,7 @@ export interface Legal {
   facts: Fact[]
   document_label: string
   photographed?: boolean
+  face?: boolean
   decline_reasons: Option[]
 }
 

@@ -63,6 +63,29 @@ it('goes from the SMS to the receipt', async () => {
   ])
 })
 
+it('shows his face where the carriers know another name', async () => {
+  const kept = memory('T P')
+  let said: unknown = refusal(422, 'face_unfinished')
+  const s = server({ '/open': { ...legal, face: true }, '/face': { token: 'F', page: 'https://faceid.example/1' }, '/face/result': () => said })
+  const a = new Authorizing('T', s, kept)
+  await a.load()
+  await a.startFace(' 31002X ')
+  expect([a.facePage, kept.value]).toEqual(['https://faceid.example/1', 'T F'])
+  await expect(a.faceResult()).rejects.toThrow('不行')
+  expect([a.step, a.facePage]).toEqual(['identity', 'https://faceid.example/1'])
+  said = refusal(422, 'face_refused')
+  await expect(a.faceResult()).rejects.toThrow('不行')
+  expect([a.step, a.facePage]).toEqual(['identity', ''])
+  await a.startFace('31002X')
+  a.leaveFace()
+  expect(a.facePage).toBe('')
+  await a.startFace('31002X')
+  said = { step: 'application' }
+  await a.faceResult()
+  expect([a.step, a.facePage]).toEqual(['application', ''])
+  expect(s.calls.filter(([of]) => of === '/face/result').every(([, , token]) => token === 'F')).toBe(true)
+})
+
 it('goes on where it was, but only with this authorisation', async () => {
   const a = new Authorizing('T', server({ '/open': { ...legal, step: 'application' } }), memory('T P'))
   await a.load()

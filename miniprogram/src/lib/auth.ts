@@ -51,6 +51,8 @@ export class Authorizing {
   letter?: Letter
   /** Why there is nothing more to do. */
   ended = ''
+  /** Where his face is checked, while it is. */
+  facePage = ''
   /** The scope that was chosen: the last day, or nothing. */
   until = ''
   private token = ''
@@ -107,8 +109,7 @@ export class Authorizing {
   /** Proves the mobile by WeChat's button, or by an SMS code. */
   async prove(proof: { login?: string; phone: string } | { login?: string; mobile: string; code: string }): Promise<void> {
     const { token, step } = await this.call<{ token: string; step: Step }>('POST', '/phone', proof)
-    this.token = token
-    this.kept.write(this.ticket + ' ' + token)
+    this.remember(token)
     this.step = step
   }
 
@@ -126,6 +127,31 @@ export class Authorizing {
       }
       throw e
     }
+  }
+
+  /** Opens a face check; the token from now on is the one that its result counts for. */
+  async startFace(tail: string): Promise<void> {
+    const { token, page } = await this.call<{ token: string; page: string }>('POST', '/face', { tail: tail.trim() })
+    this.remember(token)
+    this.facePage = page
+  }
+
+  /** Goes on with the result; after a refusal another check is begun, or the carriers asked. */
+  async faceResult(): Promise<void> {
+    try {
+      this.step = (await this.call<{ step: Step }>('POST', '/face/result')).step
+      this.facePage = ''
+    } catch (e) {
+      if ((e as Failure).problem?.code === 'face_refused') {
+        this.facePage = ''
+      }
+      throw e
+    }
+  }
+
+  /** Back to the carriers. */
+  leaveFace(): void {
+    this.facePage = ''
   }
 
   async application(): Promise<Fact[]> {
@@ -175,8 +201,14 @@ export class Authorizing {
     await this.load()
   }
 
+  private remember(token: string): void {
+    this.token = token
+    this.kept.write(this.ticket + ' ' + token)
+  }
+
   private forget(): void {
     this.token = ''
+    this.facePage = ''
     this.kept.write('')
   }
 

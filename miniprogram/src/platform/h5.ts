@@ -79,4 +79,8 @@ export const platform: Platform = {
   openWeb: (path) => {
     window.open(path, '_blank', 'noopener')
   },
+  openOutside: (address) => {
+    window.open(address, '_blank', 'noopener')
+  },
+  outside: '', // opens in a tab of its own
 }

@@ -1,5 +1,7 @@
 import { Cancelled, type Platform } from './types'
 
+let outside = ''
+
 /** WeChat. */
 export const platform: Platform = {
   user: '',
@@ -70,5 +72,12 @@ export const platform: Platform = {
     }),
   openWeb: (path) => {
     uni.navigateTo({ url: '/pages/web/index?path=' + encodeURIComponent(path) })
+  },
+  openOutside: (address) => {
+    outside = address
+    uni.navigateTo({ url: '/pages/web/index' })
+  },
+  get outside() {
+    return outside
   },
 }

@@ -29,6 +29,13 @@ export interface Platform {
   drawing(file: string): Promise<string>
   /** Opens a page of the product that is not the mini-program's. */
   openWeb(path: string): void
+  /**
+   * Opens a provider's page that the API named. Its address is kept aside, not put
+   * into the address of a page of ours, which anybody can write.
+   */
+  openOutside(address: string): void
+  /** What openOutside opens. */
+  readonly outside: string
 }
 
 /** Somebody changed his mind: nothing to say about it. */
