@@ -36,7 +36,7 @@ func (a *app) issueForCSR(ctx context.Context, r request.Request) ([]byte, error
 func (a *app) runs() *certificate.Runs {
 	return certificate.NewRuns(certificate.RunDeps{
 		Certificates: a.certificates, Orders: a.orders, Issuer: a.desk, DER: a.der, Verify: issuance.VerifyChallenge,
-		Profile: jobs.Profile, KeepsKey: issuance.KeepsKey, Container: issuance.ContainerID,
+		Profile: jobs.Profile, Container: issuance.ContainerID,
 		Subject: func(profile, company, uscc string) ([]byte, error) {
 			return issuance.RawSubject(profile, issuance.Subject{Company: company, USCC: uscc})
 		},

@@ -18,6 +18,7 @@ func (c Certificate) About(now time.Time) order.About {
 		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Frozen: c.State() == Frozen, Revoked: c.State() == Revoked,
 		Replaced: c.SupersededBy != "" || c.State() == Revoked && c.Reason == Superseded,
 		Expired:  c.Expired(now), Renewable: c.InRenewalWindow(now),
+		Algorithm: c.Product.Algorithm, KeyWornOut: !c.KeyUntil.IsZero() && !c.KeepsKey(),
 	}
 }
 

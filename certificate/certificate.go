@@ -32,7 +32,13 @@ type Certificate struct {
 	PersonID string
 	// SupersededBy is the serial of the certificate that it was renewed by.
 	SupersededBy string
+	// KeyUntil is until when its key pair may be certified again; zero when its
+	// profile has each certificate have its own.
+	KeyUntil time.Time
 }
+
+// KeepsKey reports whether its renewal may be for the same key pair.
+func (c Certificate) KeepsKey() bool { return c.NotAfter.Before(c.KeyUntil) }
 
 // State is what was decided about a certificate. Whether it has expired is no
 // decision; see [Certificate.Expired] (G17).

@@ -34,9 +34,7 @@ type RunDeps struct {
 	Verify func(certificate []byte, tokenSerial string, challenge, signature []byte) error
 	// Profile is what the CA calls the certificates of an algorithm, Subject the DER of
 	// the name that it puts into them, Container where on a USBKEY an issue's key is.
-	// KeepsKey whether a renewal under a profile keeps the old key pair.
 	Profile   func(order.Algorithm) string
-	KeepsKey  func(profile string) bool
 	Subject   func(profile, company, uscc string) ([]byte, error)
 	Container func(issueID string) []byte
 }
@@ -120,7 +118,7 @@ func (r *Runs) Open(ctx context.Context, secret string, publicKey []byte) (RunEr
 			if err != nil {
 				return err
 			}
-			if r.keeps(o, cert) {
+			if keeps(o, cert) {
 				e.Container = nil
 			}
 		}
@@ -134,9 +132,9 @@ func (r *Runs) Open(ctx context.Context, secret string, publicKey []byte) (RunEr
 }
 
 // keeps reports whether an order's new certificate is for the key pair of the old
-// one: in a renewal, when the CA's profile says so and is the one of the old one too.
-func (r *Runs) keeps(o order.Order, old Certificate) bool {
-	return o.Business == order.Renewal && old.Product.Algorithm == o.Product.Algorithm && r.KeepsKey(r.Profile(o.Product.Algorithm))
+// one: in a renewal with the same algorithm, when the CA's profile says so.
+func keeps(o order.Order, old Certificate) bool {
+	return o.Business == order.Renewal && old.Product.Algorithm == o.Product.Algorithm && old.KeepsKey()
 }
 
 // runOf is the order of a ticket with its only item.
@@ -255,7 +253,7 @@ func (r *Runs) start(ctx context.Context, t Ticket, p Proposal, ip string) (in r
 		if in.Continues = cert.NotAfter; o.Business == order.Reissue {
 			in.Years = 0
 		}
-		if r.keeps(o, cert) {
+		if keeps(o, cert) {
 			in.Renews = cert.Serial
 		}
 		return err

@@ -134,6 +134,10 @@ func (s *Server) cardView(cert certificate.Certificate, holder order.Person, ope
 
 // cardNote says in a sentence what the dates and the state mean.
 func cardNote(cert certificate.Certificate, now time.Time) string {
+	worn := ""
+	if cert.About(now).KeyWornOut {
+		worn = "这把 UKEY 的密钥已用满规定的年限，更新时须换用新密钥。"
+	}
 	switch {
 	case cert.SupersededBy != "":
 		return "已由新证书替代，请使用新证书。"
@@ -142,9 +146,9 @@ func cardNote(cert certificate.Certificate, now time.Time) string {
 	case cert.State() != certificate.Valid:
 		return ""
 	case cert.Expiry(now) == certificate.Expiring:
-		return "还有 " + itoa(max(cert.DaysLeft(now), 0)) + " 天到期，请尽快更新。"
+		return "还有 " + itoa(max(cert.DaysLeft(now), 0)) + " 天到期，请尽快更新。" + worn
 	case cert.Expiry(now) == certificate.Renewable:
-		return "已过期，" + order.Day(cert.RenewableUntil()) + "前仍可更新。"
+		return "已过期，" + order.Day(cert.RenewableUntil()) + "前仍可更新。" + worn
 	case cert.Expiry(now) == certificate.Over:
 		return "已超过更新期限，请重新申请初购。"
 	default:
@@ -160,6 +164,8 @@ func (s *Server) productsFor(cert certificate.Certificate, b order.Business) []o
 	if b != order.Renewal {
 		return products
 	}
+	about := cert.About(s.Now())
+	products = slices.DeleteFunc(products, about.WantsNewKey)
 	// A renewal stays with the algorithm of the certificate where the project offers
 	// it: the key pair can be kept then.
 	stays := map[order.IssueMode]bool{}
@@ -175,6 +181,9 @@ func (s *Server) productFor(cert certificate.Certificate, b order.Business, code
 		if code == "" || p.Code == code {
 			return p, nil
 		}
+	}
+	if b == order.Renewal && cert.About(s.Now()).KeyWornOut {
+		return order.Product{}, order.KeyWornOut
 	}
 	return order.Product{}, order.Errorf(order.Conflict, "not_offered_here", "该项目暂不提供%s，请联系客服 400-666-3999", b.Label())
 }

@@ -137,6 +137,11 @@ type Ledger interface {
 	// Issue returns one issue; ErrUnknownIssue when there is none.
 	Issue(ctx context.Context, id string) (Issue, error)
 
+	// KeyOf returns when the first certificate for the key pair of a certificate
+	// began, and when that certificate itself ends; ErrUnknownIssue when there is no
+	// certificate of that serial.
+	KeyOf(ctx context.Context, serial string) (since, ends time.Time, err error)
+
 	// AdvanceIssue writes the columns of is (all but ID, Item, SnapshotHash,
 	// Profile, Company, USCC, Years, Continues, Renews and CreatedAt, which never change) if and
 	// only if the stored stage still is from; otherwise ErrStale and nothing is

@@ -93,6 +93,22 @@ func (l *memoryLedger) Issue(_ context.Context, id string) (Issue, error) {
 	return is, nil
 }
 
+func (l *memoryLedger) KeyOf(_ context.Context, serial string) (since, ends time.Time, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, is := range l.issues {
+		if is.Serial != serial || is.Certificate == nil {
+			continue
+		}
+		for _, first := range l.issues {
+			if first.KeyHash == is.KeyHash && first.Renews == "" {
+				return first.NotBefore, is.NotAfter, nil
+			}
+		}
+	}
+	return since, ends, ErrUnknownIssue
+}
+
 func (l *memoryLedger) AdvanceIssue(_ context.Context, from Stage, is Issue, tok *TokenRecord) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

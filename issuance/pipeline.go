@@ -55,8 +55,10 @@ func (p *Pipeline) Open(ctx context.Context, r Request) (Issue, error) {
 	if err != nil {
 		return Issue{}, err
 	}
-	if r.Renews != "" && (!profile.KeepsKey || r.CSR == nil) {
-		return Issue{}, refuse("new_key_required", "该类证书更新时须使用新密钥。", "profile %s renews %s", r.Profile, r.Renews)
+	if r.Renews != "" {
+		if err := p.mayKeep(ctx, r, profile); err != nil {
+			return Issue{}, err
+		}
 	}
 	if len(r.SnapshotHash) != sha256.Size {
 		return Issue{}, refuse("snapshot_hash", "缺少审核资料的摘要。", "snapshot hash of %d bytes", len(r.SnapshotHash))
@@ -78,6 +80,29 @@ func (p *Pipeline) Open(ctx context.Context, r Request) (Issue, error) {
 	return stored, nil
 }
 
+// mayKeep reports whether the profile lets a request have the key pair of the
+// certificate that it renews.
+func (p *Pipeline) mayKeep(ctx context.Context, r Request, profile Profile) error {
+	if profile.KeyYears == 0 || r.CSR == nil {
+		return refuse("new_key_required", "该类证书更新时须使用新密钥。", "profile %s renews %s", r.Profile, r.Renews)
+	}
+	since, ends, err := p.ledger.KeyOf(ctx, r.Renews)
+	if errors.Is(err, ErrUnknownIssue) {
+		return otherKey(err)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the key of %s: %w", r.Renews, err)
+	}
+	if !ends.Before(KeyUntil(r.Profile, since)) {
+		return refuse("key_too_old", fmt.Sprintf("密钥使用已满 %d 年，更新时须使用新密钥。", profile.KeyYears), "the key of %s is certified since %s", r.Renews, since.Format(time.DateOnly))
+	}
+	return nil
+}
+
+func otherKey(err error) error {
+	return refuse("key_not_kept", "UKEY 上的密钥与原证书不一致，不能沿用，请致电 400-666-3999 处理。", "%v", err)
+}
+
 // open records is. When the subscriber brings a request there is nothing to wait
 // for: the certificate is planned, and recorded together with what it is for.
 func (p *Pipeline) open(ctx context.Context, is Issue, request []byte) (Issue, error) {
@@ -93,7 +118,7 @@ func (p *Pipeline) open(ctx context.Context, is Issue, request []byte) (Issue, e
 		planned.Stage = StageSigning
 		stored, err := p.ledger.OpenIssue(ctx, planned)
 		if errors.Is(err, ErrOtherKey) {
-			return Issue{}, refuse("key_not_kept", "UKEY 上的密钥与原证书不一致，不能沿用，请致电 400-666-3999 处理。", "%v", err)
+			return Issue{}, otherKey(err)
 		}
 		if failures++; !errors.Is(err, ErrSerialTaken) || failures == attempts {
 			return stored, err

@@ -654,8 +654,35 @@ func TestRenewRefusesOtherKeys(t *testing.T) {
 			t.Errorf("%s is recorded: %v", name, err)
 		}
 	}
-	if KeepsKey(CompanyP256) || !KeepsKey(CompanyRSA) || KeepsKey("none") {
-		t.Error("the profiles say otherwise")
+}
+
+// ADR 0029: a key pair is certified again only for a certificate that ends within
+// the years of its profile after the key's first certificate began.
+func TestRenewRefusesOldKeys(t *testing.T) {
+	f := newFixture(t)
+	p := f.mustPipeline(t)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := makeCSR(key, profiles[CompanyRSA], company)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, began := "", time.Now()
+	for n, test := range []struct{ years, after int }{{3, 0}, {1, 3}, {1, 4}, {1, 5}} {
+		p.now = func() time.Time { return began.AddDate(test.after, 0, 0) }
+		r := request(fmt.Sprintf("old.%d", n), fmt.Sprintf("old-%d", n), CompanyRSA)
+		r.CSR, r.Years, r.Renews = csr, test.years, last
+		is, err := p.Make(t.Context(), r)
+		var refusal *Refusal
+		if worn := errors.As(err, &refusal) && refusal.Code == "key_too_old"; worn != (n == 3) || !worn && err != nil {
+			t.Fatalf("after %d years: %v", test.after, err)
+		}
+		last = is.Serial
+	}
+	if !KeyUntil(CompanyP256, began).IsZero() || !KeyUntil("none", began).IsZero() || !KeyUntil(CompanyRSA, time.Time{}).IsZero() {
+		t.Error("a key pair may be certified again that never may")
 	}
 }
 

@@ -33,9 +33,10 @@ type Profile struct {
 	// NotAfter is the validity rule.
 	NotAfter func(issued time.Time, years int) time.Time
 	MaxYears int
-	// KeepsKey says that a renewal on the subscriber's own USBKEY certifies the same
-	// key pair again; otherwise each certificate has a key pair of its own.
-	KeepsKey bool
+	// KeyYears says that a renewal on the subscriber's own USBKEY certifies the same
+	// key pair again, until that many years after its first certificate began; zero
+	// has each certificate have a key pair of its own.
+	KeyYears int
 }
 
 // NameAttribute is one attribute of a subject name.
@@ -94,7 +95,7 @@ var profiles = map[string]Profile{
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: companyPurposes,
 		Backdate:    5 * time.Minute, NotAfter: endOfSameDay, MaxYears: 5,
-		KeepsKey: true, // bids are encrypted for it: what was, is still opened by the renewed key
+		KeyYears: 5, // bids are encrypted for it: what was, is still opened by the renewed key
 	},
 }
 
@@ -107,8 +108,16 @@ func LookupProfile(name string) (Profile, error) {
 	return p, nil
 }
 
-// KeepsKey reports whether a renewal under a profile certifies the same key pair.
-func KeepsKey(profile string) bool { return profiles[profile].KeepsKey }
+// KeyUntil is until when a key pair, whose first certificate began at since, may be
+// certified again under a profile: a certificate that ends then or later is renewed
+// with a new one. Zero when each certificate has a key pair of its own.
+func KeyUntil(profile string, since time.Time) time.Time {
+	p := profiles[profile]
+	if p.KeyYears == 0 || since.IsZero() {
+		return time.Time{}
+	}
+	return since.AddDate(p.KeyYears, 0, 0)
+}
 
 var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
 

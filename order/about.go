@@ -25,6 +25,15 @@ type About struct {
 	Expired  bool
 	// Renewable says that its window is open (F65).
 	Renewable bool
+	Algorithm Algorithm // of its key
+	// KeyWornOut says that its key pair may not be certified again: it is too old.
+	KeyWornOut bool
+}
+
+// WantsNewKey reports whether a product would keep the key pair of the certificate
+// although that may not be certified again.
+func (a About) WantsNewKey(p Product) bool {
+	return a.KeyWornOut && p.Business == Renewal && p.IssueMode == BySelf && p.Algorithm == a.Algorithm
 }
 
 // CertificateStep is what an order does to the certificate it is about.
@@ -80,6 +89,9 @@ var (
 	inWindow    = demand{func(a About) bool { return a.Renewable }, Errorf(Conflict, "not_in_renewal_window", "证书到期前 30 天内、到期后 90 天内才能更新")}
 )
 
+// KeyWornOut refuses a renewal that would keep a key pair for too long.
+var KeyWornOut = Errorf(Conflict, "key_worn_out", "这把 UKEY 的密钥已用满规定的年限，不能继续沿用。请返回「我的证书」，选择换用新密钥的更新方式；没有可选的方式时请致电 400-666-3999")
+
 // demands is the guard K of the design, business by business: what must be true
 // when the order is submitted, and when it is approved or run. The window of a
 // renewal is judged at the submission only (F66).
@@ -105,6 +117,9 @@ func fit(o Order, c Command) error {
 	list := demands[o.Business].approve
 	if slices.Contains(submissions, c.On) {
 		list = demands[o.Business].submit
+		if c.about.WantsNewKey(o.Product) {
+			return KeyWornOut
+		}
 	}
 	for _, d := range list {
 		if !d.holds(*c.about) {

@@ -43,9 +43,11 @@ func TestFit(t *testing.T) {
 		{"rebind", Rebind, expired, "", ""},
 		{"rebind, revoked", Rebind, revoked, "certificate_is_revoked", "certificate_is_revoked"},
 		{"first purchase", Initial, About{}, "", ""},
+		{"renewal of a worn out key by a new one", Renewal, with(func(a *About) { a.KeyWornOut, a.Algorithm = true, P256 }), "", ""},
+		{"renewal of a worn out key", Renewal, with(func(a *About) { a.KeyWornOut, a.Algorithm = true, RSA2048 }), "key_worn_out", ""},
 	} {
 		for on, want := range map[Event]string{Confirm: test.submit, Resubmit: test.submit, Approve: test.approve, Run: test.approve} {
-			err := fit(Order{Business: test.b}, Command{On: on, about: &test.a})
+			err := fit(Order{Business: test.b, Product: Product{Business: test.b, IssueMode: BySelf, Algorithm: RSA2048}}, Command{On: on, about: &test.a})
 			if e, _ := AsError(err); err == nil && want != "" || err != nil && (e == nil || e.Code != want) {
 				t.Errorf("%s, %s: %v, want %q", test.name, on, err, want)
 			}

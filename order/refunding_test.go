@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -123,7 +124,7 @@ func TestKeysGivenUp(t *testing.T) {
 			h.mustApply(t, o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: it.ID})
 		}
 		h.mustApply(t, o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: items[0].ID, TokenSerial: "TW1", CertSerial: "A000000000000000000000000000000000000001", Proven: []order.Fact{order.ReadBack}})
-		h.issue(t, items[0].ID, "A000000000000000000000000000000000000001", "2027-11-20")
+		h.issue(t, items[0].ID, "A000000000000000000000000000000000000001", issuance.CompanyP256, "2027-11-20")
 		h.mustApply(t, o.ID, order.Command{On: order.KeyFailed, By: order.BySystem, Item: items[1].ID, Note: "空白 UKEY 损坏"})
 
 		give := order.Command{On: order.GiveUpKeys, By: by}

@@ -46,27 +46,27 @@ func (h *house) holderOf(t *testing.T, product, ends string) (holder, reviewer o
 		t.Fatal(err)
 	}
 	h.mustApply(t, o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: items[0].ID})
-	h.issue(t, items[0].ID, heldSerial, ends)
+	h.issue(t, items[0].ID, heldSerial, "company-"+string(o.Product.Algorithm), ends)
 	h.mustApply(t, o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: items[0].ID, TokenSerial: "TW11782207000008", CertSerial: heldSerial, Proven: []order.Fact{order.ReadBack}})
 	h.mustApply(t, o.ID, order.Command{On: order.Ship, By: shipper, Carrier: "sf", TrackingNo: "SF1234567890123"})
 	return order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web, IP: "127.0.0.1"}, reviewer
 }
 
 // issue records what the CA records of a finished certificate.
-func (h *house) issue(t *testing.T, item, serial, ends string) {
+func (h *house) issue(t *testing.T, item, serial, profile, ends string) {
 	t.Helper()
 	notAfter, err := time.ParseInLocation(time.DateOnly, ends, order.Shanghai)
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := h.now()
-	is := issuance.Issue{ID: item + "-1", Item: item, SnapshotHash: bytes.Repeat([]byte{1}, 32), Profile: "company-p256", Company: "云岭测试科技（昆明）有限公司", USCC: "91110108MA00TEN18F", Years: 1, Stage: issuance.StageRequested, CreatedAt: at, UpdatedAt: at}
+	is := issuance.Issue{ID: item + "-1", Item: item, SnapshotHash: bytes.Repeat([]byte{1}, 32), Profile: profile, Company: "云岭测试科技（昆明）有限公司", USCC: "91110108MA00TEN18F", Years: 1, KeyHash: "of " + item, Stage: issuance.StageRequested, CreatedAt: at, UpdatedAt: at}
 	ledger := store.NewLedger(h.db)
 	if _, err := ledger.OpenIssue(t.Context(), is); err != nil {
 		t.Fatal(err)
 	}
 	is.Stage, is.Serial, is.Issuer, is.TBS, is.Certificate = issuance.StageDone, serial, issuance.P256Token, []byte("tbs"), []byte("der of "+serial)
-	is.NotBefore, is.NotAfter = notAfter.AddDate(-1, 0, 0), notAfter.Add(24*time.Hour-time.Second)
+	is.NotBefore, is.NotAfter = notAfter.AddDate(-max(h.keyAge, 1), 0, 0), notAfter.Add(24*time.Hour-time.Second)
 	if err := ledger.AdvanceIssue(t.Context(), issuance.StageRequested, is, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,6 @@ func (h *house) runs(t *testing.T) (*certificate.Runs, *office) {
 		},
 		Profile:   func(a order.Algorithm) string { return "company-" + string(a) },
 		Subject:   func(_, company, _ string) ([]byte, error) { return []byte(company), nil },
-		KeepsKey:  func(profile string) bool { return profile == "company-rsa2048" },
 		Container: func(issue string) []byte { return []byte(issue) },
 	}), o
 }
@@ -220,6 +219,21 @@ func TestRunRenewal(t *testing.T) {
 		}
 		if _, _, err := runs.Begin(ctx, o.ID); codeOf(err) != "order_not_ready" {
 			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+// ADR 0029: a key pair that is too old is not certified again. That is said before
+// anything is ordered, and a renewal with a new key pair is open.
+func TestWornOutKey(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		h.keyAge = 5
+		by, _ := h.holderOf(t, "yd-initial-rsa", "2026-12-10")
+		if _, err := h.about("yd-renewal-rsa", by); !errors.Is(err, order.Conflict) || !strings.Contains(detail(err), "换用新密钥") {
+			t.Errorf("a renewal that keeps the key: %v", err)
+		}
+		if _, err := h.about("yd-renewal", by); err != nil {
+			t.Errorf("a renewal with a new key: %v", err)
 		}
 	})
 }

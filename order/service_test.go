@@ -113,6 +113,7 @@ func (g *gateway) Refund(_ context.Context, p order.Payment, amount order.Fen) (
 
 // house is a service with everything it stands on.
 type house struct {
+	keyAge int // years of the key pairs that are issued; at least 1
 	*order.Service
 	db      *store.DB
 	pay     *gateway

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -156,7 +157,7 @@ func (h *house) issued(t *testing.T, o order.Order) []order.Item {
 		t.Fatal(err)
 	}
 	for _, it := range items {
-		h.issue(t, it.ID, it.CertSerial, "2027-11-20")
+		h.issue(t, it.ID, it.CertSerial, issuance.CompanyP256, "2027-11-20")
 	}
 	return items
 }
@@ -288,7 +289,7 @@ func TestLostParcelIsReplaced(t *testing.T) {
 			t.Fatalf("%d items, %v", len(made), err)
 		}
 		serial := strings.Repeat("F", 40)
-		h.issue(t, made[0].ID, serial, "2027-11-20")
+		h.issue(t, made[0].ID, serial, issuance.CompanyP256, "2027-11-20")
 		h.mustApply(t, r.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: made[0].ID})
 		r = h.mustApply(t, r.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: made[0].ID, TokenSerial: "TW9", CertSerial: serial, Proven: []order.Fact{order.ReadBack}})
 		if r.Stage != order.ToPost {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/yuncaidun/yuncaidun/issuance"
 )
@@ -96,6 +97,22 @@ func (q queries) issue(ctx context.Context, id string) (issuance.Issue, error) {
 		return issuance.Issue{}, failed(err, "reading issue %s", id)
 	}
 	return r.issue(), nil
+}
+
+// KeyOf implements [issuance.Ledger].
+func (l *Ledger) KeyOf(ctx context.Context, serial string) (since, ends time.Time, err error) {
+	var r struct {
+		Since time.Time `db:"not_before"`
+		Ends  time.Time `db:"not_after"`
+	}
+	err = l.db.get(ctx, &r, `
+		SELECT f.not_before, i.not_after
+		FROM issues i JOIN issues f ON f.key_hash = i.key_hash AND f.renews IS NULL
+		WHERE i.serial = ? AND i.certificate IS NOT NULL`, serial)
+	if errors.Is(err, sql.ErrNoRows) {
+		return since, ends, issuance.ErrUnknownIssue
+	}
+	return r.Since.UTC(), r.Ends.UTC(), failed(err, "reading the key of certificate %s", serial)
 }
 
 // AdvanceIssue implements [issuance.Ledger]. The WHERE clause is the guarantee:
