@@ -56,7 +56,7 @@ func (a *app) openWeb() error {
 	a.web, err = handlers.New(handlers.Deps{
 		Orders: a.orders, Store: a.db, Sessions: session.NewSessions(a.rdb, a.clock.Now), Codes: session.NewCodes(a.rdb, a.clock.Now, limits),
 		Tickets: session.NewTickets(a.rdb, a.clock.Now), Scans: session.NewScans(a.rdb, a.clock.Now), Mini: a.miniProgram(), Objects: a.out.objects, SendCode: a.out.sendCode, Identify: a.out.realName.Identify, Face: faces,
-		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb, a.clock.Now),
+		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb),
 		Unlocks: a.unlocks(a.certificates), Runs: a.runs(), HelperURL: a.cfg.HelperURL, MaxDrafts: a.cfg.MaxDrafts,
 		Places: places, Font: face, Metrics: a.metrics, Checks: a.checks(), Log: a.log, Now: a.clock.Now, NewID: newID(a.clock.Now), Key: linksKey,
 		PublicURL: u, CA: a.cfg.CA.Name,
@@ -102,7 +102,7 @@ func derive(index []byte, purpose string) ([]byte, error) {
 // openConsole adds the staff's part of the web.
 func (a *app) openConsole() {
 	a.web.Console(handlers.ConsoleDeps{
-		Records: a.db, Staffing: a.staffing(), Enquiries: a.db, Once: session.NewDedup(a.rdb, a.clock.Now),
+		Records: a.db, Staffing: a.staffing(), Enquiries: a.db, Once: session.NewDedup(a.rdb),
 		AuthorizeURL: a.out.wechat.AuthorizeURL, Follower: a.out.wechat.Follower, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto,
 		Stations: stations{a, jobs.Deps{Certificates: a.db}}, StationRemote: a.cfg.Station.Remote,
 		Stock: certificate.NewStock(store.Stock{DB: a.db}, a.clock.Now),
@@ -137,7 +137,7 @@ func (a *app) openBot() error {
 		AppID: w.AppID, PublicURL: a.links.PublicURL, Recogniser: recogniser, Store: a.db, Deliveries: a.orders, Reviews: a.orders, Staffing: a.staffing(), Codes: a.web.Codes, SendCode: a.out.sendCode, UnionID: a.out.wechat.UnionID,
 		Vault: a.db.Sealer(), Memory: session.NewContexts(a.rdb, a.clock.Now), Workdays: cal, Catalogue: a.orders.Catalogue, Payments: a.orders, Enquiries: a.db, Consents: a.db, Certs: a.certificates, Now: a.clock.Now, NewID: newID(a.clock.Now), Log: a.log,
 	})
-	h := bot.Handler(codec, dialogue, session.NewDedup(a.rdb, a.clock.Now), a.log)
+	h := bot.Handler(codec, dialogue, session.NewTalks(a.rdb, a.clock.Now, bot.AnswerTTL, bot.MemoryTTL), a.log)
 	a.web.Mount(fiber.MethodGet, "/wechat/official", handlers.Signed, h)
 	a.web.Mount(fiber.MethodPost, "/wechat/official", handlers.Signed, h)
 	return nil

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// answerTTL outlives every retry and every replay inside the freshness
+	// AnswerTTL outlives every retry and every replay inside the freshness
 	// window (a timestamp may lie 300 s ahead, then 300 s behind).
-	answerTTL = 11 * time.Minute
+	AnswerTTL = 11 * time.Minute
 	// retryWait is how long a retry waits for the first attempt's answer, and
 	// retryPoll how often it looks. WeChat hangs up after 5 s.
 	retryWait = 2 * time.Second
@@ -39,14 +39,14 @@ func (f AnswerFunc) Answer(ctx context.Context, m Message) (Reply, error) { retu
 type Callback struct {
 	codec    *Codec
 	answerer Answerer
-	replies  Replies
+	talks    Talks
 	log      *slog.Logger
 }
 
-// Handler returns the fiber handler of the endpoint, for GET and POST. replies
-// may be nil only if answering has no effect.
-func Handler(codec *Codec, answerer Answerer, replies Replies, log *slog.Logger) fiber.Handler {
-	return (&Callback{codec: codec, answerer: answerer, replies: replies, log: log}).serve
+// Handler returns the fiber handler of the endpoint, for GET and POST. talks may
+// be nil only if answering has no effect and remembers nothing.
+func Handler(codec *Codec, answerer Answerer, talks Talks, log *slog.Logger) fiber.Handler {
+	return (&Callback{codec: codec, answerer: answerer, talks: talks, log: log}).serve
 }
 
 func (h *Callback) serve(c *fiber.Ctx) error {
@@ -128,22 +128,25 @@ func (h *Callback) refuse(c *fiber.Ctx, err error) error {
 // answer returns the passive reply in the clear, empty for success: a new one
 // for a new message, the same one for a repeated message.
 func (h *Callback) answer(ctx context.Context, s *scratch, m Message) []byte {
-	if h.replies == nil {
-		return h.reply(ctx, s, m)
+	if h.talks == nil {
+		plain, _ := h.reply(ctx, s, m)
+		return plain
 	}
 	key := m.dedupKey()
-	first, err := h.replies.Claim(ctx, key, answerTTL)
+	first, memory, err := h.talks.Begin(ctx, key, m.OpenID)
 	if err != nil {
 		// Without Redis a retry may be answered twice. What answering changes is
 		// also guarded by the database, so an answer beats silence.
 		h.log.ErrorContext(ctx, "claiming a callback", "err", err)
-		return h.reply(ctx, s, m)
+		plain, _ := h.reply(ctx, s, m)
+		return plain
 	}
 	if !first {
 		return h.repeat(ctx, key)
 	}
-	plain := h.reply(ctx, s, m)
-	if err := h.replies.Store(ctx, key, plain, answerTTL); err != nil {
+	m.Memory = memory
+	plain, memory := h.reply(ctx, s, m)
+	if err := h.talks.End(ctx, key, m.OpenID, plain, memory); err != nil {
 		h.log.ErrorContext(ctx, "storing a callback's answer", "err", err)
 	}
 	return plain
@@ -156,7 +159,7 @@ func (h *Callback) repeat(ctx context.Context, key string) []byte {
 	tick := time.NewTicker(retryPoll)
 	defer tick.Stop()
 	for {
-		plain, found, err := h.replies.Load(ctx, key)
+		plain, found, err := h.talks.Answer(ctx, key)
 		if found {
 			return plain
 		}
@@ -172,22 +175,23 @@ func (h *Callback) repeat(ctx context.Context, key string) []byte {
 	}
 }
 
-// reply asks the answerer. A fault of ours must not look like silence, for
-// WeChat would tell the person that the account is broken.
-func (h *Callback) reply(ctx context.Context, s *scratch, m Message) []byte {
+// reply asks the answerer and returns his answer and what he wants remembered. A
+// fault of ours must not look like silence, for WeChat would tell the person that
+// the account is broken.
+func (h *Callback) reply(ctx context.Context, s *scratch, m Message) (plain, memory []byte) {
 	r, err := h.ask(ctx, m)
 	if err != nil {
 		h.log.ErrorContext(ctx, "answering a wechat message", "type", m.Type, "event", m.Event, "err", err)
 		if m.Type == EventMessage && m.Event != EventClick {
-			return nil
+			return nil, nil
 		}
 		r = Reply{Text: textFault}
 	}
 	if r.empty() {
-		return nil
+		return nil, r.Memory
 	}
 	s.reply = r.appendXML(s.reply[:0], m.OpenID, h.codec.originalID, h.codec.now())
-	return s.reply
+	return s.reply, r.Memory
 }
 
 func (h *Callback) ask(ctx context.Context, m Message) (r Reply, err error) {

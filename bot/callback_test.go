@@ -115,7 +115,7 @@ func newCodec(t testing.TB, now func() time.Time) *Codec {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-func newApp(t testing.TB, a Answerer, r Replies) *fiber.App {
+func newApp(t testing.TB, a Answerer, r Talks) *fiber.App {
 	t.Helper()
 	app := fiber.New(fiber.Config{DisableStartupMessage: true, BodyLimit: 4 << 20})
 	app.Add(http.MethodGet, "/wechat/official", Handler(newCodec(t, clock), a, r, quiet))
@@ -524,7 +524,7 @@ func TestKeyRotation(t *testing.T) {
 				t.Fatal(err)
 			}
 			app := fiber.New(fiber.Config{DisableStartupMessage: true})
-			app.Post("/wechat/official", Handler(codec, AnswerFunc(echo), newMemoryReplies(), quiet))
+			app.Post("/wechat/official", Handler(codec, AnswerFunc(echo), newMemoryTalks(), quiet))
 			for key, taken := range phase.taken {
 				w := newClient()
 				w.key = key
@@ -627,38 +627,80 @@ func TestFaultsAreNotSilent(t *testing.T) {
 	}
 }
 
-// memoryReplies is Replies in process.
-type memoryReplies struct {
+// memoryTalks is Talks in process.
+type memoryTalks struct {
 	mu      sync.Mutex
 	claimed map[string]bool
 	answers map[string][]byte
+	talks   map[string][]byte
 }
 
-func newMemoryReplies() *memoryReplies {
-	return &memoryReplies{claimed: map[string]bool{}, answers: map[string][]byte{}}
+func newMemoryTalks() *memoryTalks {
+	return &memoryTalks{claimed: map[string]bool{}, answers: map[string][]byte{}, talks: map[string][]byte{}}
 }
 
-func (r *memoryReplies) Claim(_ context.Context, key string, _ time.Duration) (bool, error) {
+func (r *memoryTalks) Begin(_ context.Context, message, person string) (bool, []byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	first := !r.claimed[key]
-	r.claimed[key] = true
-	return first, nil
+	first := !r.claimed[message]
+	r.claimed[message] = true
+	return first, r.talks[person], nil
 }
 
-func (r *memoryReplies) Store(_ context.Context, key string, answer []byte, _ time.Duration) error {
+func (r *memoryTalks) End(_ context.Context, message, person string, answer, memory []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.answers[key] = bytes.Clone(answer)
+	r.answers[message] = bytes.Clone(answer)
+	if memory != nil {
+		r.talks[person] = memory
+	}
 	return nil
 }
 
-func (r *memoryReplies) Load(_ context.Context, key string) ([]byte, bool, error) {
+func (r *memoryTalks) Answer(_ context.Context, message string) ([]byte, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, ok := r.answers[key]
+	a, ok := r.answers[message]
 	return a, ok, nil
 }
+
+// What a reply wants remembered comes with the same person's next message, and with
+// nobody else's.
+func TestMemoryComesWithTheNextMessage(t *testing.T) {
+	app := newApp(t, AnswerFunc(func(_ context.Context, m Message) (Reply, error) {
+		if m.Content == "leave" {
+			return Reply{Text: "left " + string(m.Memory)}, nil
+		}
+		return Reply{Text: "was " + string(m.Memory), Memory: []byte(m.Content)}, nil
+	}), newMemoryTalks())
+	for i, step := range []struct{ text, want string }{{"a", "was "}, {"b", "was a"}, {"leave", "left b"}, {"c", "was b"}} {
+		_, body := do(t, app, newClient().request(t, messageXML(testAccount.OriginalID, step.text, strconv.Itoa(900+i))))
+		if got := newClient().openReply(t, body); !strings.Contains(got, "["+step.want+"]]>") {
+			t.Errorf("%s: reply %s, want %q", step.text, got, step.want)
+		}
+	}
+}
+
+// Reliability 9: without Redis a message is answered, though nothing is remembered.
+func TestWithoutTalks(t *testing.T) {
+	app := newApp(t, AnswerFunc(echo), brokenTalks{})
+	for range 2 {
+		_, body := do(t, app, newClient().request(t, textXML("hi")))
+		if got := newClient().openReply(t, body); !strings.Contains(got, "hi") {
+			t.Errorf("reply %s", got)
+		}
+	}
+}
+
+type brokenTalks struct{}
+
+func (brokenTalks) Begin(context.Context, string, string) (bool, []byte, error) {
+	return false, nil, errAway
+}
+
+func (brokenTalks) End(context.Context, string, string, []byte, []byte) error { return errAway }
+
+func (brokenTalks) Answer(context.Context, string) ([]byte, bool, error) { return nil, false, errAway }
 
 // Reliability 4: the same message has one effect and one answer, also when all
 // attempts arrive at once; another message has its own.
@@ -672,7 +714,7 @@ func TestRepeatsHaveOneEffect(t *testing.T) {
 			var effects atomic.Int32
 			app := newApp(t, AnswerFunc(func(context.Context, Message) (Reply, error) {
 				return Reply{Text: fmt.Sprint("effect ", effects.Add(1))}, nil
-			}), newMemoryReplies())
+			}), newMemoryTalks())
 			answers := make([]string, 20)
 			var wg sync.WaitGroup
 			for i := range answers {
@@ -707,9 +749,9 @@ func TestRepeatsHaveOneEffect(t *testing.T) {
 
 // A retry that finds the first attempt still at work gets success in time.
 func TestRetryOfAStuckAttempt(t *testing.T) {
-	r := newMemoryReplies()
+	r := newMemoryTalks()
 	m := Message{ID: 6054768590064713728}
-	if _, err := r.Claim(t.Context(), m.dedupKey(), time.Minute); err != nil {
+	if _, _, err := r.Begin(t.Context(), m.dedupKey(), ""); err != nil {
 		t.Fatal(err)
 	}
 	code, body := do(t, newApp(t, AnswerFunc(echo), r), newClient().request(t, textXML("hi")))

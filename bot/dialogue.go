@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// memoryTTL is how long slots carry over (flows 4.1, rule 4).
-	memoryTTL = 10 * time.Minute
+	// MemoryTTL is how long slots carry over (flows 4.1, rule 4).
+	MemoryTTL = 10 * time.Minute
 	// maxReply is the longest answer, in characters (rule 1).
 	maxReply = 600
 	// maxChoices is the longest list to choose from (rule 3).
@@ -127,7 +127,7 @@ func (d *Dialogue) Answer(ctx context.Context, m Message) (Reply, error) {
 	if t.text == "" {
 		return t.say(textNotText)
 	}
-	if err := t.load(ctx); err != nil {
+	if err := t.load(ctx, m); err != nil {
 		return Reply{}, err
 	}
 	text, err := t.answer(ctx)
@@ -136,8 +136,7 @@ func (d *Dialogue) Answer(ctx context.Context, m Message) (Reply, error) {
 			return Reply{}, err
 		}
 	}
-	t.save(ctx)
-	return t.say(text)
+	return t.sayAndRemember(text)
 }
 
 // explain turns an error meant for people into the answer.
@@ -149,34 +148,28 @@ func explain(err error) (string, error) {
 }
 
 // load finds out who writes and what was said before.
-func (t *turn) load(ctx context.Context) error {
+func (t *turn) load(ctx context.Context, m Message) error {
 	p, err := t.binding.whois(ctx, t.openid)
 	if err != nil && !errors.Is(err, order.NotFound) {
 		return err
 	}
 	t.person = p
-	b, err := t.Memory.Recall(ctx, "talk:"+t.openid)
-	if err != nil {
-		t.Log.WarnContext(ctx, "recalling a conversation", "err", err) // it goes on without
-		return nil
-	}
-	if len(b) > 0 {
-		if err := json.Unmarshal(b, &t.state); err != nil {
-			t.Log.WarnContext(ctx, "reading a conversation", "err", err)
+	if len(m.Memory) > 0 {
+		if err := json.Unmarshal(m.Memory, &t.state); err != nil {
+			t.Log.WarnContext(ctx, "reading a conversation", "err", err) // it goes on without
 			t.state = state{}
 		}
 	}
 	return nil
 }
 
-func (t *turn) save(ctx context.Context) {
-	b, err := json.Marshal(t.state)
+// sayAndRemember says text and keeps what carries over to the next message.
+func (t *turn) sayAndRemember(text string) (Reply, error) {
+	r, err := t.say(text)
 	if err == nil {
-		err = t.Memory.Remember(ctx, "talk:"+t.openid, b, memoryTTL)
+		r.Memory, err = json.Marshal(t.state)
 	}
-	if err != nil {
-		t.Log.WarnContext(ctx, "remembering a conversation", "err", err)
-	}
+	return r, err
 }
 
 // say shortens an answer to what is read on a phone.

@@ -19,11 +19,12 @@ func (t *turn) event(ctx context.Context, m Message) (Reply, error) {
 		if err := t.binding.follow(ctx, t.openid, true); err != nil {
 			return Reply{}, err
 		}
-		return t.welcome(ctx, strings.TrimPrefix(m.Key, "qrscene_"))
+		m.Key = strings.TrimPrefix(m.Key, "qrscene_")
+		return t.welcome(ctx, m)
 	case EventUnsubscribe:
 		return Reply{}, t.binding.follow(ctx, t.openid, false)
 	case EventScan:
-		return t.welcome(ctx, m.Key)
+		return t.welcome(ctx, m)
 	case EventSubscribePopup, EventSubscribeChange:
 		return Reply{}, t.subscriptions(ctx, m)
 	case EventSubscribeSent:
@@ -34,26 +35,25 @@ func (t *turn) event(ctx context.Context, m Message) (Reply, error) {
 	case EventTemplateJobDone:
 		return Reply{}, t.delivered(ctx, m)
 	case EventClick:
-		return t.click(ctx, m.Key)
+		return t.click(ctx, m)
 	}
 	return Reply{}, nil
 }
 
 // welcome greets who follows or scans. A QR code whose scene is the key of a menu
 // button, on a leaflet or a page, answers like the button.
-func (t *turn) welcome(ctx context.Context, scene string) (Reply, error) {
-	if _, known := clicks[scene]; known {
-		return t.click(ctx, scene)
+func (t *turn) welcome(ctx context.Context, m Message) (Reply, error) {
+	if _, known := clicks[m.Key]; known {
+		return t.click(ctx, m)
 	}
-	if err := t.load(ctx); err != nil {
+	if err := t.load(ctx, m); err != nil {
 		return Reply{}, err
 	}
 	if t.person.ID != "" {
 		return t.say(textWelcomeBack)
 	}
 	t.state.Asked = askedMobile
-	t.save(ctx)
-	return t.say(textWelcome)
+	return t.sayAndRemember(textWelcome)
 }
 
 // subscriptions records what a follower allows us to send. A notice that did not
@@ -109,16 +109,16 @@ func (t *turn) arrived(ctx context.Context, m Message) error {
 	return nil
 }
 
-func (t *turn) click(ctx context.Context, key string) (Reply, error) {
-	if err := t.load(ctx); err != nil {
+func (t *turn) click(ctx context.Context, m Message) (Reply, error) {
+	if err := t.load(ctx, m); err != nil {
 		return Reply{}, err
 	}
 	var (
 		text string
 		err  error
 	)
-	switch c, ok := clicks[key]; {
-	case key == MenuTodo:
+	switch c, ok := clicks[m.Key]; {
+	case m.Key == MenuTodo:
 		text, err = t.todo(ctx)
 	case ok:
 		t.text = c.words
@@ -132,8 +132,7 @@ func (t *turn) click(ctx context.Context, key string) (Reply, error) {
 			return Reply{}, err
 		}
 	}
-	t.save(ctx)
-	return t.say(text)
+	return t.sayAndRemember(text)
 }
 
 // todo lists what waits for the person: a reviewer's queue, an applicant's next

@@ -49,6 +49,7 @@ type chat struct {
 	testing.TB
 	dialogue *Dialogue
 	db       *store.DB
+	talks    *session.Talks
 	clock    movable
 	sms      []string // codes sent, newest last
 	smsErr   error
@@ -84,6 +85,7 @@ func newChat(t testing.TB) *chat {
 	redis, err := session.NewEmbedded(clock)
 	c.must(err)
 	t.Cleanup(func() { c.must(redis.Close()) })
+	c.talks = session.NewTalks(redis.Client, clock, AnswerTTL, MemoryTTL)
 	calendar, err := order.DefaultCalendar()
 	c.must(err)
 	recogniser, err := intent.New()
@@ -141,8 +143,7 @@ func (c *chat) CheckPayment(_ context.Context, tradeNo string) error { return c.
 func (c *chat) says(openid, text string) string {
 	c.Helper()
 	c.msgs++
-	r, err := c.dialogue.Answer(c.Context(), Message{OpenID: openid, Type: TextMessage, ID: c.msgs, Content: text, Sent: c.clock.Now()})
-	c.must(err)
+	r := c.answer(Message{OpenID: openid, Type: TextMessage, ID: c.msgs, Content: text, Sent: c.clock.Now()})
 	if n := utf8.RuneCountInString(r.Text); n > maxReply || n == 0 {
 		c.Errorf("%q: answer of %d characters", text, n)
 	}
@@ -151,9 +152,21 @@ func (c *chat) says(openid, text string) string {
 
 func (c *chat) event(openid, event, key string) string {
 	c.Helper()
-	r, err := c.dialogue.Answer(c.Context(), Message{OpenID: openid, Type: EventMessage, Event: event, Key: key, Sent: c.clock.Now()})
+	return c.answer(Message{OpenID: openid, Type: EventMessage, Event: event, Key: key, Sent: c.clock.Now()}).Text
+}
+
+// answer asks the dialogue as the callback does: with what it wanted remembered
+// [MemoryTTL] ago or less.
+func (c *chat) answer(m Message) Reply {
+	c.Helper()
+	message := fmt.Sprint(m.ID, m.Event, m.Sent)
+	_, memory, err := c.talks.Begin(c.Context(), message, m.OpenID)
 	c.must(err)
-	return r.Text
+	m.Memory = memory
+	r, err := c.dialogue.Answer(c.Context(), m)
+	c.must(err)
+	c.must(c.talks.End(c.Context(), message, m.OpenID, []byte(r.Text), r.Memory))
+	return r
 }
 
 // bind ties openid to mobile the way a person does and returns who it is.
@@ -760,7 +773,7 @@ func BenchmarkLive(b *testing.B) {
 
 // The real Redis adapters and the real services fit the ports.
 var (
-	_ Replies    = (*session.Dedup)(nil)
+	_ Talks      = (*session.Talks)(nil)
 	_ Memory     = (*session.Contexts)(nil)
 	_ Codes      = (*session.Codes)(nil)
 	_ Store      = (*store.DB)(nil)
@@ -782,7 +795,8 @@ func TestEncryptedConversation(t *testing.T) {
 	redis, err := session.NewEmbedded(clock)
 	c.must(err)
 	t.Cleanup(func() { c.must(redis.Close()) })
-	app := newApp(t, c.dialogue, session.NewDedup(redis.Client, clock))
+	c.talks = session.NewTalks(redis.Client, clock, AnswerTTL, MemoryTTL)
+	app := newApp(t, c.dialogue, session.NewTalks(redis.Client, clock, AnswerTTL, MemoryTTL))
 	ask := func(text, id string) string {
 		t.Helper()
 		code, body := do(t, app, newClient().request(t, messageXML(testAccount.OriginalID, text, id)))

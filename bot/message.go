@@ -45,6 +45,9 @@ type Message struct {
 	JobStatus string
 	// Subscriptions are the templates of a subscribe event.
 	Subscriptions []Subscription
+	// Memory is what the last Reply to this person wanted remembered; nil when
+	// that is long ago, or lost.
+	Memory []byte
 }
 
 // Subscription is one template in a subscribe event: what the follower decided
@@ -56,7 +59,7 @@ type Subscription struct {
 	Failure    string // why a notice did not arrive; empty or "success"
 }
 
-// dedupKey names the message for Replies: WeChat repeats a message with the same
+// dedupKey names the message for Talks: WeChat repeats a message with the same
 // MsgId, an event with the same sender, time, event and key.
 func (m *Message) dedupKey() string {
 	if m.ID != 0 {
@@ -201,6 +204,8 @@ type Reply struct {
 	Text string
 	// Handover passes the conversation to a person in WeChat's customer service.
 	Handover bool
+	// Memory is what the person's next message comes with; nil leaves it as it is.
+	Memory []byte
 }
 
 func (r Reply) empty() bool { return r.Text == "" && !r.Handover }

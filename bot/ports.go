@@ -10,23 +10,25 @@ import (
 	"github.com/yuncaidun/yuncaidun/store/session"
 )
 
-// Replies remembers the answer to each callback, so that WeChat's retries of
-// one message (three attempts, 5 s apart) get the same answer and its effect
-// happens once. Keys carry no personal data.
-type Replies interface {
-	// Claim reserves key: true for exactly one caller until ttl has passed
-	// (SET key … NX EX).
-	Claim(ctx context.Context, key string, ttl time.Duration) (bool, error)
-	// Store keeps the answer to a claimed key; an empty answer is an answer.
-	Store(ctx context.Context, key string, answer []byte, ttl time.Duration) error
-	// Load returns the stored answer; false while the first attempt is still
-	// being answered.
-	Load(ctx context.Context, key string) ([]byte, bool, error)
+// Talks keeps what was said, and the answer to each callback, so that WeChat's
+// retries of one message (three attempts, 5 s apart) get the same answer and its
+// effect happens once. Answers are kept for [AnswerTTL], what a conversation
+// remembers for [MemoryTTL]. Keys carry no personal data.
+type Talks interface {
+	// Begin claims a message, first for exactly one caller, and recalls what the
+	// conversation with the person remembers.
+	Begin(ctx context.Context, message, person string) (first bool, memory []byte, err error)
+	// End keeps the answer to a claimed message, of which an empty one is one, and
+	// what the conversation remembers from now on, unless memory is nil.
+	End(ctx context.Context, message, person string, answer, memory []byte) error
+	// Answer returns the answer to a message; false while the first attempt is
+	// still being answered.
+	Answer(ctx context.Context, message string) ([]byte, bool, error)
 }
 
-// Memory keeps what a conversation needs for a few minutes: the last order, the
-// list a digit chooses from, how often the bot missed. It holds no clear personal
-// data. Losing it costs a repeated question.
+// Memory keeps what a challenge needs for a minute, and what WeChat has told about a
+// person for a few. It holds no clear personal data. Losing it costs a repeated
+// question.
 type Memory interface {
 	// Recall returns the remembered state, nil when there is none.
 	Recall(ctx context.Context, key string) ([]byte, error)

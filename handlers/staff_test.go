@@ -36,7 +36,7 @@ func newDesk(t testing.TB) *desk {
 	d := &desk{web: w, staffing: order.NewStaffing(w.db, end, w.clock.now, newID), staff: map[string]order.Staff{}}
 	w.Console(ConsoleDeps{
 		Stock:   certificate.NewStock(store.Stock{DB: w.db}, w.clock.now),
-		Records: w.db, Staffing: d.staffing, Enquiries: w.db, Once: session.NewDedup(redis.Client, w.clock.now), AppID: testAppID,
+		Records: w.db, Staffing: d.staffing, Enquiries: w.db, Once: session.NewDedup(redis.Client), AppID: testAppID,
 		AuthorizeURL: func(redirect, state string) string {
 			return "https://open.weixin.qq.com/connect/oauth2/authorize?redirect_uri=" + url.QueryEscape(redirect) + "&state=" + state
 		},

@@ -70,6 +70,21 @@ func (w *world) silenceper(answer bot.AnswerFunc) *fiber.App {
 	return app
 }
 
+// remembering is the dialogue for a callback that does not keep what it wants
+// remembered.
+func (w *world) remembering(ctx context.Context, m bot.Message) (bot.Reply, error) {
+	memory, err := w.memory.Recall(ctx, m.OpenID)
+	if err != nil {
+		return bot.Reply{}, err
+	}
+	m.Memory = memory
+	reply, err := w.dialogue.Answer(ctx, m)
+	if err != nil {
+		return bot.Reply{}, err
+	}
+	return reply, w.memory.Remember(ctx, m.OpenID, reply.Memory, bot.MemoryTTL)
+}
+
 // callbackRow sends questions sealed and signed as WeChat does; each has a
 // MsgId of its own. once keeps them from being sent twice.
 func (w *world) callbackRow(name, addr string, once bool, perRound int, want string) row {

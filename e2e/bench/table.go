@@ -121,7 +121,7 @@ func tableOf(ctx context.Context, dir string, lite, servers *world, program stri
 		{lite, lite.silenceper(staticAnswer), func(at string) row { return lite.callbackRow(staticSilenceper, at, false, 4096, staticText) }},
 		{lite, lite.web.App, func(at string) row { return lite.orderStatus(statusLite, at) }},
 		{lite, lite.web.App, func(at string) row { return lite.callbackRow(liveOurs, at, true, callbacksPerRound, tail) }},
-		{lite, lite.silenceper(lite.dialogue.Answer), func(at string) row { return lite.callbackRow(liveSilenceper, at, true, callbacksPerRound, tail) }},
+		{lite, lite.silenceper(lite.remembering), func(at string) row { return lite.callbackRow(liveSilenceper, at, true, callbacksPerRound, tail) }},
 		{servers, servers.web.App, func(at string) row { return servers.orderStatus(statusServers, at) }},
 	} {
 		if err := serve(s.world, s.app, s.row); err != nil {

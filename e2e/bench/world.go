@@ -56,6 +56,7 @@ type world struct {
 	orders     *order.Service
 	web        *handlers.Server
 	dialogue   *bot.Dialogue
+	memory     *session.Contexts // of the chat
 	account    bot.Account
 	applicants []applicant
 	closers    []func() error
@@ -185,11 +186,12 @@ func (w *world) open(ctx context.Context, dir string, rdb redis.UniversalClient)
 	if err != nil {
 		return err
 	}
+	w.memory = session.NewContexts(rdb, now)
 	w.dialogue = bot.NewDialogue(bot.Deps{
 		AppID: w.account.AppID, PublicURL: "http://127.0.0.1:8080", Recogniser: recogniser, Store: w.db, Deliveries: w.orders, Codes: codes,
-		SendCode: send, Vault: sealer, Memory: session.NewContexts(rdb, now), Workdays: calendar, Now: now, NewID: newID, Log: log,
+		SendCode: send, Vault: sealer, Memory: w.memory, Workdays: calendar, Now: now, NewID: newID, Log: log,
 	})
-	w.web.Mount(fiber.MethodPost, callbackPath, handlers.Signed, bot.Handler(codec, w.dialogue, session.NewDedup(rdb, now), log))
+	w.web.Mount(fiber.MethodPost, callbackPath, handlers.Signed, bot.Handler(codec, w.dialogue, session.NewTalks(rdb, now, bot.AnswerTTL, bot.MemoryTTL), log))
 	return w.populate(ctx)
 }
 

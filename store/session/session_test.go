@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -293,9 +294,10 @@ func TestFailsClosed(t *testing.T) {
 	_, get := NewSessions(rdb, now).Get(t.Context(), Applicant, "x")
 	_, issue := codes.Issue(t.Context(), ch)
 	_, peek := NewTickets(rdb, now).Peek(t.Context(), "x", "y")
-	_, claim := NewDedup(rdb, now).Claim(t.Context(), "x", time.Minute)
+	_, _, begin := NewTalks(rdb, now, time.Minute, time.Minute).Begin(t.Context(), "x", "o")
+	_, claim := NewDedup(rdb).Claim(t.Context(), "x", time.Minute)
 	for what, err := range map[string]error{
-		"Create": create, "Get": get, "Issue": issue, "Verify": codes.Verify(t.Context(), ch, "123456"), "Peek": peek, "Claim": claim,
+		"Create": create, "Get": get, "Issue": issue, "Verify": codes.Verify(t.Context(), ch, "123456"), "Peek": peek, "Claim": claim, "Begin": begin, "End": NewTalks(rdb, now, time.Minute, time.Minute).End(t.Context(), "x", "o", nil, nil),
 	} {
 		if e, ok := order.AsError(err); !ok || e.Kind != order.Unavailable || e.RetryAfter == 0 {
 			t.Errorf("%s = %v, want Unavailable with Retry-After", what, err)
@@ -376,40 +378,56 @@ func TestContexts(t *testing.T) {
 	})
 }
 
-// Reliability 4: one of many retries claims a message; all get its answer.
-func TestDedup(t *testing.T) {
+// Reliability 4: one of many retries begins a message; all get its answer. What the
+// conversation remembers is forgotten in its own time.
+func TestTalks(t *testing.T) {
 	eachRedis(t, func(t *testing.T, rdb redis.UniversalClient, clk *clock) {
-		d := NewDedup(rdb, clk.now)
+		talks := NewTalks(rdb, clk.now, time.Hour, time.Minute)
 		var wg sync.WaitGroup
-		var mu sync.Mutex
-		won := 0
+		var won atomic.Int32
 		for range 50 {
 			wg.Go(func() {
-				ok, err := d.Claim(context.Background(), "msg1", time.Minute)
-				if err != nil {
-					t.Error(err)
+				first, memory, err := talks.Begin(context.Background(), "msg1", "o-a")
+				if err != nil || memory != nil {
+					t.Errorf("Begin = %q, %v", memory, err)
 				}
-				if ok {
-					mu.Lock()
-					won++
-					mu.Unlock()
+				if first {
+					won.Add(1)
 				}
 			})
 		}
 		wg.Wait()
-		if won != 1 {
-			t.Errorf("%d of 50 claimed one message", won)
+		if n := won.Load(); n != 1 {
+			t.Errorf("%d of 50 began one message", n)
 		}
-		if _, ok, err := d.Load(t.Context(), "msg1"); ok || err != nil {
-			t.Errorf("Load before Store = %v, %v", ok, err)
+		if _, ok, err := talks.Answer(t.Context(), "msg1"); ok || err != nil {
+			t.Errorf("Answer before End = %v, %v", ok, err)
 		}
-		for _, answer := range []string{"", "answer"} {
-			if err := d.Store(t.Context(), "msg1", []byte(answer), time.Minute); err != nil {
+		end := func(message, person, answer string, memory []byte) {
+			t.Helper()
+			if err := talks.End(t.Context(), message, person, []byte(answer), memory); err != nil {
 				t.Fatal(err)
 			}
-			if got, ok, err := d.Load(t.Context(), "msg1"); !ok || err != nil || string(got) != answer {
-				t.Errorf("Load = %q, %v, %v; want %q", got, ok, err, answer)
+			if got, ok, err := talks.Answer(t.Context(), message); !ok || err != nil || string(got) != answer {
+				t.Errorf("Answer = %q, %v, %v; want %q", got, ok, err, answer)
 			}
+		}
+		recalled := func(message, person, want string) {
+			t.Helper()
+			first, memory, err := talks.Begin(t.Context(), message, person)
+			if !first || err != nil || string(memory) != want {
+				t.Errorf("Begin(%s, %s) = %v, %q, %v; want %q", message, person, first, memory, err, want)
+			}
+		}
+		end("msg1", "o-a", "", []byte("which order"))
+		end("msg2", "o-b", "answer", []byte("b's"))
+		recalled("msg3", "o-a", "which order")
+		end("msg3", "o-a", "other", nil) // leaves it
+		recalled("msg4", "o-a", "which order")
+		clk.advance(time.Minute)
+		recalled("msg5", "o-a", "")
+		if got, ok, _ := talks.Answer(t.Context(), "msg2"); !ok || string(got) != "answer" {
+			t.Errorf("an hour's answer after a minute: %q, %v", got, ok)
 		}
 	})
 }

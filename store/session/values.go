@@ -19,11 +19,16 @@ type values struct {
 }
 
 func (v values) put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	b := binary.BigEndian.AppendUint64(nil, uint64(v.now().Add(ttl).UnixMilli()))
-	if err := v.rdb.Set(ctx, key, append(b, value...), ttl+time.Second).Err(); err != nil {
+	if err := v.rdb.Set(ctx, key, v.wrap(value, ttl), ttl+time.Second).Err(); err != nil {
 		return unavailable(err)
 	}
 	return nil
+}
+
+// wrap puts the deadline before a value.
+func (v values) wrap(value []byte, ttl time.Duration) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(value)), uint64(v.now().Add(ttl).UnixMilli()))
+	return append(b, value...)
 }
 
 // open returns the value of a Redis answer, or nil when there is none any more.
@@ -91,7 +96,7 @@ func valid(value []byte, err error) ([]byte, error) {
 	return value, err
 }
 
-// Contexts is the bot's memory of a conversation, a few minutes long.
+// Contexts is what the bot remembers about a person for a few minutes.
 type Contexts struct{ values values }
 
 // NewContexts returns the conversations kept in rdb.
@@ -114,37 +119,81 @@ func (c *Contexts) Remember(ctx context.Context, openid string, state []byte, tt
 
 func contextKey(openid string) string { return prefix + "chat:" + hashed(openid) }
 
-// Dedup remembers the answer to each WeChat callback, so that a retry gets the
-// same answer and its effect happens once.
-type Dedup struct{ values values }
+// Dedup lets a thing happen once: of all who claim a key, one may go on.
+type Dedup struct{ rdb redis.UniversalClient }
 
-// NewDedup returns the answers kept in rdb.
-func NewDedup(rdb redis.UniversalClient, now func() time.Time) *Dedup {
-	return &Dedup{values{rdb, now}}
-}
+// NewDedup returns the claims kept in rdb.
+func NewDedup(rdb redis.UniversalClient) *Dedup { return &Dedup{rdb} }
 
 // Claim reserves key: true for exactly one caller until ttl has passed.
 func (d *Dedup) Claim(ctx context.Context, key string, ttl time.Duration) (bool, error) {
-	err := d.values.rdb.SetArgs(ctx, prefix+"claim:"+hashed(key), 1, redis.SetArgs{Mode: "NX", TTL: ttl}).Err()
-	if errors.Is(err, redis.Nil) {
+	return claimed(claim(ctx, d.rdb, key, ttl))
+}
+
+func claim(ctx context.Context, rdb redis.Cmdable, key string, ttl time.Duration) *redis.StatusCmd {
+	return rdb.SetArgs(ctx, prefix+"claim:"+hashed(key), 1, redis.SetArgs{Mode: "NX", TTL: ttl})
+}
+
+func claimed(c *redis.StatusCmd) (bool, error) {
+	switch err := c.Err(); {
+	case errors.Is(err, redis.Nil):
 		return false, nil
-	}
-	if err != nil {
+	case err != nil:
 		return false, unavailable(err)
 	}
 	return true, nil
 }
 
-// Store keeps the answer to a claimed key; an empty answer is an answer.
-func (d *Dedup) Store(ctx context.Context, key string, answer []byte, ttl time.Duration) error {
-	return d.values.put(ctx, prefix+"answer:"+hashed(key), answer, ttl)
+// Talks keeps the answer to each WeChat callback, so that a retry gets the same
+// answer and its effect happens once, and what the conversation remembers.
+type Talks struct {
+	values             values
+	answerTTL, talkTTL time.Duration
 }
 
-// Load returns the stored answer; false while there is none.
-func (d *Dedup) Load(ctx context.Context, key string) ([]byte, bool, error) {
-	answer, err := d.values.get(ctx, prefix+"answer:"+hashed(key))
+// NewTalks returns the conversations kept in rdb: answers for answerTTL, what is
+// remembered for talkTTL.
+func NewTalks(rdb redis.UniversalClient, now func() time.Time, answerTTL, talkTTL time.Duration) *Talks {
+	return &Talks{values{rdb, now}, answerTTL, talkTTL}
+}
+
+// Begin claims a message, first for exactly one caller, and recalls what the
+// conversation remembers, in one round trip.
+func (t *Talks) Begin(ctx context.Context, message, person string) (first bool, memory []byte, err error) {
+	p := t.values.rdb.Pipeline()
+	mine, kept := claim(ctx, p, message, t.answerTTL), p.Get(ctx, contextKey(talk+person))
+	_, _ = p.Exec(ctx) // each command has its own error
+	if first, err = claimed(mine); err != nil {
+		return false, nil, err
+	}
+	memory, err = t.values.open(kept.Bytes())
+	return first, memory, err
+}
+
+// End keeps the answer to a claimed message, of which an empty one is one, and
+// unless memory is nil, what the conversation remembers from now on.
+func (t *Talks) End(ctx context.Context, message, person string, answer, memory []byte) error {
+	p := t.values.rdb.Pipeline()
+	p.Set(ctx, answerKey(message), t.values.wrap(answer, t.answerTTL), t.answerTTL+time.Second)
+	if memory != nil {
+		p.Set(ctx, contextKey(talk+person), t.values.wrap(memory, t.talkTTL), t.talkTTL+time.Second)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Answer returns the answer to a message; false while there is none.
+func (t *Talks) Answer(ctx context.Context, message string) ([]byte, bool, error) {
+	answer, err := t.values.get(ctx, answerKey(message))
 	return answer, answer != nil, err
 }
+
+// talk tells conversations from what else is remembered about a person.
+const talk = "talk:"
+
+func answerKey(message string) string { return prefix + "answer:" + hashed(message) }
 
 // TokenCache keeps WeChat access tokens for all processes. It is the
 // cache.ContextCache of silenceper/wechat, which wants values back as strings.
