@@ -100,18 +100,20 @@ func (s *Server) helperStep(c *fiber.Ctx) error {
 // helperFailures are the codes that a helper may give for its failure; they choose
 // the sentence that the page shows.
 var helperFailures = map[string]string{ //nolint:gosec // sentences, no credentials
-	"token_missing":    "没有检测到 UKEY，请确认已插好后重新开始。",
-	"token_wrong":      "插入的 UKEY 不是要办理的那一个，请换上正确的 UKEY 后重新开始。",
-	"pin_length":       "口令长度不符合该 UKEY 的要求，请重新开始并换一个口令。",
-	"pin_form":         "口令须为 1 至 8 位数字，请重新开始。",
-	"pin_incorrect":    "UKEY 口令不正确，请核对后重新开始；忘记了请先解锁。",
-	"pin_locked":       "UKEY 口令已锁定，请先解锁。",
-	"so_pin_incorrect": "UKEY 的管理密钥与系统登记的不一致，请重新开始；仍不成功请致电 400-666-3999。",
-	"so_pin_locked":    "UKEY 的管理密钥已锁定，无法解锁，请办理补办。",
-	"token_dead":       "UKEY 通讯中断，请重新插拔后再开始。",
-	"token_busy":       "UKEY 正被其他程序占用，请关闭其他使用 UKEY 的程序后重新开始。",
-	"cancelled":        "已取消，UKEY 没有改变。",
-	"other":            "办理没有完成，请重新开始；仍不成功请致电 400-666-3999。",
+	"token_missing":     "没有检测到 UKEY，请确认已插好后重新开始。",
+	"token_wrong":       "插入的 UKEY 不是要办理的那一个，请换上正确的 UKEY 后重新开始。",
+	"pin_length":        "口令长度不符合该 UKEY 的要求，请重新开始并换一个口令。",
+	"pin_form":          "口令须为 1 至 8 位数字，请重新开始。",
+	"pin_incorrect":     "UKEY 口令不正确，请核对后重新开始；忘记了请先解锁。",
+	"pin_locked":        "UKEY 口令已锁定，请先解锁。",
+	"so_pin_incorrect":  "UKEY 的管理密钥与系统登记的不一致，请重新开始；仍不成功请致电 400-666-3999。",
+	"so_pin_locked":     "UKEY 的管理密钥已锁定，无法解锁，请办理补办。",
+	"token_dead":        "UKEY 通讯中断，请重新插拔后再开始。",
+	"token_pulled":      "UKEY 在办理过程中被拔出或接触不良，这次没有办完。请插好同一个 UKEY 后重新开始，会接着上次的进度办理。",
+	"token_unreachable": "UKEY 没有响应，这次没有办完。请拔下 UKEY，换一个 USB 口插好后重新开始，会接着上次的进度办理；仍不成功请致电 400-666-3999。",
+	"token_busy":        "UKEY 正被其他程序占用，请关闭其他使用 UKEY 的程序后重新开始。",
+	"cancelled":         "已取消，UKEY 没有改变。",
+	"other":             "办理没有完成，请重新开始；仍不成功请致电 400-666-3999。",
 }
 
 func (s *Server) helperFail(c *fiber.Ctx) error {

@@ -155,7 +155,10 @@ func (k *keyring) find(serial string) (plugged, error) {
 	return plugged{}, &token.Error{Kind: token.Missing, Op: "finding USBKEY " + serial}
 }
 
-// use lends a USBKEY to fn.
+// use lends a USBKEY to fn. What fails because the USBKEY is not there any more, or
+// does not answer, says so.
 func (p plugged) use(ctx context.Context, fn func(*token.Token) error) error {
-	return p.module.Exclusive(ctx, p.Name, fn)
+	return token.Interruption(p.module.Exclusive(ctx, p.Name, fn), func() bool {
+		return p.module.Exclusive(context.WithoutCancel(ctx), p.Name, func(*token.Token) error { return nil }) == nil
+	})
 }

@@ -3,6 +3,7 @@ package token
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/miekg/pkcs11"
 )
@@ -36,6 +37,9 @@ const (
 	SOPINIncorrect Kind = "so_pin_incorrect"
 	SOPINLocked    Kind = "so_pin_locked"
 	Failed         Kind = "token_failed" // anything else
+	// What happens to a USBKEY on a subscriber's PC, see [Interruption].
+	Pulled      Kind = "token_pulled"      // taken out while it was used
+	Unreachable Kind = "token_unreachable" // plugged in, and does not answer
 )
 
 func (k Kind) Error() string { return string(k) }
@@ -64,6 +68,8 @@ var details = map[Kind]string{ //nolint:gosec // sentences, no credentials
 	SOPINIncorrect: "管理密钥与系统登记的不一致，口令没有改变，请重试；仍不成功请联系客服 400-666-3999。",
 	SOPINLocked:    "USBKEY 的管理密钥已锁定，无法解锁，请办理补办。",
 	Failed:         "USBKEY 操作失败，请稍后重试。",
+	Pulled:         "UKEY 在办理过程中被拔出或接触不良，这次没有办完。请插好同一个 UKEY，回到网页点「重新开始」，会接着上次的进度办理。",
+	Unreachable:    "UKEY 没有响应，这次没有办完。请拔下 UKEY，换一个 USB 口插好，回到网页点「重新开始」，会接着上次的进度办理；仍不成功请致电 400-666-3999。",
 }
 
 // kinds maps the return values a person or a retry can act on.
@@ -100,6 +106,45 @@ var kinds = map[uint]Kind{
 	pkcs11.CKR_KEY_SIZE_RANGE:                 Unsupported,
 	pkcs11.CKR_CURVE_NOT_SUPPORTED:            Unsupported,
 	pkcs11.CKR_DOMAIN_PARAMS_INVALID:          Unsupported,
+}
+
+// interruptions maps the return values of a USBKEY on somebody's PC that was pulled
+// out while it was used, maybe plugged in again since, or does not answer any more.
+var interruptions = map[uint]Kind{
+	pkcs11.CKR_DEVICE_REMOVED:           Pulled,
+	pkcs11.CKR_TOKEN_NOT_PRESENT:        Pulled,
+	pkcs11.CKR_SLOT_ID_INVALID:          Pulled,
+	pkcs11.CKR_SESSION_HANDLE_INVALID:   Pulled,
+	pkcs11.CKR_SESSION_CLOSED:           Pulled,
+	pkcs11.CKR_OBJECT_HANDLE_INVALID:    Pulled,
+	pkcs11.CKR_KEY_HANDLE_INVALID:       Pulled,
+	pkcs11.CKR_USER_NOT_LOGGED_IN:       Pulled,
+	pkcs11.CKR_DEVICE_ERROR:             Unreachable,
+	pkcs11.CKR_GENERAL_ERROR:            Unreachable,
+	pkcs11.CKR_FUNCTION_FAILED:          Unreachable,
+	pkcs11.CKR_TOKEN_NOT_RECOGNIZED:     Unreachable,
+	pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED: Unreachable,
+}
+
+// vague are the kinds of failure that a USBKEY which is not there any more shows, too.
+var vague = []Kind{Missing, NoObject, Dead, Failed, Unrecognized}
+
+// Interruption is err as what it most likely is where people hold the USBKEY in
+// their hands: it was pulled out, or does not answer. present says whether it is
+// there now. Any other failure stays as it is.
+func Interruption(err error, present func() bool) error {
+	var e *Error
+	if !errors.As(err, &e) || !slices.Contains(vague, e.Kind) {
+		return err
+	}
+	kind, ok := interruptions[e.CKR]
+	if kind != Pulled && !present() {
+		kind, ok = Pulled, true
+	}
+	if !ok {
+		return err
+	}
+	return &Error{Kind: kind, Op: e.Op, CKR: e.CKR}
 }
 
 // Error is a failed use of a token. It never holds a PIN or a key.
