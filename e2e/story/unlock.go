@@ -226,6 +226,9 @@ func (p *player) byApproval(token string) {
 		p.check(p.state(o).Label == "待解锁", "订单仍是「待解锁」", short(p.state(o)))
 	}
 	page = p.shown(p.send(p.browser, page, o.page()+"/unlock", nil))
-	p.helped(page, pinByApproval)
+	p.diesReporting(p.unlockCommand(page), pinByApproval)
+	state := p.open("/unlock/progress/" + page.Attribute("run", "data-ticket"))
+	p.check(strings.Contains(string(state.Body), `"state":"done"`), "网页得知已完成", string(state.Body))
 	p.becomes(o, "已完成")
+	p.check(p.logsIn(token, pinByApproval), "新口令可以打开 UKEY")
 }

@@ -79,9 +79,26 @@
       if (!r.ok) return failed(r.body.detail || "办理没有完成，请重新开始。", r.body.again);
       done();
     }).catch(function () {
-      failed("与证书助手的连接中断。请不要拔出 UKEY，确认证书助手还在运行。");
+      lost(5);
     });
   });
+
+  // lost asks the server, who may have heard of the end that we have not.
+  function lost(times) {
+    say("与证书助手的连接中断，正在确认结果，请不要拔出 UKEY…", "warn");
+    fetch(run.dataset.ticket, { cache: "no-store", headers: { Accept: "application/json" } }).then(function (r) {
+      return r.json();
+    }).then(function (p) {
+      if (over) return;
+      if (p.state === "done") return done();
+      if (p.state !== "open") times = 0;
+      throw p;
+    }).catch(function () {
+      if (over) return;
+      if (times > 0) return setTimeout(function () { lost(times - 1); }, 1000);
+      failed("与证书助手的连接中断。请确认证书助手还在运行。");
+    });
+  }
 
   function done() {
     over = true;
