@@ -168,15 +168,14 @@ func (q queries) OrderByNo(ctx context.Context, no string) (order.Order, error) 
 }
 
 func (q queries) oneOrder(ctx context.Context, where string, arg any) (order.Order, error) {
-	var r orderRow
-	err := q.get(ctx, &r, `SELECT `+orderColumns+` FROM orders WHERE `+where, arg)
-	if errors.Is(err, sql.ErrNoRows) {
-		return order.Order{}, errNoOrder
-	}
+	rows, err := q.orderRows(ctx, where, arg)
 	if err != nil {
 		return order.Order{}, failed(err, "reading order %v", arg)
 	}
-	return q.orderOfRow(r)
+	if len(rows) == 0 {
+		return order.Order{}, errNoOrder
+	}
+	return q.orderOfRow(rows[0])
 }
 
 // Orders implements [order.Queries]. It asks for one order more than a page to
@@ -191,13 +190,7 @@ func (q queries) Orders(ctx context.Context, f order.Filter) (order.Page, error)
 	if f.OldestFirst {
 		direction = `ASC`
 	}
-	var rows []orderRow
-	err := q.all(ctx, &rows, `
-		SELECT `+orderColumns+`
-		FROM orders
-		WHERE `+where+`
-		ORDER BY created_at `+direction+`, id `+direction+`
-		LIMIT ?`, append(args, limit+1)...)
+	rows, err := q.orderRows(ctx, where+` ORDER BY created_at `+direction+`, id `+direction+` LIMIT ?`, append(args, limit+1)...)
 	if err != nil {
 		return order.Page{}, failed(err, "listing orders")
 	}

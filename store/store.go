@@ -65,9 +65,10 @@ type Tx struct {
 // queries holds the SQL of the product. ext is the pool or the transaction;
 // methods cannot tell and need not care.
 type queries struct {
-	ext  sqlx.ExtContext
-	dia  dialect
-	seal *Sealer
+	ext    sqlx.ExtContext
+	dia    dialect
+	seal   *Sealer
+	memory *orderMemory // of orders read outside transactions; nil inside
 }
 
 // Open connects to dsn, "sqlite:PATH" or a postgres:// URL, and seals personal
@@ -87,7 +88,7 @@ func Open(ctx context.Context, dsn string, seal *Sealer) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.seal = seal
+	db.seal, db.memory = seal, &orderMemory{rows: map[order.ID]orderRow{}}
 	if err := db.openInserters(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
