@@ -215,6 +215,9 @@ func killChild(ctx context.Context, mode string) error {
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
+	if mode == modeRetain || mode == modeRetained {
+		return retainUntilKilled(ctx, db, mode == modeRetained)
+	}
 	workers := river.NewWorkers()
 	river.AddWorkerArgs(workers, JobArgs{JobKind: string(order.JobRealName)}, river.WorkFunc(func(ctx context.Context, j *river.Job[JobArgs]) error {
 		return db.workOnce(ctx, j.Args.Ref)
