@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/yuncaidun/yuncaidun/e2e/story"
 	"github.com/yuncaidun/yuncaidun/miniprogram"
 )
@@ -99,7 +101,7 @@ func (a *applicant) code(kind string) string {
 
 // asks applies for a certificate and pays; the legal representative is asked at that
 // mobile. It returns the order's path in the API.
-func (a *applicant) asks(mobile string) (order string) {
+func (a *applicant) asks(mobile string, change map[string]string) (order string) {
 	a.t.Helper()
 	var login struct{ Token, Bind string }
 	a.call("/login", map[string]string{"code": a.code("login")}, &login)
@@ -119,6 +121,7 @@ func (a *applicant) asks(mobile string) (order string) {
 	}
 	fields := story.Application()
 	maps.Copy(fields, map[string]string{"org.industry": "C", "auth.way": "miniprogram", "legal.id_type": "resident_id", "legal.id_no": "11010519491231002X", "legal.mobile": mobile})
+	maps.Copy(fields, change)
 	if a.call(order+"/form", map[string]any{"fields": fields, "check": true}, &form); !form.Complete {
 		a.t.Fatalf("not complete: %s", form.Groups)
 	}
@@ -213,21 +216,21 @@ func (m mini) quiet() {
 
 // asked is the product, the legal representative's phone, and an application that waits
 // for whoever has that mobile.
-func asked(t *testing.T, mobile string) (m mini, a *applicant, order string) {
+func asked(t *testing.T, mobile string, change map[string]string) (m mini, a *applicant, order string) {
 	t.Helper()
 	if _, ok := miniprogram.H5(); !ok {
 		t.Fatal("the H5 build is missing: make miniprogram")
 	}
 	i, world := product(t)
 	a = &applicant{t: t, url: i.URL, world: world}
-	return mini{chromium(t, i.URL, 375, 812)}, a, a.asks(mobile)
+	return mini{chromium(t, i.URL, 375, 812)}, a, a.asks(mobile, change)
 }
 
 // The legal representative does everything on his phone, native: he finds what waits
 // for him, opens the link of the SMS, proves mobile and person, reads to the end, signs
 // by hand, gets receipt and letter, and takes it back (flows 4.5).
 func TestLegalRepSignsInTheMiniProgram(t *testing.T) {
-	m, a, order := asked(t, legalRepMobile)
+	m, a, order := asked(t, legalRepMobile, nil)
 	link := a.linkTo(legalRepMobile)
 	m.menu()
 	m.signIn(".asked")
@@ -309,7 +312,7 @@ func TestLegalRepSignsInTheMiniProgram(t *testing.T) {
 // comes back to a page of ours, and only what the provider says of it counts; somebody
 // else in front of the camera is refused.
 func TestLegalRepShowsHisFaceInTheMiniProgram(t *testing.T) {
-	m, a, _ := asked(t, legalRepMobile)
+	m, a, _ := asked(t, legalRepMobile, nil)
 	link := a.linkTo(legalRepMobile)
 	m.open(legalRepAt)
 	m.tap(link)
@@ -341,11 +344,48 @@ func TestLegalRepShowsHisFaceInTheMiniProgram(t *testing.T) {
 	m.quiet()
 }
 
+// A passport is photographed for people to look at; what is wrong with the application
+// goes back with a note, and the applicant sees it.
+func TestLegalRepReturnsInTheMiniProgram(t *testing.T) {
+	m, a, order := asked(t, legalRepMobile, map[string]string{"legal.id_type": "passport", "legal.id_no": "E12345678"})
+	photos := photographs(t)
+	link := a.linkTo(legalRepMobile)
+	m.open(legalRepAt)
+	m.tap(link)
+	m.press(".go")
+	m.press(".phone-login")
+	m.enter(".tail", "345678")
+	m.fits()
+	m.picture("mini-auth-document")
+	m.press(".camera")
+	m.until("a file can be chosen", `document.querySelector("body > input[type=file]")`)
+	if m.js(`[...document.querySelectorAll("uni-toast")].some(e => e.offsetHeight && getComputedStyle(e).display !== "none")`) == "true" {
+		t.Error("something lies over the page while the album is open; who closes it would be left with that")
+	}
+	m.do(chromedp.SetUploadFiles("body > input[type=file]", []string{photos["id-front"]}))
+	m.until("the photo is shown", top(".photo div")+`?.style.backgroundImage.includes("blob:")`)
+	m.fits()
+	m.picture("mini-auth-document-taken")
+	m.press(".next")
+	m.press(".return")
+	m.until("the note can be written", top(".note-input textarea"))
+	m.js(fmt.Sprintf(`(e => { e.focus(); e.value = "数量应为 2 个"; e.dispatchEvent(new Event("input", {bubbles: true})); })(%s)`, top(".note-input textarea")))
+	m.js(top(".return-now") + `.scrollIntoView({block: "end", behavior: "instant"})`)
+	m.fits()
+	m.picture("mini-auth-return")
+	m.press(".return-now")
+	m.until("it is sent back", fmt.Sprintf(`(%s)?.innerText.includes("退回")`, top(".ended .why")))
+	if label, events := a.state(order); label != "审核拒绝" || events[len(events)-1] != "auth_returned" {
+		t.Errorf("the order is %s after %v", label, events)
+	}
+	m.quiet()
+}
+
 // A phone with another number is told so and not which one it would be; declining needs
 // no proof, and afterwards nothing is left to do.
 func TestLegalRepDeclinesInTheMiniProgram(t *testing.T) {
 	const wrong = "13800000029"
-	m, a, order := asked(t, wrong)
+	m, a, order := asked(t, wrong, nil)
 	link := a.linkTo(wrong)
 	m.menu()
 	m.signIn(".nothing")
