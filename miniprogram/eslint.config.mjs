@@ -19,6 +19,7 @@ export default ts.config(
     languageOptions: { globals: { uni: 'readonly', getCurrentPages: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', setInterval: 'readonly', clearInterval: 'readonly' } },
     rules: {
       'no-restricted-globals': ['error', ...platformOnly.map((name) => ({ name, message: 'use src/platform' }))],
+      'no-restricted-properties': ['error', ...['showLoading', 'hideLoading'].map((property) => ({ object: 'uni', property, message: 'use src/lib/overlay.ts' }))],
       'no-undef': 'off', // TypeScript knows better
       'vue/multi-word-component-names': 'off',
       'vue/max-attributes-per-line': 'off',
@@ -28,6 +29,7 @@ export default ts.config(
       'vue/html-closing-bracket-newline': 'off',
     },
   },
+  { files: ['src/lib/overlay.ts'], rules: { 'no-restricted-properties': 'off' } },
   { files: ['src/platform/h5.ts'], rules: { 'no-restricted-globals': 'off' } },
   { files: ['scripts/**', '*.mjs', '*.mts'], languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } } },
 )

@@ -4,6 +4,7 @@ import { api, NeedsPhone, session } from '@/api'
 import { Cancelled, platform } from '@/platform'
 
 import { asFailure } from './load'
+import { covered } from './overlay'
 
 /** What a person has chosen about the looks. */
 export const settings = reactive({ large: false })
@@ -40,14 +41,15 @@ export function sure(content: string, confirmText = '确定'): Promise<boolean> 
  * Does something a person asked for: shows that it is under way, and says why it
  * did not work. Undefined when it did not.
  */
-export async function attempt<T>(what: () => Promise<T>, wait = '请稍候'): Promise<T | undefined> {
-  uni.showLoading({ title: wait, mask: true })
+export function attempt<T>(what: () => Promise<T>, wait = '请稍候'): Promise<T | undefined> {
+  return explained(() => covered(what, wait))
+}
+
+/** The same for what waits for a person: nothing lies over the page meanwhile. */
+export async function explained<T>(what: () => Promise<T>): Promise<T | undefined> {
   try {
-    const value = await what()
-    uni.hideLoading()
-    return value
+    return await what()
   } catch (e) {
-    uni.hideLoading()
     if (e instanceof Cancelled) {
       return undefined
     }
