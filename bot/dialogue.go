@@ -216,6 +216,9 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 		return text, err
 	}
 	t.meant = t.Recogniser.Recognise(t.text)
+	if err := t.goOn(ctx); err != nil {
+		return "", err
+	}
 	t.keep()
 	if t.meant.Understood {
 		t.state.Misses = 0
@@ -300,35 +303,45 @@ func (t *turn) reply(ctx context.Context, i intent.Intent) (string, error) {
 type answer struct {
 	// bound: only somebody bound is answered, others are asked for their mobile.
 	bound bool
+	of    kind
 	live  func(*turn, context.Context, intent.Intent) (string, error)
 }
+
+// kind is what an intent can be about: whoever asked it may name one afterwards.
+type kind int
+
+const (
+	ofNothing kind = iota
+	ofOrder
+	ofCertificate
+)
 
 // answers are the intents with more to say than advice.
 var answers map[intent.Intent]answer
 
 func init() { // not a literal above: an answer may lead to another
 	answers = map[intent.Intent]answer{
-		intent.OrderStatus:   {true, (*turn).orders},
-		intent.ShippingTrack: {true, (*turn).orders},
-		intent.RejectFix:     {true, (*turn).orders},
-		intent.PayProblem:    {false, (*turn).ordersBeside},
-		intent.LegalRepAuth:  {false, (*turn).ordersBeside},
-		intent.Refund:        {false, (*turn).ordersBeside},
-		intent.Invoice:       {false, (*turn).ordersBeside},
-		intent.ChangeAddress: {false, (*turn).ordersBeside},
-		intent.SLATime:       {false, (*turn).ordersBeside},
-		intent.Price:         {false, (*turn).price},
-		intent.Material:      {false, (*turn).material},
-		intent.CertExpiry:    {false, (*turn).certificates},
-		intent.Renew:         {false, (*turn).certificates},
-		intent.BidSafety:     {false, (*turn).certificates},
-		intent.Revoke:        {false, (*turn).certificates},
-		intent.LostReissue:   {false, (*turn).certificates},
-		intent.Unlock:        {false, (*turn).certificates},
-		intent.SecurityAlert: {false, (*turn).securityAlert},
-		intent.HumanAgent:    {false, (*turn).human},
-		intent.Complaint:     {false, (*turn).human},
-		intent.BindAccount:   {false, (*turn).bindAccount},
+		intent.OrderStatus:   {true, ofOrder, (*turn).orders},
+		intent.ShippingTrack: {true, ofOrder, (*turn).orders},
+		intent.RejectFix:     {true, ofOrder, (*turn).orders},
+		intent.PayProblem:    {false, ofOrder, (*turn).ordersBeside},
+		intent.LegalRepAuth:  {false, ofOrder, (*turn).ordersBeside},
+		intent.Refund:        {false, ofOrder, (*turn).ordersBeside},
+		intent.Invoice:       {false, ofOrder, (*turn).ordersBeside},
+		intent.ChangeAddress: {false, ofOrder, (*turn).ordersBeside},
+		intent.SLATime:       {false, ofOrder, (*turn).ordersBeside},
+		intent.Price:         {false, ofNothing, (*turn).price},
+		intent.Material:      {false, ofNothing, (*turn).material},
+		intent.CertExpiry:    {false, ofCertificate, (*turn).certificates},
+		intent.Renew:         {false, ofCertificate, (*turn).certificates},
+		intent.BidSafety:     {false, ofCertificate, (*turn).certificates},
+		intent.Revoke:        {false, ofCertificate, (*turn).certificates},
+		intent.LostReissue:   {false, ofCertificate, (*turn).certificates},
+		intent.Unlock:        {false, ofCertificate, (*turn).certificates},
+		intent.SecurityAlert: {false, ofNothing, (*turn).securityAlert},
+		intent.HumanAgent:    {false, ofNothing, (*turn).human},
+		intent.Complaint:     {false, ofNothing, (*turn).human},
+		intent.BindAccount:   {false, ofNothing, (*turn).bindAccount},
 	}
 }
 

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,20 +64,34 @@ func (t *turn) unboundCertificates(about intent.Intent) string {
 }
 
 // namedCertificate is the one of the certificates that the message names by a
-// serial, or points back at.
+// serial or its end, or points back at.
 func (t *turn) namedCertificate(all []certificate.Certificate) *certificate.Certificate {
-	serial := strings.ToUpper(t.meant.Slots[intent.SlotCertSerial])
-	if len(serial) == 39 {
-		serial = "0" + serial // a leading zero got lost (G3)
+	name, back := "", t.pointed().Cert
+	for _, slot := range []intent.Slot{intent.SlotOrderTail, intent.SlotTokenSerial, intent.SlotCertSerial} {
+		name = cmp.Or(t.meant.Slots[slot], name)
 	}
-	token, back := t.meant.Slots[intent.SlotTokenSerial], t.pointed().Cert
 	i := slices.IndexFunc(all, func(c certificate.Certificate) bool {
-		return serial != "" && c.Serial == serial || serial == "" && token != "" && c.TokenSerial == token || serial+token == "" && back != "" && c.Serial == back
+		return name != "" && called(c, name) || name == "" && back != "" && c.Serial == back
 	})
 	if i < 0 {
 		return nil
 	}
 	return &all[i]
+}
+
+// called reports whether people call a certificate so: by its serial, or by that of its
+// USBKEY or the end of that.
+func called(c certificate.Certificate, name string) bool {
+	switch name = strings.ToUpper(name); {
+	case len(name) == 39: // a leading zero got lost (G3)
+		return c.Serial == "0"+name
+	case len(name) == 40:
+		return c.Serial == name
+	case strings.HasPrefix(name, "TW"):
+		return c.TokenSerial == name
+	default:
+		return strings.HasSuffix(c.TokenSerial, name)
+	}
 }
 
 // concerned reports whether an intent can be about a certificate: nobody freezes

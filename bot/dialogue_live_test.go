@@ -349,6 +349,70 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
+// Whoever has asked something and then only names an order or a USBKEY asks the same
+// about that one, whatever it was (flows 4.1, rule 4); ten minutes later he asks how it
+// stands, and another person's is never named.
+func TestBareNamesGoOn(t *testing.T) {
+	const key1, key2 = "TW11782207000188", "TW11782207000299"
+	orders := func(t *testing.T) *chat {
+		c := newChat(t)
+		p := c.bind("o-user", applicant)
+		for n := range 3 {
+			o := anOrder(p, n+1, order.InReview, order.Queued)
+			o.PaidAt, o.Amount = talkTime, 30000
+			c.insert(o)
+		}
+		return c
+	}
+	keys := func(t *testing.T) *chat {
+		c := newChat(t)
+		p := c.bind("o-user", applicant)
+		c.certify(p, 1, key1, in(7))
+		c.certify(p, 2, key2, in(200))
+		return c
+	}
+	for name, test := range map[string]struct {
+		world          func(*testing.T) *chat
+		asked, named   string
+		says, saysLate string // about the thing; when the question is forgotten
+	}{
+		"refund by tail":              {orders, "我要退款", "尾号0102", "可以全额退款", "待"},
+		"refund by the end alone":     {orders, "我要退款", "0102", "可以全额退款", ""},
+		"refund by number":            {orders, "我要退款", "{no}", "可以全额退款", ""},
+		"invoice by tail":             {orders, "发票怎么开", "尾号 0101 的那个", "发票", ""},
+		"payment by tail":             {orders, "付款没成功", "尾号0101", "支付", ""},
+		"address by tail":             {orders, "我要改收件地址", "尾号0103", "修改收件信息", ""},
+		"time by tail":                {orders, "几天能办好", "尾号0101", "从下一个工作日算起", ""},
+		"legal representative":        {orders, "法人没收到授权短信", "尾号0101", "0101", ""},
+		"renewal by serial":           {keys, "证书续期", key2, "…0299", ""},
+		"renewal by tail":             {keys, "证书续期", "尾号0299", "…0299", ""},
+		"expiry by tail":              {keys, "证书什么时候到期", "0188", "还有 7 天", ""},
+		"unlock by serial":            {keys, "ukey锁死了", key1, "…0188", ""},
+		"freezing by tail":            {keys, "挂失", "尾号0188那把", "冻结", ""},
+		"somebody else's, unchanged":  {orders, "我要退款", "尾号9999", "没有找到该订单", ""},
+		"what is no name, unchanged":  {orders, "我要退款", "我的订单到哪一步了", "3 个相关订单", ""},
+		"a topic without one, either": {orders, "需要准备什么材料", "尾号0102", "待", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := test.world(t)
+			test.named = strings.ReplaceAll(test.named, "{no}", order.FormatNo(talkTime.Add(2*time.Minute-24*time.Hour), 102))
+			c.says("o-user", test.asked)
+			got := c.says("o-user", test.named)
+			if !strings.Contains(got, test.says) {
+				t.Errorf("%s, then %s: %s", test.asked, test.named, got)
+			}
+			if test.saysLate == "" {
+				return
+			}
+			c.says("o-user", test.asked)
+			c.clock.set(c.clock.Now().Add(11 * time.Minute))
+			if got := c.says("o-user", test.named); strings.Contains(got, test.says) || !strings.Contains(got, test.saysLate) {
+				t.Errorf("%s, ten minutes later %s: %s", test.asked, test.named, got)
+			}
+		})
+	}
+}
+
 // The menu's words mean what its buttons say, and every button is answered.
 func TestMenuWords(t *testing.T) {
 	c := newChat(t)

@@ -1,0 +1,44 @@
+package bot
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/yuncaidun/yuncaidun/bot/intent"
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// bareName is a message that names an order or a USBKEY and says nothing about it: its
+// number, serial or the end of one, with the little words that people put around it.
+var bareName = regexp.MustCompile(`(?i)^(?:我的|我|就|是|查一?下?|看一?下?|问一?下?|那个|这个|那|这|订单号?|单号?|编号|尾号|号码?|序列号|证书|ukey|u盾|ca锁|锁|key|[是为:：，,#…\s])*` +
+	`(SAAS1\d{18,20}|TW\d{14}|[0-9a-f]{39,40}|\d{3,6})` +
+	`(?:订单|那把|这把|那个|这个|那单|这单|那笔|这笔|的|号|呢|吧|啊|呀|哦|[。.!！?？~\s])*$`)
+
+// goOn takes a message that only names something for more of what was asked before
+// (rule 4): after a question about a refund, 尾号0001 asks about that order's refund.
+// What was asked lives as long as the conversation is remembered.
+func (t *turn) goOn(ctx context.Context) error {
+	about, name := t.state.Matter, bareName.FindStringSubmatch(t.text)
+	of := answers[about].of
+	if name == nil || of == ofNothing || t.person.ID == "" || t.meant.Intent.Staff() || t.meant.Slots[intent.SlotLeak] != "" {
+		return nil
+	}
+	known, err := t.names(ctx, of, name[1])
+	if err == nil && known { // both kinds take an end or a whole number from here
+		t.meant = intent.Result{Intent: about, Slots: intent.Slots{intent.SlotOrderTail: strings.ToUpper(name[1])}, Understood: true}
+	}
+	return err
+}
+
+// names reports whether the person has such a thing, called so.
+func (t *turn) names(ctx context.Context, of kind, name string) (bool, error) {
+	if of == ofOrder {
+		page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, No: name, Limit: 1})
+		return len(page.Orders) > 0, err
+	}
+	all, err := t.Certs.HeldBy(ctx, t.person.ID)
+	return slices.ContainsFunc(all, func(c certificate.Certificate) bool { return called(c, name) }), err
+}
