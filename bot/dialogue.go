@@ -49,9 +49,12 @@ type Deps struct {
 	Enquiries  Enquiries
 	Consents   Consents
 	Certs      Certificates
-	Now        func() time.Time
-	NewID      func() string
-	Log        *slog.Logger
+	// CustomerService: people sit in WeChat's customer service during office hours, and
+	// get the conversations that are handed over.
+	CustomerService bool
+	Now             func() time.Time
+	NewID           func() string
+	Log             *slog.Logger
 }
 
 // Dialogue answers what people write to the official account (flows 4.1, 4.2).
@@ -114,6 +117,7 @@ type turn struct {
 	state  state
 	text   string
 	meant  intent.Result
+	handed string // what is said while people are there to take over
 }
 
 // Answer implements [Answerer].
@@ -166,6 +170,9 @@ func (t *turn) load(ctx context.Context, m Message) error {
 // sayAndRemember says text and keeps what carries over to the next message.
 func (t *turn) sayAndRemember(text string) (Reply, error) {
 	r, err := t.say(text)
+	if t.CustomerService && text != "" && text == t.handed { // a reply hands over or says something, not both
+		r = Reply{Handover: true}
+	}
 	if err == nil {
 		r.Memory, err = json.Marshal(t.state)
 	}

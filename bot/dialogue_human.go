@@ -8,9 +8,19 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-// human hands over (rule 7): somebody bound is called back by a time we promise,
-// with a summary for whoever calls; the telephone is named in any case.
+// human hands over (rule 7): to WeChat's customer service during office hours, where the
+// account has one. Whatever becomes of that, somebody bound is called back by a time
+// we promise, with a summary for whoever calls; the telephone is named in any case.
 func (t *turn) human(ctx context.Context, i intent.Intent) (string, error) {
+	text, err := t.enquire(ctx, i)
+	if open, _ := order.Opening(t.Workdays, t.Now()); open {
+		t.handed = text
+	}
+	return text, err
+}
+
+// enquire registers the call and says what was promised.
+func (t *turn) enquire(ctx context.Context, i intent.Intent) (string, error) {
 	t.state.Misses = 0
 	var b strings.Builder
 	if i == intent.Complaint {

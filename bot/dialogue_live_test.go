@@ -334,6 +334,59 @@ func TestHandOver(t *testing.T) {
 	})
 }
 
+// Rule 7: during office hours, an account with customer service hands the conversation
+// over, and the call with its summary is registered as ever. A reply that has something
+// else to say is not given up for that, and at night people are told when somebody comes.
+func TestHandOverToCustomerService(t *testing.T) {
+	night := talkTime.Add(10 * time.Hour)
+	for name, test := range map[string]struct {
+		service  bool
+		at       time.Time
+		bound    bool
+		messages []Message
+		hands    bool
+		says     string // when it does not
+	}{
+		"asked for":           {true, talkTime, true, []Message{{Content: "转人工"}}, true, ""},
+		"by the menu":         {true, talkTime, true, []Message{{Type: EventMessage, Event: EventClick, Key: MenuHuman}}, true, ""},
+		"a complaint":         {true, talkTime, true, []Message{{Content: "你们太慢了我要投诉"}}, true, ""},
+		"not understood":      {true, talkTime, true, []Message{{Content: "嘟嘟嘟噜噜"}, {Content: "呱呱呱咕咕"}}, true, ""},
+		"nobody bound":        {true, talkTime, false, []Message{{Content: "转人工"}}, true, ""},
+		"at night":            {true, night, true, []Message{{Content: "转人工"}}, false, "已为您登记"},
+		"at night, unbound":   {true, night, false, []Message{{Content: "转人工"}}, false, "起接听"},
+		"on a Sunday":         {true, talkTime.AddDate(0, 0, 6), true, []Message{{Content: "转人工"}}, false, "已为您登记"},
+		"no customer service": {false, talkTime, true, []Message{{Content: "转人工"}}, false, "已为您登记"},
+		"with a secret":       {true, talkTime, true, []Message{{Content: "我的口令是hunter42 转人工"}}, false, "请不要在聊天里发送密码"},
+		"another question":    {true, talkTime, true, []Message{{Content: "转人工"}, {Content: "需要准备什么材料"}}, false, "营业执照"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChat(t)
+			if test.bound {
+				c.bind("o-user", applicant)
+			}
+			c.dialogue.CustomerService = test.service
+			c.clock.set(test.at)
+			var r Reply
+			for _, m := range test.messages {
+				c.msgs++
+				m.OpenID, m.ID, m.Sent = "o-user", c.msgs, c.clock.Now()
+				if m.Type == "" {
+					m.Type = TextMessage
+				}
+				r = c.answer(m)
+			}
+			if r.Handover != test.hands || r.Handover && r.Text != "" || !r.Handover && !strings.Contains(r.Text, test.says) || r.Memory == nil {
+				t.Errorf("%+v", r)
+			}
+			es, err := c.db.OpenEnquiries(t.Context(), order.EnquiryCursor{}, 10)
+			c.must(err)
+			if test.bound && test.says == "" && len(es) != 1 {
+				t.Errorf("%d enquiries", len(es))
+			}
+		})
+	}
+}
+
 // Rule 4: what was talked about is forgotten after ten minutes.
 func TestContextEnds(t *testing.T) {
 	c := newChat(t)

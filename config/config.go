@@ -112,6 +112,9 @@ type WeChat struct {
 	MPURL          string            `koanf:"mp_url"`        // mp.weixin.qq.com, seen by the browser
 	Templates      map[string]string `koanf:"templates"`     // of template messages
 	Subscriptions  map[string]string `koanf:"subscriptions"` // of subscription notices
+	// CustomerService: people sit in WeChat's customer service (微信客服) during office hours
+	// and take the conversations that the bot hands over.
+	CustomerService bool `koanf:"customer_service"`
 }
 
 // MiniProgram is the WeChat mini-program.
