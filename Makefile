@@ -46,23 +46,7 @@ RERUN := $(if $(CI),--rerun-fails=1 --rerun-fails-run-root-test --rerun-fails-ma
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '%s\n' '' \
-	  'Stories of make demo (STORY=NAME picks one, all by default):' \
-	  '  initial     a company buys two USBKEYs, from the form to the shipped keys' \
-	  '  rejected    staff reject, the applicant corrects and resubmits without paying again' \
-	  '  unlock      a forgotten PIN: by the key helper, by challenge code, with approval' \
-	  '  chat        a reviewer approves in the chat, a forgotten PIN is asked about there' \
-	  '  freeze      a key is mislaid: its certificate is frozen, and resumed when it is found' \
-	  '  replacement a lost key: the certificate is revoked, a new key is shipped' \
-	  '  own-key     a key that lost its content: a new certificate is downloaded onto it' \
-	  '  download    a buyer who has a USBKEY downloads a second certificate onto it' \
-	  '  rebind      the handler is gone: a colleague takes over with a stamped letter' \
-	  '  station     three keys made by yuncaidun station on another PC, from stock to initial PIN' \
-	  '  parcel      a parcel is followed, comes back and is sent again, is lost and replaced for nothing' \
-	  '  refund      after the key was shipped: two people, the certificate is revoked first' \
-	  '  paid-twice  a second successful payment is refunded' \
-	  '  legal-rep   a wrong number is put right, the legal representative signs, declines, or lets it lie' \
-	  '  renewal     an expiring certificate, renewed on its USBKEY by the key helper' \
-	  '  renewal-rsa the same with an RSA certificate, whose key pair is kept' \
+	  'make demo STORY=NAME plays one story; bin/yuncaidun demo --help lists them.' \
 	  'FAULT=skip-sign, drop-job or wrong-amount plants a fault, which must make the demo exit 1.' \
 	  'YCD_DATA_DIR keeps the data of a demo; without it a temporary folder is used.'
 

@@ -17,11 +17,14 @@ import (
 )
 
 type demoCmd struct {
-	Story  string `help:"Which story to play: initial, rejected, unlock, chat, freeze, replacement, own-key, download, rebind, station, parcel, refund, paid-twice, legal-rep, renewal or renewal-rsa (default all)." env:"STORY" placeholder:"NAME"`
+	Story  string `help:"Which story to play (default all)." env:"STORY" placeholder:"NAME"`
 	Helper string `help:"Key helper to play with (default: keyhelper beside this executable)." type:"existingfile" placeholder:"FILE"`
 	Kills  bool   `help:"Kill the helper at every step; it must be built with -tags faults."`
 	Fault  string `help:"Which fault was planted: skip-sign and drop-job need a build with that tag." env:"FAULT" placeholder:"NAME"`
 }
+
+// Help lists the stories.
+func (demoCmd) Help() string { return "The stories:\n\n" + story.List() }
 
 // Run plays the stories against a private instance of this executable.
 func (d demoCmd) Run(ctx context.Context) error {

@@ -45,25 +45,26 @@ const FaultWrongAmount = "wrong-amount"
 // stories in the order in which they are told.
 var stories = []struct {
 	name, title string
+	about       string // for who chooses one
 	play        func(*player)
 }{
-	{"initial", "初购：一家公司购买两把 UKEY，从空白表单到寄出", (*player).initial},
-	{"rejected", "审核拒绝：补正后重新提交，不再付款", (*player).rejected},
-	{"unlock", "解锁：忘记口令，用证书助手、挑战码和审批各解锁一次", (*player).unlock},
-	{"chat", "公众号里办：审核员回复「通过」和确认码，忘记口令的用户从对话走到证书助手", (*player).inChat},
-	{"freeze", "冻结与恢复：一时找不到 UKEY，冻结后任何人都不能用它，找到后恢复", (*player).freeze},
-	{"replacement", "补办：UKEY 丢了，旧证书吊销，新的一把寄到", (*player).replacement},
-	{"own-key", "补办到自己的 UKEY：内容丢失，UKEY 完好，用证书助手下载新证书", (*player).ownKey},
-	{"download", "下载：用已有的 UKEY 购买，证书助手把第二张证书下载到同一把 UKEY", (*player).download},
-	{"rebind", "换绑：经办人离职、手机停用，新经办人凭盖章授权书接手", (*player).rebind},
-	{"station", "另一台电脑上的制证站：购买三把 UKEY，入库、制证、贴标签、初始口令只显示一次", (*player).station},
-	{"parcel", "包裹：物流推送；退回后重新寄出；丢失后吊销并免费补办", (*player).parcels},
-	{"refund", "制证后的退款：一人提出，另一人确认，先吊销证书再退款", (*player).lateRefund},
-	{"paid-twice", "重复支付与丢失的通知：多付的退回，漏报的查回", (*player).paidTwice},
-	{"invoice", "电子发票：订单完成后自动开具，伪造和重复的通知都不算数，本人下载", (*player).invoice},
-	{"legal-rep", "法定代表人在线授权：手机号填错后改对、签署、拒绝后改用纸质、过期", (*player).legalRep},
-	{"renewal", "更新：证书将到期，插着原来的 UKEY 用证书助手换上新证书", (*player).renewal},
-	{"renewal-rsa", "更新（RSA）：沿用原来的密钥，新证书写在旧证书旁边", (*player).renewalRSA},
+	{"initial", "初购：一家公司购买两把 UKEY，从空白表单到寄出", "a company buys two USBKEYs, from the form to the shipped keys", (*player).initial},
+	{"rejected", "审核拒绝：补正后重新提交，不再付款", "staff reject, the applicant corrects and resubmits without paying again", (*player).rejected},
+	{"unlock", "解锁：忘记口令，用证书助手、挑战码和审批各解锁一次", "a forgotten PIN: by the key helper, by challenge code, with approval", (*player).unlock},
+	{"chat", "公众号里办：审核员回复「通过」和确认码，忘记口令的用户从对话走到证书助手", "a reviewer approves in the chat, a forgotten PIN is asked about there", (*player).inChat},
+	{"freeze", "冻结与恢复：一时找不到 UKEY，冻结后任何人都不能用它，找到后恢复", "a key is mislaid: its certificate is frozen, and resumed when it is found", (*player).freeze},
+	{"replacement", "补办：UKEY 丢了，旧证书吊销，新的一把寄到", "a lost key: the certificate is revoked, a new key is shipped", (*player).replacement},
+	{"own-key", "补办到自己的 UKEY：内容丢失，UKEY 完好，用证书助手下载新证书", "a key that lost its content: a new certificate is downloaded onto it", (*player).ownKey},
+	{"download", "下载：用已有的 UKEY 购买，证书助手把第二张证书下载到同一把 UKEY", "a buyer who has a USBKEY downloads a second certificate onto it", (*player).download},
+	{"rebind", "换绑：经办人离职、手机停用，新经办人凭盖章授权书接手", "the handler is gone: a colleague takes over with a stamped letter", (*player).rebind},
+	{"station", "另一台电脑上的制证站：购买三把 UKEY，入库、制证、贴标签、初始口令只显示一次", "three keys made by yuncaidun station on another PC, from stock to initial PIN", (*player).station},
+	{"parcel", "包裹：物流推送；退回后重新寄出；丢失后吊销并免费补办", "a parcel is followed, comes back and is sent again, is lost and replaced for nothing", (*player).parcels},
+	{"refund", "制证后的退款：一人提出，另一人确认，先吊销证书再退款", "after the key was shipped: two people, the certificate is revoked first", (*player).lateRefund},
+	{"paid-twice", "重复支付与丢失的通知：多付的退回，漏报的查回", "a second successful payment is refunded", (*player).paidTwice},
+	{"invoice", "电子发票：订单完成后自动开具，伪造和重复的通知都不算数，本人下载", "issued when the order is done, whatever is claimed about it; only its owner downloads it", (*player).invoice},
+	{"legal-rep", "法定代表人在线授权：手机号填错后改对、签署、拒绝后改用纸质、过期", "a wrong number is put right, the legal representative signs, declines, or lets it lie", (*player).legalRep},
+	{"renewal", "更新：证书将到期，插着原来的 UKEY 用证书助手换上新证书", "an expiring certificate, renewed on its USBKEY by the key helper", (*player).renewal},
+	{"renewal-rsa", "更新（RSA）：沿用原来的密钥，新证书写在旧证书旁边", "the same with an RSA certificate, whose key pair is kept", (*player).renewalRSA},
 }
 
 // Names are the stories, in the order in which they are told.
@@ -73,6 +74,15 @@ func Names() []string {
 		out = append(out, s.name)
 	}
 	return out
+}
+
+// List is a line about each story, for who chooses one.
+func List() string {
+	var b strings.Builder
+	for _, s := range stories {
+		fmt.Fprintf(&b, "  %-12s %s\n", s.name, s.about)
+	}
+	return b.String()
 }
 
 // Play starts an instance and plays the stories against it. The error says which
