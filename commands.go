@@ -22,7 +22,14 @@ type migrateCmd struct{}
 
 // Run brings the schema up to date.
 func (migrateCmd) Run(ctx context.Context, c *cli) error {
-	return c.withStore(ctx, func(_ *config.Config, db *store.DB) error { return db.Migrate(ctx) })
+	cfg, err := c.load(nil)
+	if err != nil {
+		return err
+	}
+	if err := prepare(cfg); err != nil {
+		return err
+	}
+	return store.MigrateAt(ctx, cfg.DatabaseURL.Reveal())
 }
 
 // withStore opens the database for a command; it works beside a running serve.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store"
 	"github.com/yuncaidun/yuncaidun/store/session"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 )
 
 const (
@@ -77,10 +77,9 @@ func newChat(t testing.TB) *chat {
 	c.must(err)
 	seal, err := store.NewSealer(keys, master, []byte(strings.Repeat("i", store.KeySize)))
 	c.must(err)
-	c.db, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "bot.db"), seal)
+	c.db, err = store.Open(t.Context(), storetest.DSN(t, "sqlite", store.MigrateAt), seal)
 	c.must(err)
 	t.Cleanup(func() { c.must(c.db.Close()) })
-	c.must(c.db.Migrate(t.Context()))
 
 	redis, err := session.NewEmbedded(clock)
 	c.must(err)

@@ -2,24 +2,19 @@ package certificate_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 )
 
 var now = time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
@@ -56,31 +51,12 @@ func must(t *testing.T, err error) {
 }
 
 func eachDB(t *testing.T, test func(t *testing.T, f *office)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newOffice(t, "sqlite:"+filepath.Join(t.TempDir(), "c.db"))) })
-	t.Run("postgres", func(t *testing.T) { test(t, newOffice(t, freshPostgres(t))) })
+	for _, dialect := range storetest.Dialects {
+		t.Run(dialect, func(t *testing.T) { test(t, newOffice(t, storetest.DSN(t, dialect, store.MigrateAt))) })
+	}
 }
 
-func freshPostgres(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv("TEST_POSTGRES_DSN")
-	if server == "" {
-		t.Fatal("TEST_POSTGRES_DSN is not set: run `make test`, which starts a server")
-	}
-	name := fmt.Sprintf("certificate_%d_%d", os.Getpid(), time.Now().UnixNano())
-	run := func(sql string) {
-		conn, err := pgx.Connect(context.Background(), server)
-		must(t, err)
-		defer conn.Close(context.Background())
-		_, err = conn.Exec(context.Background(), sql)
-		must(t, err)
-	}
-	run("CREATE DATABASE " + name)
-	t.Cleanup(func() { run("DROP DATABASE " + name + " WITH (FORCE)") })
-	u, err := url.Parse(server)
-	must(t, err)
-	u.Path = "/" + name
-	return u.String()
-}
+func TestMain(m *testing.M) { storetest.Main(m) }
 
 func newOffice(t *testing.T, dsn string) *office {
 	t.Helper()
@@ -92,7 +68,6 @@ func newOffice(t *testing.T, dsn string) *office {
 	db, err := store.Open(t.Context(), dsn, sealer)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	must(t, db.Migrate(t.Context()))
 	f := &office{db: db, ledger: store.NewLedger(db)}
 	f.Service = certificate.NewService(store.Certificates{DB: db}, func() time.Time { return now }, f.newID)
 	must(t, db.InTx(t.Context(), func(tx order.Tx) error {

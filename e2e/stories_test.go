@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/yuncaidun/yuncaidun/e2e/story"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 )
 
 // The stories that make demo tells, one after the other on the same data: the
@@ -32,7 +33,7 @@ func TestDemoStories(t *testing.T) {
 // on PostgreSQL and Redis. Nothing personal is left there in the clear.
 func TestApplicantReceivesToken(t *testing.T) {
 	t.Parallel()
-	dsn := database(t)
+	dsn := storetest.EmptyPostgres(t)
 	said, code := demo(t, binary, "STORY=initial", "FAULT=", "YCD_DATABASE_URL="+dsn, "YCD_REDIS_URL="+emptyRedis(t, 12))
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, said)
@@ -79,29 +80,6 @@ func dump(t *testing.T, dsn string) string {
 		all = append(all, texts("SELECT to_jsonb(r)::text FROM "+table+" r")...)
 	}
 	return strings.Join(all, "\n")
-}
-
-// database makes an empty database on the suite's PostgreSQL.
-func database(t *testing.T) string {
-	t.Helper()
-	dsn := required(t, "TEST_POSTGRES_DSN")
-	admin, err := sql.Open("pgx", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { admin.Close() })
-	name := fmt.Sprintf("e2e_%d", os.Getpid())
-	for _, q := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
-		if _, err := admin.ExecContext(t.Context(), q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Path = "/" + name
-	return u.String()
 }
 
 // emptyRedis empties a Redis database and returns its address. The number must be the

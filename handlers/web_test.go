@@ -34,6 +34,7 @@ import (
 	pictures "github.com/yuncaidun/yuncaidun/provider/objects"
 	"github.com/yuncaidun/yuncaidun/store"
 	"github.com/yuncaidun/yuncaidun/store/session"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 	"github.com/yuncaidun/yuncaidun/templates/font"
 )
 
@@ -117,10 +118,9 @@ func newWeb(t testing.TB) *web {
 	sealer, err := store.NewSealer(keyset, key, key)
 	must(err)
 	dir := t.TempDir()
-	w.db, err = store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "web.db"), sealer)
+	w.db, err = store.Open(t.Context(), storetest.DSN(t, "sqlite", store.MigrateAt), sealer)
 	must(err)
 	t.Cleanup(func() { must(w.db.Close()) })
-	must(w.db.Migrate(t.Context()))
 	redis, err := session.NewEmbedded(w.clock.now)
 	must(err)
 	t.Cleanup(func() { must(redis.Close()) })

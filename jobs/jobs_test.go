@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/request"
 	"github.com/yuncaidun/yuncaidun/store"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 	"github.com/yuncaidun/yuncaidun/templates/notice"
 )
 
@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "jobs.db"), sealer)
+	db, err := store.Open(t.Context(), storetest.DSN(t, "sqlite", store.MigrateAt), sealer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +67,6 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	if err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	cat, err := order.ReadCatalogue(bytes.NewReader(order.SeededCatalogue()))
 	if err != nil {
 		t.Fatal(err)

@@ -5,60 +5,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 )
 
 // eachDB runs the test on both databases.
 func eachDB(t *testing.T, test func(t *testing.T, h *house)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newHouse(t, "sqlite:"+filepath.Join(t.TempDir(), "order.db"))) })
-	t.Run("postgres", func(t *testing.T) { test(t, newHouse(t, freshPostgres(t))) })
+	for _, dialect := range storetest.Dialects {
+		t.Run(dialect, func(t *testing.T) { test(t, newHouse(t, storetest.DSN(t, dialect, store.MigrateAt))) })
+	}
 }
 
-func freshPostgres(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv("TEST_POSTGRES_DSN")
-	if server == "" {
-		t.Fatal("TEST_POSTGRES_DSN is not set: run `make test`, which starts a server")
-	}
-	conn, err := pgx.Connect(t.Context(), server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	name := fmt.Sprintf("order_%d_%d", os.Getpid(), time.Now().UnixNano())
-	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		conn, err := pgx.Connect(context.Background(), server)
-		if err == nil {
-			defer conn.Close(context.Background())
-			_, err = conn.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Path = "/" + name
-	return u.String()
-}
+func TestMain(m *testing.M) { storetest.Main(m) }
 
 // gateway is the payment provider of the tests: what it knows can be set.
 type gateway struct {
@@ -165,9 +131,6 @@ func newHouse(t *testing.T, dsn string) *house {
 			t.Error(err)
 		}
 	})
-	if err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	catalogue, err := order.ReadCatalogue(bytes.NewReader(order.SeededCatalogue()))
 	if err != nil {
 		t.Fatal(err)
@@ -623,7 +586,7 @@ func TestOthersOrders(t *testing.T) {
 
 // A save with something wrong names every field and changes nothing (F14, G30).
 func TestDraftFaults(t *testing.T) {
-	h := newHouse(t, "sqlite:"+filepath.Join(t.TempDir(), "order.db"))
+	h := newHouse(t, storetest.DSN(t, "sqlite", store.MigrateAt))
 	_, err := h.Apply(t.Context(), "", order.Command{
 		On: order.Save, By: order.Actor{Role: order.Applicant}, DraftToken: browser, Product: "yd-initial",
 		Form: order.NewForm(map[order.Field]string{order.AgentMobile: "123", order.OrgUSCC: "91110108MA00TEN18G", order.AgentName: "王小琪"}),

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 )
 
 var now = time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
@@ -27,10 +27,9 @@ func staffing(t *testing.T) (s *order.Staffing, db *store.DB, ended *[]string) {
 	must(t, err)
 	sealer, err := store.NewSealer(keyset, key, key)
 	must(t, err)
-	db, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "staff.db"), sealer)
+	db, err = store.Open(t.Context(), storetest.DSN(t, "sqlite", store.MigrateAt), sealer)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	must(t, db.Migrate(t.Context()))
 	ended = &[]string{}
 	end := func(_ context.Context, id string) error {
 		*ended = append(*ended, id)

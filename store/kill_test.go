@@ -19,6 +19,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 )
 
 // The kill harness runs this test binary as a child that moves orders and works
@@ -42,14 +43,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	code := m.Run()
-	if os.Getenv("TEST_POSTGRES_DSN") != "" {
-		if err := dropTemplate(); err != nil {
-			log.Print(err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	storetest.Main(m)
 }
 
 // TestKill: 50 kills on each database, nothing lost.

@@ -22,6 +22,15 @@ var migrations embed.FS
 // migrationLock is the PostgreSQL advisory lock of whoever migrates: "ycd".
 const migrationLock = 0x796364
 
+// MigrateAt brings the schema of the database at dsn up to date; it needs no keys.
+func MigrateAt(ctx context.Context, dsn string) error {
+	db, err := Open(ctx, dsn, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Migrate(ctx), db.Close())
+}
+
 // Migrate brings River's tables and ours up to date. Any number of processes
 // may start at once: one migrates, the others wait and find nothing to do.
 func (db *DB) Migrate(ctx context.Context) (err error) {

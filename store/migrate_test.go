@@ -12,6 +12,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 )
 
 //go:embed testdata/migrate/0004.sql
@@ -23,7 +24,7 @@ func oldOffice(t *testing.T, dialect string) *DB {
 	t.Helper()
 	dsn := "sqlite:" + t.TempDir() + "/old.db"
 	if dialect == "postgres" {
-		dsn = createPostgres(t, "")
+		dsn = storetest.EmptyPostgres(t)
 	}
 	db, err := Open(t.Context(), dsn, testSealer(t))
 	if err != nil {

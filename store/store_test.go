@@ -3,21 +3,18 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 )
 
 // t0 is when tests begin; its sub-millisecond part must not survive storage.
@@ -51,7 +48,7 @@ func testKeyset(t testing.TB) []byte {
 // database: one suite, two databases. A missing server fails the test.
 func eachDB(t *testing.T, test func(t *testing.T, db *DB)) {
 	t.Helper()
-	for _, name := range []string{"sqlite", "postgres"} {
+	for _, name := range storetest.Dialects {
 		t.Run(name, func(t *testing.T) {
 			dsn := freshDSN(t, name)
 			db := openTest(t, dsn)
@@ -77,108 +74,10 @@ func openTest(t testing.TB, dsn string) *DB {
 	return db
 }
 
-// freshDSN names a database with the schema and nothing else, a copy of one
-// that was migrated once.
+// freshDSN is a database with the schema and nothing else.
 func freshDSN(t testing.TB, dialect string) string {
 	t.Helper()
-	if dialect == "postgres" {
-		return freshPostgres(t)
-	}
-	migrated, err := sqliteTemplate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "test.db")
-	if err := os.WriteFile(path, migrated, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return "sqlite:" + path
-}
-
-var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "store")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "template.db")
-	if err := migrate("sqlite:" + path); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
-func migrate(dsn string) error {
-	db, err := Open(context.Background(), dsn, nil)
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.Migrate(context.Background()), db.Close())
-}
-
-// freshPostgres makes a database that lives as long as the test.
-func freshPostgres(t testing.TB) string {
-	t.Helper()
-	template, err := pgTemplate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return createPostgres(t, " TEMPLATE "+template)
-}
-
-func createPostgres(t testing.TB, how string) string {
-	t.Helper()
-	name := fmt.Sprintf("store_%d_%d", os.Getpid(), pgNumber.Add(1))
-	if err := pgAdmin("CREATE DATABASE " + name + how); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := pgAdmin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-	})
-	return pgDSN(name)
-}
-
-var pgNumber atomic.Int64
-
-// pgTemplate is dropped by TestMain.
-var pgTemplate = sync.OnceValues(func() (string, error) {
-	name := fmt.Sprintf("store_%d_template", os.Getpid())
-	if err := pgAdmin("CREATE DATABASE " + name); err != nil {
-		return "", err
-	}
-	return name, migrate(pgDSN(name))
-})
-
-func dropTemplate() error {
-	return pgAdmin(fmt.Sprintf("DROP DATABASE IF EXISTS store_%d_template WITH (FORCE)", os.Getpid()))
-}
-
-// pgAdmin runs one statement on the test server, which must be there.
-func pgAdmin(stmt string) error {
-	server := os.Getenv("TEST_POSTGRES_DSN")
-	if server == "" {
-		return errors.New("TEST_POSTGRES_DSN is not set; make test starts a server and sets it")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, server)
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, stmt)
-	return errors.Join(err, conn.Close(ctx))
-}
-
-// pgDSN is the test server's URL with another database.
-func pgDSN(database string) string {
-	u, err := url.Parse(os.Getenv("TEST_POSTGRES_DSN"))
-	if err != nil {
-		return err.Error() // Open will refuse it
-	}
-	u.Path = "/" + database
-	return u.String()
+	return storetest.DSN(t, dialect, MigrateAt)
 }
 
 // inTx is a transaction that must succeed.
@@ -266,7 +165,7 @@ func TestSQLiteFile(t *testing.T) {
 func TestMigrateAtOnce(t *testing.T) {
 	for name, empty := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") },
-		"postgres": func(t *testing.T) string { return createPostgres(t, "") },
+		"postgres": func(t *testing.T) string { return storetest.EmptyPostgres(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dsn := empty(t)
@@ -293,7 +192,7 @@ func TestMigrateAtOnce(t *testing.T) {
 func TestMigrated(t *testing.T) {
 	for name, empty := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") },
-		"postgres": func(t *testing.T) string { return createPostgres(t, "") },
+		"postgres": func(t *testing.T) string { return storetest.EmptyPostgres(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, err := Open(t.Context(), empty(t), nil)
@@ -350,7 +249,7 @@ func TestRollback(t *testing.T) {
 // A database that is gone is Unavailable with a time to come back, not a
 // nameless failure (reliability 10).
 func TestDownIsUnavailable(t *testing.T) {
-	db, admin := openTest(t, freshPostgres(t)), openTest(t, freshPostgres(t))
+	db, admin := openTest(t, freshDSN(t, "postgres")), openTest(t, freshDSN(t, "postgres"))
 	var name string
 	if err := db.get(t.Context(), &name, `SELECT current_database()`); err != nil {
 		t.Fatal(err)

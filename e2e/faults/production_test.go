@@ -22,6 +22,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/provider/pay"
 	"github.com/yuncaidun/yuncaidun/provider/sim"
+	"github.com/yuncaidun/yuncaidun/store/storetest"
 	"github.com/yuncaidun/yuncaidun/templates/notice"
 )
 
@@ -178,7 +179,7 @@ func (p *production) install(t *testing.T, with *process) *office {
 func TestProductionRolesShareTheWork(t *testing.T) {
 	t.Parallel()
 	web := newProcess(t, shipped, "web")
-	p := newProduction(t, freshDatabase(t), web.url)
+	p := newProduction(t, storetest.EmptyPostgres(t), web.url)
 	web.env = append(web.env, p.env...)
 	jobs, issuer := newProcess(t, shipped, "jobs", p.env...), newProcess(t, shipped, "issuer", issuerOnly(p.env)...)
 

@@ -1,9 +1,7 @@
 package faults
 
 import (
-	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -174,34 +171,4 @@ func (p *postgresServer) ctl(t *testing.T, what string) {
 
 func (p *postgresServer) dsn() string {
 	return "postgres://postgres@127.0.0.1:" + p.port + "/postgres?sslmode=disable"
-}
-
-// freshDatabase makes an empty database on the server that the suite runs on.
-func freshDatabase(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv("TEST_POSTGRES_DSN")
-	if server == "" {
-		t.Fatal("TEST_POSTGRES_DSN is not set: run `make test`, which starts a server")
-	}
-	name := "faults_" + strings.ToLower(newID())
-	exec := func(statement string) {
-		t.Helper()
-		ctx := context.WithoutCancel(t.Context()) // also at the end of the test
-		conn, err := pgx.Connect(ctx, server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(ctx)
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	exec("CREATE DATABASE " + name)
-	t.Cleanup(func() { exec("DROP DATABASE " + name + " WITH (FORCE)") })
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Path = "/" + name
-	return u.String()
 }
