@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/yuncaidun/yuncaidun/order"
 )
 
 // policy is the content security policy of every page: nothing inline, nothing
@@ -86,3 +89,15 @@ func newRequestHistogram(reg prometheus.Registerer) (*prometheus.HistogramVec, e
 }
 
 func queryEscape(s string) string { return url.QueryEscape(s) }
+
+// oneLength refuses a request that says its length twice, in chunks and in a header: a
+// proxy before us may believe the other one, and what it takes for a body would be
+// somebody's next request here (RFC 9112 §6.3).
+func oneLength(c *fiber.Ctx) error {
+	raw := bytes.ToLower(c.Request().Header.RawHeaders())
+	if bytes.Contains(raw, []byte("transfer-encoding:")) && bytes.Contains(raw, []byte("content-length:")) {
+		c.Context().SetConnectionClose()
+		return order.Errorf(order.Invalid, "two_lengths", "请求格式有误")
+	}
+	return c.Next()
+}

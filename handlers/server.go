@@ -251,7 +251,7 @@ func New(d Deps) (*Server, error) {
 		TrustedProxies:          d.TrustedProxies,
 		ProxyHeader:             "X-Real-IP",
 	})
-	s.App.Use(s.observe, recovered, s.harden)
+	s.App.Use(s.observe, recovered, s.harden, oneLength)
 	s.healthRoutes()
 	s.get("/static/*", Plain, s.assets.serve)
 	s.homeRoutes()
