@@ -140,7 +140,7 @@ func (q queries) Certificate(ctx context.Context, serial string) (certificate.Ce
 // need pages.
 func (q queries) HeldBy(ctx context.Context, personID string) ([]certificate.Certificate, error) {
 	return q.holders(ctx, `t.id IN (
-			SELECT h.id FROM order_items h JOIN orders p ON p.id = h.order_id WHERE p.person_id = ? AND h.holder_id IS NULL
+			SELECT h.id FROM order_items h JOIN orders p ON p.id = h.order_id WHERE p.person_id = ? AND p.deleted_at IS NULL AND h.holder_id IS NULL
 			UNION SELECT id FROM order_items WHERE holder_id = ?)
 		ORDER BY i.created_at DESC, i.id DESC LIMIT 500`, personID, personID)
 }

@@ -36,6 +36,7 @@ type options struct {
 	profile string
 	strict  bool
 	stepCA  string
+	scale   int
 }
 
 var errMissed = errors.New("aims were missed")
@@ -53,10 +54,15 @@ func main() {
 		o.binary = ""
 		return err
 	})
+	flag.IntVar(&o.scale, "scale", 0, "measure nothing else than what an order costs, and the sweeps and lists among this many orders")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	switch err := run(ctx, o, os.Stdout); {
+	measure := run
+	if o.scale > 0 {
+		measure = scale
+	}
+	switch err := measure(ctx, o, os.Stdout); {
 	case errors.Is(err, errMissed) && !o.strict:
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "bench:", err)

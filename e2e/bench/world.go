@@ -89,20 +89,28 @@ func servers(ctx context.Context, dir, dsn, redisURL string) (*world, error) {
 	}
 	rdb := redis.NewClient(opts)
 	w := &world{name: "PostgreSQL", closers: []func() error{rdb.Close}}
-	name := fmt.Sprintf("bench_%d", os.Getpid())
-	u, err := url.Parse(dsn)
+	ours, drop, err := freshDatabase(ctx, dsn)
 	if err != nil {
 		return w, err
 	}
-	if err := execPostgres(ctx, dsn, "CREATE DATABASE "+name); err != nil {
-		return w, err
-	}
-	w.closers = append(w.closers, func() error {
-		return execPostgres(context.WithoutCancel(ctx), dsn, "DROP DATABASE "+name+" WITH (FORCE)")
-	})
-	u.Path = "/" + name
-	w.dsn = u.String()
+	w.dsn, w.closers = ours, append(w.closers, drop)
 	return w, w.open(ctx, dir, rdb)
+}
+
+// freshDatabase makes a database of our own on a PostgreSQL server.
+func freshDatabase(ctx context.Context, dsn string) (ours string, drop func() error, err error) {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "", nil, err
+	}
+	name := fmt.Sprintf("bench_%d", os.Getpid())
+	if err := execPostgres(ctx, dsn, "CREATE DATABASE "+name); err != nil {
+		return "", nil, err
+	}
+	u.Path = "/" + name
+	return u.String(), func() error {
+		return execPostgres(context.WithoutCancel(ctx), dsn, "DROP DATABASE "+name+" WITH (FORCE)")
+	}, nil
 }
 
 func execPostgres(ctx context.Context, dsn, stmt string) error {
