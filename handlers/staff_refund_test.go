@@ -65,6 +65,52 @@ func TestLateRefundByTwoPeople(t *testing.T) {
 	}
 }
 
+// Row 65 with an issued invoice, through the pages: the red invoice comes before the
+// money. When the platform refuses it, the money waits, finance sees why and has it tried
+// again.
+func TestLateRefundWaitsForTheRedInvoice(t *testing.T) {
+	d := newDesk(t).hire()
+	b := d.browser()
+	o := d.sent(b)
+	issued := d.answer(o.ID, order.InvoiceDone)
+	mine, page := "/orders/"+string(o.ID), "/staff/finance/"+string(o.ID)
+	wantIn(t, "issued", b.get(mine).Body, "下载发票")
+	one, two := d.login("周财务"), d.second()
+	wantIn(t, "account", one.get(page).Body, "提出退款")
+	one.mustPost(page+"/propose", url.Values{"note": {"单位合并"}, "end": {"returned"}}, page)
+	wantIn(t, "the other's page", two.get(page).Body, "确认退款")
+	two.mustPost(page+"/confirm", url.Values{"sure": {"yes"}}, page)
+	pays := func(what string, times int) {
+		t.Helper()
+		must(t, d.service.RunRefund(t.Context(), issued.TradeNo))
+		if d.gateway.asked != times {
+			t.Errorf("%s: money asked back %d times, want %d", what, d.gateway.asked, times)
+		}
+	}
+	red, err := d.db.InvoiceOf(t.Context(), o.ID)
+	must(t, err)
+	if red.State != order.InvoiceRedIssuing {
+		t.Fatalf("the invoice is %s", red.State)
+	}
+	wantIn(t, "waiting", b.get(mine).Body, "退款正在处理")
+	wantNotIn(t, "an invoice that goes back", b.get(mine).Body, "下载发票")
+	pays("before the red invoice", 0)
+
+	d.answer(o.ID, order.InvoiceRejected)
+	pays("though the red invoice was refused", 0)
+	wantIn(t, "finance", one.get("/staff/invoices").Body, "红冲失败", "购方税号不存在", string(o.ID))
+	if a := b.post("/staff/invoices/"+string(o.ID)+"/retry", nil); a.Status == http.StatusSeeOther && strings.HasSuffix(a.location(), "/staff/invoices") {
+		t.Errorf("the applicant tries it again: %d", a.Status)
+	}
+	one.mustPost("/staff/invoices/"+string(o.ID)+"/retry", url.Values{"title": {issued.Title}, "tax_no": {issued.TaxNo}}, "/staff/invoices")
+	pays("while it is tried again", 0)
+	if got := d.answer(o.ID, order.InvoiceDone); got.State != order.InvoiceReversed {
+		t.Errorf("the invoice is %s", got.State)
+	}
+	pays("after the red invoice", 1)
+	wantIn(t, "reversed", b.get(mine).Body, "已红冲")
+}
+
 // Row 40, through the pages: finance proposes, the applicant agrees, and his API says
 // the same.
 func TestGiveUpKeysByConsent(t *testing.T) {

@@ -79,7 +79,10 @@ func (c *testClock) advance(d time.Duration) {
 
 // gateway takes every trade and is paid when the test says so; refund is what it
 // says of refunds.
-type gateway struct{ refund order.RefundStatus }
+type gateway struct {
+	refund order.RefundStatus
+	asked  int // how often money was asked to go back
+}
 
 func (*gateway) Prepay(_ context.Context, p order.Payment, _ string) (string, error) {
 	return "weixin://wxpay/bizpayurl?pr=" + p.TradeNo, nil
@@ -94,6 +97,7 @@ func (*gateway) Query(context.Context, string) (order.TradeStatus, order.Receipt
 }
 func (*gateway) Close(context.Context, string) error { return nil }
 func (g *gateway) Refund(context.Context, order.Payment, order.Fen) (order.RefundStatus, error) {
+	g.asked++
 	return g.refund, nil
 }
 
