@@ -63,6 +63,10 @@ type cli struct {
 	Evidence struct {
 		Verify evidenceVerifyCmd `cmd:"" help:"Check an evidence pack offline: 0 says what is proved, 1 names the first broken item."`
 	} `cmd:"" help:"Evidence of the legal representatives' authorisations."`
+	Audit struct {
+		Heads  auditHeadsCmd  `cmd:"" help:"Print the end of each chain of the audit trail, to be kept elsewhere."`
+		Verify auditVerifyCmd `cmd:"" help:"Prove that no line of the audit trail was changed, added or lost; exit 1 names the first that was."`
+	} `cmd:"" help:"The audit trail."`
 	Demo   demoCmd   `cmd:"" help:"Play the stories against a private instance and check them."`
 	Health healthCmd `cmd:"" help:"Ask a running instance whether it is ready (for container health checks)."`
 }
