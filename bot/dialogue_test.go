@@ -230,7 +230,7 @@ func TestThen(t *testing.T) {
 	}
 	for i, ask := range askedAlone {
 		if got := r.Recognise(ask); got.Intent != i || topics[i] == "" {
-			t.Errorf("%s is understood as %s (%s), want %s", ask, got.Intent, got.Why, i)
+			t.Errorf("%s is understood as %s, want %s", ask, got.Intent, i)
 		}
 	}
 	long := then(strings.Repeat("长", 2*maxReply), intent.Price)

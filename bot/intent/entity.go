@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/yuncaidun/yuncaidun/identity"
 )
@@ -51,7 +52,7 @@ type Slots map[Slot]string
 // entityConcepts are the entities that rules may ask for.
 var entityConcepts = []string{
 	"<order_no>", "<tail>", "<tracking_no>", "<carrier>", "<cert_sn>", "<phone>", "<phone_tail>",
-	"<status>", "<email>", "<money>", "<overdue_days>", "<reason_code>", "<urgent>",
+	"<status>", "<email>", "<money>", "<overdue_days>", "<reason_code>", "<urgent>", "<others>", "<fraud>",
 }
 
 // entities are what patterns find before words are looked at.
@@ -102,7 +103,7 @@ var (
 	emailPattern     = regexp.MustCompile(`[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}`)
 	phonePattern     = regexp.MustCompile(`(?:^|[^\d])(?:\+?86[ -]?)?(1[3-9]\d[ -]?\d{4}[ -]?\d{4})` + digitEnd)
 	phoneTailPattern = regexp.MustCompile(`(?:尾号|后四位|末四位|结尾)(?:是|为|:)?(\d{4})` + digitEnd)
-	tailPattern      = regexp.MustCompile(`(?:尾号|后[三四五六]位|末[三四五六]位|单号|订单号?|单子|编号)(?:是|为|:|的)? ?(?:#|…)?(\d{3,6})` + digitEnd)
+	tailPattern      = regexp.MustCompile(`(?:尾号|尾数|后[三四五六]位|末[三四五六]位|单号|订单号?|单子|编号)(?:是|为|:|的)? ?(?:#|…)?(\d{3,6})` + digitEnd)
 	tailBefore       = regexp.MustCompile(`(?:^|[^\d])(\d{3,6}) ?(?:号)?(?:这|那|的)?(?:个|笔|张)?(?:单|订单)|(?:^|[^\d])(\d{4})(?:的?那个|这个)`)
 	bareTail         = regexp.MustCompile(`^[#…]?(\d{3,5})$`)
 	markedTail       = regexp.MustCompile(`[#…](\d{3,6})` + digitEnd)
@@ -114,19 +115,19 @@ var (
 	regionPattern    = regexp.MustCompile(`北京|天津|河北|山西|内蒙古|辽宁|吉林|黑龙江|上海|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州|云南|西藏|陕西|甘肃|青海|宁夏|新疆|石家庄|太原|呼和浩特|沈阳|大连|长春|哈尔滨|南京|苏州|无锡|杭州|宁波|温州|合肥|福州|厦门|南昌|济南|青岛|烟台|郑州|洛阳|武汉|长沙|广州|深圳|珠海|佛山|东莞|南宁|海口|成都|绵阳|贵阳|昆明|拉萨|西安|兰州|西宁|银川|乌鲁木齐|中国|华北|华东|华南|西北|西南|东北`)
 	projectPattern   = regexp.MustCompile(`(?:^|[,，。 ]|我们|参加|投)(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目`)
 	notProject       = regexp.MustCompile(`[我你的这那个一该本此有做投招办因哪什]|近期|项目`)
-	qtyPattern       = regexp.MustCompile(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月])`)
+	qtyPattern       = regexp.MustCompile(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])`)
 	overduePattern   = regexp.MustCompile(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个月|天|年|周|个星期|多天|来天)`)
 	daysPattern      = regexp.MustCompile(`(?:还有|还剩|剩|剩下|差)(` + number + `)(个月|天|周)`)
-	urgentPattern    = regexp.MustCompile(`急$|快(?:点|些)?(?:冻结|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
+	urgentPattern    = regexp.MustCompile(`急$|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
 	moneyPattern     = regexp.MustCompile(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
 	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20)(?:$|[^0-9])`)
-	datePattern      = regexp.MustCompile(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天]|下?个?月[底初中]|年底`)
+	datePattern      = regexp.MustCompile(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|下?个?月[底初中]|年底`)
 	namePattern      = regexp.MustCompile(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|人|[:, ])(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|收|吧|了)`)
 )
 
 const (
 	carriers    = `顺丰 顺风 ems 京东 中通 圆通 韵达 申通 极兔 邮政`
-	urgentWords = `马上 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 十万火急 好急 急啊 急! ,急 快帮`
+	urgentWords = `马上 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 加急 尽快 第一时间 赶时间 十万火急 开标现场 要截止 快截止 就截标 要截标 好急 急啊 急! ,急 快帮`
 	statuses    = `填写中 待支付 待审核 审核拒绝 待制证 待更新 待恢复 待配送 已完成 已退款 待下载 待解锁 待受理 审核中 待复核 制证中 待寄出 待自取 待法人授权 退款中`
 	// queueWords follow a reviewer's 待审核, which is no question about a state.
 	queueAsks  = `几个 几单 几笔 多少 多少个 哪些`
@@ -253,6 +254,18 @@ func withoutDenied(t string) string {
 	return left
 }
 
+// courtesy is what people say around what they want: 您好，…，谢谢啦.
+var courtesy = regexp.MustCompile(`(?:^|[,。;!?~… ])(?:你好|您好|哈喽|hello|hi|嗨|亲|不好意思|打扰|麻烦|拜托|辛苦|多谢|谢谢|感谢|嘿嘿|那个|嗯|解答|指一下|一下|你们|您|了|啦|哈|呀|啊|哦|喔|呢|[,。;!?~… ])*(?:$|[,。;!?~… ])`)
+
+// withoutCourtesy drops it as long as something to want is left.
+func withoutCourtesy(t string) string {
+	left := strings.TrimSpace(courtesy.ReplaceAllString(t, " "))
+	if utf8.RuneCountInString(left) < 5 {
+		return t
+	}
+	return left
+}
+
 // extract finds the entities of a normalised text.
 func extract(t string) entities {
 	e := entities{by: map[Slot]string{}}
@@ -347,7 +360,7 @@ func extract(t string) entities {
 	e.money = (e.digits || strings.Contains(t, "百")) && moneyPattern.MatchString(t)
 	e.urgent = hinted(t, urgentWords) || urgentPattern.MatchString(t)
 	if !hinted(t, "年 月 号 日 天 周 星期 礼拜 今晚 明早 儿 - / .") {
-		e.rest = withoutDenied(t)
+		e.rest = withoutCourtesy(withoutDenied(t))
 		return e
 	}
 	for _, m := range datePattern.FindAllStringSubmatchIndex(t, 4) {
@@ -360,7 +373,7 @@ func extract(t string) entities {
 		}
 		e.dates = append(e.dates, dated{d, t[m[1]:min(len(t), m[1]+30)]})
 	}
-	e.rest = withoutDenied(t)
+	e.rest = withoutCourtesy(withoutDenied(t))
 	return e
 }
 
@@ -401,36 +414,40 @@ func inDays(n, unit string) string {
 	return strconv.Itoa(d)
 }
 
-// slotsOf says which entities belong to an intent; others in the text are
-// accidental (一个 in 办一个锁什么价).
+// identifiers are slots under every intent: whoever writes one means it.
+var identifiers = []Slot{SlotOrderNo, SlotOrderTail, SlotTokenSerial, SlotCertSerial, SlotTrackingNo, SlotUSCC}
+
+// slotsOf says which other entities belong to an intent; those in the text of another
+// are accidental (一个 in 办一个锁什么价).
 var slotsOf = map[Intent][]Slot{
-	OrderStatus:    {SlotOrderNo, SlotOrderTail, SlotCompany, SlotPhone, SlotStatus, SlotUSCC},
-	ShippingTrack:  {SlotTrackingNo, SlotCarrier, SlotOrderNo, SlotOrderTail},
+	OrderStatus:    {SlotCompany, SlotPhone, SlotStatus},
+	ShippingTrack:  {SlotCarrier},
 	NewPurchase:    {SlotQty, SlotProject},
 	Price:          {SlotQty, SlotBiz, SlotProject},
 	Material:       {SlotDocType, SlotRole, SlotProject},
-	Renew:          {SlotTokenSerial, SlotCertSerial, SlotDate, SlotDays, SlotQty},
-	CertExpiry:     {SlotTokenSerial, SlotCertSerial, SlotOverdueDays},
-	BidSafety:      {SlotBidOpen, SlotExpire, SlotTokenSerial},
-	Unlock:         {SlotTokenSerial, SlotUrgency},
-	SMSCodeProblem: {SlotReason, SlotPhone},
-	LegalRepAuth:   {SlotPhone, SlotRole, SlotOrderNo, SlotOrderTail},
-	RejectFix:      {SlotReason, SlotReasonCode, SlotOrderNo, SlotOrderTail},
-	PayProblem:     {SlotOrderNo, SlotOrderTail},
-	Refund:         {SlotOrderNo, SlotOrderTail},
-	Invoice:        {SlotOrderNo, SlotOrderTail, SlotEmail},
-	LostReissue:    {SlotTokenSerial, SlotUrgency},
-	Revoke:         {SlotTokenSerial, SlotCertSerial, SlotUrgency},
-	RebindUser:     {SlotPhone, SlotPhoneTail, SlotTokenSerial},
-	ChangeInfo:     {SlotUSCC},
-	ChangeAddress:  {SlotName, SlotPhone, SlotOrderNo, SlotOrderTail},
-	UsageHelp:      {SlotTokenSerial},
+	Renew:          {SlotDate, SlotDays, SlotQty},
+	CertExpiry:     {SlotDate, SlotOverdueDays},
+	BidSafety:      {SlotBidOpen, SlotExpire},
+	Unlock:         {SlotUrgency},
+	SMSCodeProblem: {SlotReason, SlotPhone, SlotUrgency},
+	LegalRepAuth:   {SlotPhone, SlotRole},
+	RejectFix:      {SlotReason, SlotReasonCode},
+	Invoice:        {SlotEmail},
+	LostReissue:    {SlotUrgency},
+	Revoke:         {SlotUrgency},
+	RebindUser:     {SlotPhone, SlotPhoneTail},
+	ChangeAddress:  {SlotName, SlotPhone},
 	BindAccount:    {SlotPhone},
 }
 
 // slots keeps what matters to the intent.
 func (e *entities) slots(i Intent, t string) Slots {
 	s := Slots{}
+	for _, slot := range identifiers {
+		if v := e.by[slot]; v != "" {
+			s[slot] = v
+		}
+	}
 	for _, slot := range slotsOf[i] {
 		v := e.by[slot]
 		switch slot {

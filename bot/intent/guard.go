@@ -7,30 +7,43 @@ import (
 	"github.com/yuncaidun/yuncaidun/identity"
 )
 
-// attacks are texts that want what nobody may have: another company's data, a
+// attack is a kind of text that wants what nobody may have: another company's data, a
 // decision without a review, the bot's own rules, or a secret from our user. The
 // pattern is tried only on a text that has one of the hints, which every match
 // contains: a pattern costs a hundred times as much as looking for a word.
-var attacks = []struct {
+type attack struct {
 	why     string
 	hints   string
 	pattern *regexp.Regexp
-}{
-	{"prompt injection", `忽略 无视 忘掉 忘记 抛开 不要管 跳出 覆盖 ignore disregard forget override 提示 prompt 你的 你现在 假装 假设 扮演 冒充 模式 mode 越狱 jailbreak 限制 act_as pretend 我是 root sudo you_are you're_now`, regexp.MustCompile(`(?:忽略|无视|忘掉|忘记|抛开|不要管|跳出|覆盖).{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|内容|上面|以上|前面|之前)|(?:ignore|disregard|forget|override).{0,24}(?:instruction|rule|previous|above|prompt)|(?:你的|打印|输出|说出|告诉|给出|复述|完整).{0,6}系统提示|系统提示(?:词|语)|提示词|prompt|system ?prompt|你的(?:指令|设定|规则)是|你现在(?:是|扮演)|扮演|(?:没有|不受|解除)(?:任何)?限制|(?:假装|假设|扮演|冒充)(?:你|我)?是?.{0,6}(?:管理员|客服|审核|领导|开发)|开发者模式|developer mode|jailbreak|越狱|act as|pretend|dan模式|我是(?:你的)?(?:系统)?(?:管理员|开发者|开发人员|超级用户)|debug模式|调试模式|root权限|sudo|you(?: are|'re)(?: now)? (?:an? |the )?(?:admin|root|developer|system|free|not bound)`)},
-	{"forced decision", `改成 改为 设为 变成 标记 置为 跳过 绕过 免 略过 不用走 直接 帮我 给我 偷偷 强制 后门 塞 送礼 送点 红包 好处 回扣 数据库 price approve`, regexp.MustCompile(`(?:直接|强制|偷偷|私下|后台|帮我把?|把).{0,12}(?:改成|改为|设为|变成|标记为|置为).{0,4}(?:审核)?(?:通过|已通过|已完成|已支付|已退款|已付款)|(?:跳过|绕过|免|略过|不用走).{0,4}(?:审核|审批|实名|验证|支付|授权|核验)|(?:直接|帮我|给我|偷偷|强制).{0,4}(?:审核|审批)?(?:通过|批准)(?:我|吧|一下|所有|全部|$)|(?:审核|审批|实名|验证|授权)[^,。]{0,8}(?:跳过|省了|免了|略过|绕过)|(?:审核|审批)[^,。]{0,4}(?:直接|强制)[^,。]{0,4}(?:通过|过)|不用?(?:付钱|付款|交钱|支付|缴费).{0,3}直接.{0,3}(?:发证|出证|通过|发锁)|走后门|开(?:个)?后门|塞钱|给(?:你|你们|他|她|审核员?|客服|领导).{0,5}(?:红包|好处|回扣|送礼|送点|意思意思)|(?:塞|送|给)点?(?:红包|好处)|数据库|price ?= ?0|金额改成|approve my order`)},
-	{"other people's data", `别人 别家 别的 隔壁 同行 对手 竞争 其他 其它 他人 人家 另一家 另外一家 他们 所有 全部 审核员 管理员 员工 客服 后台 客户 用户 对方 旁人 对家 友商 那家 个人 list show dump 不是 公司 单位 企业`, regexp.MustCompile(`(?:(?:^|[^被让给])别人|别家|别的公司|别的单位|隔壁|同行|对手|竞争|其[他它][^,。!?]{0,4}(?:公司|单位|企业|人|用户|客户)|别的(?:人|用户|企业)|旁人|对家|友商|那家公司|[这那某]个人|他人|人家(?:公司|单位|家|的|那)|另一家|另外一家|他们(?:公司|单位|家)|对方(?:公司|单位|的))[^,。!?]{0,20}(?:订单|单子|证书|进度|资料|信息|手机|电话|身份证|密码|口令|法人|报价|标|锁|key|ca|u盾|情况|办理|进展|状态)|(?:查|看|调|发给我|给我|告诉|导出|列出|拿)[^,。!?]{0,12}(?:别人|别家|隔壁|同行|对手|竞争|其他(?:公司|人|用户|客户)|其它(?:公司|人)|所有(?:订单|用户|客户|人|公司|证书)|全部(?:订单|用户|客户|人)的?)|(?:所有|全部)(?:的)?(?:订单|用户|客户|证书|数据|手机号|人的)[^,。!?]{0,8}(?:列|导|发|给|查|看)|(?:审核员|管理员|员工|客服|后台).{0,4}(?:密码|口令|账号|手机号|微信|私人)|(?:客户|用户)的?(?:资料|名单|数据|信息|电话|手机号).{0,6}(?:导|给我|发我|发给我)|不是(?:他们|那家|这家)(?:公司|单位|企业|家)?的?(?:人|员工)?(?:$|[,。!?])|(?:^|[^a-z])[a-z甲乙丙丁某](?:公司|单位|企业)的?(?:订单|单子|证书|进度|资料|信息|锁)|(?:list|show|dump).{0,12}(?:all|every).{0,10}(?:order|user|cert)`)},
-	{"code", `drop select union 1 <script {{ ${ .. rm_-rf ;-- curl passwd`, regexp.MustCompile(`drop table|select .{1,40} from |union select|' ?or ?'?1|<script|\{\{.{0,40}\}\}|\$\{.{0,40}\}|\.\./\.\.|rm -rf|;--|curl http|/etc/passwd`)},
-	{"forgery", `假 伪造 ps p一 p个 p图 p改 p掉 仿制 破解 黑进 复制 导出 提取 冒用`, regexp.MustCompile(`(?:(?:^|[^请休放病事年暑寒春])假(?:$|[^期日前后如若])?|伪造|(?:^|[^a-z])ps|p一个|p个|仿制|做个假).{0,6}(?:公章|执照|身份证|授权书|证件|章|证书)|(?:执照|章|证|书|照片)[^,。]{0,2}p(?:一下|图|改|掉)|(?:公章|执照|身份证|授权书|印章)[^,。]{0,4}(?:ps|p上|p图)|p图|破解|黑进|复制(?:一个)?(?:别人的?)?(?:ca|key|u盾|锁|密钥)|导出私钥|私钥导出|提取私钥|冒用(?:别人|他人)`)},
-	{"fraud", `盗用 冒用 诈骗 钓鱼 可疑 冒充 骗 有人 对方 自称 客服 电话里 验证码 密码 口令 pin 异地 不是我 被盗 盗号`, regexp.MustCompile(`(?:盗用|冒用)(?:了)?(?:我|我们|我司|公司|单位|本公司).{0,4}(?:名义|公司|单位|身份|执照|资料|信息)|诈骗|钓鱼|可疑(?:的)?(?:短信|链接|电话)|冒充|骗(?:我的?)?(?:验证码|密码)|(?:有人|对方|自称|客服|电话里)[^。!?]{0,12}(?:要|让|叫|索要|问)[^。!?]{0,8}(?:验证码|密码|口令|pin)|(?:验证码|密码|口令|pin码?)[^,。]{0,3}(?:报给|告诉|念给|给他|给她|给对方|发给(?:你|您|他|她|对方|别人|客服|人家|陌生|谁))|(?:验证码|密码|口令|pin码?)(?:能|可以|要不要|可不可以)(?:告诉|发给|给)|异地登录|不是我(?:本人)?(?:操作|申请|办)|被盗号|账号被盗`)},
 }
 
-func attack(t string) string {
-	for _, a := range attacks {
-		if !hinted(t, a.hints) {
-			continue
-		}
-		if m := a.pattern.FindString(t); m != "" {
-			return "attack: " + a.why + " ← " + m
+func (a *attack) in(t string) string {
+	if !hinted(t, a.hints) {
+		return ""
+	}
+	return a.pattern.FindString(t)
+}
+
+// attacks decide by themselves.
+var attacks = []attack{
+	{"prompt injection", `忽略 无视 忘掉 忘记 抛开 不要管 跳出 覆盖 ignore disregard forget override 提示 prompt 你的 你现在 假装 假设 扮演 冒充 模式 mode 越狱 jailbreak 限制 act_as pretend 我是 root sudo you_are you're_now`, regexp.MustCompile(`(?:忽略|无视|忘掉|抛开|不要管|跳出|覆盖).{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|内容|上面|以上|前面|之前)|忘记.{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|上面|以上|前面)|(?:ignore|disregard|forget|override).{0,24}(?:instruction|rule|previous|above|prompt)|(?:你的|打印|输出|说出|告诉|给出|复述|完整).{0,6}系统提示|系统提示(?:词|语)|提示词|prompt|system ?prompt|你的(?:指令|设定|规则)是|你现在(?:是|扮演)|扮演|(?:没有|不受|解除)(?:任何)?限制|(?:假装|假设|扮演|冒充)(?:你|我)?是?.{0,6}(?:管理员|客服|审核|领导|开发)|开发者模式|developer mode|jailbreak|越狱|act as|pretend|dan模式|我是(?:你的)?(?:系统)?(?:管理员|开发者|开发人员|超级用户)|debug模式|调试模式|root权限|sudo|you(?: are|'re)(?: now)? (?:an? |the )?(?:admin|root|developer|system|free|not bound)`)},
+	{"forced decision", `改成 改为 设为 变成 标记 置为 跳过 绕过 免 略过 不用走 直接 帮我 给我 偷偷 强制 后门 塞 送礼 送点 红包 好处 回扣 数据库 price approve`, regexp.MustCompile(`(?:直接|强制|偷偷|私下|后台|帮我把?|把).{0,12}(?:改成|改为|设为|变成|标记为|置为).{0,4}(?:审核)?(?:通过|已通过|已完成|已支付|已退款|已付款)|(?:跳过|绕过|免|略过|不用走).{0,4}(?:审核|审批|实名|验证|支付|授权|核验)|(?:直接|帮我|给我|偷偷|强制).{0,4}(?:审核|审批)?(?:通过|批准)(?:我|吧|一下|所有|全部|$)|(?:审核|审批|实名|验证|授权)[^,。]{0,8}(?:跳过|省了|免了|略过|绕过)|(?:审核|审批)[^,。]{0,4}(?:直接|强制)[^,。]{0,4}(?:通过|过)|不用?(?:付钱|付款|交钱|支付|缴费).{0,3}直接.{0,3}(?:发证|出证|通过|发锁)|走后门|开(?:个)?后门|塞钱|给(?:你|你们|他|她|审核员?|客服|领导).{0,5}(?:红包|好处|回扣|送礼|送点|意思意思)|(?:塞|送|给)点?(?:红包|好处)|数据库|price ?= ?0|金额改成|approve my order`)},
+	{"code", `drop select union 1 <script {{ ${ .. rm_-rf ;-- curl passwd`, regexp.MustCompile(`drop table|select .{1,40} from |union select|' ?or ?'?1|<script|\{\{.{0,40}\}\}|\$\{.{0,40}\}|\.\./\.\.|rm -rf|;--|curl http|/etc/passwd`)},
+	{"forgery", `假 伪造 ps p一 p个 p图 p改 p掉 仿制 破解 黑进 复制 导出 提取 冒用`, regexp.MustCompile(`(?:(?:^|[^请休放病事年暑寒春])假(?:$|[^期日前后如若])?|伪造|(?:^|[^a-z])ps|p一个|p个|仿制|做个假).{0,6}(?:公章|执照|身份证|授权书|证件|章|证书)|(?:执照|章|证|书|照片)[^,。]{0,2}p(?:一下|图|改|掉)|(?:公章|执照|身份证|授权书|印章)[^,。]{0,4}(?:ps|p上|p图)|p图|破解|黑进|复制(?:一个)?(?:别人的?)?(?:ca|key|u盾|锁|密钥)|导出私钥|私钥导出|提取私钥|冒用(?:别人|他人)`)},
+}
+
+// suspicions are what an attack often says, and who is attacked or merely compares us
+// with 别家 says, too: the model weighs them with the rest of the text.
+var suspicions = []attack{
+	{"<others>", `别人 别家 别的 隔壁 同行 对手 竞争 其他 其它 他人 人家 另一家 另外一家 他们 所有 全部 审核员 管理员 员工 客服 后台 客户 用户 对方 旁人 对家 友商 那家 个人 list show dump 不是 公司 单位 企业`, regexp.MustCompile(`(?:(?:^|[^被让给])别人|别家|别的公司|别的单位|隔壁|同行|对手|竞争|其[他它][^,。!?]{0,4}(?:公司|单位|企业|人|用户|客户)|别的(?:人|用户|企业)|旁人|对家|友商|那家公司|[这那某]个人|他人|人家(?:公司|单位|家|的|那)|另一家|另外一家|他们(?:公司|单位|家)|对方(?:公司|单位|的))[^,。!?]{0,20}(?:订单|单子|证书|进度|资料|信息|手机|电话|身份证|密码|口令|法人|报价|标|锁|key|ca|u盾|情况|办理|进展|状态)|(?:查|看|调|发给我|给我|告诉|导出|列出)[^,。!?]{0,12}(?:别人|别家|隔壁|同行|对手|竞争|其他(?:公司|人|用户|客户)|其它(?:公司|人)|所有(?:订单|用户|客户|人|公司|证书)|全部(?:订单|用户|客户|人)的?)|(?:所有|全部)(?:的)?(?:订单|用户|客户|证书|数据|手机号|人的)[^,。!?]{0,8}(?:列|导|发|给|查|看)|(?:审核员|管理员|员工|客服|后台).{0,4}(?:密码|口令|账号|手机号|微信|私人)|(?:客户|用户)的?(?:资料|名单|数据|信息|电话|手机号).{0,6}(?:导|给我|发我|发给我)|不是(?:他们|那家|这家)(?:公司|单位|企业|家)?的?(?:人|员工)?(?:$|[,。!?])|(?:^|[^a-z])[a-z甲乙丙丁某](?:公司|单位|企业)的?(?:订单|单子|证书|进度|资料|信息|锁)|(?:list|show|dump).{0,12}(?:all|every).{0,10}(?:order|user|cert)`)},
+	{"<fraud>", `盗用 冒用 诈骗 钓鱼 可疑 冒充 骗 有人 对方 自称 客服 电话里 验证码 密码 口令 pin 异地 不是我 被盗 盗号`, regexp.MustCompile(`(?:盗用|冒用)(?:了)?(?:我|我们|我司|公司|单位|本公司).{0,4}(?:名义|公司|单位|身份|执照|资料|信息)|诈骗|钓鱼|可疑(?:的)?(?:短信|链接|电话)|冒充|骗(?:我的?)?(?:验证码|密码)|(?:有人|对方|自称|客服|电话里)[^。!?]{0,12}(?:要|让|叫|索要|问)[^。!?]{0,8}(?:验证码|密码|口令|pin)|(?:验证码|密码|口令|pin码?)[^,。]{0,3}(?:报给|告诉|念给|给他|给她|给对方|发给(?:你|您|他|她|对方|别人|客服|人家|陌生|谁))|(?:验证码|密码|口令|pin码?)(?:能|可以|要不要|可不可以)(?:告诉|发给|给)|异地登录|不是我(?:本人)?(?:操作|申请|办)|被盗号|账号被盗`)},
+}
+
+// attacked tells why a text is an attack for certain, "" when it is not.
+func attacked(t string) string {
+	for i := range attacks {
+		if m := attacks[i].in(t); m != "" {
+			return "attack: " + attacks[i].why + " ← " + m
 		}
 	}
 	return ""
@@ -50,7 +63,7 @@ func hinted(t, words string) bool {
 }
 
 // spokenPIN is a secret that comes a few words after its name: 口令忘了 好像是abc123.
-var spokenPIN = regexp.MustCompile(`(?:密码|口令|pin)[^,。!?？a-z0-9]{0,10}(?:是|为|:|=|成)[ ]?[a-z0-9!@#$%^&*_.]{4,}`)
+var spokenPIN = regexp.MustCompile(`(?:密码|口令|pin)[^,。!?？a-z0-9]{0,10}(?:是|为|:|=|成)(?:[ ]?[a-z0-9!@#$%^&*_.]{4,}|[^,。!?a-z0-9]{1,10}\d{4,})`)
 
 // leaked names the secret that a text gives away: pin, id, bank_card or code. A
 // mobile is no secret here, and six digits may be the end of an order number.
@@ -80,51 +93,11 @@ func leaked(text string, e entities) string {
 	return ""
 }
 
-// Staff commands name a task by its tail and say what to do; a question about it
-// is not a command.
 var (
-	askPattern  = regexp.MustCompile(`[?？]|吗|么|有没有|没有[?？啊呀]?$|了没(?:有)?(?:$|[,。?!啊呀呢哦])|没$|为什么|为啥|怎么|咋|什么|啥|是不是|是否|呢|哪|多久|几天|何时|不$|我的|我们|被|显示|提示|收到|好久|办好|如何|退款|退钱|退费|发票`)
-	approveWord = regexp.MustCompile(`通过|同意|批准|准了|放行|审过|核准|批了|准予|给过|可以过|让它?过|给过|approve|pass|ok|过了?[吧啊哈]?$`)
-	rejectWord  = regexp.MustCompile(`驳回|拒绝|退回|退了吧?$|不行|不能过|不给通过|❌|不通过|不给过|不过|打回|不同意|不予|不批|拒|否决|reject|退件|毙|退$|给他退`)
-	assignWord  = regexp.MustCompile(`(?:转给|转交给?|转派给?|改派给?|分给|分配给|指派给?|移交给?|派给|交给|转到|转|让)([\p{Han}a-z]{1,8}?)(?:处理|审核|审批|来审|来看|去审|去看|去弄|去办|审|跟进|负责|办|弄|看|吧|了|一下|来|去|$|[,。 ])`)
-	assignTo    = regexp.MustCompile(`(?:给|请|换|派|归|由)([\p{Han}a-z]{2,6}?)(?:审|处理|跟进|负责|看|来|$)`)
-	notAssignee = regexp.MustCompile(`^(?:人工|客服|我|你|他|她|它|申请人|客户|用户|经办人|对方|企业|公司)|通过|驳回|退|批|过$|一个`)
-	staffFiller = regexp.MustCompile(`尾号|订单号?|单号|单子|这单|那单|这个|那个|审核|审批|可以|给|请|把|帮我?|麻烦|号|单|的|了|吧|啊|哈|予以|没问题|无误|齐全|合格|资料|材料|信息|直接|这笔|那笔|原因|我看过|我都?|你|都|核对过?|看过?完?|没毛病|没有问题|让|它|[ ,，。:：#…!！]`)
+	assignWord  = regexp.MustCompile(`(?:转给|转交给?|转派给?|改派给?|分给|分配给|指派给?|移交给?|安排给|移给|丢给|放给|派给|交给|交由|转到|转|让|→|->) ?([\p{Han}a-z]{1,8}?)(?:处理|审核|审批|来审|来看|去审|去看|去弄|去办|审|跟进|跟|负责|办|弄|看|接|吧|了|好了|一下|来|去|\d|$|[,。 ])`)
+	assignTo    = regexp.MustCompile(`(?:给|请|换|派|归|由|→|负责人) ?([\p{Han}a-z]{2,6}?)(?:审|处理|跟|负责|看|来|接|$|[,。 ])`)
+	notAssignee = regexp.MustCompile(`^(?:人工|客服|我|你|他|她|它|申请人|客户|用户|经办人|对方|企业|公司|过)|通过|驳回|退|批|过$|一个`)
 )
-
-// staffCommand takes a text that has the form of a command for one.
-func staffCommand(t string, e entities) (Result, bool) {
-	if !e.named() || e.by[SlotPhone] != "" {
-		return Result{}, false
-	}
-	rest := e.withoutTask(t)
-	if askPattern.MatchString(rest) {
-		return Result{}, false
-	}
-	command := func(i Intent, word string) (Result, bool) {
-		return Result{Intent: i, Slots: staffSlots(i, t, e), Understood: true, Why: "staff command ← " + word}, true
-	}
-	if m := assignee(rest); m != "" {
-		return command(StaffAssign, m)
-	}
-	if w := rejectWord.FindString(rest); w != "" {
-		return command(StaffReject, w)
-	}
-	if left := staffFiller.ReplaceAllString(rest, ""); e.by[SlotReasonCode] != "" && left == "" {
-		return command(StaffReject, e.by[SlotReasonCode])
-	}
-	if w := approveWord.FindString(rest); w != "" {
-		left := staffFiller.ReplaceAllString(approveWord.ReplaceAllString(rest, ""), "")
-		if len([]rune(left)) <= 1 {
-			return command(StaffApprove, w)
-		}
-	}
-	return Result{}, false
-}
-
-// named reports whether the text names an order: by its number, or by digits that
-// may be the end of one.
-func (e *entities) named() bool { return e.by[SlotOrderNo] != "" || e.task != "" }
 
 // withoutTask is the text beside the order's name and the reason's code.
 func (e *entities) withoutTask(t string) string {
@@ -137,9 +110,10 @@ func (e *entities) withoutTask(t string) string {
 // staffSlots are the slots of a decision on a task.
 func staffSlots(i Intent, t string, e entities) Slots {
 	s := Slots{}
-	if no := e.by[SlotOrderNo]; no != "" {
+	switch no := e.by[SlotOrderNo]; {
+	case no != "":
 		s[SlotOrderNo] = no
-	} else {
+	case e.task != "":
 		s[SlotOrderTail] = e.task
 	}
 	rest := e.withoutTask(t)
@@ -167,16 +141,14 @@ func (e *entities) reasonCode(rest string) string {
 
 // assignee is who shall take a task over, "" when nobody is named.
 func assignee(rest string) string {
-	m := assignWord.FindStringSubmatch(rest)
-	if m == nil {
-		m = assignTo.FindStringSubmatch(rest)
+	for _, p := range []*regexp.Regexp{assignWord, assignTo} {
+		m := p.FindStringSubmatch(rest)
+		if m == nil {
+			continue
+		}
+		if name := strings.TrimPrefix(m[1], "给"); name != "" && !notAssignee.MatchString(name) {
+			return strings.TrimSuffix(name, "好")
+		}
 	}
-	if m == nil {
-		return ""
-	}
-	name := strings.TrimPrefix(m[1], "给")
-	if name == "" || notAssignee.MatchString(name) {
-		return ""
-	}
-	return name
+	return ""
 }

@@ -4,20 +4,19 @@
 //
 // Five steps: English, dialects and pictures into plain words (other.txt) →
 // entities by pattern (order numbers, serials, dates …) → words by
-// lexicon, typos and homophones by sound (lexicon.txt) → concepts → a vote of
-// rules (rules.txt) and of likeness to examples (examples/*.tsv). Leaks, attacks
-// and staff commands are decided before the vote, for they must not be missed.
+// lexicon, typos and homophones by sound (lexicon.txt) → concepts → a linear model
+// trained on examples (model.go). Leaks and attacks are decided before it, for they
+// must not be missed.
 package intent
 
 import (
 	_ "embed"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // Intent is what a person wants.
@@ -81,7 +80,7 @@ func (i Intent) decision() bool { return i == StaffApprove || i == StaffReject |
 type Result struct {
 	Intent Intent
 	Slots  Slots
-	// Understood is false when no rule applied and Intent is a guess
+	// Understood is false when nothing in the text is familiar
 	// (out_of_scope); two misses in a row bring in a person.
 	Understood bool
 	// Beside is what the text wants besides, when Intent is SecurityAlert because
@@ -90,20 +89,17 @@ type Result struct {
 	// Then is the second wish of a text that joins two (查下订单，顺便问下多少钱);
 	// Intent is the first.
 	Then Intent
-	// Why names the rule and the words that decided.
+	// Why names the leak or the attack that decided; Explain tells the rest.
 	Why string
 }
 
 //go:embed lexicon.txt
 var lexiconText string
 
-//go:embed rules.txt
-var rulesText string
-
 //go:embed other.txt
 var otherText string
 
-// Recogniser holds the compiled lexicon and rules. It is safe for concurrent use.
+// Recogniser holds the compiled lexicon and the model. It is safe for concurrent use.
 type Recogniser struct {
 	sounds   *sounds
 	concepts []string
@@ -114,19 +110,10 @@ type Recogniser struct {
 	longest  int              // of words, in runes
 	other    other            // English and dialects
 	noise    int              // the concept of words without one
-	rules    []rule
-	likeness *likeness
+	model    *model
 }
 
-type rule struct {
-	at     int // of its intent in All
-	weight float64
-	all    [][]int // each: any of
-	none   []int
-	text   string
-}
-
-// New returns the recogniser over the embedded lexicon, rules and examples. The
+// New returns the recogniser over the embedded lexicon and weights. The
 // first call compiles it.
 func New() (*Recogniser, error) { return compiled() }
 
@@ -147,10 +134,7 @@ func compile() (r *Recogniser, err error) {
 	if r.other, err = readOther(otherText); err != nil {
 		return nil, err
 	}
-	if err := r.readRules(rulesText); err != nil {
-		return nil, err
-	}
-	if err := r.learn(examples); err != nil {
+	if r.model, err = readModel(weightsFile); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -194,37 +178,6 @@ func (r *Recogniser) readLexicon(text string) error {
 	return nil
 }
 
-func (r *Recogniser) readRules(text string) error {
-	known := All()
-	for line := range dataLines(text) {
-		head, body, ok := strings.Cut(line, ":")
-		name, weight, ok2 := strings.Cut(head, " ")
-		w, err := strconv.ParseFloat(strings.TrimSpace(weight), 64)
-		if !ok || !ok2 || err != nil || !slices.Contains(known, Intent(name)) {
-			return fmt.Errorf("rules: %q", line)
-		}
-		ru := rule{at: slices.Index(known, Intent(name)), weight: w, text: strings.TrimSpace(body)}
-		for term := range strings.FieldsSeq(body) {
-			absent := strings.HasPrefix(term, "-")
-			var alternatives []int
-			for name := range strings.SplitSeq(strings.TrimPrefix(term, "-"), "/") {
-				i, ok := r.index[name]
-				if !ok {
-					return fmt.Errorf("rules: %q: no concept %s", line, name)
-				}
-				alternatives = append(alternatives, i)
-			}
-			if absent {
-				ru.none = append(ru.none, alternatives...)
-			} else {
-				ru.all = append(ru.all, alternatives)
-			}
-		}
-		r.rules = append(r.rules, ru)
-	}
-	return nil
-}
-
 func dataLines(text string) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for line := range strings.Lines(text) {
@@ -262,27 +215,22 @@ func shorten(t []rune) []rune {
 // OutOfScope, not Understood.
 func (r *Recogniser) Recognise(text string) Result {
 	t := string(shorten([]rune(normalise(text))))
-	if why := attack(t); why != "" {
+	if why := attacked(t); why != "" {
 		return Result{Intent: SecurityAlert, Slots: Slots{}, Understood: true, Why: why}
 	}
 	t = r.asHeard(r.other.plain(t))
 	e := extract(t)
-	if res, ok := staffCommand(t, e); ok {
-		return res
-	}
 	if e.by[SlotCarrier] == "ems" && strings.Contains(text, "EMS") {
 		e.by[SlotCarrier] = "EMS" // as it was written
 	}
-	v := r.decide(e, r.look(e))
-	if ask := lastAsk(e.rest); ask != "" && !ofTheWhole[v.intent()] {
-		of := e
-		of.rest = ask
-		v.also(r.decide(of, r.look(of)))
+	v := r.decide(e)
+	if utf8.RuneCountInString(e.rest) > wordy {
+		v.add(r.surest(e.rest))
 	}
 	leak := leaked(text, e)
-	if leak == "" {
+	if leak == "" || leak == "code" && v.intent().decision() { // six digits are the end of an order number, too
 		res := v.result(t, e)
-		if first, second, ok := r.wishes(e); ok && !slices.Contains(alone, res.Intent) {
+		if first, second, ok := r.wishes(e); ok && (res.Intent == OutOfScope || !slices.Contains(alone, res.Intent)) {
 			res.Intent, res.Then, res.Slots, res.Understood = first, second, e.slots(first, t), true
 		}
 		return res
@@ -301,149 +249,100 @@ func (r *Recogniser) look(e entities) *found {
 	for _, name := range e.present() {
 		f.add(r.index[name], 1, name)
 	}
+	for i := range suspicions {
+		if m := suspicions[i].in(e.rest); m != "" {
+			f.add(r.index[suspicions[i].why], 1, m)
+		}
+	}
 	return f
 }
 
 const (
-	// ruleShare is how many nats a rule's weight of 1 counts beside the examples.
-	ruleShare = 0.4
-	// strange is the share of a text that must be known before examples may speak
-	// without a rule.
+	// strange is the share of a text that must be known before it is an answer.
 	strange = 0.35
-	// unsure is the probability below which the examples alone are no answer.
-	unsure = 0.3
+	// unsure is the probability below which the likeliest intent is no answer.
+	unsure = 0.1
 )
 
-// vote is how rules and examples decided on a text.
+// vote is what the model makes of a text.
 type vote struct {
 	r      *Recogniser
 	found  *found
 	shows  []shown
-	share  float32   // of the text that the examples know
-	like   []float32 // per intent: what the examples say
-	ruled  []float64 // per intent: the weight of its best rule
-	best   []int     // per intent: that rule, -1 for none
-	sum    []float32 // per intent: both
+	share  float32   // of the text that the model knows
+	sum    []float32 // per intent, in nats
 	winner int       // of sum
 }
 
-// decide takes a vote.
-func (r *Recogniser) decide(e entities, f *found) *vote {
-	n := len(r.likeness.intents)
-	v := &vote{r: r, found: f, like: make([]float32, n), ruled: make([]float64, n), best: make([]int, n), sum: make([]float32, n)}
-	v.shows, v.share = r.shows(e, f)
-	r.likeness.score(v.shows, v.like)
-	for i := range v.best {
-		v.best[i] = -1
-	}
-	for k := range r.rules {
-		i := r.rules[k].at
-		if s := r.rules[k].score(f); s > v.ruled[i] {
-			v.ruled[i], v.best[i] = s, k
-		}
-	}
-	for i, intent := range r.likeness.intents {
-		v.sum[i] = v.like[i] + ruleShare*float32(v.ruled[i])
-		if intent.decision() && !e.named() {
-			v.sum[i] = -math.MaxFloat32 // there is nothing to decide on
-		}
-		if v.sum[i] > v.sum[v.winner] {
-			v.winner = i
-		}
-	}
+// decide asks the model.
+func (r *Recogniser) decide(e entities) *vote {
+	v := &vote{r: r, found: r.look(e)}
+	v.shows, v.share = r.shows(e, v.found)
+	v.sum = r.model.score(v.shows)
+	v.winner = slices.Index(v.sum, slices.Max(v.sum))
 	return v
 }
 
-// ofTheWhole are the intents that a part of a text does not show.
-var ofTheWhole = map[Intent]bool{BidSafety: true, OutOfScope: true, Complaint: true}
+// wordy is the length from which a text is more than one wish in one sentence.
+const wordy = 80
 
-// also adds the vote on the part of a text that asks: people tell what happened,
-// and what they want comes last.
-func (v *vote) also(ask *vote) {
-	if ask.best[ask.winner] < 0 {
+// surest is the vote on the clause of a text that leaves least doubt.
+func (r *Recogniser) surest(t string) (best *vote) {
+	top := float32(0)
+	for _, clause := range strings.FieldsFunc(t, func(c rune) bool { return strings.ContainsRune(",。;!? ", c) }) {
+		if utf8.RuneCountInString(clause) < minWish {
+			continue
+		}
+		if v := r.decide(entities{rest: clause}); v.familiar() && v.probability() > top {
+			best, top = v, v.probability()
+		}
+	}
+	return best
+}
+
+// add adds another vote.
+func (v *vote) add(other *vote) {
+	if other == nil {
 		return
 	}
 	for i := range v.sum {
-		v.sum[i] += ask.sum[i]
-		if v.best[i] < 0 {
-			v.best[i], v.ruled[i] = ask.best[i], ask.ruled[i]
-		}
-		if v.sum[i] > v.sum[v.winner] {
-			v.winner = i
-		}
+		v.sum[i] += other.sum[i]
 	}
+	v.winner = slices.Index(v.sum, slices.Max(v.sum))
 }
-
-// lastAsk is the last sentence of several that asks for something, "" when the text
-// has no such part.
-func lastAsk(t string) string {
-	parts := sentences.Split(t, -1)
-	if len(parts) < 2 {
-		return ""
-	}
-	for _, p := range slices.Backward(parts) {
-		if len([]rune(p)) >= 4 && asks.MatchString(p) {
-			return p
-		}
-	}
-	return ""
-}
-
-var (
-	sentences = regexp.MustCompile(`[。!?；;]|,?(?:请问|想问一下|想问|想了解一下)`)
-	asks      = regexp.MustCompile(`怎么|咋|吗|多少|哪|什么|啥|能不能|可不可以|是不是|可以|几|没有?$|不$|呢|帮我|麻烦|我要|我想|想把`)
-)
 
 // without takes an intent out of the vote.
 func (v *vote) without(i Intent) {
-	v.sum[slices.Index(v.r.likeness.intents, i)] = -math.MaxFloat32
-	for n := range v.sum {
-		if v.sum[n] > v.sum[v.winner] {
-			v.winner = n
-		}
-	}
+	v.sum[slices.Index(v.r.model.intents, i)] = -math.MaxFloat32
+	v.winner = slices.Index(v.sum, slices.Max(v.sum))
 }
 
-// familiar reports whether the winner won with good reason: a rule, or examples
-// that the text is like.
-func (v *vote) familiar() bool {
-	if v.best[v.winner] >= 0 {
-		return true
-	}
+// probability is the winner's.
+func (v *vote) probability() float32 {
 	p := slices.Clone(v.sum)
 	softmax(p)
-	return v.share >= strange && p[v.winner] >= unsure
+	return p[v.winner]
 }
+
+// familiar reports whether the winner won with good reason: the text is like the
+// examples, and more like this intent's than like others'.
+func (v *vote) familiar() bool { return v.share >= strange && v.probability() >= unsure }
 
 // intent is the winner's; OutOfScope when nothing about the text is familiar.
 func (v *vote) intent() Intent {
 	if !v.familiar() {
 		return OutOfScope
 	}
-	return v.r.likeness.intents[v.winner]
+	return v.r.model.intents[v.winner]
 }
 
 func (v *vote) result(t string, e entities) Result {
 	i := v.intent()
+	res := Result{Intent: i, Understood: v.familiar()}
 	if i.decision() {
-		return Result{Intent: i, Slots: staffSlots(i, t, e), Understood: true, Why: v.why()}
+		res.Slots = staffSlots(i, t, e)
+	} else {
+		res.Slots = e.slots(i, t)
 	}
-	return Result{Intent: i, Slots: e.slots(i, t), Understood: i != OutOfScope || v.best[v.winner] >= 0, Why: v.why()}
-}
-
-func (ru *rule) score(f *found) float64 {
-	for _, c := range ru.none {
-		if f.weight[c] > 0 {
-			return 0
-		}
-	}
-	s := 1.0
-	for _, any := range ru.all {
-		top := 0.0
-		for _, c := range any {
-			top = max(top, f.weight[c])
-		}
-		s = min(s, top)
-	}
-	return s * ru.weight
+	return res
 }

@@ -20,6 +20,9 @@ var alone = []Intent{
 // minWish is how short a part of a text may be, in characters, and still be a wish.
 const minWish = 3
 
+// sure is the probability from which a part of a text is a wish.
+const sure = 0.3
+
 // wishes are the two things that a text wants which joins them in so many words, each
 // with a rule of its own behind it. ok is false for any other text.
 func (r *Recogniser) wishes(e entities) (first, second Intent, ok bool) {
@@ -31,10 +34,8 @@ func (r *Recogniser) wishes(e entities) (first, second Intent, ok bool) {
 		if utf8.RuneCountInString(part) < minWish {
 			return OutOfScope
 		}
-		e := e
-		e.rest = part
-		v := r.decide(e, r.find([]rune(part)))
-		if v.best[v.winner] < 0 {
+		v := r.decide(entities{rest: part})
+		if v.probability() < sure {
 			return OutOfScope
 		}
 		return v.intent()

@@ -142,6 +142,7 @@ func (s syllable) append(key []byte) []byte {
 type sounds struct {
 	table    []syllable // from firstHan
 	spelt    []string   // by exact number
+	heardAs  []string   // by folded number
 	numbers  map[string]uint16
 	foldedID map[string]uint16
 }
@@ -156,7 +157,7 @@ var allSounds = sync.OnceValue(newSounds)
 
 func newSounds() *sounds {
 	s := &sounds{
-		table: make([]syllable, lastHan-firstHan+1), spelt: []string{""},
+		table: make([]syllable, lastHan-firstHan+1), spelt: []string{""}, heardAs: []string{""},
 		numbers: map[string]uint16{}, foldedID: map[string]uint16{},
 	}
 	for c := firstHan; c <= lastHan; c++ {
@@ -174,7 +175,7 @@ func newSounds() *sounds {
 		fid, ok := s.foldedID[folded]
 		if !ok {
 			fid = uint16(len(s.foldedID) + 1) //nolint:gosec // fewer still
-			s.foldedID[folded] = fid
+			s.foldedID[folded], s.heardAs = fid, append(s.heardAs, folded)
 		}
 		s.table[c-firstHan] = syllable{id, fid}
 	}
