@@ -65,6 +65,17 @@ type entities struct {
 	task          string // digits that may name an order to staff
 }
 
+// Words without one of which a pattern need not be tried.
+var (
+	headWords      = words(`开头 手机 号码 个号`)
+	expiredWords   = words(`过期 超期 逾期 过了 到期`)
+	remainingWords = words(`还有 剩 差`)
+	countWords     = words(`把 个 支 只 张 套 枚 份 条`)
+	dateWords      = words(`年 月 号 日 天 周 星期 礼拜 今晚 明早 儿 - / .`)
+	urgentWords    = words(`马上 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 加急 尽快 第一时间 赶时间 十万火急 开标现场 要截止 快截止 就截标 要截标 好急 急啊 急! ,急 快帮`)
+	companyWords   = words(`公司 集团`)
+)
+
 // dated is a date as written, and what stands behind it.
 type dated struct{ date, after string }
 
@@ -126,9 +137,8 @@ var (
 )
 
 const (
-	carriers    = `顺丰 顺风 ems 京东 中通 圆通 韵达 申通 极兔 邮政`
-	urgentWords = `马上 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 加急 尽快 第一时间 赶时间 十万火急 开标现场 要截止 快截止 就截标 要截标 好急 急啊 急! ,急 快帮`
-	statuses    = `填写中 待支付 待审核 审核拒绝 待制证 待更新 待恢复 待配送 已完成 已退款 待下载 待解锁 待受理 审核中 待复核 制证中 待寄出 待自取 待法人授权 退款中`
+	carriers = `顺丰 顺风 ems 京东 中通 圆通 韵达 申通 极兔 邮政`
+	statuses = `填写中 待支付 待审核 审核拒绝 待制证 待更新 待恢复 待配送 已完成 已退款 待下载 待解锁 待受理 审核中 待复核 制证中 待寄出 待自取 待法人授权 退款中`
 	// queueWords follow a reviewer's 待审核, which is no question about a state.
 	queueAsks  = `几个 几单 几笔 多少 多少个 哪些`
 	queueWords = `的审核 的件 的申请 的列表 列表 的任务 任务 队列 的队列 的有 有 的单 单 的订单 数量 还有 多少`
@@ -313,7 +323,7 @@ func extract(t string) entities {
 			return v
 		})
 		take(SlotPhone, phonePattern, noSpace)
-		if hinted(t, "开头 手机 号码 个号") {
+		if hinted(t, headWords) {
 			take(SlotPhoneTail, phoneTailPattern, nil)
 		}
 		for _, p := range []*regexp.Regexp{tailPattern, tailBefore, bareTail, markedTail, leadingTail} {
@@ -340,17 +350,17 @@ func extract(t string) entities {
 			e.by[SlotCarrier] = strings.ReplaceAll(w, "顺风", "顺丰")
 		}
 	}
-	if hinted(t, "过期 超期 逾期 过了 到期") {
+	if hinted(t, expiredWords) {
 		if m := overduePattern.FindStringSubmatch(t); m != nil {
 			e.by[SlotOverdueDays] = inDays(m[1], m[2])
 		}
 	}
-	if hinted(t, "还有 剩 差") {
+	if hinted(t, remainingWords) {
 		if m := daysPattern.FindStringSubmatch(t); m != nil {
 			e.by[SlotDays] = inDays(m[1], m[2])
 		}
 	}
-	if hinted(t, "把 个 支 只 张 套 枚 份 条") {
+	if hinted(t, countWords) {
 		if m := qtyPattern.FindStringSubmatch(t); m != nil {
 			if n := count(m[1]); n > 1 {
 				e.by[SlotQty] = strconv.Itoa(n)
@@ -359,7 +369,7 @@ func extract(t string) entities {
 	}
 	e.money = (e.digits || strings.Contains(t, "百")) && moneyPattern.MatchString(t)
 	e.urgent = hinted(t, urgentWords) || urgentPattern.MatchString(t)
-	if !hinted(t, "年 月 号 日 天 周 星期 礼拜 今晚 明早 儿 - / .") {
+	if !hinted(t, dateWords) {
 		e.rest = withoutCourtesy(withoutDenied(t))
 		return e
 	}
@@ -514,7 +524,7 @@ func (e *entities) dateBefore(words ...string) string {
 
 // companyIn cuts what stands before a company's name: most begin with a region.
 func companyIn(t string) string {
-	if !hinted(t, "公司 集团") {
+	if !hinted(t, companyWords) {
 		return ""
 	}
 	m := companyPattern.FindString(t)

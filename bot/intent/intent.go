@@ -201,7 +201,7 @@ func appendNew(s []int, v int) []int {
 
 // maxText is how much of a message is read: the beginning and the end, where
 // people say what they want.
-const maxText = 300
+const maxText = 200
 
 // shorten keeps both ends of a long text.
 func shorten(t []rune) []rune {
