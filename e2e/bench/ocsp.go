@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// signers is how many answers are signed on demand at once; the responder
-	// leaves the rest of the HSM to issuing.
-	signers = 4
+	// signers is how many answers are asked for at once: as many as the responder
+	// lets sign, half of the token's sessions.
+	signers = 8
 	// asked is how many certificates are asked about.
 	asked = 200
 )
