@@ -317,6 +317,10 @@ func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
 // UpdateOrder implements [order.Tx]. The WHERE clause is the guarantee: of two
 // who move an order at once, exactly one sees a row change.
 func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) error {
+	same := o.Form.Equal(was.Form)
+	if same {
+		o.Form = order.Form{} // what stays is not sealed anew
+	}
 	r, err := tx.rowOfOrder(o)
 	if err != nil {
 		return err
@@ -330,7 +334,8 @@ func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) e
 	return tx.laterNamed(ctx, moved, `
 		UPDATE orders
 		SET no = :no, business = :business, certificate = :certificate, person_id = :person_id, draft_token = :draft_token, status = :status, stage = :stage, refund = :refund,
-			rev = rev + 1, seq = :seq, product = :product, product_name = :product_name, lines = :lines, amount = :amount, sealed_form = :sealed_form,
+			rev = rev + 1, seq = :seq, product = :product, product_name = :product_name, lines = :lines, amount = :amount,
+			sealed_form = CASE WHEN :same_form THEN sealed_form ELSE :sealed_form END,
 			company = :company, uscc = :uscc, submission = :submission, snapshot = :snapshot, consent = :consent, real_name = :real_name,
 			reviewer_id = :reviewer_id, first_approver = :first_approver, sealed_reasons = :sealed_reasons, trade_no = :trade_no,
 			verified = :verified, given_up = :given_up, carrier = :carrier, tracking_no = :tracking_no, parcel = :parcel, due_at = :due_at,
@@ -341,7 +346,8 @@ func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) e
 		WasStatus order.Status `db:"was_status"`
 		WasStage  order.Stage  `db:"was_stage"`
 		WasRev    int64        `db:"was_rev"`
-	}{r, was.Status, was.Stage, was.Rev})
+		SameForm  bool         `db:"same_form"`
+	}{r, was.Status, was.Stage, was.Rev, same})
 }
 
 // errRenewalOpen: the unique index orders_certificate_key (F72).

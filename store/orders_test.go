@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,6 +100,40 @@ func TestUpdateOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantSame(t, "order", want, got)
+	})
+}
+
+// A move that leaves the form as it is leaves its ciphertext; another is sealed anew.
+func TestFormThatStaysIsNotSealedAnew(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		insertOrders(t, db, draft("o1"))
+		sealed := func() (b []byte) {
+			t.Helper()
+			if err := db.get(t.Context(), &b, `SELECT sealed_form FROM orders WHERE id = 'o1'`); err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+		was, before := draft("o1"), sealed()
+		for _, step := range []struct {
+			form order.Form
+			same bool
+		}{{was.Form, true}, {was.Form.With(order.AgentName, "钱小二"), false}, {order.Form{}, false}} {
+			moved := was
+			moved.Form = step.form
+			inTx(t, db, func(tx order.Tx) error { return tx.UpdateOrder(t.Context(), moved, was) })
+			moved.Rev++
+			got, err := db.Order(t.Context(), "o1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, "order", moved, got)
+			after := sealed()
+			if bytes.Equal(before, after) != step.same {
+				t.Errorf("%v: sealed anew: %v", step.form, step.same)
+			}
+			was, before = moved, after
+		}
 	})
 }
 
