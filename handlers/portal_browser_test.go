@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,8 +17,9 @@ import (
 )
 
 // browse opens Chromium at a width on the real server. What the console says,
-// such as a violation of the content security policy, fails the test.
-func (w *web) browse(t *testing.T, width int64) *tab {
+// such as a violation of the content security policy, fails the test, but for what
+// is expected.
+func (w *web) browse(t *testing.T, width int64, expected ...string) *tab {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
@@ -36,8 +38,9 @@ func (w *web) browse(t *testing.T, width int64) *tab {
 			if err != nil {
 				return
 			}
-			if text := m.Text; !strings.Contains(text, "422") { // a form at fault is no fault of the page
-				t.Errorf("console: %s", text)
+			expected := append([]string{"422"}, expected...) // a form at fault is no fault of the page
+			if !slices.ContainsFunc(expected, func(e string) bool { return strings.Contains(m.Text, e) }) {
+				t.Errorf("console: %s", m.Text)
 			}
 		}
 	})

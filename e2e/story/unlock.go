@@ -131,7 +131,7 @@ func (p *player) helped(page *Page, pin string) {
 	cmd.Stdin = strings.NewReader(pin + "\n" + pin + "\n")
 	said, err := output(cmd)
 	p.check(err == nil && strings.Contains(said, "解锁成功") && !strings.Contains(said, pin), "证书助手设置了新口令，不显示口令", said, err)
-	state := p.open("/unlock/progress/" + page.Attribute("run", "data-ticket"))
+	state := p.open(page.Attribute("run", "data-progress"))
 	p.check(strings.Contains(string(state.Body), `"state":"done"`), "网页得知已完成", string(state.Body))
 	again, err := output(p.unlockCommand(page))
 	p.check(err != nil && strings.Contains(err.Error(), "已失效"), "办理凭证只能用一次", again, err)
@@ -227,7 +227,7 @@ func (p *player) byApproval(token string) {
 	}
 	page = p.shown(p.send(p.browser, page, o.page()+"/unlock", nil))
 	p.diesReporting(p.unlockCommand(page), pinByApproval)
-	state := p.open("/unlock/progress/" + page.Attribute("run", "data-ticket"))
+	state := p.open(page.Attribute("run", "data-progress"))
 	p.check(strings.Contains(string(state.Body), `"state":"done"`), "网页得知已完成", string(state.Body))
 	p.becomes(o, "已完成")
 	p.check(p.logsIn(token, pinByApproval), "新口令可以打开 UKEY")

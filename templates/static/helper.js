@@ -1,11 +1,16 @@
-// The page that talks to the key helper on this PC. The PIN goes to the helper
-// and nowhere else.
+// The pages that have the key helper on this PC do something to a USBKEY: set a new
+// PIN, or write a certificate. The PIN goes to the helper and nowhere else.
 (function () {
   "use strict";
-  var run = document.getElementById("run");
-  if (!run) return;
-  var helper = run.dataset.helper, nonce = "", busy = false, over = false;
-  var form = document.getElementById("pin-form"), pin = document.getElementById("pin"), again = document.getElementById("again");
+  var page = document.getElementById("run");
+  if (!page) return;
+  var about = page.dataset, busy = false, over = false;
+  var does = {
+    unlock: { path: "/v1/unlock", ready: "UKEY 已就绪，请设置新口令。", doing: "正在设置新口令，请不要拔出 UKEY…" },
+    write: { path: "/v1/run", ready: "UKEY 已就绪，请输入口令。", doing: "正在写入，请不要拔出 UKEY…" }
+  }[about.does];
+  var form = document.getElementById("pin-form"), pin = document.getElementById("pin"), go = document.getElementById("go");
+  var again = document.getElementById("again"); // of a new PIN
   var fault = document.getElementById("pin-fault"), said = document.getElementById("said"), byHand = document.getElementById("by-hand");
 
   function say(text, kind) {
@@ -17,38 +22,45 @@
   var ways = ["insert", "read", "write", "done"];
   function way(name) {
     var at = ways.indexOf(name);
-    run.querySelectorAll("[data-way]").forEach(function (li) {
+    page.querySelectorAll("[data-way]").forEach(function (li) {
       var i = ways.indexOf(li.dataset.way);
       li.className = i < at || name === "done" ? "done" : i === at ? "now" : "";
     });
   }
 
+  // ask asks the helper.
   function ask(path, options) {
     options = options || {};
     options.cache = "no-store";
     options.credentials = "omit";
-    return fetch(helper + path, options).then(function (r) {
+    return fetch(about.helper + path, options).then(function (r) {
       return r.json().then(function (body) { return { ok: r.ok, body: body }; });
     });
   }
 
-  // probe finds the helper and the key, and asks again until both are there.
+  // heard asks the server how far a helper is, also one that was started by hand.
+  function heard() {
+    return fetch(about.progress, { cache: "no-store", headers: { Accept: "application/json" } }).then(function (r) { return r.json(); });
+  }
+
+  // probe finds the helper and the right USBKEY, the named one or exactly one, and asks
+  // again until both are there.
   function probe() {
     if (busy || over) return;
     ask("/v1/hello").then(function (r) {
       if (!r.ok) throw new Error("refused");
-      nonce = r.body.nonce;
       byHand.hidden = true;
-      if (r.body.tokens.indexOf(run.dataset.serial) < 0) {
+      var plugged = r.body.tokens;
+      if (about.serial ? plugged.indexOf(about.serial) < 0 : plugged.length !== 1) {
         form.hidden = true;
         way("insert");
-        say(r.body.tokens.length ? "插入的不是这个 UKEY，请换上 " + run.dataset.serial + "。" : "请插入 UKEY " + run.dataset.serial + "。", "warn");
+        say(!about.serial ? "请插入要写入的 UKEY，并且只插这一个。" : plugged.length ? "插入的不是这个 UKEY，请换上 " + about.serial + "。" : "请插入 UKEY " + about.serial + "。", "warn");
         setTimeout(probe, 1500);
         return;
       }
       if (form.hidden) {
         way("read");
-        say("UKEY 已就绪，请设置新口令。", "good");
+        say(does.ready, "good");
         form.hidden = false;
         pin.focus();
       }
@@ -67,26 +79,31 @@
     return kinds.length === 1 && ["0", "1", "9"].indexOf(kinds[0]) >= 0 || p.split(p.slice(0, 2)).join("") === "";
   }
 
+  // complaint is what is wrong with a new PIN, which a second press may overrule when it
+  // is merely weak.
   var warned = "";
+  function complaint() {
+    if (!/^[0-9]{1,8}$/.test(pin.value)) return "口令须为 1 至 8 位数字";
+    if (pin.value !== again.value) return "两次输入的口令不一致";
+    if (weak(pin.value) && warned !== pin.value) {
+      warned = pin.value;
+      return "这个口令容易被猜到，建议换一个 6 至 8 位的；仍要使用请再点一次「确定」";
+    }
+    return "";
+  }
+
   form.addEventListener("submit", function (e) {
     e.preventDefault();
     if (busy || over) return;
-    fault.textContent = "";
-    if (!/^[0-9]{1,8}$/.test(pin.value)) { fault.textContent = "口令须为 1 至 8 位数字"; pin.focus(); return; }
-    if (pin.value !== again.value) { fault.textContent = "两次输入的口令不一致"; again.focus(); return; }
-    if (weak(pin.value) && warned !== pin.value) {
-      warned = pin.value;
-      fault.textContent = "这个口令容易被猜到，建议换一个 6 至 8 位的；仍要使用请再点一次「确定」";
-      return;
-    }
-    busy = true;
-    document.getElementById("set").disabled = true;
+    fault.textContent = again ? complaint() : "";
+    if (fault.textContent) return (again.value !== pin.value ? again : pin).focus();
+    busy = go.disabled = true;
     way("write");
-    say("正在设置新口令，请不要拔出 UKEY…", "warn");
+    say(does.doing, "warn");
     ask("/v1/hello").then(function (r) { // a fresh one-time nonce
-      return ask("/v1/unlock", {
+      return ask(does.path, {
         method: "POST", headers: { "Content-Type": "application/json", "X-Helper-Nonce": r.body.nonce },
-        body: JSON.stringify({ ticket: run.dataset.secret, pin: pin.value })
+        body: JSON.stringify({ ticket: about.secret, pin: pin.value })
       });
     }).then(function (r) {
       if (!r.ok) return failed(r.body.detail || "办理没有完成，请重新开始。", r.body.again);
@@ -99,9 +116,7 @@
   // lost asks the server, who may have heard of the end that we have not.
   function lost(times) {
     say("与证书助手的连接中断，正在确认结果，请不要拔出 UKEY…", "warn");
-    fetch("/unlock/progress/" + run.dataset.ticket, { cache: "no-store", headers: { Accept: "application/json" } }).then(function (r) {
-      return r.json();
-    }).then(function (p) {
+    heard().then(function (p) {
       if (over) return;
       if (p.state === "done") return done();
       if (p.state !== "open") times = 0;
@@ -118,39 +133,46 @@
     forget();
     way("done");
     said.hidden = document.getElementById("stay").hidden = true;
-    document.querySelectorAll("#steps li").forEach(function (li) { li.className = "done"; });
+    page.querySelectorAll("#steps li").forEach(function (li) { li.className = "done"; });
     document.getElementById("finished").hidden = false;
   }
 
   // failed ends this ticket, or lets the PIN be corrected when nothing has happened yet.
-  function failed(text, again) {
-    busy = false;
-    document.getElementById("set").disabled = false;
+  function failed(text, correctable) {
+    busy = go.disabled = false;
     say(text, "bad");
-    if (again) { way("read"); return; }
+    if (correctable) {
+      way("read");
+      fault.textContent = text;
+      empty();
+      pin.focus();
+      return;
+    }
     over = true;
     forget();
     document.getElementById("failed").hidden = false;
   }
 
+  function empty() {
+    pin.value = "";
+    if (again) again.value = "";
+  }
+
   function forget() {
-    pin.value = again.value = "";
+    empty();
     form.hidden = byHand.hidden = true;
   }
 
-  // The server knows how far a helper is, also one that was started by hand.
-  var words = { found: "read", secret: "read", write: "write", proof: "write" };
+  var wayOf = { found: "read", secret: "read", write: "write", proof: "write" };
   function watch() {
     if (over) return;
-    fetch("/unlock/progress/" + run.dataset.ticket, { cache: "no-store", headers: { Accept: "application/json" } }).then(function (r) {
-      return r.json();
-    }).then(function (p) {
+    heard().then(function (p) {
       if (over) return;
       if (p.state === "done") return done();
       if (p.state === "failed" || p.state === "replaced") return failed(p.detail || "办理凭证已失效，请重新开始。");
-      if (p.state === "open" && words[p.step]) {
-        way(words[p.step]);
-        if (p.step === "write" || p.step === "proof") say("正在设置新口令，请不要拔出 UKEY…", "warn");
+      if (p.state === "open" && wayOf[p.step]) {
+        way(wayOf[p.step]);
+        if (wayOf[p.step] === "write") say(does.doing, "warn");
       }
       setTimeout(watch, 700);
     }).catch(function () { setTimeout(watch, 2000); });
