@@ -62,18 +62,13 @@ func (s *Service) RemindAfterBid(ctx context.Context, serial string, opening tim
 		if by.PersonID == "" || by.PersonID != cert.PersonID {
 			return NotFound()
 		}
-		c := Command{By: by, at: s.now()}
+		c := Command{On: "remind_after_bid", By: by, at: s.now()}
 		if _, waiting := cert.BidAdvice(BidAtStake, opening, c.at); !waiting || cert.State() == Revoked {
 			return order.Errorf(order.Conflict, "no_bid_to_wait_for", "请填写证书到期前、还没有到的开标时间")
 		}
 		c.Note = opening.In(order.Shanghai).Format("2006-01-02 15:04") + " 开标"
-		seq, err := s.remember(ctx, tx, cert, transition{Event: order.RevocationPutOff}, c)
+		seq, err := s.happened(ctx, tx, cert, order.RevocationPutOff, c)
 		if err != nil {
-			return err
-		}
-		line := audit(cert, c, "ok")
-		line.Action = "certificate:remind_after_bid:" + cert.Serial
-		if err := tx.AppendAudit(ctx, line); err != nil {
 			return err
 		}
 		return order.Send(ctx, tx, order.Notification{

@@ -41,14 +41,9 @@ func (s *Service) give(ctx context.Context, tx Tx, cert Certificate, to string, 
 	if err := tx.SetHolder(ctx, cert, to, s.now()); err != nil {
 		return err
 	}
-	c := Command{By: by, Note: "绑定用户已更换", at: s.now()}
-	seq, err := s.remember(ctx, tx, cert, transition{Event: order.CertificateRebound}, c)
+	c := Command{On: "rebind", By: by, Note: "绑定用户已更换", at: s.now()}
+	seq, err := s.happened(ctx, tx, cert, order.CertificateRebound, c)
 	if err != nil {
-		return err
-	}
-	line := audit(cert, c, "ok")
-	line.Action = "certificate:rebind:" + cert.Serial
-	if err := tx.AppendAudit(ctx, line); err != nil {
 		return err
 	}
 	for _, told := range []struct {

@@ -163,6 +163,16 @@ func audit(cert Certificate, c Command, outcome string) order.AuditRecord {
 	}
 }
 
+// happened tells the order's history and the audit trail what leaves the state of the
+// certificate as it is; it returns the number of the line in the history.
+func (s *Service) happened(ctx context.Context, tx Tx, cert Certificate, e order.Event, c Command) (int64, error) {
+	seq, err := s.remember(ctx, tx, cert, transition{Event: e}, c)
+	if err != nil {
+		return 0, err
+	}
+	return seq, tx.AppendAudit(ctx, audit(cert, c, "ok"))
+}
+
 // remember adds a line to the order's history and returns its number.
 func (s *Service) remember(ctx context.Context, tx Tx, cert Certificate, t transition, c Command) (int64, error) {
 	was, err := tx.Order(ctx, cert.OrderID)

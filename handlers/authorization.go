@@ -17,15 +17,15 @@ import (
 // browsers without WeChat. The mini-program has the same steps: what both do is in
 // authorizing.go.
 func (s *Server) authorizationRoutes() {
-	s.get("/auth/:token", OfLegalRep, s.authWelcome)
-	s.post("/auth/:token/decline", OfLegalRep, s.authDecline)
-	s.get("/auth/:token/phone", OfLegalRep, s.authPhonePage)
+	s.get("/auth/:token", OfLegalRep, s.byLink(s.authWelcome))
+	s.post("/auth/:token/decline", OfLegalRep, s.byLink(s.authDecline))
+	s.get("/auth/:token/phone", OfLegalRep, s.byLink(s.authPhonePage))
 	s.post("/auth/:token/phone/code", OfLegalRep, s.authPhoneCode)
-	s.post("/auth/:token/phone", OfLegalRep, s.authPhone)
+	s.post("/auth/:token/phone", OfLegalRep, s.byLink(s.authPhone))
 	s.get("/auth/:token/identity", OfLegalRep, s.legalRepOnly(s.authIdentityPage))
 	s.post("/auth/:token/identity", OfLegalRep, s.legalRepOnly(s.authIdentity))
 	s.get("/auth/:token/face", OfLegalRep, s.legalRepOnly(s.authFaceBack))
-	s.get("/auth/:token/face/end", OfLegalRep, s.authFaceEnd)
+	s.get("/auth/:token/face/end", OfLegalRep, s.byLink(s.authFaceEnd))
 	s.get("/auth/:token/application", OfLegalRep, s.legalRepOnly(s.authApplication))
 	s.post("/auth/:token/return", OfLegalRep, s.legalRepOnly(s.authReturn))
 	s.get("/auth/:token/letter", OfLegalRep, s.legalRepOnly(s.authLetterPage))
@@ -107,35 +107,33 @@ func (s *Server) showAuth(c *fiber.Ctx, status int, page, title string, v authVi
 	return s.render(c, status, "authorize/"+page, title, v)
 }
 
-// linked is what the token in the path is about. A link that has ended, or that a
-// newer SMS has replaced, explains itself on a page of its own.
-func (s *Server) linked(c *fiber.Ctx) (l legalRep, ended error, err error) {
-	l, err = s.linkedTo(c.UserContext(), c.Params("token"))
-	if errors.Is(err, order.Conflict) {
-		return l, err, nil
-	}
-	return l, nil, err
-}
-
 func (s *Server) showEnded(c *fiber.Ctx, ended error) error {
 	e, _ := order.AsError(ended)
 	return s.showAuth(c, http.StatusGone, "ended", "授权链接已失效", authView{Ended: e.Detail})
 }
 
-// legalRepOnly lets only the session pass that proved the mobile of this authorisation.
-func (s *Server) legalRepOnly(h func(*fiber.Ctx, legalRep) error) fiber.Handler {
+// byLink hands on whose link it is, or shows why it does not hold any more.
+func (s *Server) byLink(h func(*fiber.Ctx, legalRep) error) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		l, ended, err := s.linked(c)
+		l, err := s.linkedTo(c.UserContext(), c.Params("token"))
 		switch {
+		case errors.Is(err, order.Conflict):
+			return s.showEnded(c, err)
 		case err != nil:
 			return err
-		case ended != nil:
-			return s.showEnded(c, ended)
-		case visitorOf(c).Session.AuthorizationID != l.auth.ID:
-			return c.Redirect(l.path("phone"), http.StatusSeeOther)
 		}
 		return h(c, l)
 	}
+}
+
+// legalRepOnly lets only the session pass that proved the mobile of this authorisation.
+func (s *Server) legalRepOnly(h func(*fiber.Ctx, legalRep) error) fiber.Handler {
+	return s.byLink(func(c *fiber.Ctx, l legalRep) error {
+		if visitorOf(c).Session.AuthorizationID != l.auth.ID {
+			return c.Redirect(l.path("phone"), http.StatusSeeOther)
+		}
+		return h(c, l)
+	})
 }
 
 // here is the page where an authorisation goes on.
@@ -158,14 +156,7 @@ func (s *Server) welcomeView(l legalRep) authView {
 
 // authWelcome is screen 1: who applies for what, why he is asked, where his
 // number came from, what is kept and for how long.
-func (s *Server) authWelcome(c *fiber.Ctx) error {
-	l, ended, err := s.linked(c)
-	switch {
-	case err != nil:
-		return err
-	case ended != nil:
-		return s.showEnded(c, ended)
-	}
+func (s *Server) authWelcome(c *fiber.Ctx, l legalRep) error {
 	if err := s.opened(c, &l); err != nil {
 		return err
 	}
@@ -176,15 +167,8 @@ func (s *Server) authWelcome(c *fiber.Ctx) error {
 }
 
 // authDecline is 我不知情: his data is deleted, the applicant is told.
-func (s *Server) authDecline(c *fiber.Ctx) error {
-	l, ended, err := s.linked(c)
-	switch {
-	case err != nil:
-		return err
-	case ended != nil:
-		return s.showEnded(c, ended)
-	}
-	err = s.decline(c, l, c.FormValue("reason"))
+func (s *Server) authDecline(c *fiber.Ctx, l legalRep) error {
+	err := s.decline(c, l, c.FormValue("reason"))
 	if detail, ok := correctable(err); ok {
 		v := s.welcomeView(l)
 		v.Error = detail
@@ -197,14 +181,8 @@ func (s *Server) authDecline(c *fiber.Ctx) error {
 }
 
 // authPhonePage is screen 2.
-func (s *Server) authPhonePage(c *fiber.Ctx) error {
-	l, ended, err := s.linked(c)
-	switch {
-	case err != nil:
-		return err
-	case ended != nil:
-		return s.showEnded(c, ended)
-	case visitorOf(c).Session.AuthorizationID == l.auth.ID:
+func (s *Server) authPhonePage(c *fiber.Ctx, l legalRep) error {
+	if visitorOf(c).Session.AuthorizationID == l.auth.ID {
 		return c.Redirect(l.here(), http.StatusSeeOther)
 	}
 	return s.showAuth(c, http.StatusOK, "phone", "验证手机", s.phoneView(l))
@@ -217,8 +195,8 @@ func (s *Server) phoneView(l legalRep) authView {
 }
 
 func (s *Server) authPhoneCode(c *fiber.Ctx) error {
-	l, ended, err := s.linked(c)
-	if err = errors.Join(err, ended); err != nil {
+	l, err := s.linkedTo(c.UserContext(), c.Params("token"))
+	if err != nil {
 		return err
 	}
 	view := codeView{URL: l.path("phone/code")}
@@ -230,17 +208,10 @@ func (s *Server) authPhoneCode(c *fiber.Ctx) error {
 }
 
 // authPhone proves the mobile and opens the session of this one authorisation.
-func (s *Server) authPhone(c *fiber.Ctx) error {
-	l, ended, err := s.linked(c)
-	switch {
-	case err != nil:
-		return err
-	case ended != nil:
-		return s.showEnded(c, ended)
-	}
+func (s *Server) authPhone(c *fiber.Ctx, l legalRep) error {
 	v := s.phoneView(l)
 	v.Mobile = c.FormValue("mobile")
-	err = l.typed(v.Mobile)
+	err := l.typed(v.Mobile)
 	if err == nil {
 		err = s.Codes.Verify(c.UserContext(), s.authChallenge(c, l, codeAuthPhone), strings.TrimSpace(c.FormValue("code")))
 	}
@@ -330,14 +301,7 @@ func (s *Server) authFaceBack(c *fiber.Ctx, l legalRep) error {
 
 // authFaceEnd is where a face check ends that the mini-program has opened: what became
 // of it only the mini-program may ask.
-func (s *Server) authFaceEnd(c *fiber.Ctx) error {
-	l, ended, err := s.linked(c)
-	switch {
-	case err != nil:
-		return err
-	case ended != nil:
-		return s.showEnded(c, ended)
-	}
+func (s *Server) authFaceEnd(c *fiber.Ctx, l legalRep) error {
 	return s.showAuth(c, http.StatusOK, "face_end", "人脸核验", s.authView(l, "identity"))
 }
 
