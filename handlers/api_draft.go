@@ -20,6 +20,7 @@ type ProductJSON struct {
 	Business string `json:"business"`
 	Price    int64  `json:"price_fen" doc:"Per key and year"`
 	Years    []int  `json:"years"`
+	Hint     string `json:"hint,omitempty" doc:"Tells it from others on offer"`
 }
 
 // FormJSON is an application as its form shows it.
@@ -156,7 +157,7 @@ func (s *Server) apiProducts(context.Context, *nothing) (*productsOutput, error)
 		}
 		for _, p := range products {
 			if p.OnSale && p.Business == order.Initial {
-				out.Body.Products = append(out.Body.Products, ProductJSON{p.Code, p.Name, project.Name, string(p.Business), int64(p.Price), p.Years})
+				out.Body.Products = append(out.Body.Products, ProductJSON{p.Code, p.Name, project.Name, string(p.Business), int64(p.Price), p.Years, p.Hint})
 			}
 		}
 	}

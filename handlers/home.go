@@ -33,8 +33,8 @@ type projectView struct {
 
 // offerView is a product on offer, named without its project.
 type offerView struct {
-	Code, Label string
-	Price       order.Fen
+	Code, Label, Hint string
+	Price             order.Fen
 }
 
 func (s *Server) project(c *fiber.Ctx) error { return s.showProject(c, c.Params("project")) }
@@ -48,7 +48,7 @@ func (s *Server) showProject(c *fiber.Ctx, key string) error {
 	for _, q := range products {
 		if q.OnSale && q.Business == order.Initial {
 			label, _ := strings.CutPrefix(q.Name, p.Name+"-")
-			view.Initial = append(view.Initial, offerView{q.Code, label, q.Price})
+			view.Initial = append(view.Initial, offerView{q.Code, label, q.Hint, q.Price})
 		}
 		view.Renewal = view.Renewal || q.OnSale && q.Business == order.Renewal
 	}

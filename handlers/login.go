@@ -49,7 +49,14 @@ func (s *Server) loginPage(c *fiber.Ctx) error {
 	if visitorOf(c).PersonID() != "" {
 		return c.Redirect(localPath(c.Query("next")), http.StatusSeeOther)
 	}
-	return s.render(c, http.StatusOK, "login", "登录", loginView{SMS: c.Query("mode") == "sms", Next: localPath(c.Query("next")), Code: codeView{URL: "/login/code"}})
+	mode := c.Query("mode")
+	return s.render(c, http.StatusOK, "login", "登录", loginView{SMS: mode == "sms" || mode == "" && onPhone(c), Next: localPath(c.Query("next")), Code: codeView{URL: "/login/code"}})
+}
+
+// onPhone reports whether the browser says that it runs on a phone, which cannot scan
+// what it shows itself.
+func onPhone(c *fiber.Ctx) bool {
+	return c.Get("Sec-CH-UA-Mobile") == "?1" || strings.Contains(c.Get(fiber.HeaderUserAgent), "Mobile")
 }
 
 // loginCode sends a code to the typed mobile. The answer is the same for known

@@ -96,7 +96,11 @@ func (s *Server) failed(c *fiber.Ctx, err error) error {
 	case c.Get("HX-Request") == "true":
 		return s.render(c, p.Status, "partials/notice", "", p)
 	default:
-		return s.render(c, p.Status, "error", p.heading(), p)
+		page, on := "error", []choice{{Value: "/", Label: "返回首页"}, {Value: "/orders", Label: "我的订单"}}
+		if inConsole(c) {
+			page, on = "staff/error", []choice{{Value: "/staff", Label: "返回审核台"}}
+		}
+		return s.render(c, p.Status, page, p.heading(), errorView{p, on})
 	}
 }
 
@@ -133,6 +137,18 @@ func wantsJSON(c *fiber.Ctx) bool {
 	return c.Accepts(fiber.MIMETextHTML, fiber.MIMEApplicationJSON, "application/problem+json") != fiber.MIMETextHTML
 }
 
+// errorView is what went wrong, and where to go on.
+type errorView struct {
+	Problem
+
+	Links []choice
+}
+
+// inConsole reports whether the staff's pages are asked for.
+func inConsole(c *fiber.Ctx) bool {
+	return c.Path() == "/staff" || strings.HasPrefix(c.Path(), "/staff/")
+}
+
 // toLogin sends a page to the login and back; a fragment tells htmx to do so.
 func (s *Server) toLogin(c *fiber.Ctx) error {
 	next := string(c.Request().URI().RequestURI())
@@ -140,7 +156,7 @@ func (s *Server) toLogin(c *fiber.Ctx) error {
 		next = "/orders"
 	}
 	to := "/login?next=" + queryEscape(next)
-	if strings.HasPrefix(c.Path(), "/staff") {
+	if inConsole(c) {
 		to = "/staff/login?next=" + queryEscape(next)
 	}
 	if c.Get("HX-Request") == "true" {

@@ -2,7 +2,9 @@ package handlers
 
 import (
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +73,47 @@ func TestErrors(t *testing.T) {
 	}
 	if log := w.log.String(); strings.Contains(log, `"secret-word"`) || !strings.Contains(log, "panic: string") {
 		t.Errorf("a panic's value is logged, or the panic is not: %s", log)
+	}
+}
+
+// A phone cannot scan what it shows: there the login begins with the SMS, elsewhere
+// with the QR code (F16, F17).
+func TestLoginOnAPhone(t *testing.T) {
+	w := newWeb(t)
+	for name, tc := range map[string]struct {
+		header, value, path string
+		sms                 bool
+	}{
+		"PC":                   {"User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0", "/login", false},
+		"WeChat on a phone":    {"User-Agent", "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Mobile/15E148 MicroMessenger/8.0", "/login", true},
+		"says so in a hint":    {"Sec-CH-UA-Mobile", "?1", "/login", true},
+		"asks for the QR code": {"Sec-CH-UA-Mobile", "?1", "/login?mode=scan", false},
+		"PC asks for the SMS":  {"Sec-CH-UA-Mobile", "?0", "/login?mode=sms", true},
+		"a hint that says no":  {"Sec-CH-UA-Mobile", "?0", "/login", false},
+		"keeps where to go on": {"Sec-CH-UA-Mobile", "?1", "/login?next=/certificates", true},
+	} {
+		req := httptest.NewRequest(http.MethodGet, tc.path, nil)
+		req.Header.Set(tc.header, tc.value)
+		req.Header.Set("Accept", "text/html")
+		resp, err := w.App.Test(req, -1)
+		must(t, err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		must(t, err)
+		if sms := strings.Contains(string(body), `id="mobile"`); sms != tc.sms || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d, SMS %v", name, resp.StatusCode, sms)
+		}
+	}
+}
+
+// What is not there says so on a page of the console to whoever looks there.
+func TestNotFoundInTheConsole(t *testing.T) {
+	b := newWeb(t).browser()
+	for path, console := range map[string]bool{"/staff/nothing": true, "/staffing": false, "/nothing": false} {
+		a := b.get(path)
+		if got := strings.Contains(a.Body, "返回审核台") && !strings.Contains(a.Body, "/orders"); a.Status != http.StatusNotFound || got != console {
+			t.Errorf("%s: %d, the console's page: %v", path, a.Status, got)
+		}
 	}
 }
 

@@ -36,6 +36,22 @@ func TestOrgNameFitsACertificate(t *testing.T) {
 	}
 }
 
+// A company's name becomes what its licence prints: no space beside a Chinese
+// character, one between words of other scripts, brackets full width.
+func TestOrgNameIsNormalised(t *testing.T) {
+	for typed, want := range map[string]string{
+		" 云岭 测试科技 (昆明) 有限公司 ":     "云岭测试科技（昆明）有限公司",
+		"Yunling  Test Co., Ltd.": "Yunling Test Co., Ltd.",
+		"ＡＢＣ 科技有限公司":              "ABC科技有限公司",
+		"昆明 3M 材料有限公司":            "昆明3M材料有限公司",
+		"Test 2026 GmbH & Co. KG": "Test 2026 GmbH & Co. KG",
+	} {
+		if got, err := checkOrgName(typed, Form{}, t0); got != want || err != nil {
+			t.Errorf("%q: %q, %v; want %q", typed, got, err, want)
+		}
+	}
+}
+
 // Every reason leads to a field that the form of the order shows (flows.md, idea 3).
 func TestReasonsLeadToWhatTheFormAsks(t *testing.T) {
 	initial := Product{Business: Initial, IssueMode: ByAdmin}

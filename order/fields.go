@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/yuncaidun/yuncaidun/identity"
 )
@@ -183,7 +184,7 @@ func checkUnitCode(v string, _ Form, _ time.Time) (string, error) {
 }
 
 func checkOrgName(v string, _ Form, _ time.Time) (string, error) {
-	n := strings.Join(strings.Fields(identity.HalfWidth(v)), "")
+	n := joinWords(strings.Fields(identity.HalfWidth(v)))
 	// Chinese company names print their brackets full width.
 	n = strings.NewReplacer("(", "（", ")", "）").Replace(n)
 	switch {
@@ -195,11 +196,29 @@ func checkOrgName(v string, _ Form, _ time.Time) (string, error) {
 	return n, nil
 }
 
+// joinWords puts words together as a name is printed: a space stands between words of
+// other scripts, none beside a Chinese character.
+func joinWords(words []string) string {
+	var b strings.Builder
+	for _, w := range words {
+		last, _ := utf8.DecodeLastRuneInString(b.String())
+		if first, _ := utf8.DecodeRuneInString(w); inOtherScript(last) && inOtherScript(first) {
+			b.WriteByte(' ')
+		}
+		b.WriteString(w)
+	}
+	return b.String()
+}
+
+func inOtherScript(r rune) bool {
+	return (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(".,&-", r)) && !unicode.Is(unicode.Han, r)
+}
+
 // notInOrgName knows what no licence prints. What passes can be put into a
 // certificate: without markup, and without ";" there is no HTML entity, which the
 // CA's linter refuses.
 func notInOrgName(r rune) bool {
-	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("（）·•.,，、-—–&+/'’‘“”《》【】[]:：!@", r)
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" （）·•.,，、-—–&+/'’‘“”《》【】[]:：!@", r)
 }
 
 func checkAddress(v string, f Form, _ time.Time) (string, error) {

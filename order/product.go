@@ -23,6 +23,7 @@ type Product struct {
 	Name      string    `json:"name"`
 	Business  Business  `json:"business"`
 	Label     string    `json:"label,omitempty"` // free text such as 管理员制证; decides nothing (F9)
+	Hint      string    `json:"hint,omitempty"`  // tells it from others on offer, e.g. whom it suits
 	IssueMode IssueMode `json:"issue_mode"`
 	Algorithm Algorithm `json:"algorithm"`
 	Price     Fen       `json:"price_fen"` // per key and year

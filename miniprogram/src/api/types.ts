@@ -121,6 +121,7 @@ export interface Product {
   name: string
   project: string
   price_fen: number
+  hint?: string
   years: number[]
 }
 

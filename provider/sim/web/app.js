@@ -370,7 +370,7 @@ function setUp() {
   $('#sms .who').addEventListener('change', (e) => { chosen.sms = e.target.value; draw(); });
   options($('#templates .who'), [['all', '全部'], ...people], 'all');
   $('#templates .who').addEventListener('change', (e) => { chosen.templates = e.target.value; draw(); });
-  $$('#templates .consent button').forEach((b) => b.addEventListener('click', () => act('subscribe', { persona: who(chosen.templates) ? byRole('applicant') : chosen.templates, where: b.dataset.where })));
+  $$('#templates .agree button').forEach((b) => b.addEventListener('click', () => act('subscribe', { persona: who(chosen.templates) ? byRole('applicant') : chosen.templates, where: b.dataset.where })));
   options($('.inject select[name=family]'), state.families.map((f) => [f, familyNames[f] || f]), state.families[0]);
   limitKinds();
 }
