@@ -182,6 +182,16 @@ func schedule(o order.Order, now time.Time) []string {
 	return []string{g.What, g.Next, "审核和发货都在工作日进行，17:30 之后提交的从下一个工作日算起。"}
 }
 
+// maxPrices is the longest list of prices; the page it leads to has them all.
+const maxPrices = 8
+
+// offers are products of one business that cost the same.
+type offers struct {
+	business order.Business
+	price    string
+	names    []string
+}
+
 // price lists what is on offer, as the catalogue says now.
 func (t *turn) price(_ context.Context, _ intent.Intent) (string, error) {
 	c := t.Catalogue()
@@ -194,7 +204,8 @@ func (t *turn) price(_ context.Context, _ intent.Intent) (string, error) {
 		return t.fill(textNoPrice), nil
 	}
 	quantity, _ := strconv.Atoi(t.meant.Slots[intent.SlotQty])
-	var charged, free []string
+	var charged []offers
+	var free []string
 	for _, p := range c.Products {
 		if !p.OnSale || p.Test || wanted != nil && !slices.Contains(wanted, p.Business) {
 			continue
@@ -202,16 +213,24 @@ func (t *turn) price(_ context.Context, _ intent.Intent) (string, error) {
 		if name := t.meant.Slots[intent.SlotProject]; name != "" && !strings.Contains(projectName(c, p.Project), name) {
 			continue
 		}
-		if p.Price == 0 {
-			free = appendOnce(free, offerName(c, p))
-		} else {
-			charged = appendOnce(charged, "· "+offerName(c, p)+"："+priceOf(p, quantity))
+		price := priceOf(p, quantity)
+		same := slices.IndexFunc(charged, func(o offers) bool { return o.business == p.Business && o.price == price })
+		switch {
+		case p.Price == 0:
+			free = appendOnce(free, inProject(c, p, p.Business.Label()))
+		case same >= 0:
+			charged[same].names = appendOnce(charged[same].names, offerName(c, p))
+		default:
+			charged = append(charged, offers{p.Business, price, []string{offerName(c, p)}})
 		}
 	}
 	if len(charged)+len(free) == 0 {
 		return t.fill(textNoPrice), nil
 	}
-	lines := charged[:min(len(charged), maxChoices)]
+	var lines []string
+	for _, o := range charged[:min(len(charged), maxPrices)] {
+		lines = append(lines, "· "+strings.Join(o.names, "、")+"："+o.price)
+	}
 	if len(free) > 0 {
 		lines = append(lines, "· 免费："+strings.Join(free, "、"))
 	}
@@ -226,13 +245,12 @@ func appendOnce(list []string, s string) []string {
 }
 
 // offerName is what a product is called beside its price.
-func offerName(c order.Catalogue, p order.Product) string {
-	name := p.Business.Label()
-	if p.Business == order.Renewal && p.IssueMode == order.ByAdmin {
-		name += "（换发新 UKEY）"
-	}
+func offerName(c order.Catalogue, p order.Product) string { return inProject(c, p, c.ShortName(p)) }
+
+// inProject says whose product it is where there are several projects.
+func inProject(c order.Catalogue, p order.Product, name string) string {
 	if len(c.Projects) > 1 {
-		name = projectName(c, p.Project) + " " + name
+		return projectName(c, p.Project) + " " + name
 	}
 	return name
 }

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -40,15 +39,15 @@ type offerView struct {
 func (s *Server) project(c *fiber.Ctx) error { return s.showProject(c, c.Params("project")) }
 
 func (s *Server) showProject(c *fiber.Ctx, key string) error {
-	p, products, err := s.Orders.Catalogue().Project(key)
+	catalogue := s.Orders.Catalogue()
+	p, products, err := catalogue.Project(key)
 	if err != nil {
 		return err
 	}
 	view := projectView{Project: p}
 	for _, q := range products {
 		if q.OnSale && q.Business == order.Initial {
-			label, _ := strings.CutPrefix(q.Name, p.Name+"-")
-			view.Initial = append(view.Initial, offerView{q.Code, label, q.Hint, q.Price})
+			view.Initial = append(view.Initial, offerView{q.Code, catalogue.ShortName(q), q.Hint, q.Price})
 		}
 		view.Renewal = view.Renewal || q.OnSale && q.Business == order.Renewal
 	}

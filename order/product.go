@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Algorithm is a key algorithm a product offers.
@@ -79,6 +80,17 @@ func (c Catalogue) Product(code string) (Product, error) {
 		}
 	}
 	return Product{}, Errorf(NotFound, "product_not_found", "没有找到该产品，请返回首页重新选择")
+}
+
+// ShortName is a product's name without that of its project, for places that
+// name the project already.
+func (c Catalogue) ShortName(p Product) string {
+	for _, project := range c.Projects {
+		if project.Key == p.Project {
+			return strings.TrimPrefix(p.Name, project.Name+"-")
+		}
+	}
+	return p.Name
 }
 
 // Project returns a project and its products in catalogue order.
