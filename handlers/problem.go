@@ -96,6 +96,9 @@ func (s *Server) failed(c *fiber.Ctx, err error) error {
 	case c.Get("HX-Request") == "true":
 		return s.render(c, p.Status, "partials/notice", "", p)
 	default:
+		if _, admitted := c.UserContext().Value(visitorKey{}).(Visitor); !admitted {
+			_ = s.admit(c, route{Access: Public}) // a page that is not there still knows who is logged in
+		}
 		page, on := "error", []choice{{Value: "/", Label: "返回首页"}, {Value: "/orders", Label: "我的订单"}}
 		if inConsole(c) {
 			page, on = "staff/error", []choice{{Value: "/staff", Label: "返回审核台"}}

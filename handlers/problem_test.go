@@ -117,6 +117,15 @@ func TestNotFoundInTheConsole(t *testing.T) {
 	}
 }
 
+// Who is logged in stays so in the head of a page that is not there.
+func TestNotFoundKnowsTheLogin(t *testing.T) {
+	b := newWeb(t).browser()
+	b.login("13800138000")
+	if a := b.get("/nothing"); a.Status != http.StatusNotFound || !strings.Contains(a.Body, `action="/logout"`) {
+		t.Errorf("%d, a way to log out: %v", a.Status, strings.Contains(a.Body, `action="/logout"`))
+	}
+}
+
 // Somebody not logged in is led to the login and back; a program gets 401.
 func TestLoginFirst(t *testing.T) {
 	b := newWeb(t).browser()

@@ -55,7 +55,20 @@ func rungLabel(name certificate.RungName) string {
 	if !ok {
 		return string(name)
 	}
-	return string(r.Step) + " " + order.Notices[r.Notice].Label
+	return whenLabel(r.Day) + "：" + order.Notices[r.Notice].Label
+}
+
+// whenLabel says in words how many days after the expiry a rung comes; days
+// before it are negative.
+func whenLabel(day int) string {
+	switch {
+	case day < 0:
+		return fmt.Sprintf("到期前 %d 天", -day)
+	case day == 0:
+		return "到期当天"
+	default:
+		return fmt.Sprintf("到期后 %d 天", day)
+	}
 }
 
 func (s *Server) remindersView(c *fiber.Ctx, cert certificate.Certificate) (remindersView, error) {

@@ -17,7 +17,7 @@ func TestReminderPages(t *testing.T) {
 	me := d.holder()
 	path := "/certificates/" + heldSerial + "/reminders"
 	wantIn(t, "my certificates", me.get("/certificates").Body, path)
-	wantIn(t, "nothing said yet", me.get(path).Body, "还没有发过提醒", "之后的提醒（12 次）", "D-60 到期规划提醒", "2027-09-24 09:30:00", "微信，可退订", "D-29 可以更新了", "短信、微信")
+	wantIn(t, "nothing said yet", me.get(path).Body, "还没有发过提醒", "之后的提醒（12 次）", "到期前 60 天：到期规划提醒", "2027-09-24 09:30:00", "微信，可退订", "到期前 29 天：可以更新了", "短信、微信")
 
 	must(t, d.Reminders.(*certificate.Reminders).Sweep(t.Context()))
 	d.clock.advance(time.Date(2027, 10, 25, 9, 30, 0, 0, order.Shanghai).Sub(d.clock.now()))
@@ -34,7 +34,7 @@ func TestReminderPages(t *testing.T) {
 	}
 	me.login(agentMobile)
 	page := me.get(path).Body
-	wantIn(t, "said", page, "D-60 到期规划提醒", "已跳过", "由之后的提醒代替", "D-29 可以更新了", "短信已发送", "138****8000", "微信等待发送", "之后的提醒（10 次）")
+	wantIn(t, "said", page, "到期前 60 天：到期规划提醒", "已跳过", "由之后的提醒代替", "到期前 29 天：可以更新了", "短信已发送", "138****8000", "微信等待发送", "之后的提醒（10 次）")
 	wantNotIn(t, "said", page, agentMobile)
 	wantIn(t, "my messages", me.get("/messages").Body, "可以更新了", "现在可以更新了")
 
@@ -72,5 +72,5 @@ func TestReminderPages(t *testing.T) {
 			t.Errorf("a stranger: %d", a.Status)
 		}
 	}
-	wantIn(t, "staff", d.login("钱制证").get("/staff/certificates/"+heldSerial).Body, "更新提醒", "D-29 可以更新了", "短信已发送", "138****8000")
+	wantIn(t, "staff", d.login("钱制证").get("/staff/certificates/"+heldSerial).Body, "更新提醒", "到期前 29 天：可以更新了", "短信已发送", "138****8000")
 }

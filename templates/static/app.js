@@ -2,6 +2,11 @@
 (function () {
   "use strict";
 
+  // Rows of tabs that are wider than a phone show the one where we are.
+  document.querySelectorAll("nav [aria-current]").forEach(function (here) {
+    here.scrollIntoView({ block: "nearest", inline: "center" });
+  });
+
   // Steppers: the buttons change the number beside them.
   document.addEventListener("click", function (e) {
     var b = e.target.closest("[data-step]");
