@@ -21,6 +21,33 @@ func openStatements(source string) (*sqlx.DB, error) {
 	return sqlx.NewDb(sql.OpenDB(preparing{c}), "sqlite"), nil
 }
 
+// unwatched reads SQLite outside transactions. Such a read is short and waits for no
+// writer, and to watch whether somebody still wants it takes two goroutines and as
+// long as the read. So it is not begun for nobody, and once begun it is finished.
+type unwatched struct{ *sqlx.DB }
+
+func toTheEnd(ctx context.Context) context.Context {
+	if ctx.Err() != nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
+// QueryContext implements [sqlx.QueryerContext].
+func (u unwatched) QueryContext(ctx context.Context, stmt string, args ...any) (*sql.Rows, error) {
+	return u.DB.QueryContext(toTheEnd(ctx), stmt, args...)
+}
+
+// QueryxContext implements [sqlx.QueryerContext].
+func (u unwatched) QueryxContext(ctx context.Context, stmt string, args ...any) (*sqlx.Rows, error) {
+	return u.DB.QueryxContext(toTheEnd(ctx), stmt, args...)
+}
+
+// QueryRowxContext implements [sqlx.QueryerContext].
+func (u unwatched) QueryRowxContext(ctx context.Context, stmt string, args ...any) *sqlx.Row {
+	return u.DB.QueryRowxContext(toTheEnd(ctx), stmt, args...)
+}
+
 // preparing makes connections that keep prepared statements.
 type preparing struct{ driver.Connector }
 

@@ -1,10 +1,14 @@
 package store
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
+
+	"github.com/jmoiron/sqlx"
 )
 
 func openKept(t *testing.T) *sql.DB {
@@ -141,5 +145,27 @@ func TestKeptStatementsAreBounded(t *testing.T) {
 	}
 	if n := len(keptBy(t, db)); n != maxKept {
 		t.Errorf("%d statements are kept, want %d", n, maxKept)
+	}
+}
+
+// A read is not begun for somebody who has gone, and not broken off for one who goes.
+func TestReadIsFinished(t *testing.T) {
+	db := unwatched{sqlx.NewDb(openKept(t), "sqlite")}
+	ctx, leave := context.WithCancel(t.Context())
+	rows, err := db.QueryxContext(ctx, `SELECT v FROM n`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	n := 0
+	for rows.Next() {
+		n++
+	}
+	if err := rows.Err(); err != nil || n != 3 {
+		t.Errorf("%d rows, %v; want all 3", n, err)
+	}
+	var one int
+	if err := db.QueryRowxContext(ctx, `SELECT 1`).Scan(&one); !errors.Is(err, context.Canceled) {
+		t.Errorf("a read for nobody: %v, want %v", err, context.Canceled)
 	}
 }

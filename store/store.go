@@ -118,7 +118,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(sqliteReaders)
 	read.SetMaxIdleConns(sqliteReaders)
-	db := &DB{queries: queries{ext: read, dia: sqliteDialect}, read: read, write: write, lockFile: path + lockSuffix}
+	db := &DB{queries: queries{ext: unwatched{read}, dia: sqliteDialect}, read: read, write: write, lockFile: path + lockSuffix}
 	db.writers = newGroup(db)
 	if err := checkPragmas(ctx, read); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -204,7 +204,7 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers; readiness asks it.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return failed(sqlx.GetContext(ctx, db.ext, &one, `SELECT 1`), "pinging %s", db.dia.name)
+	return failed(db.read.GetContext(ctx, &one, `SELECT 1`), "pinging %s", db.dia.name)
 }
 
 // attempts is how often a transaction is run that lost against another one.
