@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,16 @@ func (q queries) rowOfOrder(o order.Order) (orderRow, error) {
 	return r, nil
 }
 
-func (q queries) orderOfRow(r orderRow) (order.Order, error) {
+// sealedOrder is an order as it was read: what is sealed is missing in Order and still
+// as it lies in the database. Who opens it shares the lists of its Product
+// with others, as with the catalogue's.
+type sealedOrder struct {
+	order.Order
+	form, reasons []byte
+}
+
+// order decodes everything but what is sealed.
+func (r orderRow) order() (sealedOrder, error) {
 	o := order.Order{
 		ID: r.ID, No: r.No.String, Business: r.Business, Certificate: r.Certificate.String, PersonID: r.PersonID.String, DraftToken: r.DraftToken.String,
 		State: order.State{Status: r.Status, Stage: r.Stage}, Refund: r.Refund, Rev: r.Rev, Seq: r.Seq, Amount: r.Amount,
@@ -115,15 +125,21 @@ func (q queries) orderOfRow(r orderRow) (order.Order, error) {
 		to   any
 	}{{r.Product, &o.Product}, {r.Lines, &o.Lines}, {r.Consent, &o.Consent}} {
 		if err := json.Unmarshal([]byte(f.from), f.to); err != nil {
-			return order.Order{}, fmt.Errorf("decoding order %s: %w", r.ID, err)
+			return sealedOrder{}, fmt.Errorf("decoding order %s: %w", r.ID, err)
 		}
 	}
-	var form map[string]string // half the cost of a map with keys of a type of ours
-	if err := q.seal.openJSON(r.SealedForm, &form, formCell(r.ID)); err != nil {
+	return sealedOrder{o, r.SealedForm, r.SealedReasons}, nil
+}
+
+// open opens what is sealed.
+func (q queries) open(s sealedOrder) (order.Order, error) {
+	o := s.Order
+	form, err := q.seal.openTexts(s.form, formCell(o.ID))
+	if err != nil {
 		return order.Order{}, err
 	}
-	o.Form = order.NewForm(form)
-	if err := q.seal.openJSON(r.SealedReasons, &o.Reasons, reasonsCell(r.ID)); err != nil {
+	o.Form, o.Lines = order.NewForm(form), slices.Clone(o.Lines)
+	if err := q.seal.openJSON(s.reasons, &o.Reasons, reasonsCell(o.ID)); err != nil {
 		return order.Order{}, err
 	}
 	return o, nil
@@ -168,14 +184,14 @@ func (q queries) OrderByNo(ctx context.Context, no string) (order.Order, error) 
 }
 
 func (q queries) oneOrder(ctx context.Context, where string, arg any) (order.Order, error) {
-	rows, err := q.orderRows(ctx, where, arg)
+	found, err := q.sealedOrders(ctx, where, arg)
 	if err != nil {
 		return order.Order{}, failed(err, "reading order %v", arg)
 	}
-	if len(rows) == 0 {
+	if len(found) == 0 {
 		return order.Order{}, errNoOrder
 	}
-	return q.orderOfRow(rows[0])
+	return q.open(found[0])
 }
 
 // Orders implements [order.Queries]. It asks for one order more than a page to
@@ -190,18 +206,18 @@ func (q queries) Orders(ctx context.Context, f order.Filter) (order.Page, error)
 	if f.OldestFirst {
 		direction = `ASC`
 	}
-	rows, err := q.orderRows(ctx, where+` ORDER BY created_at `+direction+`, id `+direction+` LIMIT ?`, append(args, limit+1)...)
+	found, err := q.sealedOrders(ctx, where+` ORDER BY created_at `+direction+`, id `+direction+` LIMIT ?`, append(args, limit+1)...)
 	if err != nil {
 		return order.Page{}, failed(err, "listing orders")
 	}
 	var page order.Page
-	if len(rows) > limit {
-		rows = rows[:limit]
-		last := rows[limit-1]
-		page.Next = order.Cursor{At: last.CreatedAt.UTC(), ID: last.ID}
+	if len(found) > limit {
+		found = found[:limit]
+		last := found[limit-1]
+		page.Next = order.Cursor{At: last.CreatedAt, ID: last.ID}
 	}
-	for _, r := range rows {
-		o, err := q.orderOfRow(r)
+	for _, s := range found {
+		o, err := q.open(s)
 		if err != nil {
 			return order.Page{}, err
 		}

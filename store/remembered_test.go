@@ -45,8 +45,8 @@ func TestRememberedOrdersAreNeverOld(t *testing.T) {
 			changed.Rev++
 			inTx(t, other, func(tx order.Tx) error { return tx.UpdateOrder(t.Context(), changed, was) })
 		}
-		row := db.memory.rows["o1"]
-		remembered := fmt.Sprintf("%+v", row) + string(row.SealedForm) + string(row.SealedReasons)
+		kept := db.memory.known["o1"]
+		remembered := fmt.Sprint(kept.Company, kept.Form.Reveal(), kept.Reasons) + string(kept.form) + string(kept.reasons)
 		for text, public := range map[string]bool{"新疆运达有限公司": true, "钱小二": false, "章不清楚": false} {
 			if strings.Contains(remembered, text) != public {
 				t.Errorf("%s is remembered in the clear: %v", text, !public)
@@ -61,12 +61,12 @@ func TestRememberedOrdersAreNeverOld(t *testing.T) {
 }
 
 func TestOrderMemoryIsBounded(t *testing.T) {
-	m := &orderMemory{rows: map[order.ID]orderRow{}}
+	m := &orderMemory{known: map[order.ID]sealedOrder{}}
 	for n := range maxRemembered + 10 {
-		m.keep([]orderRow{{ID: order.ID(fmt.Sprint("o", n)), Rev: 1}})
+		m.keep([]sealedOrder{{Order: order.Order{ID: order.ID(fmt.Sprint("o", n)), Rev: 1}}})
 	}
-	if n := len(m.rows); n != maxRemembered {
-		t.Errorf("%d rows", n)
+	if n := len(m.known); n != maxRemembered {
+		t.Errorf("%d orders", n)
 	}
 	last := order.ID(fmt.Sprint("o", maxRemembered+9))
 	if _, known := m.all([]orderRev{{last, 1}}); !known {
