@@ -3,6 +3,7 @@ package intent
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,18 +75,23 @@ var (
 	dateWords      = words(`年 月 号 日 天 周 星期 礼拜 今晚 明早 儿 - / .`)
 	urgentWords    = words(`马上 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 加急 尽快 第一时间 赶时间 十万火急 开标现场 要截止 快截止 就截标 要截标 好急 急啊 急! ,急 快帮`)
 	companyWords   = words(`公司 集团`)
+	hurryWords     = words(`急 快 小时 分钟 救命`)
+	deniedWords    = words(`不是 不用 不需要 不想 无需`)
 )
 
 // dated is a date as written, and what stands behind it.
 type dated struct{ date, after string }
 
+// presence names the concepts that entities are.
+var presence = map[Slot]string{
+	SlotOrderNo: "<order_no>", SlotOrderTail: "<tail>", SlotTrackingNo: "<tracking_no>", SlotCarrier: "<carrier>",
+	SlotCertSerial: "<cert_sn>", SlotPhone: "<phone>", SlotPhoneTail: "<phone_tail>", SlotStatus: "<status>",
+	SlotEmail: "<email>", SlotOverdueDays: "<overdue_days>", SlotReasonCode: "<reason_code>",
+}
+
 func (e *entities) present() (names []string) {
-	for slot, name := range map[Slot]string{
-		SlotOrderNo: "<order_no>", SlotOrderTail: "<tail>", SlotTrackingNo: "<tracking_no>", SlotCarrier: "<carrier>",
-		SlotCertSerial: "<cert_sn>", SlotPhone: "<phone>", SlotPhoneTail: "<phone_tail>", SlotStatus: "<status>",
-		SlotEmail: "<email>", SlotOverdueDays: "<overdue_days>", SlotReasonCode: "<reason_code>",
-	} {
-		if e.by[slot] != "" {
+	for slot := range e.by {
+		if name := presence[slot]; name != "" {
 			names = append(names, name)
 		}
 	}
@@ -136,35 +142,31 @@ var (
 	namePattern      = regexp.MustCompile(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|人|[:, ])(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|收|吧|了)`)
 )
 
-const (
-	carriers = `顺丰 顺风 ems 京东 中通 圆通 韵达 申通 极兔 邮政`
-	statuses = `填写中 待支付 待审核 审核拒绝 待制证 待更新 待恢复 待配送 已完成 已退款 待下载 待解锁 待受理 审核中 待复核 制证中 待寄出 待自取 待法人授权 退款中`
+var (
+	carriers = words(`顺丰 顺风 ems 京东 中通 圆通 韵达 申通 极兔 邮政`)
+	statuses = words(`填写中 待支付 待审核 审核拒绝 待制证 待更新 待恢复 待配送 已完成 已退款 待下载 待解锁 待受理 审核中 待复核 制证中 待寄出 待自取 待法人授权 退款中`)
 	// queueWords follow a reviewer's 待审核, which is no question about a state.
-	queueAsks  = `几个 几单 几笔 多少 多少个 哪些`
-	queueWords = `的审核 的件 的申请 的列表 列表 的任务 任务 队列 的队列 的有 有 的单 单 的订单 数量 还有 多少`
+	queueAsks  = words(`几个 几单 几笔 多少 多少个 哪些`)
+	queueWords = words(`的审核 的件 的申请 的列表 列表 的任务 任务 队列 的队列 的有 有 的单 单 的订单 数量 还有 多少`)
 )
 
 // reviewed are the states that reviewers ask for as a list.
 var reviewed = map[string]bool{"待审核": true, "待受理": true, "待复核": true}
 
 func (e *entities) findStatus(t string) string {
-	for w := range strings.FieldsSeq(statuses) {
+	for _, w := range statuses {
 		before, after, ok := strings.Cut(t, w)
 		if !ok {
 			continue
 		}
-		for q := range strings.FieldsSeq(queueAsks) {
-			if strings.HasSuffix(before, q) {
-				return ""
-			}
+		if slices.ContainsFunc(queueAsks, func(q string) bool { return strings.HasSuffix(before, q) }) {
+			return ""
 		}
 		if after == "的" && reviewed[w] { // 待复核的: those that wait, not what it means
 			return ""
 		}
-		for q := range strings.FieldsSeq(queueWords) {
-			if strings.HasPrefix(after, q) {
-				return ""
-			}
+		if slices.ContainsFunc(queueWords, func(q string) bool { return strings.HasPrefix(after, q) }) {
+			return ""
 		}
 		return w
 	}
@@ -174,7 +176,7 @@ func (e *entities) findStatus(t string) string {
 // statusSounds are the statuses that begin with 待, by sound: 待治证 is 待制证.
 var statusSounds = sync.OnceValue(func() map[string]string {
 	m := map[string]string{}
-	for w := range strings.FieldsSeq(statuses) {
+	for _, w := range statuses {
 		if key, ok := allSounds().word(w); ok && strings.HasPrefix(w, "待") {
 			m[key] = w
 		}
@@ -217,18 +219,21 @@ var heardSounds = sync.OnceValue(func() map[string]string {
 // own stays.
 func (r *Recogniser) asHeard(t string) string {
 	rs := []rune(t)
+	key := make([]byte, 0, syllableSize*len(rs))
+	for _, c := range rs {
+		key = r.sounds.of(c).append(key)
+	}
 	changed := false
 	for i := range rs {
 		for _, n := range []int{3, 2} {
 			if i+n > len(rs) {
 				continue
 			}
-			word := string(rs[i : i+n])
-			key, ok := r.sounds.word(word)
+			w, ok := heardSounds()[string(key[syllableSize*i:syllableSize*(i+n)])]
 			if !ok {
 				continue
 			}
-			if w, ok := heardSounds()[key]; ok && w != word && r.words[word] == nil && !r.wordAcross(rs, i, n) {
+			if word := string(rs[i : i+n]); w != word && r.words[word] == nil && !r.wordAcross(rs, i, n) {
 				copy(rs[i:], []rune(w))
 				changed = true
 				break
@@ -257,6 +262,9 @@ var deniedPattern = regexp.MustCompile(`(?:^|[,。;!?])我?(?:并?不是|不用|
 
 // withoutDenied drops such clauses as long as something else is left.
 func withoutDenied(t string) string {
+	if !hinted(t, deniedWords) {
+		return t
+	}
 	left := deniedPattern.ReplaceAllString(t, " ")
 	if strings.TrimSpace(left) == "" {
 		return t
@@ -265,10 +273,16 @@ func withoutDenied(t string) string {
 }
 
 // courtesy is what people say around what they want: 您好，…，谢谢啦.
-var courtesy = regexp.MustCompile(`(?:^|[,。;!?~… ])(?:你好|您好|哈喽|hello|hi|嗨|亲|不好意思|打扰|麻烦|拜托|辛苦|多谢|谢谢|感谢|嘿嘿|那个|嗯|解答|指一下|一下|你们|您|了|啦|哈|呀|啊|哦|喔|呢|[,。;!?~… ])*(?:$|[,。;!?~… ])`)
+var courtesy = regexp.MustCompile(`(?:^|[` + pauses + `])(?:你好|您好|哈喽|hello|hi|嗨|亲|不好意思|打扰|麻烦|拜托|辛苦|多谢|谢谢|感谢|嘿嘿|那个|嗯|解答|指一下|一下|你们|您|了|啦|哈|呀|啊|哦|喔|呢|[` + pauses + `])*(?:$|[` + pauses + `])`)
+
+// pauses stand between what people say and what they say around it.
+const pauses = ",。;!?~… "
 
 // withoutCourtesy drops it as long as something to want is left.
 func withoutCourtesy(t string) string {
+	if !strings.ContainsAny(t, pauses) {
+		return t
+	}
 	left := strings.TrimSpace(courtesy.ReplaceAllString(t, " "))
 	if utf8.RuneCountInString(left) < 5 {
 		return t
@@ -344,7 +358,7 @@ func extract(t string) entities {
 		}
 	}
 	first := len(t)
-	for w := range strings.FieldsSeq(carriers) {
+	for _, w := range carriers {
 		if at := strings.Index(t, w); at >= 0 && at < first {
 			first = at
 			e.by[SlotCarrier] = strings.ReplaceAll(w, "顺风", "顺丰")
@@ -368,7 +382,7 @@ func extract(t string) entities {
 		}
 	}
 	e.money = (e.digits || strings.Contains(t, "百")) && moneyPattern.MatchString(t)
-	e.urgent = hinted(t, urgentWords) || urgentPattern.MatchString(t)
+	e.urgent = hinted(t, urgentWords) || hinted(t, hurryWords) && urgentPattern.MatchString(t)
 	if !hinted(t, dateWords) {
 		e.rest = withoutCourtesy(withoutDenied(t))
 		return e

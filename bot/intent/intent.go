@@ -104,10 +104,9 @@ type Recogniser struct {
 	sounds   *sounds
 	concepts []string
 	index    map[string]int   // concept name → position
-	words    map[string][]int // exact word → concepts
-	bySound  map[string][]int // folded syllables → concepts
+	words    map[string][]int // exact word → concepts; nil for what only begins one
+	bySound  map[string][]int // folded syllables → concepts; likewise
 	spelled  map[string][]int // pinyin in letters → concepts
-	longest  int              // of words, in runes
 	other    other            // English and dialects
 	noise    int              // the concept of words without one
 	model    *model
@@ -162,13 +161,17 @@ func (r *Recogniser) readLexicon(text string) error {
 		for w := range strings.FieldsSeq(words) {
 			w = normalise(strings.ReplaceAll(w, "_", " "))
 			r.words[w] = appendNew(r.words[w], c)
-			n := len([]rune(w))
-			r.longest = max(r.longest, n)
-			if n < 2 || strings.ContainsAny(w, functionWords) {
+			for i := range w {
+				begin(r.words, w[:i])
+			}
+			if utf8.RuneCountInString(w) < 2 || strings.ContainsAny(w, functionWords) {
 				continue // one syllable means anything, and so does 能退 or 完了
 			}
 			if s, ok := r.sounds.word(w); ok {
 				r.bySound[s] = appendNew(r.bySound[s], c)
+				for i := 0; i < len(s); i += syllableSize {
+					begin(r.bySound, s[:i])
+				}
 			}
 			if s := r.sounds.spelling(w); len(s) >= 4 {
 				r.spelled[s] = appendNew(r.spelled[s], c)
@@ -176,6 +179,13 @@ func (r *Recogniser) readLexicon(text string) error {
 		}
 	}
 	return nil
+}
+
+// begin enters what a key begins with, unless it is a key itself.
+func begin(m map[string][]int, with string) {
+	if _, ok := m[with]; !ok {
+		m[with] = nil
+	}
 }
 
 func dataLines(text string) func(func(string) bool) {
@@ -272,6 +282,7 @@ type vote struct {
 	share  float32   // of the text that the model knows
 	sum    []float32 // per intent, in nats
 	winner int       // of sum
+	p      float32   // the winner's probability
 }
 
 // decide asks the model.
@@ -279,8 +290,14 @@ func (r *Recogniser) decide(e entities) *vote {
 	v := &vote{r: r, found: r.look(e)}
 	v.shows, v.share = r.shows(e, v.found)
 	v.sum = r.model.score(v.shows)
-	v.winner = slices.Index(v.sum, slices.Max(v.sum))
+	v.count()
 	return v
+}
+
+// count finds the winner.
+func (v *vote) count() {
+	v.winner = slices.Index(v.sum, slices.Max(v.sum))
+	v.p = likeliest(v.sum)
 }
 
 // wordy is the length from which a text is more than one wish in one sentence.
@@ -293,8 +310,8 @@ func (r *Recogniser) surest(t string) (best *vote) {
 		if utf8.RuneCountInString(clause) < minWish {
 			continue
 		}
-		if v := r.decide(entities{rest: clause}); v.familiar() && v.probability() > top {
-			best, top = v, v.probability()
+		if v := r.decide(entities{rest: clause}); v.familiar() && v.p > top {
+			best, top = v, v.p
 		}
 	}
 	return best
@@ -308,25 +325,18 @@ func (v *vote) add(other *vote) {
 	for i := range v.sum {
 		v.sum[i] += other.sum[i]
 	}
-	v.winner = slices.Index(v.sum, slices.Max(v.sum))
+	v.count()
 }
 
 // without takes an intent out of the vote.
 func (v *vote) without(i Intent) {
 	v.sum[slices.Index(v.r.model.intents, i)] = -math.MaxFloat32
-	v.winner = slices.Index(v.sum, slices.Max(v.sum))
-}
-
-// probability is the winner's.
-func (v *vote) probability() float32 {
-	p := slices.Clone(v.sum)
-	softmax(p)
-	return p[v.winner]
+	v.count()
 }
 
 // familiar reports whether the winner won with good reason: the text is like the
 // examples, and more like this intent's than like others'.
-func (v *vote) familiar() bool { return v.share >= strange && v.probability() >= unsure }
+func (v *vote) familiar() bool { return v.share >= strange && v.p >= unsure }
 
 // intent is the winner's; OutOfScope when nothing about the text is familiar.
 func (v *vote) intent() Intent {

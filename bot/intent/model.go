@@ -156,6 +156,15 @@ func softmax(s []float32) {
 	}
 }
 
+// likeliest is the greatest of the probabilities that softmax makes of scores.
+func likeliest(s []float32) float32 {
+	top, sum := slices.Max(s), float32(0)
+	for _, score := range s {
+		sum += float32(math.Exp(float64(score - top)))
+	}
+	return 1 / sum
+}
+
 // edge stands for the beginning, the end, marks and what patterns took out.
 const edge = ' '
 

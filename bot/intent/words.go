@@ -20,9 +20,8 @@ const (
 
 // found is which concepts a text holds, how surely, and by which word.
 type found struct {
-	weight  []float64
-	word    []string
-	unknown int // letters that no word explains
+	weight []float64
+	word   []string
 }
 
 func (f *found) add(concept int, weight float64, word string) {
@@ -55,14 +54,16 @@ func (r *Recogniser) find(t []rune) *found {
 	var key []byte
 	for i := range t {
 		key = key[:0]
-		sounding := true
-		for j := i + 1; j <= len(t) && j-i <= r.longest; j++ {
-			if cs, ok := r.words[text[at[i]:at[j]]]; ok && whole(t, i, j) {
-				exact = append(exact, match{i, j, cs, 1})
+		for j, written, sounding := i+1, true, true; j <= len(t) && (written || sounding); j++ {
+			var cs []int
+			if written {
+				if cs, written = r.words[text[at[i]:at[j]]]; cs != nil && whole(t, i, j) {
+					exact = append(exact, match{i, j, cs, 1})
+				}
 			}
-			if sounding = sounding && syllables[j-1].folded != 0; sounding {
+			if sounding {
 				key = syllables[j-1].append(key)
-				if cs, ok := r.bySound[string(key)]; ok && !slices.Contains(cs, r.noise) && j-i >= 2 && !strings.ContainsAny(text[at[i]:at[j]], functionWords) {
+				if cs, sounding = r.bySound[string(key)]; cs != nil && !slices.Contains(cs, r.noise) && !strings.ContainsAny(text[at[i]:at[j]], functionWords) {
 					heard = append(heard, match{i, j, cs, sameSound})
 				}
 			}
@@ -83,26 +84,13 @@ func (r *Recogniser) find(t []rune) *found {
 		return slices.ContainsFunc(heard, func(o match) bool { return o.from <= m.from && m.to <= o.to })
 	})
 	exact = append(exact, r.latin(t)...)
-	known := make([]bool, len(t))
 	for _, m := range append(exact, heard...) {
-		word := string(t[m.from:m.to])
 		for _, c := range m.concepts {
-			f.add(c, m.weight, word)
-		}
-		for i := m.from; i < m.to; i++ {
-			known[i] = true
-		}
-	}
-	for i, c := range t {
-		if !known[i] && (unicode.IsLetter(c) || unicode.IsDigit(c)) && !strings.ContainsRune(particles, c) {
-			f.unknown++
+			f.add(c, m.weight, text[at[m.from]:at[m.to]])
 		}
 	}
 	return f
 }
-
-// particles carry no meaning of their own.
-const particles = "的了呀啊哦吧啦呢嘛哈噢喔哟呗我您你那个这就们请先再"
 
 // whole reports whether a word of Latin letters or digits stands alone in t.
 func whole(t []rune, i, j int) bool {
@@ -133,6 +121,9 @@ func (r *Recogniser) latin(t []rune) (ms []match) {
 // syllable is how a character sounds: number of its pinyin, with and without the
 // distinctions that dialects and thumbs drop. 0 = no sound.
 type syllable struct{ exact, folded uint16 }
+
+// syllableSize is how long one is in a key.
+const syllableSize = 2
 
 func (s syllable) append(key []byte) []byte {
 	return binary.BigEndian.AppendUint16(key, s.folded)
