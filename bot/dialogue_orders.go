@@ -59,7 +59,7 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 // namesCompany takes the text as the answer to 请告诉我单位名称, if the person has
 // orders for such a company.
 func (t *turn) namesCompany(ctx context.Context) (text string, ok bool, err error) {
-	name := strings.NewReplacer("(", "（", ")", "）", " ", "").Replace(t.text)
+	name := order.PrintedName(t.text)
 	if t.person.ID == "" || utf8.RuneCountInString(name) < 2 {
 		return "", false, nil
 	}

@@ -301,8 +301,11 @@ func TestConversations(t *testing.T) {
 				o := anOrder(p, n, order.InReview, order.Queued)
 				at := o.PlacedAt.AddDate(0, 0, -n)
 				o.No, o.PlacedAt, o.CreatedAt = order.FormatNo(at, 1), at, at
-				if n > 4 {
+				switch {
+				case n > 4:
 					o.Company = "云岭（昆明）有限公司"
+				case n == 4:
+					o.Company = "Yunling Power Ltd."
 				}
 				c.insert(o)
 			}
@@ -311,6 +314,8 @@ func TestConversations(t *testing.T) {
 			line("2")
 			line("我的订单")
 			line("云岭(昆明)有限公司")
+			line("我的订单")
+			line("Yunling  Power Ltd.")
 			line("嘟嘟嘟噜噜")
 		}},
 		{"strangers", func(c *chat, line func(string)) {

@@ -41,7 +41,7 @@ func (k *console) certificateRow(cert certificate.Certificate) certificateRow {
 }
 
 func (k *console) findCertificates(c *fiber.Ctx) error {
-	v := certificatesView{Text: strings.TrimSpace(c.Query("q"))}
+	v := certificatesView{Text: order.PrintedName(c.Query("q"))}
 	v.Asked = v.Text != ""
 	if v.Asked {
 		found, err := k.Records.FindCertificates(c.UserContext(), v.Text, pageSize+1)

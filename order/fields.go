@@ -184,9 +184,7 @@ func checkUnitCode(v string, _ Form, _ time.Time) (string, error) {
 }
 
 func checkOrgName(v string, _ Form, _ time.Time) (string, error) {
-	n := joinWords(strings.Fields(identity.HalfWidth(v)))
-	// Chinese company names print their brackets full width.
-	n = strings.NewReplacer("(", "（", ")", "）").Replace(n)
+	n := PrintedName(v)
 	switch {
 	case len([]rune(n)) < 2:
 		return "", Errorf(Invalid, "too_short", "请填写完整的单位名称").sentence()
@@ -194,6 +192,13 @@ func checkOrgName(v string, _ Form, _ time.Time) (string, error) {
 		return "", Errorf(Invalid, "bad_character", "单位名称含有执照上不会出现的字符，请按执照填写").sentence()
 	}
 	return n, nil
+}
+
+// PrintedName writes the name of a unit, or a part of it, as its licence prints it:
+// spaces only between words of other scripts, brackets full width. Names are kept
+// and searched in this form.
+func PrintedName(typed string) string {
+	return strings.NewReplacer("(", "（", ")", "）").Replace(joinWords(strings.Fields(identity.HalfWidth(typed))))
 }
 
 // joinWords puts words together as a name is printed: a space stands between words of

@@ -153,7 +153,7 @@ func (q queries) OnToken(ctx context.Context, tokenSerial string) ([]certificate
 // FindCertificates returns up to limit certificates, newest first, whose serial
 // number or USBKEY is text, or whose company's name contains it.
 func (q queries) FindCertificates(ctx context.Context, text string, limit int) ([]certificate.Certificate, error) {
-	upper := strings.ToUpper(text)
+	upper := strings.ToUpper(strings.ReplaceAll(text, " ", "")) // the mini-program shows serial numbers in groups
 	return q.holders(ctx, `(i.serial = ? OR i.token_serial = ? OR i.company LIKE ? ESCAPE '\') ORDER BY i.created_at DESC, i.id DESC LIMIT ?`,
 		upper, upper, `%`+escapeLike(text)+`%`, limit)
 }
