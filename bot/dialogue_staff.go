@@ -142,8 +142,9 @@ func (t *turn) staff(ctx context.Context, i intent.Intent) (string, error) {
 // wishes are what a staff intent wants to happen.
 func wishes(i intent.Intent, s intent.Slots) wish {
 	return wish{
-		On:     map[intent.Intent]order.Event{intent.StaffApprove: order.Approve, intent.StaffReject: order.Reject, intent.StaffAssign: order.Assign}[i],
-		Reason: strings.ToUpper(s[intent.SlotReasonCode]), Assignee: s[intent.SlotAssignee],
+		On:       map[intent.Intent]order.Event{intent.StaffApprove: order.Approve, intent.StaffReject: order.Reject, intent.StaffAssign: order.Assign}[i],
+		Reason:   cmp.Or(s[intent.SlotReasonCode], intent.ReasonCode(s[intent.SlotReason])),
+		Assignee: s[intent.SlotAssignee],
 	}
 }
 

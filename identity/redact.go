@@ -43,6 +43,8 @@ const redacted = "****"
 type secretRule struct {
 	kind    SecretKind
 	pattern *regexp.Regexp
+	// digits is how many a match has at least: with fewer in the text it is not tried.
+	digits int
 	// number says that the match must not touch another digit.
 	number bool
 	// alone says that it must not touch a letter either.
@@ -56,16 +58,16 @@ const secretWord = `(?i)(?:密码|口令|\b(?:pin\s?码?|password|passwd|pwd))` 
 // A number that merely looks like an ID is one: mistyped, it is still personal.
 var secretRules = []secretRule{
 	{kind: SecretPIN, pattern: regexp.MustCompile(secretWord + `\s*(?:(?:就|不)?(?:是|为|叫|改成|改为|设成|设为|设置为|重置为)|:|：|=|＝)+\s*['"“‘「]?([!-~]{1,64})`)},
-	{kind: SecretPIN, pattern: regexp.MustCompile(`(?:密码|口令)[\s,，]*([!-~]{0,63}[0-9][!-~]{0,63})`), but: tooShortForPIN},
-	{kind: SecretPIN, pattern: regexp.MustCompile(secretWord + `[\s,，]*([0-9][!-~]{3,63})`)},
-	{kind: SecretPIN, pattern: regexp.MustCompile(`(?i)([0-9]{1,8})\s*(?:就?是|作为|做|当|作)\s*(?:我|你|您)?(?:们)?的?(?:新|旧|初始)?(?:密码|口令|pin)`), number: true},
-	{kind: SecretCode, pattern: regexp.MustCompile(`(?:验证码|校验码|动态码|短信码)[^0-9\n]{0,6}([0-9]{4,8})`), number: true},
-	{kind: SecretDocNo, pattern: regexp.MustCompile(`([1-9][0-9]{5}[ -]?(?:18|19|20)[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{3}[ -]?[0-9Xx]|[1-9][0-9]{16}[Xx])`), number: true},
-	{kind: SecretDocNo, pattern: regexp.MustCompile(`([1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3})`), number: true, alone: true, but: isRegistrationNo},
-	{kind: SecretDocNo, pattern: regexp.MustCompile(`([HMhm][0-9]{8}(?:[0-9]{2})?|[EGeg][A-Za-z0-9][0-9]{7}|[A-Za-z]{3}[0-9]{12})`), number: true, alone: true},
-	{kind: SecretMobile, pattern: regexp.MustCompile(`((?:(?:\+|00)?86[ -]?)?1[3-9][0-9](?:[ -]?[0-9]{4}){2}|(?:(?:\+|00)?86[ -]?)?1[3-9][0-9]{2}[ -]?[0-9]{3}[ -]?[0-9]{4})`), number: true},
-	{kind: SecretBankCard, pattern: regexp.MustCompile(`([0-9]{4}(?:[ -]?[0-9]{4}){3}(?:[ -]?[0-9]{1,3})?|[0-9]{21,})`), number: true, alone: true},
-	{kind: SecretCode, pattern: regexp.MustCompile(`([0-9]{6})`), number: true, alone: true},
+	{kind: SecretPIN, digits: 1, pattern: regexp.MustCompile(`(?:密码|口令)[\s,，]*([!-~]{0,63}[0-9][!-~]{0,63})`), but: tooShortForPIN},
+	{kind: SecretPIN, digits: 1, pattern: regexp.MustCompile(secretWord + `[\s,，]*([0-9][!-~]{3,63})`)},
+	{kind: SecretPIN, digits: 1, pattern: regexp.MustCompile(`(?i)([0-9]{1,8})\s*(?:就?是|作为|做|当|作)\s*(?:我|你|您)?(?:们)?的?(?:新|旧|初始)?(?:密码|口令|pin)`), number: true},
+	{kind: SecretCode, digits: 4, pattern: regexp.MustCompile(`(?:验证码|校验码|动态码|短信码)[^0-9\n]{0,6}([0-9]{4,8})`), number: true},
+	{kind: SecretDocNo, digits: 15, pattern: regexp.MustCompile(`([1-9][0-9]{5}[ -]?(?:18|19|20)[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{3}[ -]?[0-9Xx]|[1-9][0-9]{16}[Xx])`), number: true},
+	{kind: SecretDocNo, digits: 15, pattern: regexp.MustCompile(`([1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3})`), number: true, alone: true, but: isRegistrationNo},
+	{kind: SecretDocNo, digits: 7, pattern: regexp.MustCompile(`([HMhm][0-9]{8}(?:[0-9]{2})?|[EGeg][A-Za-z0-9][0-9]{7}|[A-Za-z]{3}[0-9]{12})`), number: true, alone: true},
+	{kind: SecretMobile, digits: 11, pattern: regexp.MustCompile(`((?:(?:\+|00)?86[ -]?)?1[3-9][0-9](?:[ -]?[0-9]{4}){2}|(?:(?:\+|00)?86[ -]?)?1[3-9][0-9]{2}[ -]?[0-9]{3}[ -]?[0-9]{4})`), number: true},
+	{kind: SecretBankCard, digits: 16, pattern: regexp.MustCompile(`([0-9]{4}(?:[ -]?[0-9]{4}){3}(?:[ -]?[0-9]{1,3})?|[0-9]{21,})`), number: true, alone: true},
+	{kind: SecretCode, digits: 6, pattern: regexp.MustCompile(`([0-9]{6})`), number: true, alone: true},
 }
 
 // tooShortForPIN spares 密码 1 到 8 位: without a word that says "is", only four
@@ -85,14 +87,24 @@ var publicNumber = regexp.MustCompile(`(?i)SAAS ?1(?:[ -]?[0-9]){18,20}|TW(?: ?[
 // RedactText replaces personal numbers and secrets in free text with **** and
 // tells which kinds it found, in the order of first discovery. Call it before
 // anything is stored or logged. Full-width digits and letters come back
-// half-width and invisible characters are gone; all else stays as typed.
+// half-width, numbers that are told in digits, and invisible characters are gone;
+// all else stays as typed.
 func RedactText(s string) (clean string, found []SecretKind) {
-	s = strings.Map(foldAlphanumeric, s)
+	s = InDigits(strings.Map(foldAlphanumeric, s))
 	if !strings.ContainsFunc(s, isVisibleASCII) {
 		return s, nil // most of what people write: no rule replaces anything else
 	}
+	digits := 0
+	for i := range len(s) {
+		if isDigit(s[i]) {
+			digits++
+		}
+	}
 	seen := map[SecretKind]bool{}
 	for _, r := range secretRules {
+		if digits < r.digits {
+			continue
+		}
 		var n int
 		if s, n = r.redact(s); n > 0 && !seen[r.kind] {
 			seen[r.kind] = true
@@ -101,6 +113,18 @@ func RedactText(s string) (clean string, found []SecretKind) {
 	}
 	return s, found
 }
+
+// InDigits writes a number that is told digit by digit in digits: 零三幺幺, 洞幺六二
+// as on the radio, or 0 3 1 1.
+func InDigits(s string) string {
+	return toldPattern.ReplaceAllStringFunc(s, toldDigits.Replace)
+}
+
+var (
+	toldPattern = regexp.MustCompile(`[零〇洞幺一二三四五六七八拐九勾]{4,}|\b[0-9](?: [0-9]){3,}\b`)
+	toldDigits  = strings.NewReplacer("零", "0", "〇", "0", "洞", "0", "幺", "1", "一", "1", "二", "2", "三", "3", "四", "4",
+		"五", "5", "六", "6", "七", "7", "拐", "7", "八", "8", "九", "9", "勾", "9", " ", "")
+)
 
 func isVisibleASCII(r rune) bool { return '!' <= r && r <= '~' }
 

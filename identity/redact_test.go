@@ -33,6 +33,9 @@ func TestRedactText(t *testing.T) {
 		{"PIN in Latin", "PIN=8888 or pin 654321", "PIN=**** or pin ****", []SecretKind{SecretPIN}},
 		{"PIN without a word", "口令88888888锁了", "口令****锁了", []SecretKind{SecretPIN}},
 		{"PIN before the word", "1234是我的密码", "****是我的密码", []SecretKind{SecretPIN}},
+		{"PIN as it is told", "密码幺二三四五六登不进去", "密码****登不进去", []SecretKind{SecretPIN}},
+		{"PIN digit by digit", "pin 码 9 0 2 1 4 4", "pin 码 ****", []SecretKind{SecretPIN}},
+		{"code as it is told", "验证码六六零二五八", "验证码****", []SecretKind{SecretCode}},
 		{"several", "密码是1234，手机17712347069", "密码是****，手机****", []SecretKind{SecretPIN, SecretMobile}},
 
 		{"forgotten PIN", "密码忘了，输错3次", "密码忘了，输错3次", nil},
@@ -51,6 +54,7 @@ func TestRedactText(t *testing.T) {
 		{"hotline", "400-666-3999", "400-666-3999", nil},
 		{"already redacted", "密码是****", "密码是****", nil},
 		{"shipping", "shipping2026", "shipping2026", nil},
+		{"tail as it is told", "洞幺六二通过", "0162通过", nil},
 		{"nothing", "", "", nil},
 	}
 	for _, tt := range tests {

@@ -20,10 +20,11 @@ Generated from the sets below: ` + "`go test ./bot/intent -run Page -update`" + 
 sentences, ` + "`yuncaidun bot explain SENTENCE`" + ` shows what decided.
 
 English, dialects and pictures are first put into the words that the rest knows (` + "`other.txt`" + `). Patterns take the entities out (order
-numbers, serials, dates …), clauses that say what somebody does *not* want and courtesies are left out, and the lexicon finds words, also by
+numbers, serials, dates …), clauses that say what somebody does *not* want or takes back and courtesies are left out, and the lexicon finds words, also by
 sound, and turns them into concepts. Leaks and plain attacks are decided at once, for they must not be missed; everything else is decided by a linear
-model (maximum entropy) over concepts, their pairs, runs of one to three characters and of two syllables. Its weights (` + "`weights.bin`" + `) are trained
-on the examples by ` + "`go test ./bot/intent -run Weights -update`" + `. Of two wishes that are joined in so many words (查下订单，顺便问下多少钱) the first
+model (maximum entropy) over concepts, their pairs, runs of one to three characters and of two syllables, in doubt for what is worse to miss
+([ADR 0031](adr/0031-what-is-worse-to-miss.md)). Its weights (` + "`weights.bin`" + `) are trained on the examples by
+` + "`go test ./bot/intent -run Weights -update`" + `. Of two wishes that are joined in so many words (查下订单，顺便问下多少钱) the first
 is answered and the second named as the next step. Nothing is random: the same sentence always gets the same answer.
 
 To teach it something, add a line to a file in ` + "`bot/intent/examples`" + `, or a word to ` + "`lexicon.txt`" + `, and train it again.
@@ -46,13 +47,21 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-g, nothing else changed | context, dialect, double, elder, filler, mixed, rhetorical, typo | 306/369 = 0.829 | 347/369 = 0.940 |
 | ways-g, held out, by the linear model trained on everything else, after ways-f's mistakes were looked at | the same | 347/369 = 0.940 | 355/369 = 0.962 |
 | ways-h, by another writer, nothing changed since | plain (as in the shared utterances), hard (indirect, dialect, typos, denials) | 342/349 = 0.980 (plain 228/229, hard 114/120) | 333/349 = 0.954 |
+| ways-i, by a fourth writer, nothing changed since | critical (what must not be missed, and what only looks like it), plain, hard | 335/349 = 0.960 (critical 184/193, plain 77/77, hard 74/79) | 318/349 = 0.911 (critical 167/193, plain 74/77, hard 77/79) |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
 elder 0.864 1.000, filler 0.739 0.870, mixed 0.878 0.939, rhetorical 0.705 0.932, typo 0.979 0.979. The linear model, before anybody had looked
 at ways-g: context 1.000, dialect 0.979, double 0.977, elder 0.977, filler 0.739, mixed 0.939, rhetorical 0.909, typo 1.000. Its mistakes in filler
-were then seen: courtesies outweighed the wish, and are left out since. So ways-g no longer is a set that nobody has looked at, although no
-weight was learnt from it.
+were then seen: courtesies outweighed the wish, and are left out since.
+
+What must not be missed, in ways-i at that first sight: security_alert 25 of 28, revoke 28 of 28, staff_queue 19 of 20, staff_approve 22 of 24,
+staff_reject 22 of 22, staff_assign 19 of 19; false alarms: security_alert 2, staff_approve 1, staff_reject 1. Missed were PINs and codes told in
+words or digit by digit, an English queue, and decisions beside one that is taken back (0108别驳回了 通过吧). Slots were wrong where two orders are
+named, and where a kind of business, a name or a reason stands in the sentence of an intent that had no such slot. Three dates of ways-i, which
+its writer had worked out, are now as they were written: the recogniser knows no calendar.
+
+Since then ways-g, ways-h and ways-i have been learnt, with 192 sentences of their shapes (` + "`examples/shapes.tsv`" + `): no set here is unseen any more.
 `
 
 // TestPage keeps docs/bot.md true.
@@ -63,14 +72,14 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.WriteString("\n## Unseen\n\nWhat the model makes of each way of writing when it has learnt all the others (`go test ./bot/intent -run Unseen -update`). The lexicon\nwas written with ways-a to ways-e in sight, and ways-f's mistakes were looked at; the fair figures are those of first sight, above.\n\n")
+	b.WriteString("\n## Unseen\n\nWhat the model makes of each way of writing when it has learnt all the others (`go test ./bot/intent -run Unseen -update`). Lexicon\nand patterns were written with all of them in sight; the fair figures are those of first sight, above.\n\n")
 	b.WriteString("| way | sentences | intents | slots |\n|---|---|---|---|\n")
 	for row := range strings.Lines(string(unseen)) {
 		if f := strings.Split(strings.TrimSpace(row), "\t"); f[0] != "way" {
 			fmt.Fprintf(&b, "| %s |\n", strings.Join(f, " | "))
 		}
 	}
-	b.WriteString("\n## Now\n\nThe model has learnt all of these but ways-g and ways-h.\n\n| set | way | sentences | intents | slots |\n|---|---|---|---|---|\n")
+	b.WriteString("\n## Now\n\nThe model has learnt all of these.\n\n| set | way | sentences | intents | slots |\n|---|---|---|---|---|\n")
 	type pair struct{ want, got string }
 	wrong := map[pair]int{}
 	for _, set := range sets {

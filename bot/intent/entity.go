@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/yuncaidun/yuncaidun/identity"
@@ -53,7 +54,7 @@ type Slots map[Slot]string
 // entityConcepts are the entities that rules may ask for.
 var entityConcepts = []string{
 	"<order_no>", "<tail>", "<tracking_no>", "<carrier>", "<cert_sn>", "<phone>", "<phone_tail>",
-	"<status>", "<email>", "<money>", "<overdue_days>", "<reason_code>", "<urgent>", "<others>", "<fraud>",
+	"<status>", "<email>", "<money>", "<overdue_days>", "<reason_code>", "<urgent>", "<others>", "<fraud>", "<forced>", "<task>",
 }
 
 // entities are what patterns find before words are looked at.
@@ -62,8 +63,10 @@ type entities struct {
 	by            map[Slot]string
 	dates         []dated
 	money, urgent bool
-	ascii, digits bool   // whether the text has any
+	latin         bool   // whether the text has letters or digits of ASCII
+	digits        int    // how many of these
 	task          string // digits that may name an order to staff
+	suspicions    []suspicion
 }
 
 // Words without one of which a pattern need not be tried.
@@ -73,14 +76,14 @@ var (
 	remainingWords = words(`还有 剩 差`)
 	countWords     = words(`把 个 支 只 张 套 枚 份 条`)
 	dateWords      = words(`年 月 号 日 天 周 星期 礼拜 今晚 明早 儿 - / .`)
-	urgentWords    = words(`马上 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 加急 尽快 第一时间 赶时间 十万火急 开标现场 要截止 快截止 就截标 要截标 好急 急啊 急! ,急 快帮`)
-	companyWords   = words(`公司 集团`)
+	urgentWords    = words(`马上 立马 即刻 麻溜 asap 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 加急 尽快 第一时间 赶时间 十万火急 开标现场 要截止 快截止 就截标 要截标 好急 急啊 急! ,急 快帮`)
 	hurryWords     = words(`急 快 小时 分钟 救命`)
-	deniedWords    = words(`不是 不用 不需要 不想 无需`)
+	companyWords   = words(`有限公司 有限责任公司 股份公司 集团`)
+	deniedWords    = words(`不是 不用 不需要 不想 无需 说错 讲错 念错 看错 不算 刚`)
 )
 
-// dated is a date as written, and what stands behind it.
-type dated struct{ date, after string }
+// dated is a date as written, and what stands around it.
+type dated struct{ before, date, after string }
 
 // presence names the concepts that entities are.
 var presence = map[Slot]string{
@@ -101,13 +104,17 @@ func (e *entities) present() (names []string) {
 	if e.urgent {
 		names = append(names, "<urgent>")
 	}
+	if e.task != "" {
+		names = append(names, "<task>")
+	}
 	return names
 }
 
 const (
-	number = `(?:\d+|[一二两三四五六七八九十百半]+)`
+	number   = `(?:\d+|[一二两俩三仨四五六七八九十百半]+)`
+	surnames = `赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜谢邹喻柏水窦章云苏潘葛范彭郎鲁韦马苗凤花方俞任袁柳鲍史唐费廉岑薛雷贺倪汤滕殷罗毕郝安常于傅齐康伍余顾孟黄穆萧尹姚邵汪毛戴宋庞熊纪舒屈项祝董梁杜阮蓝季贾江童颜郭梅林钟徐邱骆高夏蔡田胡霍万柯管卢莫房解丁邓单洪包左石崔龚程陆翁侯宁仇祖武刘景龙叶黎白蒲乔闻党翟谭申冉温庄柴瞿阎习艾易段廖耿寇辛简曾沙关游肖岳帅涂`
 	// surname begins a person's name, or what colleagues call him: 小王.
-	surname = `(?:[赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜谢邹喻柏水窦章云苏潘葛范彭郎鲁韦马苗凤花方俞任袁柳鲍史唐费廉岑薛雷贺倪汤滕殷罗毕郝安常于傅齐康伍余顾孟黄穆萧尹姚邵汪毛戴宋庞熊纪舒屈项祝董梁杜阮蓝季贾江童颜郭梅林钟徐邱骆高夏蔡田胡霍万柯管卢莫房解丁邓单洪包左石崔龚程陆翁侯宁仇祖武刘景龙叶黎白蒲乔闻党翟谭申冉温庄柴瞿阎习艾易廖耿寇辛简曾沙关游肖岳帅涂]|欧阳|上官|诸葛|司马|司徒|[小老阿])`
+	surname = `(?:[` + surnames + `]|欧阳|上官|诸葛|司马|司徒|[小老阿])`
 	// digitEnd keeps a number from being the beginning of a longer one.
 	digitEnd = `(?:$|[^\d])`
 )
@@ -120,12 +127,12 @@ var (
 	emailPattern     = regexp.MustCompile(`[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}`)
 	phonePattern     = regexp.MustCompile(`(?:^|[^\d])(?:\+?86[ -]?)?(1[3-9]\d[ -]?\d{4}[ -]?\d{4})` + digitEnd)
 	phoneTailPattern = regexp.MustCompile(`(?:尾号|后四位|末四位|结尾)(?:是|为|:)?(\d{4})` + digitEnd)
-	tailPattern      = regexp.MustCompile(`(?:尾号|尾数|后[三四五六]位|末[三四五六]位|单号|订单号?|单子|编号)(?:是|为|:|的)? ?(?:#|…)?(\d{3,6})` + digitEnd)
+	tailPattern      = regexp.MustCompile(`(?:尾号|尾数|后[三四五六]位|末[三四五六]位|单号|订单号?|单子?|编号)(?:是|为|:|的)? ?(?:#|…)?(\d{3,6})` + digitEnd)
 	tailBefore       = regexp.MustCompile(`(?:^|[^\d])(\d{3,6}) ?(?:号)?(?:这|那|的)?(?:个|笔|张)?(?:单|订单)|(?:^|[^\d])(\d{4})(?:的?那个|这个)`)
 	bareTail         = regexp.MustCompile(`^[#…]?(\d{3,5})$`)
 	markedTail       = regexp.MustCompile(`[#…](\d{3,6})` + digitEnd)
 	leadingTail      = regexp.MustCompile(`^(\d{4})(?:[^\d年月日号点时天周元块个把张兆mk%./:-])`)
-	taskPattern      = regexp.MustCompile(`(?:^|[^\d.])(\d{3,6})(?:$|[^\d年月日号点时天周元块个把张兆mk%.:-])`)
+	taskPattern      = regexp.MustCompile(`(?:^|[^\d.])(\d{3,6})(?:$|[:-]?(?:$|[^\d年月日号点时天周元块个把张兆mk%.:-]))`)
 	usccPattern      = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-hj-npqrtuwxy]{18})(?:$|[^0-9a-z])`)
 	companyPattern   = regexp.MustCompile(`(\p{Han}{2,30}?(?:有限公司|有限责任公司|股份公司|集团公司|集团))`)
 	companyLead      = regexp.MustCompile(`^(?:.*(?:告知|协助|核实|核查|提供|确认|查询|查一下|查下|看一下|看下|查|看|我们是|我是|我司是|我公司是|这里是|请问|麻烦|帮我|我们|我司))`)
@@ -133,13 +140,13 @@ var (
 	projectPattern   = regexp.MustCompile(`(?:^|[,，。 ]|我们|参加|投)(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目`)
 	notProject       = regexp.MustCompile(`[我你的这那个一该本此有做投招办因哪什]|近期|项目`)
 	qtyPattern       = regexp.MustCompile(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])`)
-	overduePattern   = regexp.MustCompile(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个月|天|年|周|个星期|多天|来天)`)
+	overduePattern   = regexp.MustCompile(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个?月|天|年|周|个星期|多天|来天)`)
 	daysPattern      = regexp.MustCompile(`(?:还有|还剩|剩|剩下|差)(` + number + `)(个月|天|周)`)
 	urgentPattern    = regexp.MustCompile(`急$|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
 	moneyPattern     = regexp.MustCompile(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
-	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20)(?:$|[^0-9])`)
-	datePattern      = regexp.MustCompile(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|下?个?月[底初中]|年底`)
-	namePattern      = regexp.MustCompile(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|人|[:, ])(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|收|吧|了)`)
+	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20|二?十[一二三四五六七八九]?|零?[一二三四五六七八九])(?:$|[^0-9])`)
+	datePattern      = regexp.MustCompile(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|下?个?月[底初中]|年底`)
+	namePattern      = regexp.MustCompile(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|领导|助理|会计|出纳|门卫|新人)的?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|代?收|管|吧|了|来)`)
 )
 
 var (
@@ -257,8 +264,9 @@ func (r *Recogniser) wordAcross(t []rune, at, n int) bool {
 	return false
 }
 
-// deniedPattern is a clause that says what the person does not want: 不是要吊销，
-var deniedPattern = regexp.MustCompile(`(?:^|[,。;!?])我?(?:并?不是|不用|不需要|不想|无需)(?:[^说因,。;!?][^,。;!?]{0,11}[,。;!?]|[^说因,。;!?]{1,8}而是)`)
+// deniedPattern is a clause that says what the person does not want (不是要吊销，), or
+// takes back what was said before (0152说错了，).
+var deniedPattern = regexp.MustCompile(`(?:^|[,。;!?])(?:我?(?:并?不是|不用|不需要|不想|无需)(?:[^说因,。;!?](?:[a-z0-9]+|[^,。;!?a-z0-9]){0,11}[,。;!?]|[^说因,。;!?]{1,8}而是)|[^,。;!?]{0,12}(?:(?:说|讲|念|看)错了?|不算数?了?|刚才?[^,。;!?]{0,8}是(?:别的|另一?个?))[,。;!?])`)
 
 // withoutDenied drops such clauses as long as something else is left.
 func withoutDenied(t string) string {
@@ -290,9 +298,12 @@ func withoutCourtesy(t string) string {
 	return left
 }
 
-// extract finds the entities of a normalised text.
-func extract(t string) entities {
-	e := entities{by: map[Slot]string{}}
+// fewDigits is how many digits the shortest of the long identifiers has at least: a
+// unified code its kind and its region.
+const fewDigits = 8
+
+// identify takes out of t what names a thing or a person, as far as it is not known yet.
+func (e *entities) identify(t string) string {
 	take := func(slot Slot, p *regexp.Regexp, clean func(string) string) {
 		m := p.FindStringSubmatchIndex(t)
 		if m == nil {
@@ -308,23 +319,24 @@ func extract(t string) entities {
 		if v == "" {
 			return
 		}
-		e.by[slot] = v
+		if e.by[slot] == "" {
+			e.by[slot] = v
+		}
 		t = t[:m[2]] + " " + t[m[3]:]
 	}
 	noSpace := func(s string) string { return strings.NewReplacer(" ", "", "-", "").Replace(s) }
 	upper := func(s string) string { return strings.ToUpper(noSpace(s)) }
 
-	for i := 0; i < len(t); i++ {
-		e.ascii = e.ascii || t[i] < 0x80
-		e.digits = e.digits || t[i] >= '0' && t[i] <= '9'
-	}
 	if strings.Contains(t, "@") {
 		take(SlotEmail, emailGroup, nil)
 	}
-	if e.digits {
-		if m := taskPattern.FindStringSubmatch(t); m != nil {
-			e.task = m[1]
-		}
+	if e.digits == 0 {
+		return t
+	}
+	if m := taskPattern.FindStringSubmatch(t); m != nil && e.task == "" && strings.ContainsFunc(t, unicode.IsLetter) {
+		e.task = m[1]
+	}
+	if e.digits >= fewDigits {
 		take(SlotOrderNo, orderNoPattern, upper)
 		take(SlotTokenSerial, tokenPattern, upper)
 		take(SlotCertSerial, certPattern, upper)
@@ -337,20 +349,42 @@ func extract(t string) entities {
 			return v
 		})
 		take(SlotPhone, phonePattern, noSpace)
-		if hinted(t, headWords) {
-			take(SlotPhoneTail, phoneTailPattern, nil)
-		}
-		for _, p := range []*regexp.Regexp{tailPattern, tailBefore, bareTail, markedTail, leadingTail} {
-			if e.by[SlotOrderTail] == "" {
-				take(SlotOrderTail, p, nil)
-			}
-		}
-		take(SlotReasonCode, reasonPattern, func(s string) string {
-			n, _ := strconv.Atoi(s)
-			return fmt.Sprintf("R%02d", n)
-		})
 	}
-	t = statusAsHeard(t)
+	if hinted(t, headWords) {
+		take(SlotPhoneTail, phoneTailPattern, nil)
+	}
+	for _, p := range []*regexp.Regexp{tailPattern, tailBefore, bareTail, markedTail, leadingTail} {
+		if e.by[SlotOrderTail] == "" {
+			take(SlotOrderTail, p, nil)
+		}
+	}
+	take(SlotReasonCode, reasonPattern, func(s string) string {
+		return fmt.Sprintf("R%02d", count(s))
+	})
+	return t
+}
+
+// extract finds the entities of a normalised text.
+func extract(t string) entities {
+	e := entities{by: map[Slot]string{}}
+	said := withoutDenied(t)
+	denied := len(said) < len(t)
+	for i := 0; i < len(t); i++ {
+		switch {
+		case t[i] >= '0' && t[i] <= '9':
+			e.digits++
+			e.latin = true
+		case t[i] >= 'a' && t[i] <= 'z':
+			e.latin = true
+		}
+	}
+	if e.latin {
+		said = e.identify(said)
+		if denied {
+			e.identify(t) // for what nothing else names: 0108别驳回了，
+		}
+	}
+	t = statusAsHeard(said)
 	if m := e.findStatus(t); m != "" {
 		e.by[SlotStatus] = m
 		if !strings.Contains(m, "拒绝") && !strings.Contains(m, "退款") {
@@ -381,10 +415,11 @@ func extract(t string) entities {
 			}
 		}
 	}
-	e.money = (e.digits || strings.Contains(t, "百")) && moneyPattern.MatchString(t)
+	e.money = (e.digits > 0 || strings.Contains(t, "百")) && moneyPattern.MatchString(t)
 	e.urgent = hinted(t, urgentWords) || hinted(t, hurryWords) && urgentPattern.MatchString(t)
+	e.rest = withoutCourtesy(t)
+	e.suspicions = suspected(e.rest)
 	if !hinted(t, dateWords) {
-		e.rest = withoutCourtesy(withoutDenied(t))
 		return e
 	}
 	for _, m := range datePattern.FindAllStringSubmatchIndex(t, 4) {
@@ -395,9 +430,8 @@ func extract(t string) entities {
 			da, _ := strconv.Atoi(t[m[6]:m[7]])
 			d = fmt.Sprintf("%04d-%02d-%02d", y, mo, da)
 		}
-		e.dates = append(e.dates, dated{d, t[m[1]:min(len(t), m[1]+30)]})
+		e.dates = append(e.dates, dated{t[max(0, m[0]-30):m[0]], d, t[m[1]:min(len(t), m[1]+30)]})
 	}
-	e.rest = withoutCourtesy(withoutDenied(t))
 	return e
 }
 
@@ -408,7 +442,7 @@ func count(s string) int {
 	if n, err := strconv.Atoi(s); err == nil {
 		return n
 	}
-	digits := map[rune]int{'一': 1, '二': 2, '两': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9}
+	digits := map[rune]int{'一': 1, '二': 2, '两': 2, '俩': 2, '三': 3, '仨': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9}
 	total, last := 0, 0
 	for _, c := range s {
 		switch {
@@ -430,7 +464,7 @@ func inDays(n, unit string) string {
 		}
 		return "15"
 	}
-	per := map[string]int{"天": 1, "多天": 1, "来天": 1, "周": 7, "个星期": 7, "个月": 30, "个多月": 30, "个半月": 30, "年": 365}[unit]
+	per := map[string]int{"天": 1, "多天": 1, "来天": 1, "周": 7, "个星期": 7, "月": 30, "个月": 30, "个多月": 30, "个半月": 30, "年": 365}[unit]
 	d := count(n) * per
 	if unit == "个半月" {
 		d += 15
@@ -448,7 +482,8 @@ var slotsOf = map[Intent][]Slot{
 	ShippingTrack:  {SlotCarrier},
 	NewPurchase:    {SlotQty, SlotProject},
 	Price:          {SlotQty, SlotBiz, SlotProject},
-	Material:       {SlotDocType, SlotRole, SlotProject},
+	Material:       {SlotDocType, SlotRole, SlotBiz, SlotProject},
+	SLATime:        {SlotBiz},
 	Renew:          {SlotDate, SlotDays, SlotQty},
 	CertExpiry:     {SlotDate, SlotOverdueDays},
 	BidSafety:      {SlotBidOpen, SlotExpire},
@@ -459,7 +494,7 @@ var slotsOf = map[Intent][]Slot{
 	Invoice:        {SlotEmail},
 	LostReissue:    {SlotUrgency},
 	Revoke:         {SlotUrgency},
-	RebindUser:     {SlotPhone, SlotPhoneTail},
+	RebindUser:     {SlotName, SlotPhone, SlotPhoneTail, SlotReason},
 	ChangeAddress:  {SlotName, SlotPhone},
 	BindAccount:    {SlotPhone},
 }
@@ -490,8 +525,12 @@ func (e *entities) slots(i Intent, t string) Slots {
 		case SlotDocType:
 			v = docTypeIn(t)
 		case SlotRole:
-			if legalPattern.MatchString(t) && (i == LegalRepAuth && s[SlotPhone] != "" || i == Material && foreignPattern.MatchString(t)) {
+			switch {
+			case !(i == LegalRepAuth && s[SlotPhone] != "" || i == Material && foreignPattern.MatchString(t)):
+			case legalPattern.MatchString(t):
 				v = "法定代表人"
+			case strings.Contains(t, "经办人"):
+				v = "经办人"
 			}
 		case SlotName:
 			if m := namePattern.FindStringSubmatch(e.rest); m != nil && !notName.MatchString(m[1]) {
@@ -502,9 +541,9 @@ func (e *entities) slots(i Intent, t string) Slots {
 				v = e.dates[0].date
 			}
 		case SlotBidOpen:
-			v = e.dateBefore("开标", "截标", "截止", "评标", "投标")
+			v = e.dateOf(openingPattern, "开标", "截标", "截止", "评标", "投标", "标没开", "标要开")
 		case SlotExpire:
-			v = e.dateBefore("到期", "过期", "失效")
+			v = e.dateOf(expiryPattern, "到期", "过期", "失效")
 		default: // as found
 		}
 		if v != "" {
@@ -514,14 +553,31 @@ func (e *entities) slots(i Intent, t string) Slots {
 	return s
 }
 
+// asWritten gives Latin names back their capitals.
+func (s Slots) asWritten(text string) {
+	for _, slot := range []Slot{SlotAssignee, SlotCarrier} {
+		v := s[slot]
+		if v == "" || v[0] >= utf8.RuneSelf {
+			continue
+		}
+		for i := 0; i+len(v) <= len(text); i++ {
+			if strings.EqualFold(text[i:i+len(v)], v) {
+				s[slot] = text[i : i+len(v)]
+				break
+			}
+		}
+	}
+}
+
 var (
 	legalPattern   = regexp.MustCompile(`法人|法定代表人|法代|老板|董事长`)
 	foreignPattern = regexp.MustCompile(`香港|澳门|台湾|外国|外籍|老外|港澳|港籍|台胞|海外|国外`)
-	notName        = regexp.MustCompile(`公司|单位|老板|老地|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
+	notName        = regexp.MustCompile(`公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
 )
 
-// dateBefore returns the date that one of the words follows closely.
-func (e *entities) dateBefore(words ...string) string {
+// dateOf returns the date that one of the words follows closely (28号开标), or that
+// follows the event's name (开标定在28号).
+func (e *entities) dateOf(event *regexp.Regexp, words ...string) string {
 	for n, d := range e.dates {
 		after := d.after
 		if n+1 < len(e.dates) {
@@ -533,8 +589,18 @@ func (e *entities) dateBefore(words ...string) string {
 			}
 		}
 	}
+	for _, d := range e.dates {
+		if event.MatchString(d.before) {
+			return d.date
+		}
+	}
 	return ""
 }
+
+var (
+	openingPattern = regexp.MustCompile(`(?:开标|截标|标)(?:时间|日期|日|是|在|定|推迟|延|改|到|成|就){0,4}$`)
+	expiryPattern  = regexp.MustCompile(`(?:到期|过期|失效)(?:时间|日期|日|是|在|到){0,3}$`)
+)
 
 // companyIn cuts what stands before a company's name: most begin with a region.
 func companyIn(t string) string {
@@ -559,10 +625,10 @@ func projectIn(t string) string {
 
 func bizIn(t string) string {
 	for _, b := range []struct{ pattern, biz string }{
-		{"更新|更薪|续|延期|延长", "更新"},
+		{"更新|更薪|续费|续期|续一|续两|续个|续上|续了|续吗|续证|延期|延长", "更新"},
 		{"解锁", "解锁"},
-		{"补办|重做|补一|补个|补锁|补领|补发|重新办|重办|丢", "补办"},
-		{"初购|新购|新办|首次|第一次", "初购"},
+		{"补办|重做|补一|补个|补锁|补领|补发|重新办|重办|锁丢|盾丢|key丢", "补办"},
+		{"初购|新购|新办", "初购"},
 		{"换绑", "换绑"},
 		{"吊销|注销", "吊销"},
 		{"变更", "变更"},
@@ -582,6 +648,8 @@ func docTypeIn(t string) string {
 		return "港澳居民来往内地通行证"
 	case strings.Contains(t, "台湾") || strings.Contains(t, "台胞"):
 		return "台湾居民来往大陆通行证"
+	case strings.Contains(t, "护照"):
+		return "护照"
 	}
 	return ""
 }
@@ -596,7 +664,7 @@ var rejections = []struct {
 	{regexp.MustCompile(`电子章|扫描章|非实体`), "授权书非实体公章", "R04"},
 	{regexp.MustCompile(`(?:没写|没填|没有填|没有写|未填|漏写|漏填|缺).{0,3}(?:日期|签名|签字)|授权书.{0,4}(?:没|未|漏)签|(?:日期|签名|签字).{0,3}(?:没写|没填|空|漏)`), "授权书未填日期", "R06"},
 	{regexp.MustCompile(`授权书.{0,8}(?:不一致|不符|对不上)`), "授权书信息不一致", "R05"},
-	{regexp.MustCompile(`执照.{0,6}(?:过期|旧|不是最新)`), "营业执照已过期", "R08"},
+	{regexp.MustCompile(`执照[^没未]{0,6}(?:过期|旧|不是最新)`), "营业执照已过期", "R08"},
 	{regexp.MustCompile(`执照.{0,6}(?:水印|黑白|不是彩色|遮挡)`), "营业执照非彩色原件", "R09"},
 	{regexp.MustCompile(`执照.{0,8}(?:模糊|不清|反光|缺角|看不清|糊)`), "营业执照模糊", "R07"},
 	{regexp.MustCompile(`(?:名称|公司名|单位名).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "单位名称不一致", "R01"},
@@ -606,12 +674,27 @@ var rejections = []struct {
 	{regexp.MustCompile(`身份证.{0,8}(?:模糊|不清|反光|看不清|糊)`), "身份证正面模糊", "R10"},
 	{regexp.MustCompile(`(?:收件|地址).{0,6}不完整`), "收件信息不完整", "R18"},
 	{regexp.MustCompile(`重复申请|重复提交`), "重复申请", "R19"},
+	{regexp.MustCompile(`(?:法人|法定代表人|老板).{0,4}(?:没|未)(?:有|做|完成)?授权`), "法定代表人未完成授权", "R16"},
+	{regexp.MustCompile(`(?:法人|法定代表人).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "法定代表人与执照不一致", "R15"},
+	{regexp.MustCompile(`(?:姓名|名字).{0,8}(?:不一致|不一样|不符|对不上)`), "姓名与证件不符", "R14"},
+	{regexp.MustCompile(`(?:证件号|身份证号|号码).{0,8}(?:不一致|不一样|不符|对不上)`), "证件号码与图片不符", "R13"},
+	{regexp.MustCompile(`企业.{0,4}(?:异常|注销|吊销)`), "企业状态异常", "R17"},
+}
+
+// ReasonCode is the code of a reason in the words of SlotReason, "" when it has none.
+func ReasonCode(reason string) string {
+	for _, r := range rejections {
+		if r.reason == reason {
+			return r.code
+		}
+	}
+	return ""
 }
 
 var gonePattern = regexp.MustCompile(`老员工|离职|前同事|以前.{0,3}同事|原来.{0,3}(?:同事|经办人|员工)|辞职|走了|前任|不在公司`)
 
 func reasonIn(i Intent, t string) string {
-	if i == SMSCodeProblem {
+	if i == SMSCodeProblem || i == RebindUser {
 		if gonePattern.MatchString(t) {
 			return "经办人离职"
 		}

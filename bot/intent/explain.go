@@ -19,7 +19,7 @@ func (r *Recogniser) Explain(text string) string {
 	res := r.Recognise(text)
 	t := string(shorten([]rune(normalise(text))))
 	e := extract(r.asHeard(r.other.plain(t)))
-	v := r.decide(e)
+	v := r.judge(e)
 	line("intent    %s", res.Intent)
 	line("slots     %s", fields(res.Slots))
 	line("because   %s", cmp.Or(res.Why, v.why()))

@@ -83,15 +83,13 @@ func newTrainer(t testing.TB, lines []line) *trainer {
 	r := *base
 	tr := &trainer{&r, lines}
 	seen, last := map[feature]int{}, map[feature]int{}
-	each := func(l *line, tell func(feature, float32)) {
-		e := extract(r.asHeard(r.other.plain(string(shorten([]rune(normalise(l.text)))))))
-		if k := leaked(l.text, e); k == "" || k == "code" && l.intent != SecurityAlert { // else the secret makes the alert, not the words around it
-			r.features(e, r.look(e), tell)
-		}
+	read := func(l *line) entities {
+		return extract(r.asHeard(r.other.plain(string(shorten([]rune(normalise(l.text)))))))
 	}
 	var keys []feature
 	for i := range lines {
-		each(&lines[i], func(f feature, _ float32) {
+		e := read(&lines[i])
+		r.features(e, r.look(e), func(f feature, _ float32) {
 			if last[f] == i+1 {
 				return
 			}
@@ -108,11 +106,8 @@ func newTrainer(t testing.TB, lines []line) *trainer {
 		r.model.keys = binary.LittleEndian.AppendUint64(r.model.keys, uint64(f))
 	}
 	for i := range lines {
-		l := &lines[i]
-		e := extract(r.asHeard(r.other.plain(string(shorten([]rune(normalise(l.text)))))))
-		if k := leaked(l.text, e); k == "" || k == "code" && l.intent != SecurityAlert {
-			l.shows, _ = r.shows(e, r.look(e))
-		}
+		e := read(&lines[i])
+		lines[i].shows, _ = r.shows(e, r.look(e))
 	}
 	return tr
 }
@@ -128,7 +123,7 @@ func (tr *trainer) train(learn func(*line) bool) *Recogniser {
 	wrong := make([]float32, n)
 	var lines []*line
 	for i := range tr.lines {
-		if l := &tr.lines[i]; l.shows != nil && learn(l) {
+		if l := &tr.lines[i]; learn(l) {
 			lines = append(lines, l)
 		}
 	}
@@ -171,7 +166,7 @@ func (m *model) file() []byte {
 }
 
 // learnt are the sets that weights.bin is trained on.
-var learnt = []string{"examples/*.tsv", "testdata/heldout.tsv", "testdata/ways-[a-f].tsv"}
+var learnt = []string{"examples/*.tsv", "testdata/heldout.tsv", "testdata/ways-[a-i].tsv"}
 
 // TestWeights keeps weights.bin in step with the examples.
 func TestWeights(t *testing.T) {
@@ -209,10 +204,12 @@ func right(r *Recogniser, lines []line, of func(*line) bool) (n, intents, slots 
 // way of writing after the other, for docs/bot.md.
 func TestUnseen(t *testing.T) {
 	tr := newTrainer(t, readLines(t, learnt...))
-	of := func(l *line) bool { return strings.HasPrefix(l.way, "ways-f/") }
-	r := tr.train(func(l *line) bool { return !of(l) })
-	if n, intents, slots := right(r, tr.lines, of); n == 0 || float64(intents) < 0.95*float64(n) || float64(slots) < 0.95*float64(n) {
-		t.Errorf("of %d unseen sentences %d intents and %d slots are right", n, intents, slots)
+	for _, writer := range []string{"ways-f ways-g", "ways-h", "ways-i"} {
+		of := func(l *line) bool { return strings.Contains(writer, strings.SplitN(l.way, "/", 2)[0]) }
+		r := tr.train(func(l *line) bool { return !of(l) })
+		if n, intents, slots := right(r, tr.lines, of); n == 0 || float64(intents) < 0.96*float64(n) || float64(slots) < 0.95*float64(n) {
+			t.Errorf("%s: of %d unseen sentences %d intents and %d slots are right", writer, n, intents, slots)
+		}
 	}
 	if !*update {
 		return

@@ -2,7 +2,6 @@ package intent
 
 import (
 	"encoding/binary"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/mozillazg/go-pinyin"
+
+	"github.com/yuncaidun/yuncaidun/identity"
 )
 
 // The weight of a word found by sound, against 1 for a word as written.
@@ -227,6 +228,7 @@ func fold(p string) string {
 // normalise folds full-width and traditional characters and case, and drops what
 // carries nothing: white space between characters, emoji, invisible marks.
 func normalise(s string) string {
+	s = marked(s)
 	var b strings.Builder
 	b.Grow(len(s))
 	var last rune
@@ -259,17 +261,39 @@ func normalise(s string) string {
 		b.WriteRune(c)
 		last = c
 	}
-	return spokenDigits.ReplaceAllStringFunc(b.String(), inDigits.Replace)
+	return identity.InDigits(b.String())
+}
+
+// minClause is how short what stands between spaces may be, in characters, and still
+// be a clause.
+const minClause = 3
+
+// marked puts a comma where a space stands for one: 不是解锁 我要吊销.
+func marked(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsSpace) {
+		return s
+	}
+	clause := func(w string) bool {
+		return utf8.RuneCountInString(w) >= minClause && strings.ContainsFunc(w, func(c rune) bool { return unicode.Is(unicode.Han, c) })
+	}
+	words := strings.Fields(s)
+	var b strings.Builder
+	b.Grow(len(s))
+	for i, w := range words {
+		switch {
+		case i == 0:
+		case clause(words[i-1]) && clause(w):
+			b.WriteByte(',')
+		default:
+			b.WriteByte(' ')
+		}
+		b.WriteString(w)
+	}
+	return b.String()
 }
 
 // spoken are the pictures that mean something by themselves.
-const spoken = "👋❌📦💰💸🔒🔑🧾🆘🙋"
-
-// spokenDigits are numbers told digit by digit: 尾号零三幺幺.
-var (
-	spokenDigits = regexp.MustCompile(`[零〇幺一二三四五六七八九]{4,}`)
-	inDigits     = strings.NewReplacer("零", "0", "〇", "0", "幺", "1", "一", "1", "二", "2", "三", "3", "四", "4", "五", "5", "六", "6", "七", "7", "八", "8", "九", "9")
-)
+const spoken = "👋👌👍🙏❌📦💰💸🔒🔑🧾🆘🙋"
 
 // simplified maps the traditional characters of our subject.
 var simplified = func() map[rune]rune {
