@@ -129,6 +129,11 @@ func TestLifecycleIsSound(t *testing.T) {
 			t.Errorf("%s has no guidance", s)
 		}
 	}
+	for _, tr := range lifecycle { // leaving a draft drops none
+		if tr.To == draft && slices.ContainsFunc(tr.Then, func(f followUp) bool { return f.on != nil || f.escalates }) {
+			t.Errorf("row %d sets a timer of a draft", tr.Row)
+		}
+	}
 	for _, s := range Statuses {
 		if !slices.ContainsFunc(allStates(), func(x State) bool { return x.Status == s }) {
 			t.Errorf("status %s is in no row", s)

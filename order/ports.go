@@ -138,6 +138,8 @@ type Tx interface {
 	// NextOrderSeq gives a number that no other order of a day has (yyyymmdd,
 	// Asia/Shanghai), from 1 and nearly without gaps.
 	NextOrderSeq(ctx context.Context, day string) (int, error)
+	// InsertItems gives an order its first items.
+	InsertItems(ctx context.Context, id ID, items []Item) error
 	// ReplaceItems makes items the items of an order; only waiting ones may be replaced.
 	ReplaceItems(ctx context.Context, id ID, items []Item) error
 	// UpdateItem writes an item only when its stage is still was; else Conflict.

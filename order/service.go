@@ -369,7 +369,11 @@ func (s *Service) write(ctx context.Context, tx Tx, was, o Order, c Command) err
 		return err
 	}
 	if c.On == Confirm || c.On == ReplaceLost {
-		if err := tx.ReplaceItems(ctx, o.ID, s.newItems(o, c.at)); err != nil {
+		keep := tx.ReplaceItems
+		if was.No == "" { // never confirmed: there is nothing to replace
+			keep = tx.InsertItems
+		}
+		if err := keep(ctx, o.ID, s.newItems(o, c.at)); err != nil {
 			return err
 		}
 	}
@@ -424,6 +428,9 @@ func (s *Service) write(ctx context.Context, tx Tx, was, o Order, c Command) err
 	}
 	if err := tx.AppendAudit(ctx, audit(o.ID, c, c.at)); err != nil {
 		return err
+	}
+	if was.Status == None.Status || was.Status == Draft { // nothing is promised about a draft
+		return nil
 	}
 	if was.State != o.State || was.ReviewerID != o.ReviewerID { // a claim that changes hands begins anew
 		return tx.DropTimers(ctx, o.ID)

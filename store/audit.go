@@ -50,14 +50,10 @@ func (tx *Tx) AppendAudit(_ context.Context, a order.AuditRecord) error {
 	return nil
 }
 
-// writeAudits adds the transaction's lines to one chain.
-func (tx *Tx) writeAudits(ctx context.Context) error {
+// writeAudits adds the transaction's lines to the chain that it has locked.
+func (tx *Tx) writeAudits(ctx context.Context, head AuditHead) (err error) {
 	if len(tx.audits) == 0 {
 		return nil
-	}
-	head, err := tx.lockChain(ctx)
-	if err != nil {
-		return err
 	}
 	rows := make([]auditRow, len(tx.audits))
 	for i, a := range tx.audits {
@@ -76,21 +72,16 @@ func (tx *Tx) writeAudits(ctx context.Context) error {
 	return tx.later(ctx, must("extending audit chain %d", head.Chain), `UPDATE audit_chains SET seq = ?, mac = ? WHERE chain = ?`, head.Seq, head.MAC, head.Chain)
 }
 
-// lockChain returns a chain that is ours until the transaction ends: a free
-// one, or the first in line when all are taken. Nothing that waits to be written
-// concerns it.
-func (tx *Tx) lockChain(ctx context.Context) (AuditHead, error) {
-	now := queries{ext: tx.tx, dia: tx.dia}
-	var free []AuditHead
-	err := now.all(ctx, &free, `SELECT chain, seq, mac FROM audit_chains ORDER BY chain LIMIT 1`+tx.dia.skipLocked)
-	if err != nil {
-		return AuditHead{}, failed(err, "locking an audit chain")
+// lockChain returns a chain for the transaction's lines, ours until it ends: a
+// free one, or the first in line when all are taken.
+func (tx *Tx) lockChain(ctx context.Context) (head AuditHead, err error) {
+	if len(tx.audits) == 0 {
+		return head, nil
 	}
-	if len(free) == 1 {
-		return free[0], nil
+	err = tx.get(ctx, &head, `SELECT chain, seq, mac FROM audit_chains ORDER BY chain LIMIT 1`+tx.dia.skipLocked)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = tx.get(ctx, &head, `SELECT chain, seq, mac FROM audit_chains WHERE chain = 0`+tx.dia.forUpdate)
 	}
-	var head AuditHead
-	err = now.get(ctx, &head, `SELECT chain, seq, mac FROM audit_chains WHERE chain = 0`+tx.dia.forUpdate)
 	return head, failed(err, "locking an audit chain")
 }
 
@@ -134,7 +125,7 @@ func (db *DB) VerifyAudit(ctx context.Context, kept []AuditHead) error {
 		return failed(err, "beginning a snapshot")
 	}
 	defer snapshot.Rollback() //nolint:errcheck // nothing was written
-	return queries{ext: snapshot, dia: db.dia, seal: db.seal}.verifyAudit(ctx, kept)
+	return queries{conn: plain{snapshot}, dia: db.dia, seal: db.seal}.verifyAudit(ctx, kept)
 }
 
 func (q queries) verifyAudit(ctx context.Context, kept []AuditHead) error {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+
+	"github.com/jmoiron/sqlx"
 )
 
 // group lets the transactions that wait for SQLite's only writer commit
@@ -72,7 +74,16 @@ func (g *group) alone(m *member) error {
 	if err != nil {
 		return failed(err, "beginning transaction")
 	}
-	return g.db.finish(tx, nil, m.call)
+	return g.finish(tx, m.call)
+}
+
+// finish runs fn and ends the transaction one way or the other.
+func (g *group) finish(tx *sqlx.Tx, fn func(*Tx) error) error {
+	defer tx.Rollback() //nolint:errcheck // after Commit this is a no-op; before it, fn's error matters more
+	if err := fn(&Tx{queries: queries{conn: unwatched{plain{tx}}, dia: g.db.dia, seal: g.db.seal}, db: g.db, lite: tx.Tx}); err != nil {
+		return err
+	}
+	return failed(tx.Commit(), "committing")
 }
 
 // together runs the members in one transaction. An error means that nothing was
@@ -83,7 +94,7 @@ func (g *group) together(members []*member) error {
 	if err != nil {
 		return err
 	}
-	return g.db.finish(tx, nil, func(tx *Tx) error {
+	return g.finish(tx, func(tx *Tx) error {
 		for _, m := range members {
 			if m.err = m.ctx.Err(); m.err != nil {
 				continue

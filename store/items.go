@@ -70,14 +70,23 @@ func (tx *Tx) ReplaceItems(ctx context.Context, id order.ID, items []order.Item)
 	if err != nil {
 		return err
 	}
-	inMaking := func(rows int64, err error) error {
-		if err == nil && rows > 0 {
+	inMaking := must("looking for items of order %s in making", id)
+	inMaking.rows = func(n int64) error {
+		if n > 0 {
 			return order.Errorf(order.Conflict, "items_in_making", "UKEY 已开始制作，不能更改数量")
 		}
-		return failed(err, "looking for items of order %s in making", id)
+		return nil
 	}
-	if err := tx.later(ctx, inMaking, `UPDATE order_items SET stage = stage WHERE order_id = ?`, id); err != nil || len(items) == 0 {
+	if err := tx.later(ctx, inMaking, `UPDATE order_items SET stage = stage WHERE order_id = ?`, id); err != nil {
 		return err
+	}
+	return tx.InsertItems(ctx, id, items)
+}
+
+// InsertItems implements [order.Tx].
+func (tx *Tx) InsertItems(ctx context.Context, id order.ID, items []order.Item) error {
+	if len(items) == 0 {
+		return nil
 	}
 	return tx.laterNamed(ctx, must("inserting items of order %s", id), `
 		INSERT INTO order_items (`+itemColumns+`)

@@ -57,13 +57,13 @@ func (tx *Tx) insert(args JobArgs, queue string) {
 
 // insertJobs hands the transaction's jobs to River.
 func (tx *Tx) insertJobs(ctx context.Context) (err error) {
-	switch {
-	case len(tx.jobs) == 0:
+	if len(tx.jobs) == 0 {
 		return nil
-	case tx.pg != nil:
-		_, err = tx.db.pgJobs.InsertManyTx(ctx, tx.pg, tx.jobs)
-	default:
-		_, err = tx.db.liteJobs.InsertManyTx(ctx, tx.tx.Tx, tx.jobs)
+	}
+	if tx.lite != nil {
+		_, err = tx.db.liteJobs.InsertManyTx(ctx, tx.lite, tx.jobs)
+	} else if err = tx.waiting.send(ctx); err == nil {
+		_, err = tx.db.pgJobs.InsertManyTx(ctx, &sharedTx{conn: tx.waiting.pg, savepoints: new(int)}, tx.jobs)
 	}
 	return failed(err, "enqueueing %d jobs", len(tx.jobs))
 }

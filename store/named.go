@@ -2,6 +2,7 @@ package store
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,11 +21,12 @@ type named struct {
 type namedKey struct {
 	stmt string
 	of   reflect.Type
+	rows int // of the VALUES
 	bind int // sqlx.QUESTION or sqlx.DOLLAR
 }
 
-// allNamed remembers what was read, by namedKey: the statements are constants, so
-// that it does not grow.
+// allNamed remembers what was read, by namedKey: the statements are constants and
+// the lists short, so that it does not grow.
 var allNamed sync.Map
 
 // mapper reads the `db` tags of our rows as sqlx does.
@@ -34,10 +36,12 @@ var mapper = reflectx.NewMapperFunc("db", strings.ToLower)
 // arguments from a struct, or from each of a list of structs.
 func (q queries) bindNamed(stmt string, arg any) (query string, args []any, err error) {
 	v := reflect.Indirect(reflect.ValueOf(arg))
-	if v.Kind() != reflect.Struct {
-		return sqlx.BindNamed(q.dia.bind, stmt, arg)
+	key := namedKey{stmt, v.Type(), 1, q.dia.bind}
+	row := func(int) reflect.Value { return v }
+	if v.Kind() == reflect.Slice {
+		key.of, key.rows = v.Type().Elem(), v.Len()
+		row = v.Index
 	}
-	key := namedKey{stmt, v.Type(), q.dia.bind}
 	known, ok := allNamed.Load(key)
 	if !ok {
 		n, err := readNamed(key)
@@ -47,9 +51,12 @@ func (q queries) bindNamed(stmt string, arg any) (query string, args []any, err 
 		known, _ = allNamed.LoadOrStore(key, n)
 	}
 	n := known.(*named)
-	args = make([]any, len(n.fields))
-	for i, f := range n.fields {
-		args[i] = v.FieldByIndex(f.Index).Interface()
+	args = make([]any, 0, key.rows*len(n.fields))
+	for i := range key.rows {
+		of := row(i)
+		for _, f := range n.fields {
+			args = append(args, of.FieldByIndex(f.Index).Interface())
+		}
 	}
 	return n.query, args, nil
 }
@@ -62,12 +69,12 @@ func readNamed(key namedKey) (*named, error) {
 	for name := range fields {
 		itself[name] = name
 	}
-	query, names, err := sqlx.Named(key.stmt, itself)
+	query, names, err := sqlx.Named(key.stmt, slices.Repeat([]map[string]any{itself}, key.rows))
 	if err != nil {
 		return nil, err
 	}
 	n := &named{query: sqlx.Rebind(key.bind, query)}
-	for _, name := range names {
+	for _, name := range names[:len(names)/key.rows] {
 		n.fields = append(n.fields, fields[name.(string)])
 	}
 	return n, nil

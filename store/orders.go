@@ -162,15 +162,19 @@ func (db *DB) Order(ctx context.Context, id order.ID) (order.Order, error) {
 // what reading and opening it costs. Every UPDATE of an order raises its rev; its
 // events are append-only.
 func (db *DB) Mark(ctx context.Context, id order.ID) (m order.Mark, personID string, err error) {
-	var person sql.NullString
-	err = db.ext.QueryRowxContext(ctx, db.ext.Rebind(`
-		SELECT person_id, rev, (SELECT coalesce(max(seq), 0) FROM order_events WHERE order_id = o.id)
+	var r struct {
+		PersonID sql.NullString `db:"person_id"`
+		Rev      int64          `db:"rev"`
+		Events   int64          `db:"events"`
+	}
+	err = db.get(ctx, &r, `
+		SELECT person_id, rev, (SELECT coalesce(max(seq), 0) FROM order_events WHERE order_id = o.id) AS events
 		FROM orders o
-		WHERE id = ? AND deleted_at IS NULL`), id).Scan(&person, &m.Rev, &m.Events)
+		WHERE id = ? AND deleted_at IS NULL`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return order.Mark{}, "", errNoOrder
 	}
-	return m, person.String, failed(err, "looking at order %s", id)
+	return order.Mark{Rev: r.Rev, Events: r.Events}, r.PersonID.String, failed(err, "looking at order %s", id)
 }
 
 // Order returns one order; its row stays locked until the transaction ends.
@@ -314,12 +318,12 @@ func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
 	if err != nil {
 		return err
 	}
-	inserted := func(_ int64, err error) error {
+	inserted := judge{failure: func(err error) error {
 		if isDuplicate(err, "orders", "certificate") {
 			return errRenewalOpen
 		}
 		return failed(err, "inserting order %s", o.ID)
-	}
+	}}
 	return tx.laterNamed(ctx, inserted, `
 		INSERT INTO orders (keep_until, `+orderColumns+`)
 		VALUES (:keep_until, :id, :no, :business, :certificate, :person_id, :draft_token, :status, :stage, :refund, :rev, :seq, :product, :product_name, :lines, :amount,
@@ -341,12 +345,8 @@ func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) e
 	if err != nil {
 		return err
 	}
-	moved := func(rows int64, err error) error {
-		if err != nil {
-			return failed(err, "moving order %s from %s to %s", o.ID, was.State, o.State)
-		}
-		return oneRow(rows, errOrderChanged)
-	}
+	moved := must("moving order %s from %s to %s", o.ID, was.State, o.State)
+	moved.rows = func(n int64) error { return oneRow(n, errOrderChanged) }
 	return tx.laterNamed(ctx, moved, `
 		UPDATE orders
 		SET no = :no, business = :business, certificate = :certificate, person_id = :person_id, draft_token = :draft_token, status = :status, stage = :stage, refund = :refund,

@@ -11,34 +11,34 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// oncePostgres pins one connection, so that sqlx and River's pgx driver speak
-// in the same transaction. (River has no database/sql driver of this version
-// for PostgreSQL.)
+// oncePostgres runs fn in a transaction on one connection of the pool, through pgx:
+// database/sql cannot send statements together, and River has no driver of this
+// version for it. A connection that is given back inside a transaction is closed by
+// the pool.
 func (db *DB) oncePostgres(ctx context.Context, fn func(*Tx) error) error {
-	conn, err := db.write.Connx(ctx)
+	c, err := db.write.Connx(ctx)
 	if err != nil {
 		return failed(err, "taking a connection")
 	}
-	defer conn.Close() // gives it back to the pool
-	// database/sql would roll back on its own when ctx ends, while River or we use the
-	// connection below it; the statements themselves end with ctx.
-	tx, err := conn.BeginTxx(context.WithoutCancel(ctx), nil)
-	if err != nil {
-		return failed(err, "beginning transaction")
-	}
-	var raw *pgx.Conn
-	err = conn.Raw(func(driverConn any) error {
+	defer c.Close() // gives it back to the pool
+	return c.Raw(func(driverConn any) error {
 		c, ok := driverConn.(*stdlib.Conn)
 		if !ok {
 			return fmt.Errorf("driver connection is a %T", driverConn)
 		}
-		raw = c.Conn()
-		return nil
+		w := &waiting{pg: c.Conn()}
+		err := w.add(`BEGIN`, nil, must("beginning transaction"))
+		if err == nil {
+			err = fn(&Tx{queries: queries{conn: w, dia: db.dia, seal: db.seal}, db: db, waiting: w})
+		}
+		if err == nil {
+			err = w.commit(ctx)
+		}
+		if err != nil && w.pg.PgConn().TxStatus() != 'I' {
+			_, _ = w.pg.Exec(context.WithoutCancel(ctx), `ROLLBACK`) // what led here matters more
+		}
+		return err
 	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("reaching the pgx connection: %w", err), tx.Rollback())
-	}
-	return db.finish(tx, &sharedTx{conn: raw, savepoints: new(int)}, fn)
 }
 
 // sharedTx is the pgx.Tx view of a transaction that database/sql has begun and

@@ -13,7 +13,7 @@ import (
 func TestRememberedOrdersAreNeverOld(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *DB) {
 		insertPerson(t, db, "person1", mobile)
-		other := &DB{queries: queries{ext: db.ext, dia: db.dia, seal: db.seal}, read: db.read, write: db.write, pool: db.pool, writers: db.writers} // remembers nothing
+		other := &DB{queries: queries{conn: db.conn, dia: db.dia, seal: db.seal}, read: db.read, write: db.write, pool: db.pool, writers: db.writers} // remembers nothing
 		o := full("o1")
 		insertOrders(t, db, o)
 		read := func(db *DB) (one, listed order.Order) {

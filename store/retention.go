@@ -24,11 +24,13 @@ func (q queries) Kept(ctx context.Context, id order.ID) (k order.Kept, err error
 	if k.Order, err = q.oneOrder(ctx, `id = ?`, id); err != nil {
 		return k, err
 	}
-	var deleted sql.NullTime
-	if err := q.get(ctx, &deleted, `SELECT deleted_at FROM orders WHERE id = ?`, id); err != nil {
+	var r struct {
+		DeletedAt sql.NullTime `db:"deleted_at"`
+	}
+	if err := q.get(ctx, &r, `SELECT deleted_at FROM orders WHERE id = ?`, id); err != nil {
 		return k, failed(err, "reading order %s", id)
 	}
-	k.DeletedAt = fromNull(deleted)
+	k.DeletedAt = fromNull(r.DeletedAt)
 	if k.Lapsed, err = q.lapsed(ctx, `
 		SELECT cert_serial FROM order_items WHERE order_id = ? AND cert_serial IS NOT NULL
 		UNION ALL

@@ -21,10 +21,10 @@ func openStatements(source string) (*sqlx.DB, error) {
 	return sqlx.NewDb(sql.OpenDB(preparing{c}), "sqlite"), nil
 }
 
-// unwatched reads SQLite outside transactions. Such a read is short and waits for no
-// writer, and to watch whether somebody still wants it takes two goroutines and as
-// long as the read. So it is not begun for nobody, and once begun it is finished.
-type unwatched struct{ *sqlx.DB }
+// unwatched runs statements of SQLite. One is short and waits for nobody, and to
+// watch whether somebody still wants it takes a goroutine or two and as long as the
+// statement. So it is not begun for nobody, and once begun it is finished.
+type unwatched struct{ plain }
 
 func toTheEnd(ctx context.Context) context.Context {
 	if ctx.Err() != nil {
@@ -33,19 +33,12 @@ func toTheEnd(ctx context.Context) context.Context {
 	return context.WithoutCancel(ctx)
 }
 
-// QueryContext implements [sqlx.QueryerContext].
-func (u unwatched) QueryContext(ctx context.Context, stmt string, args ...any) (*sql.Rows, error) {
-	return u.DB.QueryContext(toTheEnd(ctx), stmt, args...)
+func (u unwatched) exec(ctx context.Context, stmt string, args []any) (int64, error) {
+	return u.plain.exec(toTheEnd(ctx), stmt, args)
 }
 
-// QueryxContext implements [sqlx.QueryerContext].
-func (u unwatched) QueryxContext(ctx context.Context, stmt string, args ...any) (*sqlx.Rows, error) {
-	return u.DB.QueryxContext(toTheEnd(ctx), stmt, args...)
-}
-
-// QueryRowxContext implements [sqlx.QueryerContext].
-func (u unwatched) QueryRowxContext(ctx context.Context, stmt string, args ...any) *sqlx.Row {
-	return u.DB.QueryRowxContext(toTheEnd(ctx), stmt, args...)
+func (u unwatched) query(ctx context.Context, stmt string, args []any) (rows, error) {
+	return u.plain.query(toTheEnd(ctx), stmt, args)
 }
 
 // preparing makes connections that keep prepared statements.

@@ -148,11 +148,11 @@ func TestKeptStatementsAreBounded(t *testing.T) {
 	}
 }
 
-// A read is not begun for somebody who has gone, and not broken off for one who goes.
+// A statement is not begun for somebody who has gone, and not broken off for one who goes.
 func TestReadIsFinished(t *testing.T) {
-	db := unwatched{sqlx.NewDb(openKept(t), "sqlite")}
+	db := unwatched{plain{sqlx.NewDb(openKept(t), "sqlite")}}
 	ctx, leave := context.WithCancel(t.Context())
-	rows, err := db.QueryxContext(ctx, `SELECT v FROM n`)
+	rows, err := db.query(ctx, `SELECT v FROM n`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,8 +164,13 @@ func TestReadIsFinished(t *testing.T) {
 	if err := rows.Err(); err != nil || n != 3 {
 		t.Errorf("%d rows, %v; want all 3", n, err)
 	}
-	var one int
-	if err := db.QueryRowxContext(ctx, `SELECT 1`).Scan(&one); !errors.Is(err, context.Canceled) {
+	if err := rows.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := db.query(ctx, `SELECT 1`, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("a read for nobody: %v, want %v", err, context.Canceled)
+	}
+	if _, err := db.exec(ctx, `DELETE FROM n`, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("a write for nobody: %v, want %v", err, context.Canceled)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -53,8 +54,7 @@ type DB struct {
 type Tx struct {
 	queries
 	db      *DB
-	tx      *sqlx.Tx
-	pg      pgx.Tx   // the same transaction, as River's PostgreSQL driver wants it
+	lite    *sql.Tx  // SQLite only
 	waiting *waiting // PostgreSQL only
 
 	// What the transaction writes last: see settle.
@@ -62,10 +62,10 @@ type Tx struct {
 	jobs   []river.InsertManyParams
 }
 
-// queries holds the SQL of the product. ext is the pool or the transaction;
+// queries holds the SQL of the product. conn is the pool or the transaction;
 // methods cannot tell and need not care.
 type queries struct {
-	ext    sqlx.ExtContext
+	conn   conn
 	dia    dialect
 	seal   *Sealer
 	memory *orderMemory // of orders read outside transactions; nil inside
@@ -118,7 +118,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(sqliteReaders)
 	read.SetMaxIdleConns(sqliteReaders)
-	db := &DB{queries: queries{ext: unwatched{read}, dia: sqliteDialect}, read: read, write: write, lockFile: path + lockSuffix}
+	db := &DB{queries: queries{conn: unwatched{plain{read}}, dia: sqliteDialect}, read: read, write: write, lockFile: path + lockSuffix}
 	db.writers = newGroup(db)
 	if err := checkPragmas(ctx, read); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -174,7 +174,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("connecting River to postgres: %w", err), write.Close())
 	}
-	return &DB{queries: queries{ext: write, dia: postgresDialect}, read: write, write: write, pool: pool}, nil
+	return &DB{queries: queries{conn: plain{write}, dia: postgresDialect}, read: write, write: write, pool: pool}, nil
 }
 
 // openInserters makes the clients that insert jobs. They run none, so any kind
@@ -204,7 +204,7 @@ func (db *DB) Close() error {
 // Ping reports whether the database answers; readiness asks it.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return failed(db.read.GetContext(ctx, &one, `SELECT 1`), "pinging %s", db.dia.name)
+	return failed(db.get(ctx, &one, `SELECT 1`), "pinging %s", db.dia.name)
 }
 
 // attempts is how often a transaction is run that lost against another one.
@@ -247,16 +247,14 @@ func (tx *Tx) first(err error) error {
 // settle writes what comes last: the audit lines, whose chain is locked no longer
 // than it must be, and the jobs.
 func (tx *Tx) settle(ctx context.Context) error {
-	if err := tx.writeAudits(ctx); err != nil {
+	head, err := tx.lockChain(ctx)
+	if err != nil {
 		return err
 	}
 	if err := tx.insertJobs(ctx); err != nil {
 		return err
 	}
-	if tx.waiting != nil {
-		return tx.waiting.send(ctx)
-	}
-	return nil
+	return tx.writeAudits(ctx, head)
 }
 
 func (db *DB) once(ctx context.Context, fn func(*Tx) error) error {
@@ -264,20 +262,6 @@ func (db *DB) once(ctx context.Context, fn func(*Tx) error) error {
 		return db.oncePostgres(ctx, fn)
 	}
 	return db.writers.run(ctx, fn)
-}
-
-// finish runs fn and ends the transaction one way or the other.
-func (db *DB) finish(tx *sqlx.Tx, pg *sharedTx, fn func(*Tx) error) error {
-	defer tx.Rollback() //nolint:errcheck // after Commit this is a no-op; before it, fn's error matters more
-	own := &Tx{queries: queries{ext: tx, dia: db.dia, seal: db.seal}, db: db, tx: tx}
-	if pg != nil {
-		own.pg, own.waiting = pg, &waiting{conn: pg.conn}
-		own.ext = inOrder{tx, own.waiting}
-	}
-	if err := fn(own); err != nil {
-		return err
-	}
-	return failed(tx.Commit(), "committing")
 }
 
 // dbTime is how every instant is stored: UTC, whole milliseconds, so that both
@@ -305,11 +289,7 @@ func nullString[S ~string](s S) sql.NullString {
 
 // exec runs one statement written with ? placeholders.
 func (q queries) exec(ctx context.Context, stmt string, args ...any) (rows int64, err error) {
-	res, err := q.ext.ExecContext(ctx, q.ext.Rebind(stmt), args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
+	return q.conn.exec(ctx, sqlx.Rebind(q.dia.bind, stmt), args)
 }
 
 // execNamed is exec with :name placeholders taken from a struct.
@@ -318,19 +298,32 @@ func (q queries) execNamed(ctx context.Context, stmt string, arg any) (rows int6
 	if err != nil {
 		return 0, err
 	}
-	res, err := q.ext.ExecContext(ctx, stmt, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
+	return q.conn.exec(ctx, stmt, args)
 }
 
-// get reads exactly one row; sql.ErrNoRows when there is none.
+// get reads one row; sql.ErrNoRows when there is none.
 func (q queries) get(ctx context.Context, dest any, stmt string, args ...any) error {
-	return sqlx.GetContext(ctx, q.ext, dest, q.ext.Rebind(stmt), args...)
+	one := reflect.ValueOf(dest).Elem()
+	list := reflect.New(reflect.SliceOf(one.Type())).Elem()
+	if err := q.read(ctx, list, stmt, args); err != nil {
+		return err
+	}
+	if list.Len() == 0 {
+		return sql.ErrNoRows
+	}
+	one.Set(list.Index(0))
+	return nil
 }
 
 // all reads every row.
 func (q queries) all(ctx context.Context, dest any, stmt string, args ...any) error {
-	return sqlx.SelectContext(ctx, q.ext, dest, q.ext.Rebind(stmt), args...)
+	return q.read(ctx, reflect.ValueOf(dest).Elem(), stmt, args)
+}
+
+func (q queries) read(ctx context.Context, list reflect.Value, stmt string, args []any) error {
+	rows, err := q.conn.query(ctx, sqlx.Rebind(q.dia.bind, stmt), args)
+	if err != nil {
+		return err
+	}
+	return readAll(rows, list)
 }

@@ -1,42 +1,65 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
 	"database/sql/driver"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jmoiron/sqlx"
 )
 
-// waiting holds the writes of a transaction on PostgreSQL whose answers nobody
-// needs yet. They travel together, in one round trip, before the next statement
-// that is answered and before the commit. SQLite lives in this process: there
-// nothing waits.
+// waiting is a transaction on PostgreSQL. Writes whose answers nobody needs yet
+// wait here and travel together, in one round trip, with the next statement that is
+// answered or with the commit; the BEGIN waits, too. SQLite lives in this process:
+// there nothing waits.
 type waiting struct {
-	conn   *pgx.Conn
+	pg     *pgx.Conn
 	batch  pgx.Batch
 	judges []judge
 	failed error // the first failure; it fails the transaction
 }
 
 // judge says what the outcome of a write means.
-type judge func(rows int64, err error) error
+type judge struct {
+	failure func(error) error
+	rows    func(int64) error // nil: any number may have been written
+}
 
-// add puts a write in the queue. Its arguments become what database/sql would
-// send: a type that hides itself in its String method must not be stored so.
+func (j judge) judge(rows int64, err error) error {
+	if err != nil {
+		return j.failure(err)
+	}
+	if j.rows != nil {
+		return j.rows(rows)
+	}
+	return nil
+}
+
+// add puts a write in the queue.
 func (w *waiting) add(stmt string, args []any, j judge) error {
-	plain := make([]any, len(args))
+	values, err := driverValues(args)
+	if err != nil {
+		return err
+	}
+	w.batch.Queue(stmt, values...)
+	w.judges = append(w.judges, j)
+	return nil
+}
+
+// driverValues are arguments as database/sql would send them: a type that hides
+// itself in its String method must not be stored so.
+func driverValues(args []any) ([]any, error) {
+	values := make([]any, len(args))
 	for i, arg := range args {
 		v, err := driver.DefaultParameterConverter.ConvertValue(arg)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		plain[i] = v
+		values[i] = v
 	}
-	w.batch.Queue(stmt, plain...)
-	w.judges = append(w.judges, j)
-	return nil
+	return values, nil
 }
 
 // send sends what waits and judges the outcomes. After a failure the transaction
@@ -45,72 +68,119 @@ func (w *waiting) send(ctx context.Context) error {
 	if len(w.judges) == 0 || w.failed != nil {
 		return w.failed
 	}
-	results := w.conn.SendBatch(ctx, &w.batch)
-	for _, j := range w.judges {
-		tag, err := results.Exec()
-		if w.failed = j(tag.RowsAffected(), err); w.failed != nil {
-			break
-		}
+	results, err := w.begun(ctx)
+	if e := results.Close(); err == nil {
+		w.failed = e
 	}
-	if err := results.Close(); w.failed == nil {
-		w.failed = err
-	}
-	w.batch, w.judges = pgx.Batch{}, nil
 	return w.failed
 }
 
-// inOrder is a transaction whose statements come after the writes that wait. A
-// failure of those is kept and ends the transaction; it needs no answer here.
-type inOrder struct {
-	*sqlx.Tx
-	waiting *waiting
+// begun sends what waits and judges it, but for what was queued without a judge.
+func (w *waiting) begun(ctx context.Context) (pgx.BatchResults, error) {
+	batch, judges := w.batch, w.judges
+	w.batch, w.judges = pgx.Batch{}, nil
+	results := w.pg.SendBatch(ctx, &batch)
+	for _, j := range judges {
+		tag, err := results.Exec()
+		if w.failed = j.judge(tag.RowsAffected(), err); w.failed != nil {
+			break
+		}
+	}
+	return results, w.failed
 }
 
-// ExecContext implements [sqlx.ExecerContext].
-func (o inOrder) ExecContext(ctx context.Context, stmt string, args ...any) (sql.Result, error) {
-	if err := o.waiting.send(ctx); err != nil {
+// exec implements [conn].
+func (w *waiting) exec(ctx context.Context, stmt string, args []any) (rows int64, err error) {
+	answer, err := w.query(ctx, stmt, args)
+	if err != nil {
+		return 0, err
+	}
+	err = answer.Close()
+	return answer.(pgRows).CommandTag().RowsAffected(), err
+}
+
+// query implements [conn]. A failure of what waited is kept and ends the
+// transaction; one of the statement is the caller's.
+func (w *waiting) query(ctx context.Context, stmt string, args []any) (rows, error) {
+	if w.failed != nil {
+		return nil, w.failed
+	}
+	values, err := driverValues(args)
+	if err != nil {
 		return nil, err
 	}
-	return o.Tx.ExecContext(ctx, stmt, args...)
-}
-
-// QueryContext implements [sqlx.QueryerContext].
-func (o inOrder) QueryContext(ctx context.Context, stmt string, args ...any) (*sql.Rows, error) {
-	if err := o.waiting.send(ctx); err != nil {
+	if len(w.judges) == 0 {
+		answer, err := w.pg.Query(ctx, stmt, values...)
+		return pgRows{answer, nil}, err
+	}
+	w.batch.Queue(stmt, values...)
+	results, err := w.begun(ctx)
+	if err != nil {
+		_ = results.Close() // says the same
 		return nil, err
 	}
-	return o.Tx.QueryContext(ctx, stmt, args...)
-}
-
-// QueryxContext implements [sqlx.QueryerContext].
-func (o inOrder) QueryxContext(ctx context.Context, stmt string, args ...any) (*sqlx.Rows, error) {
-	if err := o.waiting.send(ctx); err != nil {
+	answer, err := results.Query()
+	if err != nil {
+		_ = results.Close() // likewise
 		return nil, err
 	}
-	return o.Tx.QueryxContext(ctx, stmt, args...)
+	return pgRows{answer, results}, nil
 }
 
-// QueryRowxContext implements [sqlx.QueryerContext]. Its row can carry no error
-// of ours; the failure of what waited is kept.
-func (o inOrder) QueryRowxContext(ctx context.Context, stmt string, args ...any) *sqlx.Row {
-	_ = o.waiting.send(ctx)
-	return o.Tx.QueryRowxContext(ctx, stmt, args...)
+// commit ends the transaction. The COMMIT travels with the writes that wait, unless
+// one of them is judged by what it has written.
+func (w *waiting) commit(ctx context.Context) error {
+	if slices.ContainsFunc(w.judges, func(j judge) bool { return j.rows != nil }) {
+		if err := w.send(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.add(`COMMIT`, nil, must("committing")); err != nil {
+		return err
+	}
+	return w.send(ctx)
+}
+
+// pgRows are rows of pgx, as database/sql would have them.
+type pgRows struct {
+	pgx.Rows
+	batch pgx.BatchResults // that they are the last of, or nil
+}
+
+// Columns implements [rows].
+func (r pgRows) Columns() ([]string, error) {
+	fields := r.FieldDescriptions()
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names, nil
+}
+
+// Close implements [rows].
+func (r pgRows) Close() error {
+	r.Rows.Close()
+	err := r.Err()
+	if r.batch != nil {
+		err = cmp.Or(err, r.batch.Close())
+	}
+	return err
 }
 
 // later is exec for a write that the transaction needs no answer of to go on:
 // judge hears of its outcome before the commit at the latest.
 func (tx *Tx) later(ctx context.Context, j judge, stmt string, args ...any) error {
 	if tx.waiting == nil {
-		return j(tx.exec(ctx, stmt, args...))
+		return j.judge(tx.exec(ctx, stmt, args...))
 	}
-	return tx.waiting.add(tx.ext.Rebind(stmt), args, j)
+	return tx.waiting.add(sqlx.Rebind(tx.dia.bind, stmt), args, j)
 }
 
 // laterNamed is later with :name placeholders taken from a struct, or from each
 // of a list of them.
 func (tx *Tx) laterNamed(ctx context.Context, j judge, stmt string, arg any) error {
 	if tx.waiting == nil {
-		return j(tx.execNamed(ctx, stmt, arg))
+		return j.judge(tx.execNamed(ctx, stmt, arg))
 	}
 	stmt, args, err := tx.bindNamed(stmt, arg)
 	if err != nil {
@@ -121,5 +191,5 @@ func (tx *Tx) laterNamed(ctx context.Context, j judge, stmt string, arg any) err
 
 // must judges a write that has to succeed, whatever it changes.
 func must(format string, args ...any) judge {
-	return func(_ int64, err error) error { return failed(err, format, args...) }
+	return judge{failure: func(err error) error { return failed(err, format, args...) }}
 }

@@ -134,7 +134,6 @@ func alternate(ctx context.Context, rows []row, o options) (results, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			runtime.GC() // nobody pays for the row before
 			s, err := r.measure(o.length)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", r.name, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,7 @@ func (r row) measure(d time.Duration) (sample, error) {
 		all   []time.Duration
 		fault error
 	)
+	runtime.GC() // nobody pays for the row before, or for what was prepared
 	before := cpuTime()
 	start := now()
 	end := start.Add(d)

@@ -87,7 +87,7 @@ func (w *world) commitRows(ctx context.Context, small, whole string) ([]row, err
 	path, lite := strings.CutPrefix(w.dsn, "sqlite:")
 	if lite {
 		driver, statement = "sqlite", `INSERT INTO bench_inserts (id, content) VALUES (?, ?)`
-		dsn = "file:" + path + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(2)&_pragma=journal_size_limit(67108864)&_txlock=immediate"
+		dsn = "file:" + path + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(2)&_pragma=foreign_keys(1)&_pragma=journal_size_limit(67108864)&_txlock=immediate"
 	}
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
@@ -121,7 +121,7 @@ func (w *world) commitRows(ctx context.Context, small, whole string) ([]row, err
 	}
 	w.closers = append(w.closers, insert.Close, insertOrder.Close)
 	content := strings.Repeat(rand.Text(), 40) // about 1 KiB
-	id := slices.Index(columns, "id")
+	id, no := slices.Index(columns, "id"), slices.Index(columns, "no")
 	return []row{
 		{name: small, workers: writers, do: func(int, int) error {
 			_, err := insert.ExecContext(ctx, newID(), content)
@@ -130,17 +130,26 @@ func (w *world) commitRows(ctx context.Context, small, whole string) ([]row, err
 		{name: whole, workers: writers, do: func(int, int) error {
 			values := slices.Clone(order)
 			values[id] = newID()
+			values[no] = values[id]
 			_, err := insertOrder.ExecContext(ctx, values...)
 			return err
 		}},
 	}, nil
 }
 
-// storedOrder is one order as it is stored, without its number, which is unique,
-// and without its owner, whose list must not show the copies: their forms are
-// sealed for the original.
+// storedOrder is one order as it is stored. The copies are those of somebody who
+// does nothing else: nobody's list may show them, as their forms are sealed for the
+// original.
 func (w *world) storedOrder(ctx context.Context, db *sql.DB) (columns []string, values []any, err error) {
-	rows, err := db.QueryContext(ctx, `SELECT * FROM orders LIMIT 1`)
+	var owner order.Person
+	err = w.db.InTx(ctx, func(tx order.Tx) (err error) {
+		owner, err = tx.PersonByMobile(ctx, order.Person{ID: newID(), Mobile: identity.NewMobile(w.mobile()), CreatedAt: now()})
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := db.QueryContext(ctx, `SELECT * FROM orders WHERE no IS NOT NULL LIMIT 1`)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,9 +165,7 @@ func (w *world) storedOrder(ctx context.Context, db *sql.DB) (columns []string, 
 	if err := rows.Scan(into...); err != nil {
 		return nil, nil, err
 	}
-	for _, unset := range []string{"no", "person_id"} {
-		values[slices.Index(columns, unset)] = nil
-	}
+	values[slices.Index(columns, "person_id")] = owner.ID
 	return columns, values, rows.Err()
 }
 
