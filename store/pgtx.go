@@ -41,8 +41,8 @@ func (db *DB) oncePostgres(ctx context.Context, fn func(*Tx) error) error {
 	})
 }
 
-// sharedTx is the pgx.Tx view of a transaction that database/sql has begun and
-// will end. Nested transactions are savepoints.
+// sharedTx is the pgx.Tx view of a transaction that we have begun and will end.
+// Nested transactions are savepoints.
 type sharedTx struct {
 	conn       *pgx.Conn
 	savepoint  string // "" is the outer transaction

@@ -68,15 +68,16 @@ func (w *waiting) send(ctx context.Context) error {
 	if len(w.judges) == 0 || w.failed != nil {
 		return w.failed
 	}
-	results, err := w.begun(ctx)
+	results, err := w.dispatch(ctx)
 	if e := results.Close(); err == nil {
 		w.failed = e
 	}
 	return w.failed
 }
 
-// begun sends what waits and judges it, but for what was queued without a judge.
-func (w *waiting) begun(ctx context.Context) (pgx.BatchResults, error) {
+// dispatch sends what waits and judges it; what was queued without a judge is still
+// to be read from the results.
+func (w *waiting) dispatch(ctx context.Context) (pgx.BatchResults, error) {
 	batch, judges := w.batch, w.judges
 	w.batch, w.judges = pgx.Batch{}, nil
 	results := w.pg.SendBatch(ctx, &batch)
@@ -114,7 +115,7 @@ func (w *waiting) query(ctx context.Context, stmt string, args []any) (rows, err
 		return pgRows{answer, nil}, err
 	}
 	w.batch.Queue(stmt, values...)
-	results, err := w.begun(ctx)
+	results, err := w.dispatch(ctx)
 	if err != nil {
 		_ = results.Close() // says the same
 		return nil, err
