@@ -22,6 +22,7 @@ type Config struct {
 	WeChat      WeChat
 	MiniProgram MiniProgram // zero: there is none
 	Pay         Pay
+	Alipay      Alipay // zero: it knows no application
 	SMS         SMS
 	FaceID      FaceID
 	Courier     Courier // zero: it knows no account
@@ -31,7 +32,7 @@ type Config struct {
 
 	Now             func() time.Time // nil: time.Now
 	CallbackTimeout time.Duration    // how long a push waits for the product; 0: WeChat's 5 s
-	RetryScale      float64          // multiplies WeChat Pay's notification schedule (15 s, 15 s, 30 s, 3 min, …); 0: 0.02
+	RetryScale      float64          // multiplies the schedules of notifications (WeChat Pay's: 15 s, 15 s, 30 s, 3 min, …); 0: 0.02
 	Log             *slog.Logger     // nil: discards
 }
 
@@ -73,6 +74,14 @@ type Pay struct {
 	MerchantKey    *rsa.PublicKey
 	PlatformKeyID  string // PUB_KEY_ID_…
 	PlatformKey    *rsa.PrivateKey
+}
+
+// Alipay is the merchant's application at Alipay and the platform side of it, in public key mode.
+type Alipay struct {
+	AppID       string
+	SellerID    string // the merchant's account, 2088…
+	AppKey      *rsa.PublicKey
+	PlatformKey *rsa.PrivateKey
 }
 
 // SMS is the Tencent Cloud SMS application.
@@ -160,6 +169,7 @@ func (c Config) faults() error {
 	need(len(c.Pay.APIv3Key) == 32, "Pay.APIv3Key must have 32 bytes")
 	need(c.Pay.MerchantSerial != "" && c.Pay.MerchantKey != nil, "Pay.MerchantSerial and MerchantKey are needed")
 	need(c.Pay.PlatformKeyID != "" && c.Pay.PlatformKey != nil, "Pay.PlatformKeyID and PlatformKey are needed")
+	need((c.Alipay.AppID == "") == (c.Alipay.AppKey == nil) && (c.Alipay.AppID == "") == (c.Alipay.PlatformKey == nil), "Alipay.AppID, AppKey and PlatformKey belong together")
 	need(c.SMS.SecretID != "" && c.SMS.SecretKey != "" && c.SMS.SdkAppID != "", "SMS.SecretID, SecretKey and SdkAppID are needed")
 	need(c.FaceID.SecretID != "" && c.FaceID.SecretKey != "", "FaceID.SecretID and SecretKey are needed")
 	need((c.Golden.AppKey == "") == (c.Golden.AppSecret == "") && (c.Golden.AppKey == "") == (c.Golden.SellerTaxNo == ""), "Golden.AppKey, AppSecret and SellerTaxNo belong together")

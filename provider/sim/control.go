@@ -281,7 +281,7 @@ func (s *Server) personaViews() []PersonaView {
 func (s *Server) tradeViews(limit int) []Trade {
 	list := s.trades.newest(limit, nil)
 	for i, t := range list {
-		list[i], _ = s.trade(t.OutTradeNo)
+		list[i], _ = s.trade(t.key())
 	}
 	return list
 }

@@ -1,5 +1,5 @@
 // Package sim plays everybody outside the product, over their real wire protocols: the WeChat official account
-// and its users' phones, WeChat OAuth, WeChat Pay (APIv3), Tencent Cloud SMS and Tencent Cloud faceid. Development,
+// and its users' phones, WeChat OAuth, WeChat Pay (APIv3), Alipay (当面付), Tencent Cloud SMS and Tencent Cloud faceid. Development,
 // tests and the demo run the product's production clients against it; only base URLs and keys differ.
 //
 // It imports no product code and has its own implementation of every signature and cipher, so that a mistake
@@ -16,13 +16,14 @@
 //	/playground/open.weixin.qq.com/…            OAuth, in the browser
 //	/playground/mp.weixin.qq.com/…              showqrcode, in the browser
 //	/playground/api.mch.weixin.qq.com/v3/…      WeChat Pay APIv3 (signed over the path without the prefix: /v3/…)
+//	/playground/openapi.alipay.com/gateway.do   Alipay, forms signed by RSA2
 //	/playground/sms.tencentcloudapi.com/        SMS 2021-01-11, TC3-HMAC-SHA256 (canonical URI /, host as sent)
 //	/playground/poll.kuaidi100.com/poll         快递100's subscriptions
 //	/playground/apigw.goldentec.com/…           高灯云 electronic invoices (signed over the path without the prefix: /tax-api/…)
 //	/playground/faceid.tencentcloudapi.com/     faceid 2018-03-01, same signature
 //
 // Callbacks go to [Config].ProductURL: /wechat/official in safe mode; payment notifications to the path of the
-// trade's notify_url (normally /callbacks/wechatpay) on ProductURL's host, a courier's pushes to that of the callbackurl.
+// trade's notify_url (normally /callbacks/wechatpay and /callbacks/alipay) on ProductURL's host, a courier's pushes to that of the callbackurl.
 //
 // # Provider endpoints
 //
@@ -54,6 +55,12 @@
 //	GET  /v3/pay/transactions/out-trade-no/{no}?mchid=   and /v3/pay/transactions/id/{transaction_id}?mchid=
 //	POST /v3/pay/transactions/out-trade-no/{no}/close
 //	POST /v3/refund/domestic/refunds, GET /v3/refund/domestic/refunds/{out_refund_no}
+//
+// Alipay (HTTP 200; the answer's exact JSON is signed): alipay.trade.precreate, .query, .close, .refund and .fastpay.refund.query.
+// A trade begins when its code is scanned: until then query and close answer ACQ.TRADE_NOT_EXIST, and a close does not
+// keep the code from being paid. TRADE_HAS_SUCCESS, TRADE_HAS_CLOSE, CONTEXT_INCONSISTENT, TRADE_STATUS_ERROR,
+// DISCORDANT_REPEAT_REQUEST, REFUND_AMT_NOT_EQUAL_TOTAL; isv.invalid-signature and its like. Refunds are done at once and
+// idempotent by out_request_no. Notifications (paid, closed, refunded) are forms, repeated until the answer is "success".
 //
 // Invoices (HTTP 200 with code; HMAC-SHA256 over parameters, path and body): POST /tax-api/invoice/blue/v1, /red/v1 and
 // /query/v1, idempotent by order_id; GET /files/{name}.pdf, a PDF that says it is a test. Issued at once, and told by
@@ -95,7 +102,9 @@
 //	             twice        pay this trade and another one of the same order (same attach, else same description) before either
 //	                          notification goes out; an open one, else one whose close came too late; 409 when there is none
 //	             repeat       send the notification of a paid trade again, times times (default 1)
-//	             fail         the bank refuses; the trade becomes PAYERROR and can be tried again
+//	             fail         the bank refuses; the trade becomes PAYERROR and can be tried again. Of Alipay, which reports no
+//	                          refusal, the payer gives up and the trade is closed
+//	             scan         Alipay: the code is scanned and not paid
 //	             lose         paid, but no notification is ever sent; a query shows SUCCESS
 //	             wrong-amount a properly signed notification one fen short; the trade itself stays unpaid
 //	             forged       a notification signed by a foreign key; the trade itself stays unpaid
@@ -112,7 +121,7 @@
 //	       wrong-amount and forged (a notification to an address with a wrong seal)
 //	GET    control/faults           [Fault]
 //	POST   control/faults           [Fault]; replaces the fault of that family: token template subscribe custom account oauth mini pay.native pay.jsapi pay.query
-//	       pay.close pay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid courier.poll (delay_ms, status, code, after), callback notify courier.push invoice.notify (delay_ms, repeat)
+//	       pay.close pay.refund alipay.precreate alipay.query alipay.close alipay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid courier.poll (delay_ms, status, code, after), callback notify courier.push invoice.notify (delay_ms, repeat)
 //	DELETE control/faults[?family=] clears one family, or all
 //	GET    control/timeline[?limit=]  [Event], "a clock of what happened"
 //	GET    control/clock            {"now"}
@@ -125,6 +134,6 @@
 //
 // [Config].Now plus every [Server.Advance] is the simulator's clock: tokens, codes, windows, QR expiry, success_time,
 // TC3 and the official account's callback timestamps use it. APIv3 signature timestamps are wire time (time.Now),
-// since WeChat's SDK compares them with its own clock. Retries of notifications follow WeChat's schedule multiplied by
+// since WeChat's SDK compares them with its own clock. Retries of notifications follow the platform's schedule multiplied by
 // [Config].RetryScale on the simulator's clock, so that advancing the clock makes them due.
 package sim

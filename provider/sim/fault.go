@@ -13,7 +13,7 @@ import (
 // late and Repeat sends that many extra copies.
 var families = []string{
 	"token", "template", "subscribe", "custom", "account", "oauth", "mini",
-	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "sms.send", "sms.status", "faceid",
+	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "alipay.precreate", "alipay.query", "alipay.close", "alipay.refund", "sms.send", "sms.status", "faceid",
 	"invoice.issue", "invoice.red", "invoice.query", "invoice.file", "courier.poll",
 	"callback", "notify", "invoice.notify", "courier.push",
 }

@@ -16,13 +16,14 @@ import (
 	"github.com/yuncaidun/yuncaidun/provider/sim/apiv3"
 )
 
-// Notice is one notification of WeChat Pay with everything that was tried.
+// Notice is one notification of a payment platform with everything that was tried.
 type Notice struct {
+	Channel    PayChannel      `json:"channel"`
 	ID         string          `json:"id"`
-	Event      string          `json:"event_type"` // TRANSACTION.SUCCESS or REFUND.SUCCESS
+	Event      string          `json:"event_type"` // TRANSACTION.SUCCESS or REFUND.SUCCESS; Alipay: TRADE_SUCCESS, TRADE_CLOSED or REFUND
 	OutTradeNo string          `json:"out_trade_no"`
 	Path       string          `json:"path"`     // of the trade's notify_url
-	Resource   json.RawMessage `json:"resource"` // what is sent encrypted
+	Resource   json.RawMessage `json:"resource"` // what is sent, encrypted or as a form
 	CreatedAt  time.Time       `json:"created_at"`
 	Attempts   []Attempt       `json:"attempts"`
 	NextAt     *time.Time      `json:"next_at,omitempty"` // when the next retry is due; absent when delivered or given up
@@ -36,19 +37,36 @@ var schedule = []time.Duration{
 	30 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 3 * time.Hour, 3 * time.Hour, 6 * time.Hour, 6 * time.Hour,
 }
 
-var noticeSummary = map[string]string{"TRANSACTION.SUCCESS": "支付成功", "REFUND.SUCCESS": "退款成功"}
+var noticeSummary = map[string]string{
+	"TRANSACTION.SUCCESS": "支付成功", "REFUND.SUCCESS": "退款成功", "TRADE_SUCCESS": "支付宝支付成功", "TRADE_CLOSED": "支付宝交易关闭", "REFUND": "支付宝退款",
+}
+
+// wire is how a platform tells the merchant.
+type wire struct {
+	schedule []time.Duration
+	key      *rsa.PrivateKey
+	send     func(context.Context, Notice, *rsa.PrivateKey) Attempt
+	taken    func(Attempt) bool
+}
+
+func (s *Server) wire(c PayChannel) wire {
+	if c == ViaAlipay {
+		return wire{alipaySchedule, s.cfg.Alipay.PlatformKey, s.sendAlipay, func(a Attempt) bool { return a.Status == http.StatusOK && a.Body == "success" }}
+	}
+	return wire{schedule, s.cfg.Pay.PlatformKey, s.sendNotice, func(a Attempt) bool { return a.Status == http.StatusOK || a.Status == http.StatusNoContent }}
+}
 
 // tick is how often, in real time, the delivery loop looks for what is due.
 const tick = 100 * time.Millisecond
 
 // newNotice records a notification without sending it. The caller holds the lock.
-func (s *Server) newNotice(event, outTradeNo, notifyURL string, resource any) Notice {
+func (s *Server) newNotice(via PayChannel, event, outTradeNo, notifyURL string, resource any) Notice {
 	raw, err := json.Marshal(resource)
 	if err != nil {
 		panic("sim: " + err.Error()) // plain values
 	}
 	n := Notice{
-		ID: "EV-" + token(14), Event: event, OutTradeNo: outTradeNo, Path: pathOf(notifyURL), Resource: raw,
+		Channel: via, ID: "EV-" + token(14), Event: event, OutTradeNo: outTradeNo, Path: pathOf(notifyURL), Resource: raw,
 		CreatedAt: s.now(), Attempts: []Attempt{},
 	}
 	s.notices.put(n.ID, n)
@@ -75,7 +93,7 @@ func (s *Server) resume() {
 		s.invoiceNotices.put(n.ID, n)
 	}
 	for _, n := range s.notices.find(func(n Notice) bool {
-		return !n.Delivered && !n.Hostile && n.NextAt == nil && len(n.Attempts) <= len(schedule)
+		return !n.Delivered && !n.Hostile && n.NextAt == nil && len(n.Attempts) <= len(s.wire(n.Channel).schedule)
 	}) {
 		n.NextAt = &now
 		s.notices.put(n.ID, n)
@@ -94,11 +112,12 @@ func (s *Server) notify(ctx context.Context, id string) Notice {
 	defer s.occupy()() // between the repeats, too
 	var n Notice
 	for range 1 + f.Repeat {
-		n = s.notifyOnce(ctx, id, s.cfg.Pay.PlatformKey)
+		n = s.notifyOnce(ctx, id, nil)
 	}
 	return n
 }
 
+// notifyOnce makes one attempt, signed with key; nil is the platform's own.
 func (s *Server) notifyOnce(ctx context.Context, id string, key *rsa.PrivateKey) Notice {
 	s.mu.Lock()
 	n, _ := s.notices.get(id)
@@ -108,15 +127,16 @@ func (s *Server) notifyOnce(ctx context.Context, id string, key *rsa.PrivateKey)
 	s.mu.Unlock()
 	defer s.free()
 
-	a := s.sendNotice(ctx, n, key)
+	w := s.wire(n.Channel)
+	a := w.send(ctx, n, cmp.Or(key, w.key))
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, _ = s.notices.get(id)
 	n.Attempts = append(n.Attempts, a)
-	n.Delivered = n.Delivered || a.Status == http.StatusOK || a.Status == http.StatusNoContent
-	if tried := len(n.Attempts); !n.Delivered && !n.Hostile && tried <= len(schedule) {
-		next := s.now().Add(time.Duration(float64(schedule[tried-1]) * s.cfg.RetryScale))
+	n.Delivered = n.Delivered || w.taken(a)
+	if tried := len(n.Attempts); !n.Delivered && !n.Hostile && tried <= len(w.schedule) {
+		next := s.now().Add(time.Duration(float64(w.schedule[tried-1]) * s.cfg.RetryScale))
 		n.NextAt = &next
 	}
 	s.notices.put(id, n)
@@ -158,7 +178,7 @@ func (s *Server) sendNotice(ctx context.Context, n Notice, key *rsa.PrivateKey) 
 	return s.call(req)
 }
 
-// forge sends a notification signed by a key that is not WeChat Pay's.
+// forge sends a notification signed by a key that is not the platform's.
 func (s *Server) forge(ctx context.Context, id string) (Notice, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -202,7 +222,7 @@ func (s *Server) due() []string {
 		s.refunds.put(r.OutRefundNo, r)
 		s.note("pay", "退款到账 "+yuan(r.Amount))
 		if r.NotifyURL != "" {
-			ids = append(ids, s.newNotice("REFUND.SUCCESS", r.OutTradeNo, r.NotifyURL, s.refundResource(r)).ID)
+			ids = append(ids, s.newNotice(ViaWeChat, "REFUND.SUCCESS", r.OutTradeNo, r.NotifyURL, s.refundResource(r)).ID)
 		}
 	}
 	for _, n := range s.notices.find(func(n Notice) bool { return n.NextAt != nil && !n.NextAt.After(now) }) {
@@ -239,7 +259,7 @@ type payRequest struct {
 func (s *Server) find(q payRequest) (Trade, error) {
 	for _, t := range s.trades.find(nil) {
 		if t.OutTradeNo == q.OutTradeNo || q.CodeURL != "" && t.CodeURL == q.CodeURL {
-			t, _ = s.trade(t.OutTradeNo)
+			t, _ = s.trade(t.key())
 			return t, nil
 		}
 	}
@@ -271,7 +291,7 @@ func (s *Server) operate(ctx context.Context, q payRequest) (PayResult, error) {
 			n, err = s.forge(ctx, n.ID)
 		case "repeat":
 			for range max(q.Times, 1) {
-				n = s.notifyOnce(ctx, n.ID, s.cfg.Pay.PlatformKey)
+				n = s.notifyOnce(ctx, n.ID, nil)
 			}
 		default:
 			n = s.notify(ctx, n.ID)
@@ -287,14 +307,17 @@ func (s *Server) operate(ctx context.Context, q payRequest) (PayResult, error) {
 // prepare changes the trades and writes the notifications to send. The caller holds the lock.
 func (s *Server) prepare(how string, t Trade, payer Persona) ([]Trade, []Notice, error) {
 	success := func(t Trade) Notice {
-		return s.newNotice("TRANSACTION.SUCCESS", t.OutTradeNo, t.NotifyURL, s.transaction(t))
+		if t.Channel == ViaAlipay {
+			return s.newNotice(ViaAlipay, "TRADE_SUCCESS", t.OutTradeNo, t.NotifyURL, s.alipayForm(t))
+		}
+		return s.newNotice(ViaWeChat, "TRANSACTION.SUCCESS", t.OutTradeNo, t.NotifyURL, s.transaction(t))
 	}
 	if how == "repeat" {
 		if t.PaidAt == nil {
 			return nil, nil, fmt.Errorf("这笔交易还没有支付")
 		}
 		sent := s.notices.newest(1, func(n Notice) bool {
-			return n.Event == "TRANSACTION.SUCCESS" && bytes.Contains(n.Resource, []byte(t.TransactionID))
+			return (n.Event == "TRANSACTION.SUCCESS" || n.Event == "TRADE_SUCCESS") && bytes.Contains(n.Resource, []byte(t.TransactionID))
 		})
 		if len(sent) == 0 { // it was lost; now it is found
 			sent = []Notice{success(t)}
@@ -319,9 +342,19 @@ func (s *Server) prepare(how string, t Trade, payer Persona) ([]Trade, []Notice,
 		}
 		t, other = s.payNow(t, payer), s.payNow(other, payer)
 		return []Trade{t, other}, []Notice{success(t), success(other)}, nil
+	case "scan": // only Alipay knows the difference
+		t.Scanned, t.TransactionID = true, cmp.Or(t.TransactionID, s.transactionID(t.Channel))
+		s.trades.put(t.key(), t)
+		s.note("pay", payer.Name+" 扫码后没有付款")
+		return []Trade{t}, nil, nil
 	case "fail":
+		if t.Channel == ViaAlipay { // which tells nobody that a bank refused; the payer gives up
+			s.shutAlipay(&t, fmt.Sprintf("%s 支付失败，取消了交易", payer.Name))
+			s.poke()
+			return []Trade{t}, nil, nil
+		}
 		t.State = PayError
-		s.trades.put(t.OutTradeNo, t)
+		s.trades.put(t.key(), t)
 		s.note("pay", fmt.Sprintf("%s 支付失败：银行卡余额不足", payer.Name))
 		return []Trade{t}, nil, nil
 	case "wrong-amount", "forged":
@@ -330,7 +363,7 @@ func (s *Server) prepare(how string, t Trade, payer Persona) ([]Trade, []Notice,
 			claimed.Total--
 		}
 		at := s.now()
-		claimed.State, claimed.PaidAt, claimed.Payer, claimed.TransactionID = Success, &at, cmp.Or(t.For, payer.OpenID), s.transactionID()
+		claimed.State, claimed.PaidAt, claimed.Payer, claimed.TransactionID = Success, &at, cmp.Or(t.For, payer.OpenID), s.transactionID(t.Channel)
 		s.note("pay", "可疑通知："+how)
 		n := success(claimed)
 		n.Hostile = true
@@ -342,15 +375,19 @@ func (s *Server) prepare(how string, t Trade, payer Persona) ([]Trade, []Notice,
 
 func (s *Server) payNow(t Trade, payer Persona) Trade {
 	at := s.now()
-	t.State, t.PaidAt, t.Payer, t.TransactionID = Success, &at, cmp.Or(t.For, payer.OpenID), s.transactionID()
-	s.trades.put(t.OutTradeNo, t)
+	t.State, t.PaidAt, t.Payer, t.Scanned, t.TransactionID = Success, &at, cmp.Or(t.For, payer.OpenID), true, cmp.Or(t.TransactionID, s.transactionID(t.Channel))
+	s.trades.put(t.key(), t)
 	s.note("pay", fmt.Sprintf("%s 扫码支付 %s（%s）", payer.Name, yuan(t.Total), t.Description))
 	return t
 }
 
-// transactionID looks like WeChat's: 28 digits.
-func (s *Server) transactionID() string {
-	return "420000" + s.now().In(shanghai).Format("20060102") + fmt.Sprintf("%014d", s.nextID()%1e14)
+// transactionID looks like the platform's: 28 digits.
+func (s *Server) transactionID(via PayChannel) string {
+	day, n := s.now().In(shanghai).Format("20060102"), s.nextID()%1e14
+	if via == ViaAlipay {
+		return day + fmt.Sprintf("220014%014d", n)
+	}
+	return "420000" + day + fmt.Sprintf("%014d", n)
 }
 
 // sibling is another trade of the same order that can still be paid; failing that, one that was closed: somebody
@@ -358,12 +395,12 @@ func (s *Server) transactionID() string {
 func (s *Server) sibling(t Trade) (Trade, error) {
 	for _, payable := range [][]TradeState{{NotPay, PayError}, {Closed}} {
 		for _, other := range s.trades.newest(0, nil) {
-			other, _ = s.trade(other.OutTradeNo)
+			other, _ = s.trade(other.key())
 			same := other.Description == t.Description
 			if t.Attach != "" {
 				same = other.Attach == t.Attach
 			}
-			if same && other.OutTradeNo != t.OutTradeNo && slices.Contains(payable, other.State) {
+			if same && other.key() != t.key() && slices.Contains(payable, other.State) {
 				return other, nil
 			}
 		}

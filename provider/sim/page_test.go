@@ -38,7 +38,7 @@ func TestPage(t *testing.T) {
 	if !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'self'") {
 		t.Errorf("header %v", header)
 	}
-	for _, want := range []string{"申请人的微信", "审核员的微信", "微信支付", "短信", "同意接收一次", "时间线", `href="http://product.test:8080/"`} {
+	for _, want := range []string{"申请人的微信", "审核员的微信", "微信支付", "支付宝", "短信", "同意接收一次", "时间线", `href="http://product.test:8080/"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}

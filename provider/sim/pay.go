@@ -14,8 +14,18 @@ import (
 	"github.com/yuncaidun/yuncaidun/provider/sim/apiv3"
 )
 
-// Trade is one payment, by QR code (Native) or inside the mini-program (JSAPI).
+// PayChannel is a payment platform.
+type PayChannel string
+
+// The platforms.
+const (
+	ViaWeChat PayChannel = "wechatpay"
+	ViaAlipay PayChannel = "alipay"
+)
+
+// Trade is one payment, by QR code (Native, or Alipay's) or inside the mini-program (JSAPI).
 type Trade struct {
+	Channel       PayChannel `json:"channel"`
 	OutTradeNo    string     `json:"out_trade_no"`
 	Type          string     `json:"trade_type"` // NATIVE or JSAPI
 	AppID         string     `json:"appid"`
@@ -30,9 +40,18 @@ type Trade struct {
 	Total         int64      `json:"total"` // fen
 	Refunded      int64      `json:"refunded,omitempty"`
 	Payer         string     `json:"payer,omitempty"`
+	Scanned       bool       `json:"scanned,omitempty"` // Alipay: until then it knows of no trade
 	CreatedAt     time.Time  `json:"created_at"`
 	ExpiresAt     time.Time  `json:"expires_at"`
 	PaidAt        *time.Time `json:"paid_at,omitempty"`
+}
+
+// key is under what a trade is kept.
+func (t Trade) key() string {
+	if t.Channel == ViaAlipay {
+		return alipayKey(t.OutTradeNo)
+	}
+	return t.OutTradeNo
 }
 
 // TradeState is WeChat Pay's trade_state.
@@ -219,7 +238,7 @@ func (s *Server) prepay(c payCall, kind, appID string, open func(*Trade, prepayO
 		return Trade{}, refusal
 	}
 	t := Trade{
-		OutTradeNo: q.OutTradeNo, Type: kind, AppID: q.AppID, Description: q.Description, Attach: q.Attach, NotifyURL: q.NotifyURL, State: NotPay,
+		Channel: ViaWeChat, OutTradeNo: q.OutTradeNo, Type: kind, AppID: q.AppID, Description: q.Description, Attach: q.Attach, NotifyURL: q.NotifyURL, State: NotPay,
 		Total: q.Amount.Total, CreatedAt: s.now(), ExpiresAt: s.now().Add(codeURLLife),
 	}
 	if refusal := open(&t, q); refusal != nil {
@@ -239,7 +258,7 @@ func (s *Server) prepay(c payCall, kind, appID string, open func(*Trade, prepayO
 	if q.Expire != nil {
 		t.ExpiresAt = *q.Expire
 	}
-	s.trades.put(t.OutTradeNo, t)
+	s.trades.put(t.key(), t)
 	s.note("pay", fmt.Sprintf("商户下单 %s %s，待支付", t.Description, yuan(t.Total)))
 	return t, nil
 }
@@ -268,12 +287,12 @@ func (s *Server) checkPrepay(q prepayOrder, appID string) *payError {
 	return nil
 }
 
-// trade reads a trade; one whose time is over is closed. The caller holds the lock.
-func (s *Server) trade(outTradeNo string) (Trade, bool) {
-	t, ok := s.trades.get(outTradeNo)
+// trade reads a trade by its key; one whose time is over is closed. The caller holds the lock.
+func (s *Server) trade(key string) (Trade, bool) {
+	t, ok := s.trades.get(key)
 	if ok && (t.State == NotPay || t.State == PayError) && !s.now().Before(t.ExpiresAt) {
 		t.State = Closed
-		s.trades.put(outTradeNo, t)
+		s.trades.put(key, t)
 		s.changed()
 	}
 	return t, ok
@@ -332,13 +351,14 @@ func (s *Server) closeTrade(c payCall) (any, *payError) {
 		return nil, &payError{http.StatusBadRequest, "ORDER_CLOSED", "该订单已关闭"}
 	}
 	t.State = Closed
-	s.trades.put(t.OutTradeNo, t)
+	s.trades.put(t.key(), t)
 	s.note("pay", "商户关闭订单 "+t.OutTradeNo)
 	return nil, nil
 }
 
 // Refund is one refund of a trade.
 type Refund struct {
+	Channel       PayChannel `json:"channel"`
 	RefundID      string     `json:"refund_id"`
 	OutRefundNo   string     `json:"out_refund_no"`
 	OutTradeNo    string     `json:"out_trade_no"`
@@ -371,7 +391,7 @@ func (s *Server) createRefund(c payCall) (any, *payError) {
 		return nil, paramError("请求体不是有效的JSON: " + err.Error())
 	}
 	trades := s.trades.find(func(t Trade) bool {
-		return t.PaidAt != nil && (t.OutTradeNo == q.OutTradeNo || q.OutTradeNo == "" && t.TransactionID == q.TransactionID)
+		return t.PaidAt != nil && t.Channel != ViaAlipay && (t.OutTradeNo == q.OutTradeNo || q.OutTradeNo == "" && t.TransactionID == q.TransactionID)
 	})
 	switch {
 	case q.OutRefundNo == "" || len(q.OutRefundNo) > 64 || q.OutTradeNo == "" && q.TransactionID == "":
@@ -392,12 +412,12 @@ func (s *Server) createRefund(c payCall) (any, *payError) {
 		return nil, &payError{http.StatusBadRequest, "INVALID_REQUEST", "订单金额或退款金额不正确"}
 	}
 	r := Refund{
-		RefundID: "5030" + strconv.FormatInt(s.nextID(), 10), OutRefundNo: q.OutRefundNo, OutTradeNo: t.OutTradeNo, TransactionID: t.TransactionID,
+		Channel: ViaWeChat, RefundID: "5030" + strconv.FormatInt(s.nextID(), 10), OutRefundNo: q.OutRefundNo, OutTradeNo: t.OutTradeNo, TransactionID: t.TransactionID,
 		NotifyURL: q.NotifyURL, Reason: q.Reason, Status: "PROCESSING", Amount: q.Amount.Refund, Total: t.Total, CreatedAt: s.now(), DueAt: s.now(),
 	}
 	t.State = Refunded
 	t.Refunded += r.Amount
-	s.trades.put(t.OutTradeNo, t)
+	s.trades.put(t.key(), t)
 	s.refunds.put(r.OutRefundNo, r)
 	s.note("pay", fmt.Sprintf("商户申请退款 %s %s", yuan(r.Amount), r.Reason))
 	s.poke()

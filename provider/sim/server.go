@@ -269,6 +269,7 @@ func (s *Server) routes() {
 	s.routeOAuth(api, open)
 	s.routeMini(api)
 	s.routePay("/playground/api.mch.weixin.qq.com")
+	s.routeAlipay("/playground/openapi.alipay.com")
 	s.routeInvoice("/playground/apigw.goldentec.com")
 	s.mux.HandleFunc("POST /playground/sms.tencentcloudapi.com/{$}", s.tencent("sms", "2021-01-11", s.smsAction))
 	s.mux.HandleFunc("POST /playground/faceid.tencentcloudapi.com/{$}", s.tencent("faceid", "2018-03-01", s.faceidAction))

@@ -9,6 +9,7 @@ const states = {
 const familyNames = {
   token: '公众号凭证', template: '模板消息', subscribe: '订阅通知', custom: '客服消息', account: '公众号其他接口', oauth: '网页授权', mini: '小程序接口',
   'pay.native': '支付下单', 'pay.jsapi': '小程序支付下单', 'pay.query': '支付查询', 'pay.close': '支付关单', 'pay.refund': '退款',
+  'alipay.precreate': '支付宝下单', 'alipay.query': '支付宝查询', 'alipay.close': '支付宝关单', 'alipay.refund': '支付宝退款',
   'sms.send': '短信发送', 'sms.status': '短信回执', faceid: '实名核验', 'invoice.issue': '发票开具', 'invoice.red': '发票冲红', 'invoice.query': '发票查询', 'invoice.file': '发票下载', 'invoice.notify': '开票通知',
   'courier.poll': '快递订阅', callback: '公众号回调', notify: '支付通知', 'courier.push': '快递推送',
 };
@@ -16,7 +17,7 @@ let state = null;
 let fetchedAt = 0;
 const drawn = {}; // what each panel shows, to redraw only what changed
 const viaNames = { template: '模板消息', subscription: '订阅通知', mini_subscription: '小程序订阅消息' };
-const chosen = { chat: [], pay: '', sms: '', templates: '' };
+const chosen = { chat: [], pay: '', alipay: '', sms: '', templates: '' };
 
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -195,13 +196,16 @@ function drawMenu(bar, p) {
   }));
 }
 
+// panelOf is the phone that a trade is paid with.
+const panelOf = (t) => (t.channel === 'alipay' ? 'alipay' : 'pay');
+
 function drawTrade(t) {
   const [label, tone] = states[t.trade_state];
   const open = t.trade_state === 'NOTPAY' || t.trade_state === 'PAYERROR';
   const paid = t.trade_state === 'SUCCESS' || t.trade_state === 'REFUND';
   const pay = (how, text, primary) => h('button', {
     type: 'button', class: primary ? 'primary' : '',
-    onclick: () => act('pay', { out_trade_no: t.out_trade_no, how, persona: chosen.pay }, (r) => outcome(how, r)),
+    onclick: () => act('pay', { out_trade_no: t.out_trade_no, how, persona: chosen[panelOf(t)] }, (r) => outcome(how, r)),
   }, text);
   return h('div', { class: 'item' },
     h('div', { class: 'row' }, h('span', {}, t.description), h('span', { class: 'tag ' + tone }, label)),
@@ -304,7 +308,7 @@ const who = (value) => !value || value === 'all';
 
 function draw() {
   drawChats();
-  fill('pay', state.trades, drawTrade, '还没有待支付的二维码');
+  for (const panel of ['pay', 'alipay']) fill(panel, state.trades.filter((t) => panelOf(t) === panel), drawTrade, '还没有待支付的二维码');
   fill('parcels', state.parcels, drawParcel, '还没有寄出的包裹');
   fill('invoices', state.invoices, drawInvoice, '还没有申请开票');
   $('#invoices .plan').value = state.invoice_plan;
@@ -363,9 +367,11 @@ function setUp() {
     $('iframe', panel).src = miniAddress(who.value);
   }
   $('#invoices .plan').addEventListener('change', (e) => act('invoice', { plan: e.target.value }));
-  chosen.pay = byRole('applicant');
-  options($('#pay .who'), people, chosen.pay);
-  $('#pay .who').addEventListener('change', (e) => { chosen.pay = e.target.value; });
+  for (const panel of ['pay', 'alipay']) {
+    chosen[panel] = byRole('applicant');
+    options($('#' + panel + ' .who'), people, chosen[panel]);
+    $('#' + panel + ' .who').addEventListener('change', (e) => { chosen[panel] = e.target.value; });
+  }
   options($('#sms .who'), [['all', '全部号码'], ...state.personas.map((p) => [p.mobile, p.name])], 'all');
   $('#sms .who').addEventListener('change', (e) => { chosen.sms = e.target.value; draw(); });
   options($('#templates .who'), [['all', '全部'], ...people], 'all');
