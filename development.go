@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -143,13 +141,15 @@ func seedStaff(ctx context.Context, tx order.Tx, appID string, p player, id func
 // so that overriding one keeps both ends talking.
 func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 	cfg := a.cfg
-	merchant, err := privateKey(cfg.WeChatPay.PrivateKey.Reveal())
-	if err != nil {
-		return sim.Config{}, fmt.Errorf("YCD_WECHATPAY_PRIVATE_KEY: %w", err)
-	}
-	platform, err := privateKey(cfg.Playground.WeChatPayKey.Reveal())
-	if err != nil {
-		return sim.Config{}, fmt.Errorf("YCD_PLAYGROUND_WECHATPAY_KEY: %w", err)
+	rsaKeys := map[string]*rsa.PrivateKey{}
+	for name, secret := range map[string]config.Secret{
+		"YCD_WECHATPAY_PRIVATE_KEY": cfg.WeChatPay.PrivateKey, "YCD_PLAYGROUND_WECHATPAY_KEY": cfg.Playground.WeChatPayKey,
+		"YCD_ALIPAY_PRIVATE_KEY": cfg.Alipay.PrivateKey, "YCD_PLAYGROUND_ALIPAY_KEY": cfg.Playground.AlipayKey,
+	} {
+		var err error
+		if rsaKeys[name], err = config.RSAKey(secret); err != nil {
+			return sim.Config{}, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	out := sim.Config{
 		ProductURL: "http://" + cfg.Listen, PublicURL: a.links.PublicURL, Dir: filepath.Join(cfg.DataDir, "playground"), Personas: personas, Log: a.log,
@@ -161,7 +161,11 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 		MiniProgram: sim.MiniProgram{AppID: cfg.MiniProgram.AppID, AppSecret: cfg.MiniProgram.AppSecret.Reveal(), Pages: miniprogram.Pages(), Subscriptions: map[string]sim.Template{}},
 		Pay: sim.Pay{
 			MchID: cfg.WeChatPay.MchID, AppID: cfg.WeChat.AppID, APIv3Key: cfg.WeChatPay.APIV3Key.Reveal(), MerchantSerial: cfg.WeChatPay.CertSerial,
-			MerchantKey: &merchant.PublicKey, PlatformKeyID: cfg.WeChatPay.PublicKeyID, PlatformKey: platform,
+			MerchantKey: &rsaKeys["YCD_WECHATPAY_PRIVATE_KEY"].PublicKey, PlatformKeyID: cfg.WeChatPay.PublicKeyID, PlatformKey: rsaKeys["YCD_PLAYGROUND_WECHATPAY_KEY"],
+		},
+		Alipay: sim.Alipay{
+			AppID: cfg.Alipay.AppID, SellerID: cfg.Alipay.SellerID,
+			AppKey: &rsaKeys["YCD_ALIPAY_PRIVATE_KEY"].PublicKey, PlatformKey: rsaKeys["YCD_PLAYGROUND_ALIPAY_KEY"],
 		},
 		SMS: sim.SMS{
 			SecretID: cfg.SMS.SecretID.Reveal(), SecretKey: cfg.SMS.SecretKey.Reveal(), SdkAppID: cfg.SMS.SDKAppID, SignName: cfg.SMS.SignName,
@@ -192,22 +196,6 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 		}
 	}
 	return out, nil
-}
-
-func privateKey(text string) (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, errors.New("not a PEM private key")
-	}
-	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, errors.New("not a PKCS#8 private key")
-	}
-	r, ok := k.(*rsa.PrivateKey)
-	if !ok {
-		return nil, errors.New("not an RSA key")
-	}
-	return r, nil
 }
 
 // mount puts the playground below /playground/ and lets it move the clock.

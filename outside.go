@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/provider/courier"
 	"github.com/yuncaidun/yuncaidun/provider/invoice"
 	"github.com/yuncaidun/yuncaidun/provider/objects"
@@ -26,6 +27,7 @@ import (
 // outside is everything beyond our processes, through its real clients.
 type outside struct {
 	pay      *pay.WeChat
+	alipay   *pay.Alipay // nil: not offered
 	sms      *sms.Tencent
 	wechat   *wechat.OfficialAccount
 	mini     *wechat.MiniProgram
@@ -57,12 +59,20 @@ func (a *app) openOutside() (*outside, error) {
 		codeSeconds:       int(cfg.SMS.CodeTTL.Seconds()), newID: newID(a.clock.Now),
 	}
 	var err error
-	if o.pay, err = pay.NewWeChat(pay.Config{
+	if o.pay, err = pay.NewWeChat(pay.WeChatConfig{
 		AppID: cfg.WeChat.AppID, MiniAppID: cfg.MiniProgram.AppID, MchID: cfg.WeChatPay.MchID, CertSerial: cfg.WeChatPay.CertSerial, PrivateKey: cfg.WeChatPay.PrivateKey.Reveal(),
 		PublicKeyID: cfg.WeChatPay.PublicKeyID, PublicKey: cfg.WeChatPay.PublicKey.Reveal(), APIv3Key: cfg.WeChatPay.APIV3Key.Reveal(),
 		NotifyURL: a.links.PublicURL + "/callbacks/wechatpay", BaseURL: cfg.WeChatPay.BaseURL, Latency: of("wechatpay"),
 	}); err != nil {
 		return nil, err
+	}
+	if cfg.Alipay.Configured() {
+		if o.alipay, err = pay.NewAlipay(pay.AlipayConfig{
+			AppID: cfg.Alipay.AppID, SellerID: cfg.Alipay.SellerID, PrivateKey: cfg.Alipay.PrivateKey.Reveal(), PublicKey: cfg.Alipay.PublicKey.Reveal(),
+			NotifyURL: a.links.PublicURL + "/callbacks/alipay", GatewayURL: cfg.Alipay.GatewayURL, Latency: of("alipay"),
+		}); err != nil {
+			return nil, err
+		}
 	}
 	if o.sms, err = sms.NewTencent(sms.Config{
 		SecretID: cfg.SMS.SecretID.Reveal(), SecretKey: cfg.SMS.SecretKey.Reveal(), SdkAppID: cfg.SMS.SDKAppID, SignName: cfg.SMS.SignName,
@@ -103,6 +113,15 @@ func (a *app) openOutside() (*outside, error) {
 	}
 	a.onClose(o.objects.Close)
 	return o, nil
+}
+
+// gateways are the payment platforms that money goes through.
+func (o *outside) gateways() map[order.PayChannel]order.PaymentGateway {
+	out := map[order.PayChannel]order.PaymentGateway{order.WeChatPay: o.pay}
+	if o.alipay != nil {
+		out[order.Alipay] = o.alipay
+	}
+	return out
 }
 
 // smsTemplateIDs are the configured ids; the simulator's, in development, are

@@ -189,7 +189,7 @@ func (a *app) openOrders() error {
 	a.reminders = certificate.NewReminders(store.Certificates{DB: a.db}, cal, a.clock.Now, newID(a.clock.Now))
 	a.certificates = certificate.NewService(store.Certificates{DB: a.db}, a.clock.Now, newID(a.clock.Now))
 	a.orders = order.NewService(order.Deps{
-		Store: a.db, Gateway: a.out.pay, Mini: a.out.pay, Courier: a.out.courier, Certificates: a.certificates, Calendar: cal, Catalogue: cat, Now: a.clock.Now, NewID: newID(a.clock.Now),
+		Store: a.db, Gateways: a.out.gateways(), Mini: a.out.pay, Courier: a.out.courier, Certificates: a.certificates, Calendar: cal, Catalogue: cat, Now: a.clock.Now, NewID: newID(a.clock.Now),
 		LinkKey: linkKey, MaxDrafts: a.cfg.MaxDrafts,
 	})
 	return nil

@@ -66,6 +66,9 @@ func (a *app) openWeb() error {
 		return err
 	}
 	a.web.MountWeChatPay(a.out.pay, a.orders.PaymentSucceeded)
+	if a.out.alipay != nil {
+		a.web.MountAlipay(a.out.alipay.ParseNotification, a.orders.PaymentSucceeded)
+	}
 	a.web.MountCourier(a.out.courier.ParsePush, a.orders.CourierReported)
 	a.web.MountInvoices(a.out.invoices.ParseNotification, a.orders.InvoiceHeard)
 	a.openConsole()

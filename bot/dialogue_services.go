@@ -78,13 +78,13 @@ const gatewayTime = 1500 * time.Millisecond
 // payment asks the gateway what became of the payment.
 func (t *turn) payment(ctx context.Context, o *order.Order) ([]string, error) {
 	if o.TradeNo == "" {
-		return []string{"还没有发起支付。支持微信支付扫码，提交后 7 天内有效。"}, nil
+		return []string{"还没有发起支付。在订单页选择支付方式后扫码支付，提交后 7 天内有效。"}, nil
 	}
 	asking, cancel := context.WithTimeout(ctx, gatewayTime)
 	defer cancel()
 	if err := t.Payments.CheckPayment(asking, o.TradeNo); err != nil {
 		t.Log.WarnContext(ctx, "asking about a payment", "order", o.ID, "err", err)
-		return []string{"暂时没有查到支付结果，系统会继续向微信查询。已扣款但订单仍是待支付的，一般几分钟内会更新；重复支付会自动原路退回。"}, nil
+		return []string{"暂时没有查到支付结果，系统会继续查询。已扣款但订单仍是待支付的，一般几分钟内会更新；重复支付会自动原路退回。"}, nil
 	}
 	now, err := t.Store.Order(ctx, o.ID)
 	if err != nil {
@@ -93,7 +93,7 @@ func (t *turn) payment(ctx context.Context, o *order.Order) ([]string, error) {
 	if *o = now; o.Status != order.AwaitingPayment {
 		return []string{"刚才已查询到付款成功，不需要再付。", o.Guide().What, o.Guide().Next}, nil
 	}
-	return []string{"刚向微信支付查询过：这笔订单还没有付款成功。二维码过期了重新打开支付即可；重复支付会自动原路退回。"}, nil
+	return []string{"刚向支付平台查询过：这笔订单还没有付款成功。二维码过期了重新打开支付即可；重复支付会自动原路退回。"}, nil
 }
 
 // refund says whether money can come back, and how.

@@ -50,6 +50,7 @@ type Config struct {
 	WeChat      WeChat      `koanf:"wechat"`
 	MiniProgram MiniProgram `koanf:"miniprogram"`
 	WeChatPay   WeChatPay   `koanf:"wechatpay"`
+	Alipay      Alipay      `koanf:"alipay"`
 	SMS         SMS         `koanf:"sms"`
 	RealName    RealName    `koanf:"realname"`
 	Courier     Courier     `koanf:"courier"`
@@ -135,6 +136,21 @@ type WeChatPay struct {
 	BaseURL     string `koanf:"base_url"`
 }
 
+// Alipay is the merchant's application there, in public key mode. Production offers
+// Alipay when it is configured. The keys are base64, as Alipay's tool writes them, or PEM.
+type Alipay struct {
+	AppID      string `koanf:"app_id"`
+	SellerID   string `koanf:"seller_id"`   // the merchant's own account, 2088…
+	PrivateKey Secret `koanf:"private_key"` // the application's
+	PublicKey  Secret `koanf:"public_key"`  // Alipay's, not the application's
+	GatewayURL string `koanf:"gateway_url"`
+}
+
+// Configured tells whether the merchant has said anything about Alipay.
+func (a Alipay) Configured() bool {
+	return a.AppID != "" || a.SellerID != "" || !a.PrivateKey.Empty() || !a.PublicKey.Empty()
+}
+
 // SMS is the Tencent Cloud SMS account.
 type SMS struct {
 	SecretID  Secret            `koanf:"secret_id"`
@@ -177,6 +193,7 @@ type Invoice struct {
 // Playground is what only the simulators need; absent in production.
 type Playground struct {
 	WeChatPayKey Secret `koanf:"wechatpay_key"` // the simulated platform's private key, PEM
+	AlipayKey    Secret `koanf:"alipay_key"`    // the same of Alipay
 }
 
 // Production tells whether the product must find everything instead of creating it.

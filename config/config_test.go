@@ -86,6 +86,17 @@ func production(t *testing.T) map[string]string {
 	return env
 }
 
+// base64Key is a private key as Alipay's tool writes it.
+func base64Key(t *testing.T) string {
+	t.Helper()
+	text, err := rsaKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(text))
+	return base64.StdEncoding.EncodeToString(block.Bytes)
+}
+
 // names are the faults' names, in order.
 func names(t *testing.T, err error) []string {
 	t.Helper()
@@ -201,6 +212,11 @@ func TestFaults(t *testing.T) {
 		"the documentation's AES key":         {development, map[string]string{"YCD_WECHAT_AES_KEY": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"}, nil},
 		"a short index key":                   {development, map[string]string{"YCD_PII_INDEX_KEY": "YWJj"}, []string{"YCD_PII_INDEX_KEY"}},
 		"a key that is no PEM":                {development, map[string]string{"YCD_WECHATPAY_PRIVATE_KEY": "MII"}, []string{"YCD_WECHATPAY_PRIVATE_KEY"}},
+		"half of Alipay in production":        {production, map[string]string{"YCD_ALIPAY_APP_ID": "2021000000000001"}, []string{"YCD_ALIPAY_SELLER_ID", "YCD_ALIPAY_PRIVATE_KEY", "YCD_ALIPAY_PUBLIC_KEY"}},
+		"an Alipay key that is none":          {development, map[string]string{"YCD_ALIPAY_PRIVATE_KEY": "MII"}, []string{"YCD_ALIPAY_PRIVATE_KEY"}},
+		"Alipay's keys mixed up":              {development, map[string]string{"YCD_ALIPAY_PUBLIC_KEY": base64Key(t)}, []string{"YCD_ALIPAY_PUBLIC_KEY"}},
+		"an Alipay key in base64":             {development, map[string]string{"YCD_ALIPAY_PRIVATE_KEY": base64Key(t)}, nil},
+		"a relative gateway":                  {development, map[string]string{"YCD_ALIPAY_GATEWAY_URL": "openapi.alipay.com"}, []string{"YCD_ALIPAY_GATEWAY_URL"}},
 		"a relative address":                  {development, map[string]string{"YCD_WECHAT_BASE_URL": "api.weixin.qq.com"}, []string{"YCD_WECHAT_BASE_URL"}},
 		"a secret's file that is missing":     {development, map[string]string{"YCD_HSM_PIN_FILE": "/nonexistent/pin"}, []string{"YCD_HSM_PIN_FILE"}},
 		"a font that is missing":              {development, map[string]string{"YCD_FONT": "/nonexistent/font"}, []string{"YCD_FONT"}},
@@ -467,7 +483,7 @@ func TestEnsureDevelopment(t *testing.T) {
 		if first.Playground.WeChatPayKey == first.WeChatPay.PrivateKey {
 			t.Error("merchant and platform share a key")
 		}
-		k, err := privateKey(first.WeChatPay.PrivateKey)
+		k, err := RSAKey(first.WeChatPay.PrivateKey)
 		if err != nil || k.N.BitLen() != 2048 {
 			t.Errorf("merchant key: %v", err)
 		}
@@ -572,12 +588,13 @@ func TestPointAtSimulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.PointAtSimulator("http://127.0.0.1:9")
-	got := []string{c.WeChat.BaseURL, c.WeChat.OpenURL, c.WeChat.MPURL, c.WeChatPay.BaseURL, c.SMS.BaseURL, c.RealName.BaseURL}
+	got := []string{c.WeChat.BaseURL, c.WeChat.OpenURL, c.WeChat.MPURL, c.WeChatPay.BaseURL, c.Alipay.GatewayURL, c.SMS.BaseURL, c.RealName.BaseURL}
 	want := []string{
 		"http://127.0.0.1:9/playground/api.weixin.qq.com",
 		"http://127.0.0.1:8080/playground/open.weixin.qq.com",
 		"http://127.0.0.1:8080/playground/mp.weixin.qq.com",
 		"http://127.0.0.1:9/playground/api.mch.weixin.qq.com",
+		"http://127.0.0.1:9/playground/openapi.alipay.com/gateway.do",
 		"https://sms.tencentcloudapi.com",
 		"http://127.0.0.1:9/playground/faceid.tencentcloudapi.com",
 	}
@@ -617,7 +634,7 @@ func TestPrivateKeyForms(t *testing.T) {
 		"not RSA": {"PRIVATE KEY", other, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := privateKey(NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: tc.kind, Bytes: tc.der}))))
+			got, err := RSAKey(NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: tc.kind, Bytes: tc.der}))))
 			if (err == nil) != tc.ok || tc.ok && !got.Equal(k) {
 				t.Errorf("accepted: %v, want %v (%v)", err == nil, tc.ok, err)
 			}

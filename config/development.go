@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,7 @@ var generated = map[string]func() (string, error){
 	"miniprogram.app_secret":   random(16, hex.EncodeToString),
 	"wechatpay.private_key":    rsaKey,
 	"wechatpay.api_v3_key":     random(16, hex.EncodeToString),
+	"alipay.private_key":       rsaKey,
 	"sms.secret_id":            random(16, hex.EncodeToString),
 	"sms.secret_key":           random(16, hex.EncodeToString),
 	"realname.secret_id":       random(16, hex.EncodeToString),
@@ -33,6 +35,22 @@ var generated = map[string]func() (string, error){
 	"courier.salt":             random(16, hex.EncodeToString),
 	"invoice.app_secret":       random(16, hex.EncodeToString),
 	"playground.wechatpay_key": rsaKey,
+	"playground.alipay_key":    rsaKey,
+}
+
+// platform is a payment platform that development simulates: what signs there, and
+// what the product checks that with.
+type platform struct {
+	path            string // of the private key
+	private, public *Secret
+	publicPath      string
+}
+
+func (c *Config) platforms() []platform {
+	return []platform{
+		{"playground.wechatpay_key", &c.Playground.WeChatPayKey, &c.WeChatPay.PublicKey, "wechatpay.public_key"},
+		{"playground.alipay_key", &c.Playground.AlipayKey, &c.Alipay.PublicKey, "alipay.public_key"},
+	}
 }
 
 // EnsureDevelopment fills every empty secret from DataDir/secrets, creating what
@@ -52,7 +70,7 @@ func (c *Config) EnsureDevelopment() error {
 			continue
 		}
 		// With the real platform's public key there is nothing to simulate.
-		if v.path == "playground.wechatpay_key" && !c.WeChatPay.PublicKey.Empty() {
+		if slices.ContainsFunc(c.platforms(), func(p platform) bool { return p.path == v.path && !p.public.Empty() }) {
 			continue
 		}
 		file := filepath.Join(dir, strings.ReplaceAll(v.path, ".", "_"))
@@ -63,13 +81,16 @@ func (c *Config) EnsureDevelopment() error {
 		_ = v.set(text) // a secret takes any text
 		c.origins[v.path] = "development " + file
 	}
-	if c.WeChatPay.PublicKey.Empty() {
-		public, err := publicPEM(c.Playground.WeChatPayKey)
-		if err != nil {
-			return fmt.Errorf("secret YCD_PLAYGROUND_WECHATPAY_KEY: %w", err)
+	for _, p := range c.platforms() {
+		if !p.public.Empty() {
+			continue
 		}
-		c.WeChatPay.PublicKey = NewSecret(public)
-		c.origins["wechatpay.public_key"] = "from playground.wechatpay_key"
+		public, err := publicPEM(*p.private)
+		if err != nil {
+			return fmt.Errorf("secret %s: %w", envName(p.path), err)
+		}
+		*p.public = NewSecret(public)
+		c.origins[p.publicPath] = "from " + p.path
 	}
 	return nil
 }
@@ -142,7 +163,7 @@ func rsaKey() (string, error) {
 }
 
 func publicPEM(private Secret) (string, error) {
-	k, err := privateKey(private)
+	k, err := RSAKey(private)
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,7 @@ func (c *Config) PointAtSimulator(loopback string) {
 		"wechat.open_url":    c.PublicURL + root + "open.weixin.qq.com",
 		"wechat.mp_url":      c.PublicURL + root + "mp.weixin.qq.com",
 		"wechatpay.base_url": loopback + root + "api.mch.weixin.qq.com",
+		"alipay.gateway_url": loopback + root + "openapi.alipay.com/gateway.do",
 		"sms.base_url":       loopback + root + "sms.tencentcloudapi.com",
 		"courier.base_url":   loopback + root + "poll.kuaidi100.com",
 		"invoice.base_url":   loopback + root + "apigw.goldentec.com",

@@ -115,13 +115,13 @@ func (c *Config) checkKeys(fs *Faults) {
 			if len(key.Reveal()) != 32 {
 				fs.add(v.env(), "must be 32 characters")
 			}
-		case "wechatpay.private_key", "playground.wechatpay_key":
-			if _, err := privateKey(key); err != nil {
-				fs.add(v.env(), "must be an RSA private key in PEM: %v", err)
+		case "wechatpay.private_key", "alipay.private_key", "playground.wechatpay_key", "playground.alipay_key":
+			if _, err := RSAKey(key); err != nil {
+				fs.add(v.env(), "must be an RSA private key: %v", err)
 			}
-		case "wechatpay.public_key":
+		case "wechatpay.public_key", "alipay.public_key":
 			if !isRSAPublicKey(key) {
-				fs.add(v.env(), "must be the platform's RSA public key in PEM (PUBLIC KEY)")
+				fs.add(v.env(), "must be the platform's RSA public key")
 			}
 		}
 	}
@@ -130,19 +130,19 @@ func (c *Config) checkKeys(fs *Faults) {
 	}
 }
 
-// privateKey reads PKCS#8 as WeChat Pay hands it out, or the older PKCS#1.
-// Its errors never quote the key.
-func privateKey(s Secret) (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode([]byte(s.Reveal()))
-	if block == nil {
-		return nil, errors.New("no PEM block found")
+// RSAKey reads a private key: PKCS#8 or the older PKCS#1, in PEM or, as Alipay hands
+// it out, in base64 alone. Its errors never quote the key.
+func RSAKey(s Secret) (*rsa.PrivateKey, error) {
+	raw, err := der(s)
+	if err != nil {
+		return nil, err
 	}
-	if k, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+	if k, err := x509.ParsePKCS1PrivateKey(raw); err == nil {
 		return k, nil
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := x509.ParsePKCS8PrivateKey(raw)
 	if err != nil {
-		return nil, errors.New("the block is neither PKCS#8 nor PKCS#1")
+		return nil, errors.New("it is neither PKCS#8 nor PKCS#1")
 	}
 	k, ok := parsed.(*rsa.PrivateKey)
 	if !ok {
@@ -152,16 +152,27 @@ func privateKey(s Secret) (*rsa.PrivateKey, error) {
 }
 
 func isRSAPublicKey(s Secret) bool {
-	block, _ := pem.Decode([]byte(s.Reveal()))
-	if block == nil {
+	raw, err := der(s)
+	if err != nil {
 		return false
 	}
-	k, err := x509.ParsePKIXPublicKey(block.Bytes)
+	k, err := x509.ParsePKIXPublicKey(raw)
 	if err != nil {
 		return false
 	}
 	_, ok := k.(*rsa.PublicKey)
 	return ok
+}
+
+func der(s Secret) ([]byte, error) {
+	if block, _ := pem.Decode([]byte(s.Reveal())); block != nil {
+		return block.Bytes, nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(s.Reveal())
+	if err != nil {
+		return nil, errors.New("neither PEM nor base64")
+	}
+	return raw, nil
 }
 
 // checkURLs wants absolute addresses, encrypted in production unless they stay on this machine.
@@ -235,6 +246,9 @@ func (c *Config) checkProduction(fs *Faults) {
 			"sms.secret_id", "sms.secret_key", "sms.sdk_app_id", "sms.sign_name",
 			"realname.secret_id", "realname.secret_key", "courier.key", "courier.salt",
 			"invoice.app_key", "invoice.app_secret", "invoice.seller_tax_no", "invoice.type_code", "invoice.tax_code")
+		if c.Alipay.Configured() {
+			required = append(required, "alipay.app_id", "alipay.seller_id", "alipay.private_key", "alipay.public_key")
+		}
 	}
 	for _, v := range variables(c) {
 		switch {

@@ -57,7 +57,7 @@ func TestRememberedAnswersAreNeverOld(t *testing.T) {
 		{change: "paid", do: func() {
 			m.ok(http.MethodPost, at+"/pay", nil, nil)
 			o := d.read(id)
-			must(t, d.service.PaymentSucceeded(t.Context(), order.Receipt{TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: d.clock.now()}))
+			must(t, d.service.PaymentSucceeded(t.Context(), order.Receipt{Channel: order.WeChatPay, TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: d.clock.now()}))
 		}},
 		{change: "claimed", do: apply(order.Command{On: order.Claim, By: reviewer})},
 		{change: "rejected", do: apply(order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R20", Note: "请补盖骑缝章"}}}), anew: true},

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
@@ -45,9 +46,24 @@ type PlacedJSON struct {
 
 // PayingJSON says how a payment stands, and how to make it.
 type PayingJSON struct {
-	State   string       `json:"state" enum:"unpaid,failed,expired,paid"`
-	Request *PaymentJSON `json:"request,omitempty" doc:"Call wx.requestPayment with it; its answer decides nothing"`
-	Order   OrderJSON    `json:"order"`
+	State    string           `json:"state" enum:"unpaid,failed,expired,paid"`
+	Channels []PayChannelJSON `json:"channels" doc:"What this client may pay through, the usual one first"`
+	Request  *PaymentJSON     `json:"request,omitempty" doc:"In the mini-program: call wx.requestPayment with it; its answer decides nothing"`
+	Code     *PayCodeJSON     `json:"code,omitempty" doc:"Elsewhere: what to show as a QR code"`
+	Order    OrderJSON        `json:"order"`
+}
+
+// PayChannelJSON is one of the channels on offer.
+type PayChannelJSON struct {
+	Name  string `json:"name" enum:"wechatpay,alipay"`
+	Label string `json:"label"`
+}
+
+// PayCodeJSON is an open QR code.
+type PayCodeJSON struct {
+	Channel string    `json:"channel" enum:"wechatpay,alipay"`
+	Text    string    `json:"text"`
+	Until   time.Time `json:"until"`
 }
 
 type (
@@ -73,6 +89,12 @@ type (
 			Code   string            `json:"code,omitempty" maxLength:"16"`
 		}
 	}
+	payInput struct {
+		ID   string `path:"id" maxLength:"26"`
+		Body *struct {
+			Channel order.PayChannel `json:"channel,omitempty" enum:"wechatpay,alipay" doc:"Through which to pay by QR code; the mini-program pays in WeChat"`
+		}
+	}
 	placedOutput struct{ Body PlacedJSON }
 	payingOutput struct{ Body PayingJSON }
 )
@@ -83,7 +105,7 @@ func (s *Server) apiConfirmRoutes(api huma.API) {
 	operation(s, api, apiPost("/orders/:id/code"), "order-code", "Send a code to the applicant's mobile", s.apiOrderCode)
 	operation(s, api, apiPost("/orders/:id/confirm"), "confirm-order", "Confirm a complete application", s.apiConfirm)
 	operation(s, api, apiPost("/orders/:id/resubmit"), "resubmit-order", "Send a corrected order in again", s.apiResubmit)
-	operation(s, api, apiPost("/orders/:id/pay"), "pay-order", "Open a payment inside the mini-program", s.apiPay)
+	operation(s, api, apiPost("/orders/:id/pay"), "pay-order", "Open a payment: inside the mini-program, elsewhere by QR code", s.apiPay)
 	operation(s, api, apiGet("/orders/:id/payment"), "get-payment", "How the payment stands", s.apiPayment)
 	r := apiGet("/orders/:id/letter.pdf")
 	s.matrix = append(s.matrix, r)
@@ -206,31 +228,67 @@ func (s *Server) apiResubmit(ctx context.Context, in *resubmitInput) (*placedOut
 	return s.placed(ctx, done, err)
 }
 
-// apiPay opens a payment that this phone's WeChat user makes (F58).
-func (s *Server) apiPay(ctx context.Context, _ *idInput) (*payingOutput, error) {
+// apiPay opens a payment: in the mini-program one that this phone's WeChat user makes,
+// elsewhere one by QR code, through the channel that was chosen (F58).
+func (s *Server) apiPay(ctx context.Context, in *payInput) (*payingOutput, error) {
 	k := callOf(ctx)
-	p, err := s.Orders.OpenMiniPayment(ctx, k.order.ID, k.actor(), k.v.Session.OpenID)
+	channel := order.WeChatPay
+	if in.Body != nil && in.Body.Channel != "" {
+		channel = in.Body.Channel
+	}
+	var request *PaymentJSON
+	switch inMini := k.v.Session.Kind == session.Mini; {
+	case inMini && channel != order.WeChatPay:
+		return nil, order.Errorf(order.Conflict, "pay_channel_unavailable", "这里不能使用该支付方式，请换一种")
+	case inMini:
+		p, err := s.Orders.OpenMiniPayment(ctx, k.order.ID, k.actor(), k.v.Session.OpenID)
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.Mini.RequestPayment(p.PrepayID)
+		if err != nil {
+			return nil, err
+		}
+		request = &r
+	default:
+		if _, err := s.Orders.OpenPayment(ctx, k.order.ID, k.actor(), channel); err != nil {
+			return nil, err
+		}
+	}
+	o, err := s.Store.Order(ctx, k.order.ID)
 	if err != nil {
 		return nil, err
 	}
-	request, err := s.Mini.RequestPayment(p.PrepayID)
-	return &payingOutput{PayingJSON{State: "unpaid", Request: &request, Order: orderJSON(k.order, nil)}}, err
+	out, err := s.paying(ctx, o)
+	if err == nil {
+		out.Body.Request = request
+	}
+	return out, err
 }
 
 func (s *Server) apiPayment(ctx context.Context, _ *idInput) (*payingOutput, error) {
-	o := callOf(ctx).order
-	v, err := s.payViewOf(ctx, o)
+	return s.paying(ctx, callOf(ctx).order)
+}
+
+// paying says how the payment of an order stands.
+func (s *Server) paying(ctx context.Context, o order.Order) (*payingOutput, error) {
+	v, err := s.payViewOf(ctx, o, channelOf(callOf(ctx).c))
 	if err != nil {
 		return nil, err
 	}
-	state := "unpaid"
+	out := PayingJSON{State: "unpaid", Order: orderJSON(o, nil), Channels: []PayChannelJSON{}}
+	for _, c := range v.Channels {
+		out.Channels = append(out.Channels, PayChannelJSON{string(c), c.Label()})
+	}
 	switch {
 	case v.Paid:
-		state = "paid"
+		out.State = "paid"
 	case v.Failed:
-		state = "failed"
+		out.State = "failed"
 	case v.Expired:
-		state = "expired"
+		out.State = "expired"
+	case v.Code != "":
+		out.Code = &PayCodeJSON{string(v.Channel), v.Code, v.Until}
 	}
-	return &payingOutput{PayingJSON{State: state, Order: orderJSON(o, nil)}}, nil
+	return &payingOutput{out}, nil
 }

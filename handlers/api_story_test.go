@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -147,7 +148,7 @@ func TestPurchaseThroughTheAPI(t *testing.T) {
 	if again := w.order(at); again.TradeNo != o.TradeNo {
 		t.Error("paying again opened another trade")
 	}
-	must(t, w.service.PaymentSucceeded(t.Context(), order.Receipt{TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: w.clock.now()}))
+	must(t, w.service.PaymentSucceeded(t.Context(), order.Receipt{Channel: order.WeChatPay, TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: w.clock.now()}))
 	m.ok(http.MethodGet, at+"/payment", nil, &paying)
 	var seen OrderJSON
 	m.ok(http.MethodGet, at, nil, &seen)
@@ -193,9 +194,24 @@ func TestPayingMovesToThePhone(t *testing.T) {
 	if page := b.get(path + "/pay").Body; strings.Contains(page, "微信支付二维码") || !strings.Contains(page, "立即支付") {
 		t.Error("the PC shows a QR code of a trade on the phone")
 	}
-	// A portal login has no phone to pay with.
-	if a := b.do(http.MethodPost, "/api/v1"+path+"/pay", "application/json", strings.NewReader("{}"), csrfHeader, b.csrf); a.Status != http.StatusConflict {
-		t.Errorf("paying through the portal's session: %d %s", a.Status, a.Body)
+	// The mini-program pays in WeChat, a portal's session by QR code, through what it chooses (G32).
+	if a := m.call(http.MethodPost, path+"/pay", map[string]string{"channel": "alipay"}, nil); a.Status != http.StatusConflict || problemIn(t, a).Code != "pay_channel_unavailable" {
+		t.Errorf("Alipay in the mini-program: %d %s", a.Status, a.Body)
+	}
+	for _, channel := range []string{"alipay", "wechatpay"} {
+		a := b.do(http.MethodPost, "/api/v1"+path+"/pay", "application/json", strings.NewReader(`{"channel":"`+channel+`"}`), csrfHeader, b.csrf)
+		paying = PayingJSON{}
+		must(t, json.Unmarshal([]byte(a.Body), &paying))
+		if a.Status != http.StatusOK || paying.Request != nil || paying.Code == nil || paying.Code.Channel != channel || !strings.HasSuffix(paying.Code.Text, w.order(path).TradeNo) || len(paying.Channels) != 2 {
+			t.Errorf("paying through the portal's session: %d %s", a.Status, a.Body)
+		}
+	}
+	m.ok(http.MethodGet, path+"/payment", nil, &paying)
+	if len(paying.Channels) != 1 || paying.Channels[0] != (PayChannelJSON{"wechatpay", "微信支付"}) {
+		t.Errorf("the mini-program offers %+v", paying.Channels)
+	}
+	if a := b.do(http.MethodPost, "/api/v1"+path+"/pay", "application/json", strings.NewReader(`{"channel":"cash"}`), csrfHeader, b.csrf); a.Status != http.StatusUnprocessableEntity {
+		t.Errorf("an unknown channel: %d %s", a.Status, a.Body)
 	}
 }
 
@@ -561,7 +577,7 @@ func TestAuthorizationThroughTheAPI(t *testing.T) {
 	}
 	m.ok(http.MethodPost, at+"/pay", nil, nil)
 	paid := w.order(at)
-	must(t, w.service.PaymentSucceeded(t.Context(), order.Receipt{TradeNo: paid.TradeNo, TransactionID: "42" + paid.TradeNo, Amount: paid.Amount, PaidAt: w.clock.now()}))
+	must(t, w.service.PaymentSucceeded(t.Context(), order.Receipt{Channel: order.WeChatPay, TradeNo: paid.TradeNo, TransactionID: "42" + paid.TradeNo, Amount: paid.Amount, PaidAt: w.clock.now()}))
 	m.ok(http.MethodGet, at, nil, &o)
 	if a := o.Authorization; a == nil || !a.Waiting || a.Mobile != "139****9000" || a.Label == "" || a.Left == 0 {
 		t.Fatalf("waiting: %+v", a)

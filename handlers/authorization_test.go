@@ -102,9 +102,9 @@ func (w *web) asked(change map[order.Field]string) (o order.Order, link string) 
 	w.must(err)
 	o, err = w.service.Apply(ctx, o.ID, order.Command{On: order.Confirm, By: anybody, DraftToken: "b", Consent: order.Consent{Version: "1", Hash: "h", At: w.clock.now()}, Proven: []order.Fact{order.MobileProven}})
 	w.must(err)
-	p, err := w.service.OpenPayment(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID})
+	p, err := w.service.OpenPayment(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
 	w.must(err)
-	w.must(w.service.PaymentSucceeded(ctx, order.Receipt{TradeNo: p.TradeNo, TransactionID: "w-" + p.TradeNo, Amount: p.Amount, PaidAt: w.clock.now()}))
+	w.must(w.service.PaymentSucceeded(ctx, order.Receipt{Channel: order.WeChatPay, TradeNo: p.TradeNo, TransactionID: "w-" + p.TradeNo, Amount: p.Amount, PaidAt: w.clock.now()}))
 	return o, "/auth/" + w.token(o)
 }
 

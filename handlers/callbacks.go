@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -33,14 +32,35 @@ func (s *Server) MountWeChatPay(notices PaymentNotices, paid func(context.Contex
 		if err == nil {
 			err = paid(c.UserContext(), receipt)
 		}
-		switch {
-		case err == nil, errors.Is(err, order.Conflict):
+		if settled(err) {
 			return c.SendStatus(http.StatusNoContent)
-		default:
-			s.Log.WarnContext(c.UserContext(), "payment notification refused", slog.Any("err", err))
-			return c.Status(statusForCallback(err)).JSON(fiber.Map{"code": "FAIL", "message": "refused"})
 		}
+		s.Log.WarnContext(c.UserContext(), "payment notification refused", slog.Any("err", err))
+		return c.Status(statusForCallback(err)).JSON(fiber.Map{"code": "FAIL", "message": "refused"})
 	})
+}
+
+// MountAlipay serves POST /callbacks/alipay: verify, apply, answer. Alipay repeats a
+// notification until the answer is the word success.
+func (s *Server) MountAlipay(parse func(body []byte) (order.Receipt, error), paid func(context.Context, order.Receipt) error) {
+	s.handle(fiber.MethodPost, "/callbacks/alipay", Signed, func(c *fiber.Ctx) error {
+		receipt, err := parse(c.Body())
+		if err == nil {
+			err = paid(c.UserContext(), receipt)
+		}
+		if settled(err) {
+			return c.SendString("success")
+		}
+		s.Log.WarnContext(c.UserContext(), "payment notification refused", slog.Any("err", err))
+		return c.Status(statusForCallback(err)).SendString("failure")
+	})
+}
+
+// settled reports whether a sender may stop repeating itself: what it said was taken
+// or changes nothing. A lost race is neither.
+func settled(err error) bool {
+	e, ok := order.AsError(err)
+	return err == nil || ok && e.Kind == order.Conflict && e.Code != "order_changed" && e.Code != "payment_changed"
 }
 
 // MountCourier serves POST /callbacks/courier: verify, apply, answer as 快递100 wants
@@ -51,7 +71,7 @@ func (s *Server) MountCourier(parse func(body []byte) (order.CourierReport, erro
 		if err == nil {
 			err = heard(c.UserContext(), report)
 		}
-		if e, ok := order.AsError(err); err == nil || ok && e.Kind == order.Conflict && e.Code != "order_changed" {
+		if settled(err) {
 			return c.JSON(fiber.Map{"result": true, "returnCode": "200", "message": "成功"})
 		}
 		s.Log.WarnContext(c.UserContext(), "courier push refused", slog.Any("err", err))
@@ -74,13 +94,11 @@ func (s *Server) MountInvoices(read InvoiceNotices, heard func(context.Context, 
 		if err == nil {
 			err = heard(c.UserContext(), n)
 		}
-		switch {
-		case err == nil, errors.Is(err, order.Conflict):
+		if settled(err) {
 			return c.JSON(fiber.Map{"code": 0, "message": "success"})
-		default:
-			s.Log.WarnContext(c.UserContext(), "invoice notification refused", slog.Any("err", err))
-			return c.Status(statusForCallback(err)).JSON(fiber.Map{"code": 1, "message": "refused"})
 		}
+		s.Log.WarnContext(c.UserContext(), "invoice notification refused", slog.Any("err", err))
+		return c.Status(statusForCallback(err)).JSON(fiber.Map{"code": 1, "message": "refused"})
 	})
 }
 

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -76,4 +77,61 @@ func TestCourierPush(t *testing.T) {
 		t.Error("the newest line is not on top")
 	}
 	wantNotIn(t, "log", d.log.String(), "SF1234567890123", "派送")
+}
+
+// F62: what Alipay tells is answered with the word success once it is kept or changes
+// nothing, and with anything else when it is not its word.
+func TestAlipayNotification(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.confirmed()
+	b.do(http.MethodPost, path+"/pay", "application/x-www-form-urlencoded", strings.NewReader("_csrf="+b.csrf+"&channel=alipay"))
+	o := b.order(path)
+	genuine := order.Receipt{Channel: order.Alipay, TradeNo: o.TradeNo, TransactionID: "2026112322001400000000000001", Amount: o.Amount, PaidAt: w.clock.now()}
+	fails := 1
+	w.MountAlipay(func(body []byte) (order.Receipt, error) {
+		r := genuine
+		switch string(body) {
+		case "a fen short":
+			r.Amount--
+		case "unknown trade":
+			r.TradeNo = "T2"
+		case "closed":
+			return r, order.Errorf(order.Conflict, "notification_irrelevant", "通知与支付结果无关")
+		case "genuine":
+		default:
+			return r, order.Errorf(order.Forbidden, "notification_refused", "通知未通过验证")
+		}
+		return r, nil
+	}, func(ctx context.Context, r order.Receipt) error {
+		if r == genuine && fails > 0 {
+			fails--
+			return order.Errorf(order.Conflict, "order_changed", "订单已变更")
+		}
+		return w.service.PaymentSucceeded(ctx, r)
+	})
+	for _, tt := range []struct {
+		body, answer string
+		status       int
+		paid         bool
+	}{
+		{"forged", "failure", http.StatusForbidden, false},
+		{"", "failure", http.StatusForbidden, false},
+		{"a fen short", "failure", http.StatusForbidden, false},
+		{"unknown trade", "failure", http.StatusNotFound, false},
+		{"closed", "success", http.StatusOK, false},
+		{"genuine", "failure", http.StatusConflict, false}, // a race was lost: told again
+		{"genuine", "success", http.StatusOK, true},
+		{"genuine", "success", http.StatusOK, true},
+		{"closed", "success", http.StatusOK, true},
+		{"a fen short", "success", http.StatusOK, true}, // heard before
+	} {
+		a := w.browser().do(http.MethodPost, "/callbacks/alipay", "application/x-www-form-urlencoded; text/html; charset=utf-8", strings.NewReader(tt.body))
+		if a.Status != tt.status || a.Body != tt.answer || !b.order(path).PaidAt.IsZero() != tt.paid {
+			t.Errorf("%q: %d %q, paid %t", tt.body, a.Status, a.Body, !b.order(path).PaidAt.IsZero())
+		}
+	}
+	if p, err := w.db.Payment(t.Context(), o.TradeNo); err != nil || p.State != order.PaymentPaid || p.TransactionID != genuine.TransactionID || p.Channel != order.Alipay {
+		t.Errorf("payment %+v, %v", p, err)
+	}
 }

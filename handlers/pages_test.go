@@ -114,6 +114,44 @@ func TestPaymentPageStates(t *testing.T) {
 	}
 }
 
+// F58, G32: the page offers both channels and shows the code of the one that was
+// chosen; inside WeChat there is only WeChat Pay.
+func TestPaymentPageOffers(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.confirmed()
+	inWeChat := []string{"User-Agent", "Mozilla/5.0 (iPhone) MicroMessenger/8.0.50"}
+	choose := func(channel string, header ...string) answer {
+		return b.do(http.MethodPost, path+"/pay", "application/x-www-form-urlencoded", strings.NewReader("_csrf="+b.csrf+"&channel="+channel), header...)
+	}
+	wantIn(t, "choice", b.get(path+"/pay").Body, `value="wechatpay" checked`, `value="alipay"`)
+	choose("alipay")
+	wantIn(t, "Alipay's code", b.get(path+"/pay").Body, "支付宝扫码支付", `alt="支付宝二维码"`, "改用微信支付", "every 5s")
+	page := b.do(http.MethodGet, path+"/pay", "", nil, inWeChat...).Body
+	wantIn(t, "the same inside WeChat", page, `value="wechatpay" checked`)
+	wantNotIn(t, "the same inside WeChat", page, "支付宝", `class="qr"`, "every 5s")
+	trade := b.order(path).TradeNo
+	if a := choose("alipay", inWeChat...); a.Status != http.StatusConflict || b.order(path).TradeNo != trade {
+		t.Errorf("Alipay inside WeChat: %d", a.Status)
+	}
+	choose("wechatpay")
+	wantIn(t, "WeChat Pay's code", b.get(path+"/pay").Body, "微信扫码支付", "改用支付宝")
+	if b.order(path).TradeNo == trade {
+		t.Error("one trade for both channels")
+	}
+	// After a failure the channel that was used is chosen, and the page asks no more by
+	// itself, which would undo another choice.
+	choose("alipay")
+	w.clock.advance(time.Minute)
+	_, err := w.service.Apply(t.Context(), b.order(path).ID, order.Command{On: order.PayFailed, By: order.Actor{Role: order.Gateway, Channel: order.Internal}, Trade: b.order(path).TradeNo})
+	must(t, err)
+	failed := b.get(path + "/pay/state")
+	wantIn(t, "failure", failed.Body, "支付没有成功", `value="alipay" checked`)
+	if failed.Status != stopPolling {
+		t.Errorf("the page keeps asking: %d", failed.Status)
+	}
+}
+
 // F89–F91, F94: tabs, search, columns and pages of 我的订单.
 func TestOrderList(t *testing.T) {
 	w := newWeb(t)

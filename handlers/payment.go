@@ -4,6 +4,7 @@ import (
 	"context"
 	"html/template"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -19,12 +20,20 @@ func (s *Server) paymentRoutes() {
 
 // payView is the payment page in one of its states.
 type payView struct {
-	Order   order.Order
-	QR      template.URL // scan to pay
-	Until   time.Time
-	Paid    bool
-	Failed  bool // the gateway refused; pay again (F60)
-	Expired bool
+	Order    order.Order
+	Channels []order.PayChannel // on offer here
+	Channel  order.PayChannel   // of the QR code; else the one that is chosen at first
+	Code     string             // what the QR code says
+	QR       template.URL       // scan to pay
+	Until    time.Time
+	Paid     bool
+	Failed   bool // the gateway refused; pay again (F60)
+	Expired  bool
+}
+
+// Others are the channels that may be taken instead of the QR code's.
+func (v payView) Others() []order.PayChannel {
+	return slices.DeleteFunc(slices.Clone(v.Channels), func(c order.PayChannel) bool { return c == v.Channel })
 }
 
 func (s *Server) payPage(c *fiber.Ctx) error {
@@ -40,9 +49,9 @@ func (s *Server) payState(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if v.Paid {
-		status = stopPolling
+	status := stopPolling // also when there is a choice to make, which a new page would undo
+	if v.QR != "" {
+		status = http.StatusOK
 	}
 	return s.render(c, status, "partials/pay", "", v)
 }
@@ -50,14 +59,14 @@ func (s *Server) payState(c *fiber.Ctx) error {
 // stopPolling is the status that tells htmx to stop asking.
 const stopPolling = 286
 
-// pay opens a trade, or takes up the open one (F58); after a failure it is how to
-// pay again.
+// pay opens a trade through the chosen channel, or takes up the open one (F58); after
+// a failure it is how to pay again.
 func (s *Server) pay(c *fiber.Ctx) error {
 	o, err := s.ownOrder(c)
 	if err != nil {
 		return err
 	}
-	if _, err := s.Orders.OpenPayment(c.UserContext(), o.ID, visitorOf(c).Actor(c)); err != nil {
+	if _, err := s.Orders.OpenPayment(c.UserContext(), o.ID, visitorOf(c).Actor(c), order.PayChannel(c.FormValue("channel", string(order.WeChatPay)))); err != nil {
 		return err
 	}
 	return s.goTo(c, "/orders/"+string(o.ID)+"/pay")
@@ -68,11 +77,11 @@ func (s *Server) payView(c *fiber.Ctx) (payView, error) {
 	if err != nil {
 		return payView{}, err
 	}
-	return s.payViewOf(c.UserContext(), o)
+	return s.payViewOf(c.UserContext(), o, channelOf(c))
 }
 
-func (s *Server) payViewOf(ctx context.Context, o order.Order) (payView, error) {
-	v := payView{Order: o}
+func (s *Server) payViewOf(ctx context.Context, o order.Order, on order.Channel) (payView, error) {
+	v := payView{Order: o, Channels: s.Orders.PayChannels(on), Channel: order.WeChatPay}
 	switch {
 	case o.Guide().Action != order.ActionPay:
 		v.Paid = !o.PaidAt.IsZero()
@@ -91,13 +100,17 @@ func (s *Server) payViewOf(ctx context.Context, o order.Order) (payView, error) 
 	if err != nil {
 		return v, err
 	}
+	offered := slices.Contains(v.Channels, p.Channel)
+	if offered {
+		v.Channel = p.Channel
+	}
 	switch {
 	case len(events) > 0 && events[len(events)-1].Event == order.PayFailed && !events[len(events)-1].At.Before(p.CreatedAt):
 		v.Failed = true
 	case p.State != order.PaymentPending || !s.Now().Before(p.ExpiresAt):
 		v.Expired = true
-	case p.CodeURL != "":
-		v.Until = p.ExpiresAt
+	case p.CodeURL != "" && offered:
+		v.Code, v.Until = p.CodeURL, p.ExpiresAt
 		v.QR, err = qrImage(p.CodeURL)
 	}
 	return v, err

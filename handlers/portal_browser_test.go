@@ -139,7 +139,7 @@ func TestPurchaseInABrowser(t *testing.T) {
 			page, err := w.db.Orders(t.Context(), order.Filter{})
 			must(t, err)
 			o := page.Orders[0]
-			must(t, w.service.PaymentSucceeded(t.Context(), order.Receipt{TradeNo: o.TradeNo, TransactionID: "4200", Amount: o.Amount, PaidAt: w.clock.now()}))
+			must(t, w.service.PaymentSucceeded(t.Context(), order.Receipt{Channel: order.WeChatPay, TradeNo: o.TradeNo, TransactionID: "4200", Amount: o.Amount, PaidAt: w.clock.now()}))
 			b.shown("#pay .mark")
 			b.press("#pay .btn.main")
 			b.shown("#panel")

@@ -246,7 +246,7 @@ func TestReissuePages(t *testing.T) {
 	b.get(path + "/pay")
 	b.post(path+"/pay", nil)
 	o := w.order(path)
-	must(t, w.service.PaymentSucceeded(t.Context(), order.Receipt{TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: w.clock.now()}))
+	must(t, w.service.PaymentSucceeded(t.Context(), order.Receipt{Channel: order.WeChatPay, TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: w.clock.now()}))
 	pages["order-reissue"], pages["delivery"] = b.get(path), b.get(path+"/delivery")
 	bad := url.Values{"ship.name": {"赵大山"}, "ship.mobile": {"123"}, "do": {"submit"}}
 	if a := b.post(path+"/delivery", bad); a.Status != http.StatusUnprocessableEntity || w.order(path).Form.Get(order.ShipName) == "赵大山" {

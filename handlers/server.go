@@ -27,7 +27,8 @@ type orderService interface {
 	Edit(ctx context.Context, id order.ID, by order.Actor) (order.Order, error)
 	Delete(ctx context.Context, id order.ID, by order.Actor, draftToken string) (order.Order, error)
 	RecordUpload(ctx context.Context, id order.ID, object string) error
-	OpenPayment(ctx context.Context, id order.ID, by order.Actor) (order.Payment, error)
+	PayChannels(on order.Channel) []order.PayChannel
+	OpenPayment(ctx context.Context, id order.ID, by order.Actor, channel order.PayChannel) (order.Payment, error)
 	OpenMiniPayment(ctx context.Context, id order.ID, by order.Actor, payer string) (order.Payment, error)
 	CheckPayment(ctx context.Context, tradeNo string) error
 	AskedOf(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]order.Asked, error)

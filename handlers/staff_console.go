@@ -169,16 +169,10 @@ func (k *console) leave(c *fiber.Ctx) error {
 
 // actor is the member of staff acting in a role, through the surface in use.
 func actor(c *fiber.Ctx, r order.Role) order.Actor {
-	channel := order.Web
-	if insideWeChat(c) {
-		channel = order.OfficialAcc
-	}
-	return staffOf(c).Actor(r, channel, c.IP())
+	return staffOf(c).Actor(r, channelOf(c), c.IP())
 }
 
-func insideWeChat(c *fiber.Ctx) bool {
-	return strings.Contains(c.Get(fiber.HeaderUserAgent), "MicroMessenger")
-}
+func insideWeChat(c *fiber.Ctx) bool { return channelOf(c) == order.OfficialAcc }
 
 // act applies a command to the order of the path, in a role.
 func (k *console) act(c *fiber.Ctx, r order.Role, cmd order.Command) (order.Order, error) {

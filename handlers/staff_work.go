@@ -496,9 +496,9 @@ type partRow struct {
 }
 
 type paymentRow struct {
-	TradeNo, State, Reason string
-	Amount                 order.Fen
-	CreatedAt, PaidAt      time.Time
+	TradeNo, State, Reason, Channel string
+	Amount                          order.Fen
+	CreatedAt, PaidAt               time.Time
 }
 
 var paymentLabels = map[order.PaymentState]string{
@@ -526,7 +526,7 @@ func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
 	touched := slices.ContainsFunc(items, func(i order.Item) bool { return i.Attempt > 0 })
 	late := touched && o.Status == order.ToIssue || o.Status == order.ToShip || o.Status == order.Completed
 	for _, p := range payments {
-		v.Payments = append(v.Payments, paymentRow{p.TradeNo, paymentLabels[p.State], p.RefundReason, p.Amount, p.CreatedAt, p.PaidAt})
+		v.Payments = append(v.Payments, paymentRow{p.TradeNo, paymentLabels[p.State], p.RefundReason, p.Channel.Label(), p.Amount, p.CreatedAt, p.PaidAt})
 		if o.Refund == order.NoRefund && p.TradeNo == o.TradeNo && p.State == order.PaymentPaid {
 			v.CanRefund, v.CanPropose = !late, late
 			v.Rest = p.Amount - p.Returned

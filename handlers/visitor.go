@@ -40,10 +40,14 @@ func (v Visitor) Actor(c *fiber.Ctx) order.Actor {
 }
 
 // channelOf is the surface a request came through: the mini-program's carry a
-// bearer token, or go to what only it uses.
+// bearer token, or go to what only it uses; the official account's links open in
+// WeChat's own browser.
 func channelOf(c *fiber.Ctx) order.Channel {
 	if _, ok := bearer(c); ok || strings.HasPrefix(c.Path(), "/api/v1/photos/") || strings.HasPrefix(c.Path(), "/api/v1/authorizations/") {
 		return order.MiniProgram
+	}
+	if strings.Contains(c.Get(fiber.HeaderUserAgent), "MicroMessenger") {
+		return order.OfficialAcc
 	}
 	return order.Web
 }

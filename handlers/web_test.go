@@ -142,7 +142,7 @@ func newWeb(t testing.TB) *web {
 	public, err := url.Parse("http://127.0.0.1:8080")
 	must(err)
 	certificates := certificate.NewService(store.Certificates{DB: w.db}, w.clock.now, newID)
-	w.service = order.NewService(order.Deps{Store: w.db, Gateway: w.gateway, Mini: w.gateway, Certificates: certificates, Calendar: calendar, Catalogue: catalogue, Now: w.clock.now, NewID: newID, LinkKey: key, MaxDrafts: maxDrafts})
+	w.service = order.NewService(order.Deps{Store: w.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: w.gateway, order.Alipay: w.gateway}, Mini: w.gateway, Certificates: certificates, Calendar: calendar, Catalogue: catalogue, Now: w.clock.now, NewID: newID, LinkKey: key, MaxDrafts: maxDrafts})
 	limits := session.DefaultLimits(key)
 	limits.LoggedIn = LoggedInCodes()
 	w.Server, err = New(Deps{
@@ -351,7 +351,7 @@ func (b *browser) paid() string {
 		b.t.Fatalf("pay: %d %s", a.Status, a.Body)
 	}
 	o := b.order(path)
-	must(b.t, b.service.PaymentSucceeded(b.t.Context(), order.Receipt{TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: b.clock.now()}))
+	must(b.t, b.service.PaymentSucceeded(b.t.Context(), order.Receipt{Channel: order.WeChatPay, TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: b.clock.now()}))
 	return path
 }
 

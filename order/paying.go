@@ -13,30 +13,34 @@ const (
 	tradeLife  = 2 * time.Hour
 	firstQuery = 10 * time.Second
 	slowQuery  = 10 * time.Minute
+	lastQuery  = time.Minute // after a trade's time is over
 )
 
-// OpenPayment returns the payment whose QR code the applicant scans now,
-// opening a trade at the gateway when there is none that still works.
-func (s *Service) OpenPayment(ctx context.Context, id ID, by Actor) (Payment, error) {
-	return s.openTrade(ctx, id, by, Payment{Way: PayByQRCode}, func(p *Payment, description string) (err error) {
-		p.CodeURL, err = s.gateway.Prepay(ctx, *p, description)
+// OpenPayment returns the payment whose QR code the applicant scans now with the app
+// of a channel, opening a trade at its gateway when there is none that still works.
+func (s *Service) OpenPayment(ctx context.Context, id ID, by Actor, channel PayChannel) (Payment, error) {
+	if !slices.Contains(s.PayChannels(by.Channel), channel) {
+		return Payment{}, Errorf(Conflict, "pay_channel_unavailable", "这里不能使用该支付方式，请换一种")
+	}
+	return s.openTrade(ctx, id, by, Payment{Channel: channel, Way: PayByQRCode}, func(p *Payment, description string) (err error) {
+		p.CodeURL, err = s.gateways[channel].Prepay(ctx, *p, description)
 		return err
 	})
 }
 
 // OpenMiniPayment returns the payment that the WeChat user payer makes inside the
-// mini-program. A trade open for another way or payer is closed.
+// mini-program. A trade open for another channel, way or payer is closed.
 func (s *Service) OpenMiniPayment(ctx context.Context, id ID, by Actor, payer string) (Payment, error) {
 	if s.mini == nil || payer == "" {
 		return Payment{}, Errorf(Conflict, "mini_payment_unavailable", "请在微信小程序中打开后支付，或在电脑上扫码支付")
 	}
-	return s.openTrade(ctx, id, by, Payment{Way: PayInMiniProgram, Payer: payer}, func(p *Payment, description string) (err error) {
+	return s.openTrade(ctx, id, by, Payment{Channel: WeChatPay, Way: PayInMiniProgram, Payer: payer}, func(p *Payment, description string) (err error) {
 		p.PrepayID, err = s.mini.PrepayMini(ctx, *p, description)
 		return err
 	})
 }
 
-// openTrade returns the order's open trade of this way and payer; ask opens it at
+// openTrade returns the order's open trade of this channel, way and payer; ask opens it at
 // the gateway when there is none that still works.
 func (s *Service) openTrade(ctx context.Context, id ID, by Actor, of Payment, ask func(*Payment, string) error) (Payment, error) {
 	p, err := s.currentTrade(ctx, id, by, of)
@@ -75,7 +79,7 @@ func (s *Service) currentTrade(ctx context.Context, id ID, by Actor, of Payment)
 			if p, err = tx.Payment(ctx, was.TradeNo); err != nil {
 				return err
 			}
-			if p.State == PaymentPending && now.Before(p.ExpiresAt) && p.Way == of.Way && p.Payer == of.Payer {
+			if p.State == PaymentPending && now.Before(p.ExpiresAt) && p.Channel == of.Channel && p.Way == of.Way && p.Payer == of.Payer {
 				return nil
 			}
 			if p.State == PaymentPending {
@@ -89,7 +93,7 @@ func (s *Service) currentTrade(ctx context.Context, id ID, by Actor, of Payment)
 		o.Rev++
 		o.UpdatedAt = now
 		p = Payment{
-			TradeNo: o.TradeNo, OrderID: o.ID, Amount: o.Amount, State: PaymentPending, Way: of.Way, Payer: of.Payer,
+			TradeNo: o.TradeNo, OrderID: o.ID, Amount: o.Amount, State: PaymentPending, Channel: of.Channel, Way: of.Way, Payer: of.Payer,
 			CreatedAt: now, ExpiresAt: now.Add(tradeLife), NextQuery: now.Add(firstQuery), UpdatedAt: now,
 		}
 		if err := tx.UpdateOrder(ctx, o, was); err != nil {
@@ -112,7 +116,10 @@ func (s *Service) PaymentSucceeded(ctx context.Context, r Receipt) error {
 		if p.State != PaymentPending && p.State != PaymentClosed {
 			return nil // heard before
 		}
-		if r.Amount != p.Amount {
+		switch {
+		case r.Channel != p.Channel:
+			return Errorf(Forbidden, "channel_differs", "支付渠道与订单不符")
+		case r.Amount != p.Amount:
 			return Errorf(Forbidden, "amount_differs", "支付金额与订单不符")
 		}
 		was := p.State
@@ -196,7 +203,7 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 			return err
 		}
 	}
-	status, err := s.gateway.Refund(ctx, p, p.Amount-p.Returned)
+	status, err := s.refund(ctx, p, p.Amount-p.Returned)
 	switch {
 	case err != nil:
 		return err
@@ -222,6 +229,15 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 	})
 }
 
+// refund has the gateway that a trade was paid through return an amount of it.
+func (s *Service) refund(ctx context.Context, p Payment, amount Fen) (RefundStatus, error) {
+	gateway, err := s.gatewayOf(p)
+	if err != nil {
+		return "", err
+	}
+	return gateway.Refund(ctx, p, amount)
+}
+
 // movesNothing reports whether the lifecycle has no row for what the gateway
 // said; a lost race is another matter and is tried again.
 func movesNothing(err error) bool {
@@ -243,29 +259,34 @@ func (s *Service) refunded(ctx context.Context, tx Tx, p Payment) error {
 // notification was lost.
 func (s *Service) CheckPayment(ctx context.Context, tradeNo string) error {
 	p, err := s.store.Payment(ctx, tradeNo)
-	if err != nil || p.State != PaymentPending {
+	if err != nil || p.State != PaymentPending && p.State != PaymentClosed {
 		return err
 	}
-	status, receipt, err := s.gateway.Query(ctx, tradeNo)
+	gateway, err := s.gatewayOf(p)
 	if err != nil {
 		return err
 	}
-	switch status {
-	case TradePaid:
+	status, receipt, err := gateway.Query(ctx, tradeNo)
+	switch {
+	case err != nil:
+		return err
+	case status == TradePaid:
 		return s.PaymentSucceeded(ctx, receipt)
-	case TradeShut:
-		return s.shut(ctx, tradeNo)
-	case TradeFailed:
-		return s.failed(ctx, tradeNo)
-	default:
+	case p.State == PaymentClosed:
 		return nil
+	case status == TradeFailed, status == TradeShut && s.now().Before(p.ExpiresAt): // by the payer, for it was not by us
+		return s.failed(ctx, gateway, tradeNo)
+	case status == TradeShut:
+		return s.shut(ctx, tradeNo)
 	}
+	return nil
 }
 
-// failed takes a gateway's word that the bank refused (row 6, F60): the trade is
-// closed, so that only the next QR code can be paid, and the page says so.
-func (s *Service) failed(ctx context.Context, tradeNo string) error {
-	if err := s.gateway.Close(ctx, tradeNo); err != nil {
+// failed takes a gateway's word that the bank refused or the payer gave up (row 6,
+// F60): the trade is closed, so that only the next QR code can be paid, and the page
+// says so.
+func (s *Service) failed(ctx context.Context, gateway PaymentGateway, tradeNo string) error {
+	if err := gateway.Close(ctx, tradeNo); err != nil {
 		return err
 	}
 	return s.store.InTx(ctx, func(tx Tx) error {
@@ -304,7 +325,11 @@ func (s *Service) CloseTrade(ctx context.Context, tradeNo string) error {
 		return tradePaid
 	}
 	if p.Opened() {
-		if err := s.gateway.Close(ctx, tradeNo); err != nil {
+		gateway, err := s.gatewayOf(p)
+		if err != nil {
+			return err
+		}
+		if err := gateway.Close(ctx, tradeNo); err != nil {
 			return err
 		}
 	}
@@ -326,7 +351,11 @@ func (s *Service) shutIn(ctx context.Context, tx Tx, tradeNo string) (Payment, e
 	if err != nil || p.State != PaymentPending {
 		return p, err
 	}
-	p.State, p.NextQuery, p.UpdatedAt = PaymentClosed, time.Time{}, s.now()
+	now := s.now()
+	p.State, p.NextQuery, p.UpdatedAt = PaymentClosed, time.Time{}, now
+	if p.Opened() {
+		p.NextQuery = slices.MaxFunc([]time.Time{now, p.ExpiresAt}, time.Time.Compare).Add(lastQuery)
+	}
 	return p, tx.UpdatePayment(ctx, p, PaymentPending)
 }
 
@@ -360,23 +389,24 @@ func (s *Service) withTradeClosed(ctx context.Context, id ID, c Command) (Order,
 }
 
 // askAgain enqueues a question to the gateway and plans the next one: ten
-// seconds after the QR code was shown, then less and less often.
+// seconds after the QR code was shown, then less and less often. A trade whose time
+// is over is closed; of a closed one this was the last question.
 func (s *Service) askAgain(ctx context.Context, p Payment) error {
 	now := s.now()
 	wait := min(firstQuery<<min(p.Queries, 6), slowQuery)
 	p.Queries++
 	p.NextQuery, p.UpdatedAt = now.Add(wait), now
-	expired := now.After(p.ExpiresAt.Add(time.Minute))
-	if expired {
+	kind := JobQueryPayment
+	expired := now.After(p.ExpiresAt.Add(lastQuery))
+	if expired || p.State == PaymentClosed {
 		p.NextQuery = time.Time{}
 	}
+	if expired && p.State == PaymentPending {
+		kind = JobCloseTrade
+	}
 	return s.store.InTx(ctx, func(tx Tx) error {
-		if err := tx.UpdatePayment(ctx, p, PaymentPending); err != nil {
+		if err := tx.UpdatePayment(ctx, p, p.State); err != nil {
 			return fmt.Errorf("planning the next query: %w", err)
-		}
-		kind := JobQueryPayment
-		if expired {
-			kind = JobCloseTrade
 		}
 		return tx.Enqueue(ctx, Job{Kind: kind, Ref: p.TradeNo, Seq: int64(p.Queries)})
 	})

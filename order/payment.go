@@ -2,8 +2,68 @@ package order
 
 import (
 	"context"
+	"slices"
 	"time"
 )
+
+// PayChannel is whose gateway a trade is paid through, and its money goes back through.
+type PayChannel string
+
+// The channels.
+const (
+	WeChatPay PayChannel = "wechatpay"
+	Alipay    PayChannel = "alipay"
+)
+
+// payChannel is one line of payChannels: what people call it, the app that scans its
+// codes, and the surfaces that may offer it.
+type payChannel struct {
+	Channel    PayChannel
+	Label, App string
+	On         []Channel
+}
+
+// payChannels are all channels, in the order in which they are offered. Alipay does not
+// open inside WeChat (G32).
+var payChannels = []payChannel{
+	{WeChatPay, "微信支付", "微信", []Channel{Web, OfficialAcc, MiniProgram}},
+	{Alipay, "支付宝", "支付宝", []Channel{Web}},
+}
+
+func (c PayChannel) line() payChannel {
+	i := slices.IndexFunc(payChannels, func(l payChannel) bool { return l.Channel == c })
+	if i < 0 {
+		return payChannel{Channel: c}
+	}
+	return payChannels[i]
+}
+
+// Label is the channel as people read it.
+func (c PayChannel) Label() string { return c.line().Label }
+
+// App is the program on the payer's phone that scans the channel's codes.
+func (c PayChannel) App() string { return c.line().App }
+
+// PayChannels are those that a surface may offer and whose gateway there is; the first
+// is the usual one.
+func (s *Service) PayChannels(on Channel) []PayChannel {
+	var out []PayChannel
+	for _, l := range payChannels {
+		if s.gateways[l.Channel] != nil && slices.Contains(l.On, on) {
+			out = append(out, l.Channel)
+		}
+	}
+	return out
+}
+
+// gatewayOf is where a trade was opened. A channel that is configured no longer leaves
+// its trades as they are.
+func (s *Service) gatewayOf(p Payment) (PaymentGateway, error) {
+	if g := s.gateways[p.Channel]; g != nil {
+		return g, nil
+	}
+	return nil, Errorf(Unavailable, "payment_unavailable", "支付服务暂时不可用，请稍后再试")
+}
 
 // PaymentState is where one payment trade stands. Money owed back is a state of
 // the payment, shown over the order's state.
@@ -36,6 +96,7 @@ type Payment struct {
 	OrderID       ID
 	Amount        Fen
 	State         PaymentState
+	Channel       PayChannel
 	Way           PayWay
 	CodeURL       string // what the QR code says; empty until the gateway answered
 	PrepayID      string // in the mini-program: what wx.requestPayment is called with; empty until the gateway answered
@@ -48,7 +109,8 @@ type Payment struct {
 	ExpiresAt     time.Time
 	PaidAt        time.Time
 	// NextQuery is when the gateway is asked next, in case its notification was
-	// lost; zero when there is nothing to ask.
+	// lost; zero when there is nothing to ask. A closed trade is asked about once more
+	// when its time is over: somebody may have paid as it was closed.
 	NextQuery time.Time
 	Queries   int
 	UpdatedAt time.Time
@@ -59,6 +121,7 @@ func (p Payment) Opened() bool { return p.CodeURL != "" || p.PrepayID != "" }
 
 // Receipt is a gateway's word, signature verified, that a trade was paid.
 type Receipt struct {
+	Channel       PayChannel
 	TradeNo       string
 	TransactionID string
 	Amount        Fen

@@ -107,7 +107,7 @@ type Queries interface {
 	Booked(ctx context.Context, tradeNo string) (Fen, error)
 	// DueTimers returns up to limit timers whose time has come, oldest first.
 	DueTimers(ctx context.Context, now time.Time, limit int) ([]Timer, error)
-	// DueQueries returns up to limit pending payments to ask the gateway about.
+	// DueQueries returns up to limit payments to ask the gateway about.
 	DueQueries(ctx context.Context, now time.Time, limit int) ([]Payment, error)
 }
 

@@ -64,7 +64,7 @@ func (s *Service) RunKeysRefund(ctx context.Context, refundNo string) error {
 		return err
 	}
 	p.RefundNo, p.RefundReason = r.RefundNo, r.Reason
-	switch status, err := s.gateway.Refund(ctx, p, r.Amount); {
+	switch status, err := s.refund(ctx, p, r.Amount); {
 	case err != nil:
 		return err
 	case status == RefundProcessing:

@@ -112,7 +112,7 @@ func TestLateRefundDropped(t *testing.T) {
 // gets its price back, and the other one is shipped. Row 66: a refund of the rest is
 // what is left.
 func TestKeysGivenUp(t *testing.T) {
-	eachDB(t, func(t *testing.T, h *house) {
+	eachChannel(t, func(t *testing.T, h *house, g *gateway) {
 		ctx := t.Context()
 		o := h.approved(t, map[order.Field]string{order.InvoiceWant: order.No}) // its invoice is another test's
 		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
@@ -150,14 +150,14 @@ func TestKeysGivenUp(t *testing.T) {
 		if err != nil || len(parts) != 1 || parts[0].Amount != 30000 || parts[0].State != order.PaymentRefundDue {
 			t.Fatalf("parts %+v, %v", parts, err)
 		}
-		h.pay.refund = order.RefundAbnormal
+		g.refund = order.RefundAbnormal
 		if err := h.RunKeysRefund(ctx, parts[0].RefundNo); err != nil {
 			t.Fatal(err)
 		}
 		if failed, err := h.db.FailedKeysRefunds(ctx, 10); err != nil || len(failed) != 1 {
 			t.Fatalf("failed: %+v, %v", failed, err)
 		}
-		h.pay.refund = order.RefundDone
+		g.refund = order.RefundDone
 		if err := h.RetryKeysRefund(ctx, o.ID, parts[0].RefundNo, by); codeOf(err) != "refund_not_failed" {
 			t.Errorf("retried by the applicant: %v", err)
 		}
@@ -169,8 +169,8 @@ func TestKeysGivenUp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if h.pay.returned[parts[0].RefundNo] != 30000 || h.ledger(t, o.ID) != 30000 {
-			t.Errorf("%d fen back, ledger %d", h.pay.returned[parts[0].RefundNo], h.ledger(t, o.ID))
+		if g.returned[parts[0].RefundNo] != 30000 || h.ledger(t, o.ID) != 30000 {
+			t.Errorf("%d fen back, ledger %d", g.returned[parts[0].RefundNo], h.ledger(t, o.ID))
 		}
 
 		o = h.sent(t, o, parcelNo)
@@ -179,8 +179,8 @@ func TestKeysGivenUp(t *testing.T) {
 		if err := h.RunRefund(ctx, o.TradeNo); err != nil {
 			t.Fatal(err)
 		}
-		if o = h.order(t, o.ID); o.Status != order.Refunded || h.pay.returned["R"+o.TradeNo] != 30000 || h.ledger(t, o.ID) != 0 {
-			t.Errorf("refunded: %s, %d fen back, ledger %d", o.State, h.pay.returned["R"+o.TradeNo], h.ledger(t, o.ID))
+		if o = h.order(t, o.ID); o.Status != order.Refunded || g.returned["R"+o.TradeNo] != 30000 || h.ledger(t, o.ID) != 0 {
+			t.Errorf("refunded: %s, %d fen back, ledger %d", o.State, g.returned["R"+o.TradeNo], h.ledger(t, o.ID))
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 // Service is the registration authority: it applies commands to orders.
 type Service struct {
 	store        Store
-	gateway      PaymentGateway
+	gateways     map[PayChannel]PaymentGateway
 	mini         MiniGateway
 	courier      CourierDesk
 	certificates Certificates
@@ -32,10 +32,10 @@ type Service struct {
 
 // Deps is what a Service stands on.
 type Deps struct {
-	Store   Store
-	Gateway PaymentGateway
-	Mini    MiniGateway // nil: nobody pays in the mini-program
-	Courier CourierDesk // nil: nobody follows parcels
+	Store    Store
+	Gateways map[PayChannel]PaymentGateway // a channel without one is not offered
+	Mini     MiniGateway                   // nil: nobody pays in the mini-program
+	Courier  CourierDesk                   // nil: nobody follows parcels
 	// Certificates tells of the certificates that orders are about.
 	Certificates Certificates
 	Calendar     *Calendar
@@ -54,7 +54,7 @@ type Deps struct {
 // NewService returns a Service on its dependencies, which are required except Mini and Courier.
 func NewService(d Deps) *Service {
 	return &Service{
-		store: d.Store, gateway: d.Gateway, mini: d.Mini, courier: d.Courier, certificates: d.Certificates, calendar: d.Calendar, catalogue: d.Catalogue,
+		store: d.Store, gateways: d.Gateways, mini: d.Mini, courier: d.Courier, certificates: d.Certificates, calendar: d.Calendar, catalogue: d.Catalogue,
 		now: d.Now, newID: d.NewID, linkKey: d.LinkKey, maxDrafts: d.MaxDrafts,
 	}
 }

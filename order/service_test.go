@@ -24,6 +24,18 @@ func eachDB(t *testing.T, test func(t *testing.T, h *house)) {
 	}
 }
 
+// eachChannel runs the test on both databases for each channel; g is its gateway.
+func eachChannel(t *testing.T, test func(t *testing.T, h *house, g *gateway)) {
+	for _, c := range []order.PayChannel{order.WeChatPay, order.Alipay} {
+		t.Run(string(c), func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				h.through = c
+				test(t, h, map[order.PayChannel]*gateway{order.WeChatPay: h.pay, order.Alipay: h.alipay}[c])
+			})
+		})
+	}
+}
+
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 // gateway is the payment provider of the tests: what it knows can be set.
@@ -34,9 +46,18 @@ type gateway struct {
 	// returned is how much each refund asked for.
 	returned map[string]order.Fen
 	refund   order.RefundStatus
+	channel  order.PayChannel
 	down     bool
 	now      func() time.Time
 	amount   order.Fen
+}
+
+func newGateway(channel order.PayChannel, now func() time.Time) *gateway {
+	return &gateway{trades: map[string]order.TradeStatus{}, refunds: map[string]int{}, returned: map[string]order.Fen{}, refund: order.RefundDone, channel: channel, now: now, amount: 60000}
+}
+
+func (h *house) gateways() map[order.PayChannel]order.PaymentGateway {
+	return map[order.PayChannel]order.PaymentGateway{order.WeChatPay: h.pay, order.Alipay: h.alipay}
 }
 
 func (g *gateway) Prepay(_ context.Context, p order.Payment, _ string) (string, error) {
@@ -56,7 +77,7 @@ func (g *gateway) Query(_ context.Context, no string) (order.TradeStatus, order.
 	if !ok {
 		s = order.TradeUnknown
 	}
-	return s, order.Receipt{TradeNo: no, TransactionID: "w-" + no, Amount: g.amount, PaidAt: g.now()}, nil
+	return s, order.Receipt{Channel: g.channel, TradeNo: no, TransactionID: "w-" + no, Amount: g.amount, PaidAt: g.now()}, nil
 }
 
 func (g *gateway) Close(_ context.Context, no string) error {
@@ -82,7 +103,9 @@ type house struct {
 	keyAge int // years of the key pairs that are issued; at least 1
 	*order.Service
 	db      *store.DB
-	pay     *gateway
+	pay     *gateway // WeChat Pay
+	alipay  *gateway
+	through order.PayChannel // of pays
 	courier *courierDesk
 
 	certificates *certificate.Service
@@ -139,11 +162,11 @@ func newHouse(t *testing.T, dsn string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{db: db, at: time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC)}
-	h.pay = &gateway{trades: map[string]order.TradeStatus{}, refunds: map[string]int{}, returned: map[string]order.Fen{}, refund: order.RefundDone, now: h.now, amount: 60000}
+	h := &house{through: order.WeChatPay, db: db, at: time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC)}
+	h.pay, h.alipay = newGateway(order.WeChatPay, h.now), newGateway(order.Alipay, h.now)
 	h.courier = &courierDesk{}
 	h.certificates = certificate.NewService(store.Certificates{DB: db}, h.now, h.newID)
-	h.Service = order.NewService(order.Deps{Store: db, Gateway: h.pay, Courier: h.courier, Certificates: h.certificates, Calendar: calendar, Catalogue: catalogue, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
+	h.Service = order.NewService(order.Deps{Store: db, Gateways: h.gateways(), Courier: h.courier, Certificates: h.certificates, Calendar: calendar, Catalogue: catalogue, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
 	return h
 }
 
@@ -218,7 +241,7 @@ func (h *house) mustApply(t *testing.T, id order.ID, c order.Command) order.Orde
 // pays opens a trade and has the gateway report it paid.
 func (h *house) pays(t *testing.T, o order.Order) order.Payment {
 	t.Helper()
-	p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID})
+	p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, h.through)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +252,7 @@ func (h *house) pays(t *testing.T, o order.Order) order.Payment {
 }
 
 func (h *house) receipt(p order.Payment) order.Receipt {
-	return order.Receipt{TradeNo: p.TradeNo, TransactionID: "w-" + p.TradeNo, Amount: p.Amount, PaidAt: h.now()}
+	return order.Receipt{Channel: p.Channel, TradeNo: p.TradeNo, TransactionID: "w-" + p.TradeNo, Amount: p.Amount, PaidAt: h.now()}
 }
 
 func (h *house) order(t *testing.T, id order.ID) order.Order {
@@ -318,7 +341,7 @@ func TestPurchase(t *testing.T) {
 func TestPaidOnce(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		o := h.confirm(t, h.draft(t, nil))
-		p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID})
+		p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -349,7 +372,7 @@ func TestPaidOnce(t *testing.T) {
 func TestWrongAmount(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		o := h.confirm(t, h.draft(t, nil))
-		p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID})
+		p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -390,9 +413,9 @@ func TestLatePaymentGoesBack(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			eachDB(t, func(t *testing.T, h *house) {
+			eachChannel(t, func(t *testing.T, h *house, g *gateway) {
 				o := h.confirm(t, h.draft(t, nil))
-				first, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID})
+				first, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, h.through)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -408,8 +431,8 @@ func TestLatePaymentGoesBack(t *testing.T) {
 					}
 				}
 				p, err := h.db.Payment(t.Context(), first.TradeNo)
-				if err != nil || p.State != order.PaymentRefunded || h.pay.refunds[p.RefundNo] != 1 {
-					t.Errorf("payment %s, refunded %d times, %v", p.State, h.pay.refunds[p.RefundNo], err)
+				if err != nil || p.State != order.PaymentRefunded || g.refunds[p.RefundNo] != 1 {
+					t.Errorf("payment %s, refunded %d times, %v", p.State, g.refunds[p.RefundNo], err)
 				}
 				if tt.want != "" && h.order(t, o.ID).Status != tt.want {
 					t.Errorf("order is %s, want %s", h.order(t, o.ID).State, tt.want)
@@ -419,13 +442,189 @@ func TestLatePaymentGoesBack(t *testing.T) {
 	}
 }
 
+// F62: one order paid by WeChat Pay and by Alipay is paid once. The other money goes
+// back through the gateway it came through, and only there.
+func TestPaidThroughBothChannels(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		o := h.confirm(t, h.draft(t, nil))
+		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+		open := func(c order.PayChannel) order.Payment {
+			p, err := h.OpenPayment(ctx, o.ID, by, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		wechat := open(order.WeChatPay)
+		alipay := open(order.Alipay)
+		if again := open(order.Alipay); wechat.TradeNo == alipay.TradeNo || again.TradeNo != alipay.TradeNo {
+			t.Errorf("trades %s, %s, %s", wechat.TradeNo, alipay.TradeNo, again.TradeNo)
+		}
+		if got, err := h.db.Payment(ctx, alipay.TradeNo); err != nil || got.Channel != order.Alipay || h.pay.trades[alipay.TradeNo] != "" {
+			t.Errorf("payment %+v, %v", got, err)
+		}
+		// Each gateway speaks for its own trades only.
+		foreign := h.receipt(alipay)
+		foreign.Channel = order.WeChatPay
+		if err := h.PaymentSucceeded(ctx, foreign); !errors.Is(err, order.Forbidden) {
+			t.Errorf("WeChat Pay about a trade of Alipay's: %v", err)
+		}
+		for _, p := range []order.Payment{alipay, wechat, alipay, wechat} {
+			if err := h.PaymentSucceeded(ctx, h.receipt(p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if err := h.RunRefund(ctx, wechat.TradeNo); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if now := h.order(t, o.ID); now.Stage != order.Queued || now.TradeNo != alipay.TradeNo {
+			t.Errorf("order %s, paid by trade %s", now.State, now.TradeNo)
+		}
+		if len(h.pay.refunds) != 1 || h.pay.refunds["R"+wechat.TradeNo] != 1 || len(h.alipay.refunds) != 0 {
+			t.Errorf("refunds: WeChat Pay %v, Alipay %v", h.pay.refunds, h.alipay.refunds)
+		}
+		if got := h.ledger(t, o.ID); got != o.Amount {
+			t.Errorf("%d fen in the ledger", got)
+		}
+	})
+}
+
+// G32: what a surface offers, and that it takes nothing else.
+func TestPayChannels(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o := h.confirm(t, h.draft(t, nil))
+		open := func(on order.Channel, c order.PayChannel) string {
+			_, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: on}, c)
+			return codeOf(err)
+		}
+		both, wechat := []order.PayChannel{order.WeChatPay, order.Alipay}, []order.PayChannel{order.WeChatPay}
+		offers := func(what string, want map[order.Channel][]order.PayChannel) {
+			t.Helper()
+			for on, channels := range want {
+				if got := h.PayChannels(on); !slices.Equal(got, channels) {
+					t.Errorf("%s: %q offers %v, want %v", what, on, got, channels)
+				}
+				for _, c := range append(both, "cash", "") {
+					refused := open(on, c) == "pay_channel_unavailable"
+					if refused == slices.Contains(channels, c) {
+						t.Errorf("%s: %q through %q, refused: %t", what, c, on, refused)
+					}
+				}
+			}
+		}
+		offers("both configured", map[order.Channel][]order.PayChannel{order.Web: both, order.OfficialAcc: wechat, order.MiniProgram: wechat, "": nil})
+		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: h.pay}, Calendar: h.calendar(t), Now: h.now, NewID: h.newID})
+		offers("without Alipay", map[order.Channel][]order.PayChannel{order.Web: wechat, order.OfficialAcc: wechat})
+	})
+}
+
+// A trade of a channel that is configured no longer waits for it; nothing is lost or
+// asked of another gateway.
+func TestChannelSwitchedOff(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		h.through = order.Alipay
+		o := h.confirm(t, h.draft(t, nil))
+		p := h.pays(t, o)
+		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "不办了"})
+		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: h.pay}, Calendar: h.calendar(t), Now: h.now, NewID: h.newID})
+		if err := h.RunRefund(t.Context(), p.TradeNo); !errors.Is(err, order.Unavailable) || len(h.pay.refunds) != 0 {
+			t.Errorf("refund: %v, WeChat Pay was asked for %v", err, h.pay.refunds)
+		}
+		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: h.gateways(), Calendar: h.calendar(t), Now: h.now, NewID: h.newID})
+		if err := h.RunRefund(t.Context(), p.TradeNo); err != nil || h.order(t, o.ID).Status != order.Refunded {
+			t.Errorf("configured again: %v, order %s", err, h.order(t, o.ID).State)
+		}
+	})
+}
+
+// A code that nobody had scanned when its trade was closed can still be paid at Alipay
+// until its time is over. When the notification is lost too, the last question finds
+// the money, and it goes back.
+func TestPaidAfterTheClose(t *testing.T) {
+	eachChannel(t, func(t *testing.T, h *house, g *gateway) {
+		ctx := t.Context()
+		o := h.confirm(t, h.draft(t, nil))
+		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+		p, err := h.OpenPayment(ctx, o.ID, by, h.through)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Edit(ctx, o.ID, by); err != nil {
+			t.Fatal(err)
+		}
+		g.trades[p.TradeNo] = order.TradePaid
+		due := func() bool {
+			ps, err := h.db.DueQueries(ctx, h.now(), 9)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(ps) == 1 && ps[0].TradeNo == p.TradeNo
+		}
+		if h.advance(time.Hour); due() {
+			t.Error("asked about while it may still be paid")
+		}
+		h.advance(time.Hour + time.Minute)
+		if !due() {
+			t.Fatal("nobody asks about the closed trade")
+		}
+		if err := h.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if due() {
+			t.Error("asked about more than once")
+		}
+		for range 2 {
+			if err := h.CheckPayment(ctx, p.TradeNo); err != nil { // what the sweep has enqueued
+				t.Fatal(err)
+			}
+			if err := h.RunRefund(ctx, p.TradeNo); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := h.db.Payment(ctx, p.TradeNo); err != nil || got.State != order.PaymentRefunded || g.refunds[got.RefundNo] != 1 || h.order(t, o.ID).Status != order.Draft {
+			t.Errorf("payment %s, refunds %v, order %s, %v", got.State, g.refunds, h.order(t, o.ID).State, err)
+		}
+	})
+}
+
+// F60: Alipay says nothing of a bank's refusal. A payer who gives up closes the trade,
+// which we did not; the page says so, and once.
+func TestPayerGivesUp(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		o := h.confirm(t, h.draft(t, nil))
+		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+		p, err := h.OpenPayment(ctx, o.ID, by, order.Alipay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.alipay.trades[p.TradeNo] = order.TradeShut
+		for range 3 {
+			if err := h.CheckPayment(ctx, p.TradeNo); err != nil {
+				t.Fatal(err)
+			}
+		}
+		events, err := h.db.Events(ctx, o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed := slices.DeleteFunc(slices.Clone(events), func(e order.EventRecord) bool { return e.Event != order.PayFailed })
+		if len(failed) != 1 || events[len(events)-1].Event != order.PayFailed || h.order(t, o.ID).Status != order.AwaitingPayment {
+			t.Errorf("%d failures of %d events, order %s", len(failed), len(events), h.order(t, o.ID).State)
+		}
+	})
+}
+
 // A notification that was lost is made up for by asking (issue: query as a
 // fallback), and an order unpaid for seven days goes back to the form (row 8).
 func TestTimersAndQueries(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		ctx := t.Context()
 		o := h.confirm(t, h.draft(t, nil))
-		p, err := h.OpenPayment(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID})
+		p, err := h.OpenPayment(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -446,7 +645,7 @@ func TestTimersAndQueries(t *testing.T) {
 		}
 
 		o = h.confirm(t, h.order(t, o.ID))
-		p, err = h.OpenPayment(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID})
+		p, err = h.OpenPayment(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -466,8 +665,8 @@ func TestPaymentFails(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		ctx := t.Context()
 		o := h.confirm(t, h.draft(t, nil))
-		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID}
-		first, err := h.OpenPayment(ctx, o.ID, by)
+		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+		first, err := h.OpenPayment(ctx, o.ID, by, order.WeChatPay)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -487,7 +686,7 @@ func TestPaymentFails(t *testing.T) {
 		if events[len(events)-2].Event == order.PayFailed || h.pay.trades[first.TradeNo] != order.TradeShut {
 			t.Errorf("told twice, or the trade is %s", h.pay.trades[first.TradeNo])
 		}
-		second, err := h.OpenPayment(ctx, o.ID, by)
+		second, err := h.OpenPayment(ctx, o.ID, by, order.WeChatPay)
 		if err != nil || second.TradeNo == first.TradeNo {
 			t.Fatalf("paying again: trade %s, %v", second.TradeNo, err)
 		}
@@ -572,13 +771,13 @@ func TestRejectedAndResubmitted(t *testing.T) {
 func TestOthersOrders(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		o := h.draft(t, nil)
-		stranger := order.Actor{Role: order.Applicant, PersonID: "somebody"}
+		stranger := order.Actor{Role: order.Applicant, PersonID: "somebody", Channel: order.Web}
 		for _, c := range []order.Command{{On: order.Save, Product: "yd-initial", By: stranger}, {On: order.Confirm, By: stranger}, {On: order.Delete, By: stranger, DraftToken: "other"}} {
 			if _, err := h.Apply(t.Context(), o.ID, c); !errors.Is(err, order.NotFound) {
 				t.Errorf("%s: %v", c.On, err)
 			}
 		}
-		if _, err := h.OpenPayment(t.Context(), o.ID, stranger); !errors.Is(err, order.NotFound) {
+		if _, err := h.OpenPayment(t.Context(), o.ID, stranger, order.WeChatPay); !errors.Is(err, order.NotFound) {
 			t.Errorf("pay: %v", err)
 		}
 	})

@@ -129,8 +129,8 @@ func TestMigrateFilledDatabase(t *testing.T) {
 				{"the approval", show(func() (any, error) { as, err := db.Approvals(ctx, "o1"); return len(as), err }()), "1"},
 				{"the payment", show(func() (any, error) {
 					p, err := db.Payment(ctx, "T1")
-					return fmt.Sprint(p.State, " ", p.Way, " ", p.Amount, " ", p.Returned), err
-				}()), "paid qr 60000 0"},
+					return fmt.Sprint(p.State, " ", p.Channel, " ", p.Way, " ", p.Amount, " ", p.Returned), err
+				}()), "paid wechatpay qr 60000 0"},
 				{"the ledger", show(func() (any, error) { ls, err := db.Ledger(ctx, "o1"); return len(ls), err }()), "1"},
 				{"the parcel", show(func() (any, error) {
 					ps, err := db.Shipments(ctx, "o1")

@@ -9,13 +9,14 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-const paymentColumns = `trade_no, order_id, amount, state, way, code_url, prepay_id, payer, transaction_id, refund_no, refund_reason, returned, created_at, expires_at, paid_at, next_query, queries, updated_at`
+const paymentColumns = `trade_no, order_id, amount, state, channel, way, code_url, prepay_id, payer, transaction_id, refund_no, refund_reason, returned, created_at, expires_at, paid_at, next_query, queries, updated_at`
 
 type paymentRow struct {
 	TradeNo       string             `db:"trade_no"`
 	OrderID       order.ID           `db:"order_id"`
 	Amount        order.Fen          `db:"amount"`
 	State         order.PaymentState `db:"state"`
+	Channel       order.PayChannel   `db:"channel"`
 	Way           order.PayWay       `db:"way"`
 	CodeURL       string             `db:"code_url"`
 	PrepayID      string             `db:"prepay_id"`
@@ -34,7 +35,7 @@ type paymentRow struct {
 
 func rowOfPayment(p order.Payment) paymentRow {
 	return paymentRow{
-		p.TradeNo, p.OrderID, p.Amount, p.State, p.Way, p.CodeURL, p.PrepayID, p.Payer, nullString(p.TransactionID), nullString(p.RefundNo), p.RefundReason, p.Returned,
+		p.TradeNo, p.OrderID, p.Amount, p.State, p.Channel, p.Way, p.CodeURL, p.PrepayID, p.Payer, nullString(p.TransactionID), nullString(p.RefundNo), p.RefundReason, p.Returned,
 		dbTime(p.CreatedAt), nullTime(p.ExpiresAt), nullTime(p.PaidAt), nullTime(p.NextQuery), p.Queries, dbTime(p.UpdatedAt),
 	}
 }
@@ -42,7 +43,7 @@ func rowOfPayment(p order.Payment) paymentRow {
 func (r paymentRow) payment() order.Payment {
 	return order.Payment{
 		TradeNo: r.TradeNo, OrderID: r.OrderID, Amount: r.Amount, State: r.State,
-		Way: r.Way, CodeURL: r.CodeURL, PrepayID: r.PrepayID, Payer: r.Payer,
+		Channel: r.Channel, Way: r.Way, CodeURL: r.CodeURL, PrepayID: r.PrepayID, Payer: r.Payer,
 		TransactionID: r.TransactionID.String, RefundNo: r.RefundNo.String, RefundReason: r.RefundReason, Returned: r.Returned,
 		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: fromNull(r.ExpiresAt), PaidAt: fromNull(r.PaidAt),
 		NextQuery: fromNull(r.NextQuery), Queries: r.Queries, UpdatedAt: r.UpdatedAt.UTC(),
@@ -83,9 +84,9 @@ func (q queries) DueQueries(ctx context.Context, now time.Time, limit int) ([]or
 	err := q.all(ctx, &rows, `
 		SELECT `+paymentColumns+`
 		FROM payments
-		WHERE next_query <= ? AND state = ?
+		WHERE next_query <= ?
 		ORDER BY next_query, trade_no
-		LIMIT ?`, dbTime(now), order.PaymentPending, limit)
+		LIMIT ?`, dbTime(now), limit)
 	if err != nil {
 		return nil, failed(err, "listing payments to ask about")
 	}
@@ -96,7 +97,7 @@ func (q queries) DueQueries(ctx context.Context, now time.Time, limit int) ([]or
 func (tx *Tx) InsertPayment(ctx context.Context, p order.Payment) error {
 	_, err := tx.execNamed(ctx, `
 		INSERT INTO payments (`+paymentColumns+`)
-		VALUES (:trade_no, :order_id, :amount, :state, :way, :code_url, :prepay_id, :payer, :transaction_id, :refund_no, :refund_reason, :returned, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
+		VALUES (:trade_no, :order_id, :amount, :state, :channel, :way, :code_url, :prepay_id, :payer, :transaction_id, :refund_no, :refund_reason, :returned, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
 	return failed(err, "inserting payment %s", p.TradeNo)
 }
 

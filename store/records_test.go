@@ -159,7 +159,7 @@ func TestPayments(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *DB) {
 		at := t0.Truncate(time.Millisecond)
 		insertOrders(t, db, draft("o1"))
-		first := order.Payment{TradeNo: "t1", OrderID: "o1", Amount: 60000, State: order.PaymentPending, CreatedAt: at, ExpiresAt: at.Add(2 * time.Hour), NextQuery: at.Add(10 * time.Second), UpdatedAt: at}
+		first := order.Payment{TradeNo: "t1", OrderID: "o1", Amount: 60000, State: order.PaymentPending, Channel: order.Alipay, Way: order.PayByQRCode, CreatedAt: at, ExpiresAt: at.Add(2 * time.Hour), NextQuery: at.Add(10 * time.Second), UpdatedAt: at}
 		second := first
 		second.TradeNo, second.CreatedAt, second.NextQuery = "t2", at.Add(time.Second), at.Add(5*time.Second)
 		idle := first
@@ -188,7 +188,7 @@ func TestPayments(t *testing.T) {
 		wantSame(t, "due, limited", []string{"t2"}, due(at.Add(10*time.Second), 1))
 
 		paid := first
-		paid.State, paid.CodeURL, paid.TransactionID, paid.PaidAt, paid.RefundNo, paid.RefundReason, paid.Queries = order.PaymentPaid, "weixin://x", "420000", at, "R1", "r", 3
+		paid.State, paid.CodeURL, paid.TransactionID, paid.PaidAt, paid.RefundNo, paid.RefundReason, paid.Queries, paid.NextQuery = order.PaymentPaid, "https://qr.alipay.com/x", "420000", at, "R1", "r", 3, time.Time{}
 		inTx(t, db, func(tx order.Tx) error { return tx.UpdatePayment(t.Context(), paid, order.PaymentPending) })
 		one, err := db.Payment(t.Context(), "t1")
 		if err != nil {
@@ -196,6 +196,11 @@ func TestPayments(t *testing.T) {
 		}
 		wantSame(t, "payment", paid, one)
 		wantSame(t, "due after payment", []string{"t2"}, due(at.Add(10*time.Second), 10))
+		closed := second
+		closed.State, closed.NextQuery = order.PaymentClosed, at.Add(2*time.Hour)
+		inTx(t, db, func(tx order.Tx) error { return tx.UpdatePayment(t.Context(), closed, order.PaymentPending) })
+		wantSame(t, "due after the close", []string(nil), due(at.Add(time.Hour), 10))
+		wantSame(t, "the last question", []string{"t2"}, due(at.Add(2*time.Hour), 10))
 		err = db.InTx(t.Context(), func(tx order.Tx) error { return tx.UpdatePayment(t.Context(), paid, order.PaymentPending) })
 		wantKind(t, "UpdatePayment from pending", err, order.Conflict)
 		_, err = db.Payment(t.Context(), "nope")

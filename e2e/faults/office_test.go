@@ -53,7 +53,7 @@ func form() order.Form {
 // secrets are what a process of the product needs besides its database.
 type secrets struct {
 	piiKey, piiIndexKey, keyset []byte
-	merchant                    pay.Config
+	merchant                    pay.WeChatConfig
 }
 
 // developmentSecrets reads what a development start made.
@@ -72,7 +72,7 @@ func developmentSecrets(t *testing.T, dir, url string) secrets {
 	}
 	return secrets{
 		piiKey: unbase64(t, read("secrets/pii_key")), piiIndexKey: unbase64(t, read("secrets/pii_index_key")), keyset: readFile(t, filepath.Join(dir, "pii-keyset.json")),
-		merchant: pay.Config{
+		merchant: pay.WeChatConfig{
 			AppID: "wx00000000000000a1", MchID: "1900000000", CertSerial: "00000000000000000000000000000000000000A1", PrivateKey: read("secrets/wechatpay_private_key"),
 			PublicKeyID: "PUB_KEY_ID_0119000000002026010100000000000000", PublicKey: publicPEM(t, platform), APIv3Key: read("secrets/wechatpay_api_v3_key"),
 			NotifyURL: url + "/callbacks/wechatpay", BaseURL: url + "/playground/api.mch.weixin.qq.com",
@@ -135,7 +135,7 @@ func openOffice(t *testing.T, dsn string, s secrets, w world) *office {
 		t.Fatal(err)
 	}
 	f := &office{db: db, dsn: dsn, world: w, staff: map[order.Role]order.Actor{}}
-	f.Service = order.NewService(order.Deps{Store: db, Gateway: gateway, Calendar: calendar, Catalogue: catalogue, Now: time.Now, NewID: newID})
+	f.Service = order.NewService(order.Deps{Store: db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: gateway}, Calendar: calendar, Catalogue: catalogue, Now: time.Now, NewID: newID})
 	for _, r := range []order.Role{order.Reviewer, order.Issuer, order.Shipper} {
 		all, err := db.StaffWithRole(t.Context(), r)
 		if err != nil || len(all) == 0 {
@@ -183,7 +183,7 @@ func (f *office) work(ctx context.Context, id order.ID, until order.Status) erro
 	}
 	switch o.State {
 	case order.State{Status: order.AwaitingPayment}:
-		p, err := f.OpenPayment(ctx, id, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web})
+		p, err := f.OpenPayment(ctx, id, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
 		if err != nil {
 			return err
 		}

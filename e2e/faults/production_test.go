@@ -118,7 +118,7 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 		"YCD_SMS_BASE_URL="+server.URL+playground+"sms.tencentcloudapi.com", "YCD_REALNAME_BASE_URL="+server.URL+playground+"faceid.tencentcloudapi.com",
 		"YCD_COURIER_BASE_URL="+server.URL+playground+"poll.kuaidi100.com",
 	)
-	p.secrets = secrets{piiKey: unbase64(t, files["PII_KEY"]), piiIndexKey: unbase64(t, files["PII_INDEX_KEY"]), merchant: pay.Config{
+	p.secrets = secrets{piiKey: unbase64(t, files["PII_KEY"]), piiIndexKey: unbase64(t, files["PII_INDEX_KEY"]), merchant: pay.WeChatConfig{
 		AppID: "wx1", MchID: "1900000001", CertSerial: "0A", PrivateKey: files["WECHATPAY_PRIVATE_KEY"], PublicKeyID: "PUB_KEY_ID_1",
 		PublicKey: files["WECHATPAY_PUBLIC_KEY"], APIv3Key: files["WECHATPAY_API_V3_KEY"], NotifyURL: publicURL + "/callbacks/wechatpay",
 		BaseURL: server.URL + playground + "api.mch.weixin.qq.com",

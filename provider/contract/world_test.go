@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -32,6 +33,8 @@ const (
 	miniAppID = "wx00000000000000bc"
 	mchID     = "1900000001"
 	serial    = "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"
+	alipayApp = "2021000000000001"
+	sellerID  = "2088000000000001"
 	keyID     = "PUB_KEY_ID_0000000000000024101100397200000006"
 	apiV3Key  = "0123456789abcdef0123456789ABCDEF"
 	agent     = "oAgent"
@@ -61,6 +64,9 @@ type world struct {
 	product *httptest.Server
 
 	pay      *pay.WeChat
+	alipay   *pay.Alipay
+	through  order.PayChannel
+	gateway  order.PaymentGateway // that the test is about
 	account  *wechat.OfficialAccount
 	mini     *wechat.MiniProgram
 	sms      *sms.Tencent
@@ -93,6 +99,7 @@ func newWorld(t *testing.T) *world {
 			MchID: mchID, AppID: appID, APIv3Key: apiV3Key, MerchantSerial: serial, MerchantKey: &keys().merchant.PublicKey,
 			PlatformKeyID: keyID, PlatformKey: keys().platform,
 		},
+		Alipay: sim.Alipay{AppID: alipayApp, SellerID: sellerID, AppKey: &keys().merchant.PublicKey, PlatformKey: keys().platform},
 		SMS: sim.SMS{
 			SecretID: "sms-id", SecretKey: "sms-key", SdkAppID: "1400000001", SignName: "云采盾",
 			Templates: map[string]string{"1001": "您的订单已由{1}发出，运单号{2}。"},
@@ -116,6 +123,8 @@ func newWorld(t *testing.T) *world {
 	w.url = outside.URL + "/playground"
 
 	w.pay = w.merchant(keys().merchant)
+	w.alipay = w.shop(keys().merchant)
+	w.gateway = w.pay
 	w.account = must(wechat.NewOfficialAccount(wechat.Config{
 		AppID: appID, AppSecret: "app-secret", BaseURL: w.url + "/api.weixin.qq.com", OpenURL: w.url + "/open.weixin.qq.com", MPURL: w.url + "/mp.weixin.qq.com",
 	}, &memory{values: map[string]any{}}))
@@ -137,11 +146,19 @@ func (w *world) follower(key string) *courier.Kuaidi100 {
 func (w *world) merchant(key *rsa.PrivateKey) *pay.WeChat {
 	private := must(x509.MarshalPKCS8PrivateKey(key))
 	public := must(x509.MarshalPKIXPublicKey(&keys().platform.PublicKey))
-	return must(pay.NewWeChat(pay.Config{
+	return must(pay.NewWeChat(pay.WeChatConfig{
 		AppID: appID, MiniAppID: miniAppID, MchID: mchID, CertSerial: serial, PublicKeyID: keyID, APIv3Key: apiV3Key,
 		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
 		PublicKey:  string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),
 		NotifyURL:  w.product.URL + "/callbacks/wechatpay", BaseURL: w.url + "/api.mch.weixin.qq.com",
+	}))
+}
+
+func (w *world) shop(key *rsa.PrivateKey) *pay.Alipay {
+	return must(pay.NewAlipay(pay.AlipayConfig{
+		AppID: alipayApp, SellerID: sellerID, NotifyURL: w.product.URL + "/callbacks/alipay", GatewayURL: w.url + "/openapi.alipay.com/gateway.do",
+		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))})),
+		PublicKey:  string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(&keys().platform.PublicKey))})),
 	}))
 }
 
@@ -161,14 +178,26 @@ func (w *world) serveProduct(rw http.ResponseWriter, r *http.Request) {
 		w.serveInvoices(rw, r)
 		return
 	}
-	if r.URL.Path != "/callbacks/wechatpay" {
+	body, _ := io.ReadAll(r.Body)
+	var receipt order.Receipt
+	var err error
+	switch r.URL.Path {
+	case "/callbacks/wechatpay":
+		receipt, err = w.pay.ParseNotification(r.Context(), r.Header, body)
+	case "/callbacks/alipay":
+		receipt, err = w.alipay.ParseNotification(body)
+		if err == nil || errors.Is(err, order.Conflict) {
+			_, _ = io.WriteString(rw, "success")
+		}
+	default:
 		_, _ = io.WriteString(rw, "success")
 		return
 	}
-	body, _ := io.ReadAll(r.Body)
-	receipt, err := w.pay.ParseNotification(r.Context(), r.Header, body)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if errors.Is(err, order.Conflict) {
+		return
+	}
 	if err != nil {
 		w.refused = append(w.refused, err.Error())
 		http.Error(rw, `{"code":"FAIL"}`, http.StatusForbidden)

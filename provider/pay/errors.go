@@ -1,6 +1,7 @@
 package pay
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,14 +9,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/wechatpay-apiv3/wechatpay-go/core"
 	"github.com/wechatpay-apiv3/wechatpay-go/core/consts"
 
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-// Error is a refusal by WeChat Pay. It is unsigned: a reason to look, never a
-// fact. The message is left out, the request id is what support asks for.
+// Error is a refusal by a gateway. WeChat Pay does not sign it: it is a reason to
+// look, never a fact. The message is left out, WeChat Pay's request id is what its
+// support asks for.
 type Error struct {
 	Status    int
 	Code      string
@@ -43,13 +46,12 @@ func classify(op string, err error) error {
 		return unavailable(op, transportFault(err))
 	}
 	refusal := &Error{Status: api.StatusCode, Code: normal(api.Code), RequestID: api.Header.Get(consts.RequestID)}
-	cause := fmt.Errorf("calling wechat pay %s: %w", op, refusal)
 	switch {
 	case api.StatusCode >= http.StatusInternalServerError, api.StatusCode == http.StatusTooManyRequests,
 		refusal.Code == "SYSTEM_ERROR", refusal.Code == "FREQUENCY_LIMITED", refusal.Code == "NOT_ENOUGH":
 		return unavailable(op, refusal)
 	}
-	return cause
+	return fmt.Errorf("calling %s: %w", op, refusal)
 }
 
 // normal folds the spellings WeChat Pay has used for one thing.
@@ -80,26 +82,57 @@ func transportFault(err error) error {
 }
 
 var (
-	errBadSignature = errors.New("reply is not signed by WeChat Pay")
+	errBadSignature = errors.New("reply is not signed by the gateway")
 	errBadReply     = errors.New("reply is not usable")
 )
 
+// unavailable is an error after which asking again may help; op begins with the
+// gateway's name.
 func unavailable(op string, cause error) error {
 	return &order.Error{
 		Kind: order.Unavailable, Code: "payment_unavailable", Detail: "支付服务暂时不可用，请稍后再试。",
-		RetryAfter: 30 * time.Second, Err: fmt.Errorf("calling wechat pay %s: %w", op, cause),
+		RetryAfter: 30 * time.Second, Err: fmt.Errorf("calling %s: %w", op, cause),
 	}
+}
+
+// closed judges an attempt to close a trade by what became of the trade.
+func closed(op string, refusal error, status order.TradeStatus, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case status == order.TradePaid:
+		return tradePaid(refusal)
+	case status == order.TradeShut, status == order.TradeUnknown:
+		return nil
+	}
+	return unavailable(op, cmp.Or(refusal, fmt.Errorf("trade is still %s", status)))
 }
 
 func tradePaid(cause error) error {
 	return &order.Error{Kind: order.Conflict, Code: "trade_paid", Detail: "该订单已支付成功。", Err: cause}
 }
 
+func tradeClosed(cause error) error {
+	return &order.Error{Kind: order.Conflict, Code: "trade_closed", Detail: "该支付单已关闭，请重新发起支付。", Err: cause}
+}
+
+// codeOf is the gateway's code of a refusal.
 func codeOf(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return ""
+}
+
+// observe runs one call to a gateway and keeps how long it took.
+func observe(latency prometheus.ObserverVec, op string, call func() error) (err error) {
+	if latency != nil {
+		timer := prometheus.NewTimer(prometheus.ObserverFunc(func(seconds float64) {
+			latency.WithLabelValues(op, outcome(err)).Observe(seconds)
+		}))
+		defer timer.ObserveDuration()
+	}
+	return call()
 }
 
 func outcome(err error) string {

@@ -71,10 +71,10 @@ func newMerchant(t *testing.T, replies map[string]reply) (*WeChat, *gateway) {
 	return w, g
 }
 
-func config(baseURL string) Config {
+func config(baseURL string) WeChatConfig {
 	private, _ := x509.MarshalPKCS8PrivateKey(keys().merchant)
 	public, _ := x509.MarshalPKIXPublicKey(&keys().platform.PublicKey)
-	return Config{
+	return WeChatConfig{
 		AppID: appID, MchID: mchID, CertSerial: serial, PublicKeyID: keyID, APIv3Key: apiKey,
 		PrivateKey: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
 		PublicKey:  string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})),

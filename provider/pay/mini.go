@@ -42,7 +42,7 @@ func (w *WeChat) PrepayMini(ctx context.Context, p order.Payment, description st
 	case err != nil:
 		return "", err
 	case deref(resp.PrepayId) == "":
-		return "", unavailable("prepay_mini", errors.New("reply has no prepay_id"))
+		return "", unavailable("wechat pay prepay_mini", errors.New("reply has no prepay_id"))
 	}
 	return *resp.PrepayId, nil
 }

@@ -37,7 +37,7 @@ func (w *WeChat) ParseNotification(ctx context.Context, header http.Header, body
 		return order.Receipt{}, forged(whyRefused(err))
 	}
 	if notice.EventType != "TRANSACTION.SUCCESS" {
-		return order.Receipt{}, order.Errorf(order.Conflict, "notification_irrelevant", "通知与支付结果无关。")
+		return order.Receipt{}, irrelevant()
 	}
 	var tx payments.Transaction
 	if err := json.Unmarshal(content, &tx); err != nil {
@@ -76,7 +76,7 @@ func (w *WeChat) read(tx *payments.Transaction) (order.TradeStatus, order.Receip
 		return "", order.Receipt{}, errors.New("payment has no id or time")
 	}
 	return status, order.Receipt{
-		TradeNo: *tx.OutTradeNo, TransactionID: *tx.TransactionId,
+		Channel: order.WeChatPay, TradeNo: *tx.OutTradeNo, TransactionID: *tx.TransactionId,
 		Amount: order.Fen(*tx.Amount.Total), PaidAt: paidAt.UTC(),
 	}, nil
 }
@@ -116,6 +116,10 @@ func refundStatus(op string, p order.Payment, amount order.Fen, r *refunddomesti
 		return order.RefundAbnormal, nil
 	}
 	return "", unavailable(op, errors.New("refund has an unknown status"))
+}
+
+func irrelevant() error {
+	return order.Errorf(order.Conflict, "notification_irrelevant", "通知与支付结果无关。")
 }
 
 func forged(why string) error {

@@ -29,7 +29,15 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.RawPath != "" {
 		out.URL.RawPath = prefix + req.URL.RawPath
 	}
-	resp, err := t.next.RoundTrip(out)
+	return t.next.RoundTrip(out)
+}
+
+// limited bounds the size of a reply.
+type limited struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := l.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,11 @@
-// Package pay takes and returns money through WeChat Pay (APIv3, public key mode):
-// by QR code (Native) and inside the mini-program (JSAPI).
+// Package pay takes and returns money through WeChat Pay (APIv3, public key mode), by
+// QR code (Native) and inside the mini-program (JSAPI), and through Alipay (RSA2, public
+// key mode), by QR code (当面付).
 //
-// What counts as true is only what WeChat signed: notifications and 2xx replies,
-// whose merchant, account, currency and trade number are compared with ours.
-// An error reply is unsigned and decides nothing but whether to try again;
-// where it claims something about a trade, the trade is queried. Amounts are
+// What counts as true is only what the gateway signed: notifications and replies,
+// whose merchant, account, currency and trade number are compared with ours. An
+// error reply of WeChat Pay is unsigned and decides nothing but whether to try
+// again; where it claims something about a trade, the trade is queried. Amounts are
 // compared by the domain, which knows what the order costs.
 package pay
 
@@ -33,8 +34,8 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-// Config is the merchant's agreement with WeChat Pay.
-type Config struct {
+// WeChatConfig is the merchant's agreement with WeChat Pay.
+type WeChatConfig struct {
 	AppID       string // the official account's
 	MiniAppID   string // the mini-program's; empty: nobody pays there
 	MchID       string
@@ -64,7 +65,7 @@ var (
 
 // WeChat is one merchant. It is safe for concurrent use.
 type WeChat struct {
-	cfg     Config
+	cfg     WeChatConfig
 	private *rsa.PrivateKey
 	native  native.NativeApiService
 	jsapi   jsapi.JsapiApiService
@@ -73,7 +74,7 @@ type WeChat struct {
 }
 
 // NewWeChat checks the keys and returns the merchant's client.
-func NewWeChat(cfg Config) (*WeChat, error) {
+func NewWeChat(cfg WeChatConfig) (*WeChat, error) {
 	base, err := url.Parse(cmp.Or(cfg.BaseURL, "https://"+apiHost))
 	if err != nil || base.Host == "" {
 		return nil, fmt.Errorf("wechat pay: base URL %q is not absolute", cfg.BaseURL)
@@ -101,7 +102,7 @@ func NewWeChat(cfg Config) (*WeChat, error) {
 	}
 	client, err := core.NewClient(context.Background(),
 		option.WithWechatPayPublicKeyAuthCipher(cfg.MchID, cfg.CertSerial, private, cfg.PublicKeyID, public),
-		option.WithHTTPClient(&http.Client{Timeout: timeout, Transport: &transport{base: base, next: http.DefaultTransport}}),
+		option.WithHTTPClient(&http.Client{Timeout: timeout, Transport: &transport{base: base, next: limited{http.DefaultTransport}}}),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("wechat pay: %w", err)
@@ -141,7 +142,7 @@ func (w *WeChat) Prepay(ctx context.Context, p order.Payment, description string
 	case err != nil:
 		return "", err
 	case resp.CodeUrl == nil || !strings.HasPrefix(*resp.CodeUrl, "weixin://"):
-		return "", unavailable("prepay", errors.New("reply has no usable code_url"))
+		return "", unavailable("wechat pay prepay", errors.New("reply has no usable code_url"))
 	}
 	return *resp.CodeUrl, nil
 }
@@ -155,7 +156,7 @@ func (w *WeChat) whySpent(ctx context.Context, tradeNo string, refusal error) er
 	case status == order.TradePaid:
 		return tradePaid(refusal)
 	case status == order.TradeShut:
-		return &order.Error{Kind: order.Conflict, Code: "trade_closed", Detail: "该支付单已关闭，请重新发起支付。", Err: refusal}
+		return tradeClosed(refusal)
 	}
 	return refusal
 }
@@ -178,7 +179,7 @@ func (w *WeChat) Query(ctx context.Context, tradeNo string) (order.TradeStatus, 
 		err = errors.New("reply is about another trade")
 	}
 	if err != nil {
-		return "", order.Receipt{}, unavailable("query", err)
+		return "", order.Receipt{}, unavailable("wechat pay query", err)
 	}
 	return status, receipt, nil
 }
@@ -193,15 +194,7 @@ func (w *WeChat) Close(ctx context.Context, tradeNo string) error {
 		return err
 	})
 	status, _, err := w.Query(ctx, tradeNo)
-	switch {
-	case err != nil:
-		return err
-	case status == order.TradePaid:
-		return tradePaid(refusal)
-	case status == order.TradeShut, status == order.TradeUnknown:
-		return nil
-	}
-	return unavailable("close", cmp.Or(refusal, fmt.Errorf("trade is still %s", status)))
+	return closed("wechat pay close", refusal, status, err)
 }
 
 // Refund returns an amount of a trade under p.RefundNo. It is idempotent: asking
@@ -224,7 +217,7 @@ func (w *WeChat) Refund(ctx context.Context, p order.Payment, amount order.Fen) 
 	})
 	switch {
 	case err == nil:
-		return refundStatus("refund", p, amount, r)
+		return refundStatus("wechat pay refund", p, amount, r)
 	case errors.Is(err, order.Unavailable):
 		return "", err
 	}
@@ -245,18 +238,12 @@ func (w *WeChat) queryRefund(ctx context.Context, p order.Payment, amount order.
 	if err != nil {
 		return "", err
 	}
-	return refundStatus("refund_query", p, amount, r)
+	return refundStatus("wechat pay refund_query", p, amount, r)
 }
 
 // call runs one SDK call and gives its error a kind.
-func (w *WeChat) call(op string, f func() error) (err error) {
-	if w.cfg.Latency != nil {
-		timer := prometheus.NewTimer(prometheus.ObserverFunc(func(seconds float64) {
-			w.cfg.Latency.WithLabelValues(op, outcome(err)).Observe(seconds)
-		}))
-		defer timer.ObserveDuration()
-	}
-	return classify(op, f())
+func (w *WeChat) call(op string, f func() error) error {
+	return observe(w.cfg.Latency, op, func() error { return classify("wechat pay "+op, f()) })
 }
 
 // atMost cuts s to n bytes without splitting a character.

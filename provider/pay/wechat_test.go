@@ -21,7 +21,7 @@ var payment = order.Payment{
 }
 
 var paid = order.Receipt{
-	TradeNo: payment.TradeNo, TransactionID: "4200000000202611230000000001", Amount: 30000,
+	Channel: order.WeChatPay, TradeNo: payment.TradeNo, TransactionID: "4200000000202611230000000001", Amount: 30000,
 	PaidAt: time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC),
 }
 
@@ -294,15 +294,15 @@ func TestCallsGiveUpWithTheirContext(t *testing.T) {
 }
 
 func TestNewWeChatNamesItsFault(t *testing.T) {
-	for name, spoil := range map[string]func(*Config){
-		"relative address":    func(c *Config) { c.BaseURL = "pay.example" },
-		"no private key":      func(c *Config) { c.PrivateKey = "" },
-		"keys mixed up":       func(c *Config) { c.PublicKey = c.PrivateKey },
-		"short APIv3 key":     func(c *Config) { c.APIv3Key = "short" },
-		"no merchant":         func(c *Config) { c.MchID = "" },
-		"no certificate":      func(c *Config) { c.CertSerial = "" },
-		"no platform key id":  func(c *Config) { c.PublicKeyID = "" },
-		"notify URL, a query": func(c *Config) { c.NotifyURL += "?a=b" },
+	for name, spoil := range map[string]func(*WeChatConfig){
+		"relative address":    func(c *WeChatConfig) { c.BaseURL = "pay.example" },
+		"no private key":      func(c *WeChatConfig) { c.PrivateKey = "" },
+		"keys mixed up":       func(c *WeChatConfig) { c.PublicKey = c.PrivateKey },
+		"short APIv3 key":     func(c *WeChatConfig) { c.APIv3Key = "short" },
+		"no merchant":         func(c *WeChatConfig) { c.MchID = "" },
+		"no certificate":      func(c *WeChatConfig) { c.CertSerial = "" },
+		"no platform key id":  func(c *WeChatConfig) { c.PublicKeyID = "" },
+		"notify URL, a query": func(c *WeChatConfig) { c.NotifyURL += "?a=b" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config("https://pay.example")
