@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/yuncaidun/yuncaidun/e2e/story"
 )
@@ -276,11 +277,23 @@ func (b *tab) confirm(world story.Playground) {
 	b.arrive("/pay")
 }
 
-// pay scans the QR code and watches the page turn.
+// pay scans the QR code and watches the page turn. On a desk it is Alipay's, which the
+// keyboard chooses (F58); the choice stays while the page asks how things are.
 func (b *tab) pay(world story.Playground, order, screen string) {
 	b.t.Helper()
+	channel := `document.querySelector("#pay [name=channel]:checked").value`
+	b.until("WeChat Pay is chosen at first", channel+` === "wechatpay"`)
+	b.fits()
+	b.picture("pay-choice-" + screen)
+	app := "微信"
+	if screen == "desk" {
+		b.do(chromedp.Focus("#pay [name=channel]"), chromedp.KeyEvent(kb.ArrowDown))
+		b.until("the arrow key chooses Alipay", channel+` === "alipay"`)
+		app = "支付宝"
+	}
 	b.press("#pay form button.main")
 	b.do(chromedp.WaitVisible("#pay img.qr"))
+	b.until("the code is of the chosen channel", fmt.Sprintf(`document.querySelector("#pay h1").innerText === "%s扫码支付"`, app))
 	b.fits()
 	b.picture("pay-" + screen)
 	trade, err := world.OpenTrade(b.ctx, order)

@@ -223,17 +223,23 @@ func (p *player) becomes(o purchase, label string) {
 	})
 }
 
-// showQR opens the page with the order's QR code and returns the trade behind it.
-func (p *player) showQR(o purchase) sim.Trade {
+// showQR opens the page with the order's QR code of WeChat Pay and returns the trade
+// behind it.
+func (p *player) showQR(o purchase) sim.Trade { return p.showCode(o, "微信支付") }
+
+// showCode is showQR of a channel, which it takes when it is not the one shown.
+func (p *player) showCode(o purchase, channel string) sim.Trade {
 	page := p.open(o.page() + "/pay")
-	if len(page.Texts("qr")) == 0 {
-		page = p.shown(p.send(p.browser, page, "/pay", nil))
+	shown := channel + "二维码"
+	if !strings.Contains(string(page.Body), shown) {
+		name := map[string]string{"微信支付": string(sim.ViaWeChat), "支付宝": string(sim.ViaAlipay)}[channel]
+		page = p.shown(p.send(p.browser, page, "/pay", map[string]string{"channel": name}))
 	}
-	p.check(len(page.Texts("qr")) == 1 && page.Says("微信扫码支付"), "支付页显示微信支付二维码", page.Text())
+	p.check(len(page.Texts("qr")) == 1 && strings.Contains(string(page.Body), shown), "支付页显示"+shown, page.Text())
 	return must(p.world.OpenTrade(p.ctx, o.id))
 }
 
-// trades are the order's trades at WeChat Pay, newest first.
+// trades are the order's trades, newest first.
 func (p *player) trades(o purchase) []sim.Trade {
 	return slices.DeleteFunc(must(p.world.Trades(p.ctx)), func(t sim.Trade) bool { return t.Attach != o.id })
 }

@@ -78,7 +78,7 @@ func (p *player) moved(o purchase, events ...string) {
 	p.check(slices.Equal(got, events), "订单只变化了一次："+strings.Join(got, " → "), "want", events)
 }
 
-// refunds are the order's refunds at WeChat Pay.
+// refunds are the order's refunds, newest first.
 func (p *player) refunds(o purchase) []sim.Refund {
 	trades := p.trades(o)
 	return slices.DeleteFunc(must(p.world.Refunds(p.ctx)), func(r sim.Refund) bool {

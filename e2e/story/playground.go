@@ -95,7 +95,7 @@ func (p Playground) Cards(ctx context.Context) ([]sim.TemplateMessage, error) {
 	return get[[]sim.TemplateMessage](ctx, p, "templates", nil)
 }
 
-// Trades are the trades at WeChat Pay, newest first.
+// Trades are the trades at WeChat Pay and Alipay, newest first.
 func (p Playground) Trades(ctx context.Context) ([]sim.Trade, error) {
 	return get[[]sim.Trade](ctx, p, "trades", nil)
 }
@@ -111,7 +111,7 @@ func (p Playground) OpenTrade(ctx context.Context, orderID string) (sim.Trade, e
 	return sim.Trade{}, errors.Join(err, fmt.Errorf("order %s has no open trade", orderID))
 }
 
-// Refunds are the refunds at WeChat Pay, newest first.
+// Refunds are the refunds of both, newest first.
 func (p Playground) Refunds(ctx context.Context) ([]sim.Refund, error) {
 	return get[[]sim.Refund](ctx, p, "refunds", nil)
 }
