@@ -143,8 +143,9 @@ func TestMoneyHasAHistory(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		for round := range 8 {
 			o := h.confirm(t, h.draft(t, nil))
-			by := order.Actor{Role: order.Applicant, PersonID: o.PersonID}
-			first, err := h.OpenPayment(t.Context(), o.ID, by)
+			by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+			through := []order.PayChannel{order.WeChatPay, order.Alipay}[round/2%2]
+			first, err := h.OpenPayment(t.Context(), o.ID, by, through)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +169,7 @@ func TestMoneyHasAHistory(t *testing.T) {
 			open := func(client int) (p order.Payment) {
 				log.do(client, deed{what: "open"}, func() string {
 					var err error
-					if p, err = h.OpenPayment(ctx, o.ID, by); err != nil {
+					if p, err = h.OpenPayment(ctx, o.ID, by, through); err != nil {
 						p = order.Payment{}
 						return said(err)
 					}
