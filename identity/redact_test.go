@@ -35,6 +35,7 @@ func TestRedactText(t *testing.T) {
 		{"PIN before the word", "1234是我的密码", "****是我的密码", []SecretKind{SecretPIN}},
 		{"PIN as it is told", "密码幺二三四五六登不进去", "密码****登不进去", []SecretKind{SecretPIN}},
 		{"PIN digit by digit", "pin 码 9 0 2 1 4 4", "pin 码 ****", []SecretKind{SecretPIN}},
+		{"PIN in capital numerals", "口令壹贰叁肆伍陆", "口令****", []SecretKind{SecretPIN}},
 		{"code as it is told", "验证码六六零二五八", "验证码****", []SecretKind{SecretCode}},
 		{"several", "密码是1234，手机17712347069", "密码是****，手机****", []SecretKind{SecretPIN, SecretMobile}},
 

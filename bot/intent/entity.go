@@ -499,6 +499,9 @@ var slotsOf = map[Intent][]Slot{
 	BindAccount:    {SlotPhone},
 }
 
+// tailLength is how many digits of an order number people name.
+const tailLength = 4
+
 // slots keeps what matters to the intent.
 func (e *entities) slots(i Intent, t string) Slots {
 	s := Slots{}
@@ -506,6 +509,9 @@ func (e *entities) slots(i Intent, t string) Slots {
 		if v := e.by[slot]; v != "" {
 			s[slot] = v
 		}
+	}
+	if (i == OrderStatus || i == RejectFix) && s[SlotOrderNo] == "" && s[SlotOrderTail] == "" && len(e.task) == tailLength {
+		s[SlotOrderTail] = e.task // 我的0152通过了吗
 	}
 	for _, slot := range slotsOf[i] {
 		v := e.by[slot]
@@ -525,8 +531,8 @@ func (e *entities) slots(i Intent, t string) Slots {
 		case SlotDocType:
 			v = docTypeIn(t)
 		case SlotRole:
-			switch {
-			case !(i == LegalRepAuth && s[SlotPhone] != "" || i == Material && foreignPattern.MatchString(t)):
+			switch named := i == LegalRepAuth && s[SlotPhone] != "" || i == Material && foreignPattern.MatchString(t); {
+			case !named:
 			case legalPattern.MatchString(t):
 				v = "法定代表人"
 			case strings.Contains(t, "经办人"):
