@@ -23,7 +23,10 @@ type Embedded struct {
 // moved forward to now, so that a key set after a jump of now outlives the jump.
 func NewEmbedded(now func() time.Time) (*Embedded, error) {
 	server := miniredis.NewMiniRedis()
-	client := redis.NewClient(&redis.Options{Dialer: func(context.Context, string, string) (net.Conn, error) { return server.Dial() }})
+	client := redis.NewClient(&redis.Options{
+		Dialer:      func(context.Context, string, string) (net.Conn, error) { return server.Dial() },
+		ReadTimeout: -2, WriteTimeout: -2, // no network, no timers
+	})
 	client.AddHook(&follower{now: now, last: now(), forward: server.FastForward})
 	return &Embedded{Client: client, server: server}, nil
 }

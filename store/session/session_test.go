@@ -421,6 +421,9 @@ func TestTalks(t *testing.T) {
 		}
 		end("msg1", "o-a", "", []byte("which order"))
 		end("msg2", "o-b", "answer", []byte("b's"))
+		if first, _, err := talks.Begin(t.Context(), "msg1", "o-a"); first || err != nil {
+			t.Errorf("an answered message begins again: %v", err)
+		}
 		recalled("msg3", "o-a", "which order")
 		end("msg3", "o-a", "other", nil) // leaves it
 		recalled("msg4", "o-a", "which order")

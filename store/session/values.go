@@ -127,11 +127,11 @@ func NewDedup(rdb redis.UniversalClient) *Dedup { return &Dedup{rdb} }
 
 // Claim reserves key: true for exactly one caller until ttl has passed.
 func (d *Dedup) Claim(ctx context.Context, key string, ttl time.Duration) (bool, error) {
-	return claimed(claim(ctx, d.rdb, key, ttl))
+	return claimed(claim(ctx, d.rdb, prefix+"claim:"+hashed(key), ttl))
 }
 
 func claim(ctx context.Context, rdb redis.Cmdable, key string, ttl time.Duration) *redis.StatusCmd {
-	return rdb.SetArgs(ctx, prefix+"claim:"+hashed(key), 1, redis.SetArgs{Mode: "NX", TTL: ttl})
+	return rdb.SetArgs(ctx, key, 1, redis.SetArgs{Mode: "NX", TTL: ttl})
 }
 
 func claimed(c *redis.StatusCmd) (bool, error) {
@@ -158,10 +158,10 @@ func NewTalks(rdb redis.UniversalClient, now func() time.Time, answerTTL, talkTT
 }
 
 // Begin claims a message, first for exactly one caller, and recalls what the
-// conversation remembers, in one round trip.
+// conversation remembers, in one round trip. The claim lies where the answer will.
 func (t *Talks) Begin(ctx context.Context, message, person string) (first bool, memory []byte, err error) {
 	p := t.values.rdb.Pipeline()
-	mine, kept := claim(ctx, p, message, t.answerTTL), p.Get(ctx, contextKey(talk+person))
+	mine, kept := claim(ctx, p, answerKey(message), t.answerTTL), p.Get(ctx, contextKey(talk+person))
 	_, _ = p.Exec(ctx) // each command has its own error
 	if first, err = claimed(mine); err != nil {
 		return false, nil, err
