@@ -21,9 +21,13 @@ var bareName = regexp.MustCompile(`(?i)^(?:我的|我|就|是|查一?下?|看一
 // (rule 4): after a question about a refund, 尾号0001 asks about that order's refund.
 // What was asked lives as long as the conversation is remembered.
 func (t *turn) goOn(ctx context.Context) error {
-	about, name := t.state.Matter, bareName.FindStringSubmatch(t.text)
+	about := t.state.Matter
 	of := answers[about].of
-	if name == nil || of == ofNothing || t.person.ID == "" || t.meant.Intent.Staff() || t.meant.Slots[intent.SlotLeak] != "" {
+	if of == ofNothing || t.person.ID == "" || t.meant.Intent.Staff() || t.meant.Slots[intent.SlotLeak] != "" || !strings.ContainsAny(t.text, "0123456789") {
+		return nil
+	}
+	name := bareName.FindStringSubmatch(t.text) // every name has a digit
+	if name == nil {
 		return nil
 	}
 	known, err := t.names(ctx, of, name[1])

@@ -239,9 +239,11 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 	service := services[i]
 	if service != nil {
 		var err error
-		if lines, err = service(t, ctx, &o); err != nil {
+		latest := o
+		if lines, err = service(t, ctx, &latest); err != nil {
 			return "", err
 		}
+		o = latest
 	}
 	g := o.Guide()
 	var b strings.Builder

@@ -111,7 +111,7 @@ type sealedOrder struct {
 }
 
 // order decodes everything but what is sealed.
-func (r orderRow) order() (sealedOrder, error) {
+func (r orderRow) order() (*sealedOrder, error) {
 	o := order.Order{
 		ID: r.ID, No: r.No.String, Business: r.Business, Certificate: r.Certificate.String, PersonID: r.PersonID.String, DraftToken: r.DraftToken.String,
 		State: order.State{Status: r.Status, Stage: r.Stage}, Refund: r.Refund, Rev: r.Rev, Seq: r.Seq, Amount: r.Amount,
@@ -125,23 +125,25 @@ func (r orderRow) order() (sealedOrder, error) {
 		to   any
 	}{{r.Product, &o.Product}, {r.Lines, &o.Lines}, {r.Consent, &o.Consent}} {
 		if err := json.Unmarshal([]byte(f.from), f.to); err != nil {
-			return sealedOrder{}, fmt.Errorf("decoding order %s: %w", r.ID, err)
+			return nil, fmt.Errorf("decoding order %s: %w", r.ID, err)
 		}
 	}
-	return sealedOrder{o, r.SealedForm, r.SealedReasons}, nil
+	return &sealedOrder{o, r.SealedForm, r.SealedReasons}, nil
 }
 
 // open opens what is sealed.
-func (q queries) open(s sealedOrder) (order.Order, error) {
+func (q queries) open(s *sealedOrder) (order.Order, error) {
 	o := s.Order
 	form, err := q.seal.openTexts(s.form, formCell(o.ID))
 	if err != nil {
 		return order.Order{}, err
 	}
 	o.Form, o.Lines = order.NewForm(form), slices.Clone(o.Lines)
-	if err := q.seal.openJSON(s.reasons, &o.Reasons, reasonsCell(o.ID)); err != nil {
+	var reasons []order.Reason
+	if err := q.seal.openJSON(s.reasons, &reasons, reasonsCell(o.ID)); err != nil {
 		return order.Order{}, err
 	}
+	o.Reasons = reasons
 	return o, nil
 }
 

@@ -16,7 +16,7 @@ const maxRemembered = 2048
 // whoever has changed the order (docs/adr/0026).
 type orderMemory struct {
 	mu    sync.Mutex
-	known map[order.ID]sealedOrder
+	known map[order.ID]*sealedOrder
 }
 
 // orderRev is one row of a list, before it is read.
@@ -26,10 +26,10 @@ type orderRev struct {
 }
 
 // all returns the orders of a list, if every one is remembered under its rev.
-func (m *orderMemory) all(list []orderRev) ([]sealedOrder, bool) {
+func (m *orderMemory) all(list []orderRev) ([]*sealedOrder, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	orders := make([]sealedOrder, len(list))
+	orders := make([]*sealedOrder, len(list))
 	for i, of := range list {
 		o, ok := m.known[of.ID]
 		if !ok || o.Rev != of.Rev {
@@ -41,7 +41,7 @@ func (m *orderMemory) all(list []orderRev) ([]sealedOrder, bool) {
 }
 
 // keep remembers orders, at the cost of any others when there are too many.
-func (m *orderMemory) keep(orders []sealedOrder) {
+func (m *orderMemory) keep(orders []*sealedOrder) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, o := range orders {
@@ -57,7 +57,7 @@ func (m *orderMemory) keep(orders []sealedOrder) {
 
 // sealedOrders reads the orders that the rest of a SELECT names. With a memory it first
 // asks which they are and at which rev, for a fraction of what reading them costs.
-func (q queries) sealedOrders(ctx context.Context, rest string, args ...any) ([]sealedOrder, error) {
+func (q queries) sealedOrders(ctx context.Context, rest string, args ...any) ([]*sealedOrder, error) {
 	if q.memory != nil {
 		var list []orderRev
 		if err := q.all(ctx, &list, `SELECT id, rev FROM orders WHERE `+rest, args...); err != nil {
@@ -71,7 +71,7 @@ func (q queries) sealedOrders(ctx context.Context, rest string, args ...any) ([]
 	if err := q.all(ctx, &rows, `SELECT `+orderColumns+` FROM orders WHERE `+rest, args...); err != nil {
 		return nil, err
 	}
-	orders := make([]sealedOrder, len(rows))
+	orders := make([]*sealedOrder, len(rows))
 	for i, r := range rows {
 		var err error
 		if orders[i], err = r.order(); err != nil {

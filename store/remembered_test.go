@@ -61,9 +61,9 @@ func TestRememberedOrdersAreNeverOld(t *testing.T) {
 }
 
 func TestOrderMemoryIsBounded(t *testing.T) {
-	m := &orderMemory{known: map[order.ID]sealedOrder{}}
+	m := &orderMemory{known: map[order.ID]*sealedOrder{}}
 	for n := range maxRemembered + 10 {
-		m.keep([]sealedOrder{{Order: order.Order{ID: order.ID(fmt.Sprint("o", n)), Rev: 1}}})
+		m.keep([]*sealedOrder{{Order: order.Order{ID: order.ID(fmt.Sprint("o", n)), Rev: 1}}})
 	}
 	if n := len(m.known); n != maxRemembered {
 		t.Errorf("%d orders", n)

@@ -41,12 +41,10 @@ func fields(s Slots) string {
 	return strings.Join(parts, " ")
 }
 
-func (r *Recogniser) wordsOf(f *found) string {
+func (r *Recogniser) wordsOf(fs finds) string {
 	var parts []string
-	for c, w := range f.weight {
-		if w > 0 {
-			parts = append(parts, f.word[c]+"→"+r.concepts[c])
-		}
+	for _, f := range fs {
+		parts = append(parts, f.word+"→"+r.concepts[f.concept])
 	}
 	return strings.Join(parts, " ")
 }

@@ -253,7 +253,7 @@ func (r *Recogniser) Recognise(text string) Result {
 }
 
 // look finds the words and the entities of a text.
-func (r *Recogniser) look(e entities) *found {
+func (r *Recogniser) look(e entities) finds {
 	f := r.find([]rune(e.rest))
 	for _, name := range e.present() {
 		f.add(r.index[name], 1, name)
@@ -274,7 +274,7 @@ const (
 // vote is what the model makes of a text.
 type vote struct {
 	r      *Recogniser
-	found  *found
+	found  finds
 	shows  []shown
 	share  float32   // of the text that the model knows
 	sum    []float32 // per intent, in nats
@@ -360,7 +360,10 @@ func (v *vote) without(i Intent) {
 // much: the words around them tell a PIN from a code and from the end of an order
 // number, and a secret from a number.
 func (v *vote) leak(t, shape string) string {
-	says := func(concept string) bool { return v.found.weight[v.r.index[concept]] > 0 }
+	says := func(concept string) bool {
+		_, known := v.found.of(v.r.index[concept])
+		return known
+	}
 	switch pin, code := says("pin") || says("reset") || says("plug"), says("smscode"); {
 	case shape == "code" && !code && !pin && v.intent().decision():
 		return ""

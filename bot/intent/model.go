@@ -106,10 +106,10 @@ type shown struct {
 
 // shows lists the features of a text that the model has, scaled, and how
 // much of the text they are.
-func (r *Recogniser) shows(e entities, f *found) (known []shown, share float32) {
+func (r *Recogniser) shows(e entities, fs finds) (known []shown, share float32) {
 	var total, ours float32
 	known = make([]shown, 0, 128)
-	r.features(e, f, func(f feature, value float32) {
+	r.features(e, fs, func(f feature, value float32) {
 		total += value * value
 		if id, ok := r.model.ids[f]; ok {
 			ours += value * value
@@ -169,11 +169,11 @@ func likeliest(s []float32) float32 {
 const edge = ' '
 
 // features tells every feature of a text. All digits are alike.
-func (r *Recogniser) features(e entities, f *found, tell func(feature, float32)) {
+func (r *Recogniser) features(e entities, fs finds, tell func(feature, float32)) {
 	var concepts []uint16
-	for c, w := range f.weight {
-		if w > 0 && c != r.noise {
-			concepts = append(concepts, uint16(firstConcept+c))
+	for _, f := range fs {
+		if f.concept != r.noise {
+			concepts = append(concepts, uint16(firstConcept+f.concept))
 		}
 	}
 	for n, a := range concepts {

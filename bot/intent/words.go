@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -19,15 +20,27 @@ const (
 	similarSound = 0.9  // zi for zhi, lan for lang
 )
 
-// found is which concepts a text holds, how surely, and by which word.
+// found is a concept that a text holds, how surely, and by which word.
 type found struct {
-	weight []float64
-	word   []string
+	concept int
+	weight  float64
+	word    string
 }
 
-func (f *found) add(concept int, weight float64, word string) {
-	if weight > f.weight[concept] {
-		f.weight[concept], f.word[concept] = weight, word
+// finds are what a text holds, each concept once, by the surest word.
+type finds []found
+
+// of tells where a concept is, or would be.
+func (f *finds) of(concept int) (at int, known bool) {
+	return slices.BinarySearchFunc(*f, concept, func(f found, c int) int { return cmp.Compare(f.concept, c) })
+}
+
+func (f *finds) add(concept int, weight float64, word string) {
+	switch at, known := f.of(concept); {
+	case !known:
+		*f = slices.Insert(*f, at, found{concept, weight, word})
+	case weight > (*f)[at].weight:
+		(*f)[at] = found{concept, weight, word}
 	}
 }
 
@@ -40,8 +53,7 @@ type match struct {
 // find looks up every stretch of the text, as written and by sound. A word inside
 // a longer one does not count; a word by sound does not count where a written
 // word of two or more characters stands.
-func (r *Recogniser) find(t []rune) *found {
-	f := &found{weight: make([]float64, len(r.concepts)), word: make([]string, len(r.concepts))}
+func (r *Recogniser) find(t []rune) (f finds) {
 	var exact, heard []match
 	syllables := make([]syllable, len(t))
 	for i, c := range t {
