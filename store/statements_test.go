@@ -156,6 +156,7 @@ func TestReadIsFinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer rows.Close()
 	leave()
 	n := 0
 	for rows.Next() {
