@@ -48,6 +48,7 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-g, held out, by the linear model trained on everything else, after ways-f's mistakes were looked at | the same | 347/369 = 0.940 | 355/369 = 0.962 |
 | ways-h, by another writer, nothing changed since | plain (as in the shared utterances), hard (indirect, dialect, typos, denials) | 342/349 = 0.980 (plain 228/229, hard 114/120) | 333/349 = 0.954 |
 | ways-i, by a fourth writer, nothing changed since | critical (what must not be missed, and what only looks like it), plain, hard | 335/349 = 0.960 (critical 184/193, plain 77/77, hard 74/79) | 318/349 = 0.911 (critical 167/193, plain 74/77, hard 77/79) |
+| ways-j, by a fifth writer, after ways-g to ways-i were learnt | exam (as in the shared utterances), street (customers on their phones), staff (decisions, leaks, revocations and their neighbours) | 366/369 = 0.992 (exam 173/173, street 117/118, staff 76/78) | 358/369 = 0.970 (exam 167/173, street 113/118, staff 78/78) |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
@@ -61,7 +62,9 @@ words or digit by digit, an English queue, and decisions beside one that is take
 named, and where a kind of business, a name or a reason stands in the sentence of an intent that had no such slot. Three dates of ways-i, which
 its writer had worked out, are now as they were written: the recogniser knows no calendar.
 
-Since then ways-g, ways-h and ways-i have been learnt, with 200 sentences of their shapes (` + "`examples/shapes.tsv`" + `): no set here is unseen any more.
+Since then ways-g, ways-h and ways-i have been learnt, with 200 sentences of their shapes (` + "`examples/shapes.tsv`" + `). ways-j, written
+afterwards, is not: of its 102 sentences that must not be missed none was, and two others were taken for such (转给人工处理 for staff_assign, 注销账号，不是注销证书
+for revoke).
 `
 
 // TestPage keeps docs/bot.md true.
@@ -79,7 +82,7 @@ func TestPage(t *testing.T) {
 			fmt.Fprintf(&b, "| %s |\n", strings.Join(f, " | "))
 		}
 	}
-	b.WriteString("\n## Now\n\nThe model has learnt all of these.\n\n| set | way | sentences | intents | slots |\n|---|---|---|---|---|\n")
+	b.WriteString("\n## Now\n\nThe model has learnt all of these but ways-j.\n\n| set | way | sentences | intents | slots |\n|---|---|---|---|---|\n")
 	type pair struct{ want, got string }
 	wrong := map[pair]int{}
 	for _, set := range sets {

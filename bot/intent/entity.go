@@ -265,8 +265,9 @@ func (r *Recogniser) wordAcross(t []rune, at, n int) bool {
 }
 
 // deniedPattern is a clause that says what the person does not want (不是要吊销，), or
-// takes back what was said before (0152说错了，).
-var deniedPattern = regexp.MustCompile(`(?:^|[,。;!?])(?:我?(?:并?不是|不用|不需要|不想|无需)(?:[^说因,。;!?](?:[a-z0-9]+|[^,。;!?a-z0-9]){0,11}[,。;!?]|[^说因,。;!?]{1,8}而是)|[^,。;!?]{0,12}(?:(?:说|讲|念|看)错了?|不算数?了?|刚才?[^,。;!?]{0,8}是(?:别的|另一?个?))[,。;!?])`)
+// takes back what was said before (0152说错了，). At the end it is one unless it asks
+// (我要解锁，不是注销; but not 不是能更新吗).
+var deniedPattern = regexp.MustCompile(`(?:^|[,。;!?])(?:我?(?:并?不是|不用|不需要|不想|无需)(?:[^说因,。;!?](?:[a-z0-9]+|[^,。;!?a-z0-9]){0,11}[,。;!?]|[^说因,。;!?]{1,8}而是)|[^,。;!?]{0,12}(?:(?:说|讲|念|看)错了?|不算数?了?|刚才?[^,。;!?]{0,8}是(?:别的|另一?个?))[,。;!?])|[,。;!?]我?并?不是[^我本他她说因是,。;!?][^,。;!?]{0,8}[^,。;!?吗么嘛呢吧][。!]?$`)
 
 // withoutDenied drops such clauses as long as something else is left.
 func withoutDenied(t string) string {
