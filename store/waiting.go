@@ -129,8 +129,12 @@ func (w *waiting) query(ctx context.Context, stmt string, args []any) (rows, err
 }
 
 // commit ends the transaction. The COMMIT travels with the writes that wait, unless
-// one of them is judged by what it has written.
+// one of them is judged by what it has written. PostgreSQL answers the COMMIT of a
+// transaction in which a statement failed by taking it back, without an error.
 func (w *waiting) commit(ctx context.Context) error {
+	if w.pg.PgConn().TxStatus() == 'E' {
+		return failed(pgx.ErrTxCommitRollback, "committing")
+	}
 	if slices.ContainsFunc(w.judges, func(j judge) bool { return j.rows != nil }) {
 		if err := w.send(ctx); err != nil {
 			return err

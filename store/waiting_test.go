@@ -39,6 +39,26 @@ func TestWhatIsReadComesAfterWhatWasWritten(t *testing.T) {
 	})
 }
 
+// What InTx says was committed was: PostgreSQL takes back a transaction with a
+// statement that failed, also when nobody minded the failure, and answers COMMIT
+// without an error.
+func TestFailureThatNobodyMinds(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		err := db.InTx(t.Context(), func(tx order.Tx) error {
+			if err := tx.InsertOrder(t.Context(), draft("o1")); err != nil {
+				return err
+			}
+			if _, err := tx.(*Tx).exec(t.Context(), `UPDATE orders SET status = NULL`); err == nil {
+				t.Error("the statement did not fail")
+			}
+			return nil
+		})
+		if _, missing := db.Order(t.Context(), "o1"); (err == nil) != (missing == nil) {
+			t.Errorf("the transaction said %v, the order %v", err, missing)
+		}
+	})
+}
+
 // A change that lost is refused with its own error, whatever the transaction does
 // after it, and nothing of the transaction stays.
 func TestWhatLostDecides(t *testing.T) {
