@@ -40,7 +40,7 @@ func (p plain) exec(ctx context.Context, stmt string, args []any) (int64, error)
 }
 
 func (p plain) query(ctx context.Context, stmt string, args []any) (rows, error) {
-	return p.QueryContext(ctx, stmt, args...)
+	return p.QueryContext(ctx, stmt, args...) //nolint:rowserrcheck // readAll asks
 }
 
 // readAll appends every row to a list of structs, whose fields carry the names of

@@ -173,7 +173,7 @@ func (r *Recogniser) features(e entities, fs finds, tell func(feature, float32))
 	var concepts []uint16
 	for _, f := range fs {
 		if f.concept != r.noise {
-			concepts = append(concepts, uint16(firstConcept+f.concept))
+			concepts = append(concepts, uint16(firstConcept+f.concept)) //nolint:gosec // a few hundred concepts
 		}
 	}
 	for n, a := range concepts {
