@@ -30,9 +30,6 @@ func (q queries) PersonByWeChat(ctx context.Context, appID, openID string) (orde
 	return q.person(ctx, `id = (SELECT person_id FROM wechat_identities WHERE app_id = ? AND open_id = ?)`, appID, openID)
 }
 
-// PersonByUnionID returns the person whom another account of ours knows by the
-// same union id; the identity used last decides.
-
 // PersonByUnionID implements [order.Queries]; the identity used last decides.
 func (q queries) PersonByUnionID(ctx context.Context, unionID string) (order.Person, error) {
 	return q.person(ctx, `id = (SELECT person_id FROM wechat_identities WHERE union_id = ? AND union_id <> '' ORDER BY updated_at DESC, app_id LIMIT 1)`, unionID)
