@@ -238,13 +238,20 @@ func (h *house) mustApply(t *testing.T, id order.ID, c order.Command) order.Orde
 	return o
 }
 
-// pays opens a trade and has the gateway report it paid.
-func (h *house) pays(t *testing.T, o order.Order) order.Payment {
+// opens has the applicant open a trade on the portal.
+func (h *house) opens(t *testing.T, o order.Order, channel order.PayChannel) order.Payment {
 	t.Helper()
-	p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, h.through)
+	p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, channel)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+// pays opens a trade and has the gateway report it paid.
+func (h *house) pays(t *testing.T, o order.Order) order.Payment {
+	t.Helper()
+	p := h.opens(t, o, h.through)
 	if err := h.PaymentSucceeded(t.Context(), h.receipt(p)); err != nil {
 		t.Fatal(err)
 	}
@@ -341,10 +348,7 @@ func TestPurchase(t *testing.T) {
 func TestPaidOnce(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		o := h.confirm(t, h.draft(t, nil))
-		p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := h.opens(t, o, order.WeChatPay)
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
@@ -372,10 +376,7 @@ func TestPaidOnce(t *testing.T) {
 func TestWrongAmount(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		o := h.confirm(t, h.draft(t, nil))
-		p, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := h.opens(t, o, order.WeChatPay)
 		for _, off := range []order.Fen{-1, 1} {
 			r := h.receipt(p)
 			r.Amount += off
@@ -415,10 +416,7 @@ func TestLatePaymentGoesBack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			eachChannel(t, func(t *testing.T, h *house, g *gateway) {
 				o := h.confirm(t, h.draft(t, nil))
-				first, err := h.OpenPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, h.through)
-				if err != nil {
-					t.Fatal(err)
-				}
+				first := h.opens(t, o, h.through)
 				tt.after(t, h, o)
 				for range 2 {
 					if err := h.PaymentSucceeded(t.Context(), h.receipt(first)); err != nil {
@@ -448,12 +446,8 @@ func TestPaidThroughBothChannels(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		ctx := t.Context()
 		o := h.confirm(t, h.draft(t, nil))
-		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
 		open := func(c order.PayChannel) order.Payment {
-			p, err := h.OpenPayment(ctx, o.ID, by, c)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := h.opens(t, o, c)
 			return p
 		}
 		wechat := open(order.WeChatPay)
@@ -548,10 +542,7 @@ func TestPaidAfterTheClose(t *testing.T) {
 		ctx := t.Context()
 		o := h.confirm(t, h.draft(t, nil))
 		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
-		p, err := h.OpenPayment(ctx, o.ID, by, h.through)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := h.opens(t, o, h.through)
 		if _, err := h.Edit(ctx, o.ID, by); err != nil {
 			t.Fatal(err)
 		}
@@ -596,11 +587,7 @@ func TestPayerGivesUp(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		ctx := t.Context()
 		o := h.confirm(t, h.draft(t, nil))
-		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
-		p, err := h.OpenPayment(ctx, o.ID, by, order.Alipay)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := h.opens(t, o, order.Alipay)
 		h.alipay.trades[p.TradeNo] = order.TradeShut
 		for range 3 {
 			if err := h.CheckPayment(ctx, p.TradeNo); err != nil {
@@ -624,10 +611,7 @@ func TestTimersAndQueries(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		ctx := t.Context()
 		o := h.confirm(t, h.draft(t, nil))
-		p, err := h.OpenPayment(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := h.opens(t, o, order.WeChatPay)
 		h.advance(6*24*time.Hour + time.Minute)
 		if err := h.Sweep(ctx); err != nil {
 			t.Fatal(err)
@@ -666,10 +650,7 @@ func TestPaymentFails(t *testing.T) {
 		ctx := t.Context()
 		o := h.confirm(t, h.draft(t, nil))
 		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
-		first, err := h.OpenPayment(ctx, o.ID, by, order.WeChatPay)
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := h.opens(t, o, order.WeChatPay)
 		h.pay.trades[first.TradeNo] = order.TradeFailed
 		for range 2 { // the second question finds it settled
 			if err := h.CheckPayment(ctx, first.TradeNo); err != nil {
