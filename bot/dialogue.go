@@ -113,7 +113,7 @@ const (
 type turn struct {
 	*Dialogue
 	openid string
-	person order.Person // zero when unbound
+	writer *order.Person // nil until somebody asks who it is
 	state  state
 	text   string
 	meant  intent.Result
@@ -131,9 +131,7 @@ func (d *Dialogue) Answer(ctx context.Context, m Message) (Reply, error) {
 	if t.text == "" {
 		return t.say(textNotText)
 	}
-	if err := t.load(ctx, m); err != nil {
-		return Reply{}, err
-	}
+	t.recall(ctx, m)
 	text, err := t.answer(ctx)
 	if err != nil {
 		if text, err = explain(err); err != nil {
@@ -151,20 +149,28 @@ func explain(err error) (string, error) {
 	return "", err
 }
 
-// load finds out who writes and what was said before.
-func (t *turn) load(ctx context.Context, m Message) error {
-	p, err := t.binding.whois(ctx, t.openid)
-	if err != nil && !errors.Is(err, order.NotFound) {
-		return err
+// recall reads what was said before.
+func (t *turn) recall(ctx context.Context, m Message) {
+	if len(m.Memory) == 0 {
+		return
 	}
-	t.person = p
-	if len(m.Memory) > 0 {
-		if err := json.Unmarshal(m.Memory, &t.state); err != nil {
-			t.Log.WarnContext(ctx, "reading a conversation", "err", err) // it goes on without
-			t.state = state{}
+	if err := json.Unmarshal(m.Memory, &t.state); err != nil {
+		t.Log.WarnContext(ctx, "reading a conversation", "err", err) // it goes on without
+		t.state = state{}
+	}
+}
+
+// who is the person who writes, without an ID while nobody is bound. It is found out
+// when it first matters: much of what people ask has the same answer for everybody.
+func (t *turn) who(ctx context.Context) (order.Person, error) {
+	if t.writer == nil {
+		p, err := t.binding.whois(ctx, t.openid)
+		if err != nil && !errors.Is(err, order.NotFound) {
+			return order.Person{}, err
 		}
+		t.writer = &p
 	}
-	return nil
+	return *t.writer, nil
 }
 
 // sayAndRemember says text and keeps what carries over to the next message.
@@ -211,8 +217,14 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 	if m := choicePattern.FindStringSubmatch(t.text); m != nil && len(t.state.List) > 0 {
 		return t.choose(ctx, m[1])
 	}
-	if m := mobilePattern.FindStringSubmatch(t.text); m != nil && (t.state.Asked == askedMobile || t.person.ID == "" || strings.HasPrefix(t.text, "绑") || strings.HasPrefix(t.text, "换绑")) {
-		return t.sendCode(ctx, m[1])
+	if m := mobilePattern.FindStringSubmatch(t.text); m != nil {
+		p, err := t.who(ctx)
+		if err != nil {
+			return "", err
+		}
+		if t.state.Asked == askedMobile || p.ID == "" || strings.HasPrefix(t.text, "绑") || strings.HasPrefix(t.text, "换绑") {
+			return t.sendCode(ctx, m[1])
+		}
 	}
 	if text, ok, err := t.challenge(ctx); ok || err != nil {
 		return text, err
@@ -295,23 +307,17 @@ func (t *turn) reply(ctx context.Context, i intent.Intent) (string, error) {
 			return t.human(ctx, i)
 		}
 	}
-	a := answers[i]
-	switch {
-	case a.live == nil:
-		return t.fill(advice[i]), nil
-	case a.bound && t.person.ID == "":
-		return t.bindingCard(i), nil
+	if a := answers[i]; a.live != nil {
+		return a.live(t, ctx, i)
 	}
-	return a.live(t, ctx, i)
+	return t.fill(advice[i]), nil
 }
 
 // answer is how an intent is answered from live data; without live, by advice
 // alone.
 type answer struct {
-	// bound: only somebody bound is answered, others are asked for their mobile.
-	bound bool
-	of    kind
-	live  func(*turn, context.Context, intent.Intent) (string, error)
+	of   kind
+	live func(*turn, context.Context, intent.Intent) (string, error)
 }
 
 // kind is what an intent can be about: whoever asked it may name one afterwards.
@@ -328,27 +334,27 @@ var answers map[intent.Intent]answer
 
 func init() { // not a literal above: an answer may lead to another
 	answers = map[intent.Intent]answer{
-		intent.OrderStatus:   {true, ofOrder, (*turn).orders},
-		intent.ShippingTrack: {true, ofOrder, (*turn).orders},
-		intent.RejectFix:     {true, ofOrder, (*turn).orders},
-		intent.PayProblem:    {false, ofOrder, (*turn).ordersBeside},
-		intent.LegalRepAuth:  {false, ofOrder, (*turn).ordersBeside},
-		intent.Refund:        {false, ofOrder, (*turn).ordersBeside},
-		intent.Invoice:       {false, ofOrder, (*turn).ordersBeside},
-		intent.ChangeAddress: {false, ofOrder, (*turn).ordersBeside},
-		intent.SLATime:       {false, ofOrder, (*turn).ordersBeside},
-		intent.Price:         {false, ofNothing, (*turn).price},
-		intent.Material:      {false, ofNothing, (*turn).material},
-		intent.CertExpiry:    {false, ofCertificate, (*turn).certificates},
-		intent.Renew:         {false, ofCertificate, (*turn).certificates},
-		intent.BidSafety:     {false, ofCertificate, (*turn).certificates},
-		intent.Revoke:        {false, ofCertificate, (*turn).certificates},
-		intent.LostReissue:   {false, ofCertificate, (*turn).certificates},
-		intent.Unlock:        {false, ofCertificate, (*turn).certificates},
-		intent.SecurityAlert: {false, ofNothing, (*turn).securityAlert},
-		intent.HumanAgent:    {false, ofNothing, (*turn).human},
-		intent.Complaint:     {false, ofNothing, (*turn).human},
-		intent.BindAccount:   {false, ofNothing, (*turn).bindAccount},
+		intent.OrderStatus:   {ofOrder, (*turn).orders},
+		intent.ShippingTrack: {ofOrder, (*turn).orders},
+		intent.RejectFix:     {ofOrder, (*turn).orders},
+		intent.PayProblem:    {ofOrder, (*turn).ordersBeside},
+		intent.LegalRepAuth:  {ofOrder, (*turn).ordersBeside},
+		intent.Refund:        {ofOrder, (*turn).ordersBeside},
+		intent.Invoice:       {ofOrder, (*turn).ordersBeside},
+		intent.ChangeAddress: {ofOrder, (*turn).ordersBeside},
+		intent.SLATime:       {ofOrder, (*turn).ordersBeside},
+		intent.Price:         {ofNothing, (*turn).price},
+		intent.Material:      {ofNothing, (*turn).material},
+		intent.CertExpiry:    {ofCertificate, (*turn).certificates},
+		intent.Renew:         {ofCertificate, (*turn).certificates},
+		intent.BidSafety:     {ofCertificate, (*turn).certificates},
+		intent.Revoke:        {ofCertificate, (*turn).certificates},
+		intent.LostReissue:   {ofCertificate, (*turn).certificates},
+		intent.Unlock:        {ofCertificate, (*turn).certificates},
+		intent.SecurityAlert: {ofNothing, (*turn).securityAlert},
+		intent.HumanAgent:    {ofNothing, (*turn).human},
+		intent.Complaint:     {ofNothing, (*turn).human},
+		intent.BindAccount:   {ofNothing, (*turn).bindAccount},
 	}
 }
 
@@ -367,10 +373,11 @@ func (t *turn) bindAccount(ctx context.Context, _ intent.Intent) (string, error)
 		return t.sendCode(ctx, number)
 	}
 	t.state.Asked = askedMobile
-	if t.person.ID != "" {
-		return strings.ReplaceAll(textBound, "{mobile}", t.person.Mobile.Mask()), nil
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return textBindingCard, err
 	}
-	return textBindingCard, nil
+	return strings.ReplaceAll(textBound, "{mobile}", p.Mobile.Mask()), nil
 }
 
 func (t *turn) sendCode(ctx context.Context, number string) (string, error) {
@@ -399,7 +406,7 @@ func (t *turn) code(ctx context.Context) (string, error) {
 		}
 		return "", err
 	}
-	t.person = p
+	t.writer = &p
 	about := t.state.Topic
 	if answers[about].live == nil || about == intent.BindAccount {
 		about = intent.OrderStatus

@@ -23,10 +23,11 @@ import (
 // was named, or talked about, or the only one; a few as a list; many on the page.
 // Somebody unbound gets the general advice, and may bind.
 func (t *turn) certificates(ctx context.Context, about intent.Intent) (string, error) {
-	if t.person.ID == "" {
-		return t.unboundCertificates(about), nil
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return t.unboundCertificates(about), err
 	}
-	all, err := t.Certs.HeldBy(ctx, t.person.ID)
+	all, err := t.Certs.HeldBy(ctx, p.ID)
 	if err != nil {
 		return "", err
 	}
@@ -147,8 +148,8 @@ func (t *turn) validity(c certificate.Certificate) string {
 // dayOf is a date with its year, in Shanghai.
 func dayOf(t time.Time) string { return t.In(order.Shanghai).Format(time.DateOnly) }
 
-func (t *turn) chooseCertificate(ctx context.Context, serial string) (string, error) {
-	all, err := t.Certs.HeldBy(ctx, t.person.ID)
+func (t *turn) chooseCertificate(ctx context.Context, p order.Person, serial string) (string, error) {
+	all, err := t.Certs.HeldBy(ctx, p.ID)
 	if err != nil {
 		return "", err
 	}
@@ -295,8 +296,12 @@ func (t *turn) challenge(ctx context.Context) (string, bool, error) {
 		return "", false, nil
 	}
 	query := url.Values{"challenge": {strings.ToUpper(m[1] + m[2])}}
-	if t.person.ID != "" {
-		all, err := t.Certs.HeldBy(ctx, t.person.ID)
+	p, err := t.who(ctx)
+	if err != nil {
+		return "", true, err
+	}
+	if p.ID != "" {
+		all, err := t.Certs.HeldBy(ctx, p.ID)
 		if err != nil {
 			return "", true, err
 		}
@@ -337,10 +342,14 @@ func (t *turn) aboutBid(ctx context.Context, asked question) (string, bool, erro
 	said := strings.Trim(t.text, "。.!！~，, ")
 	opening, dated := dateIn(said, t.Now())
 	yes, no := slices.Contains(yesWords, said), slices.Contains(noWords, said)
-	if len([]rune(said)) > 20 || !yes && !no && !dated || t.state.Last.Cert == "" || t.person.ID == "" {
+	if len([]rune(said)) > 20 || !yes && !no && !dated || t.state.Last.Cert == "" {
 		return "", false, nil // something else is on their mind
 	}
-	all, err := t.Certs.HeldBy(ctx, t.person.ID)
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return "", false, err
+	}
+	all, err := t.Certs.HeldBy(ctx, p.ID)
 	if err != nil {
 		return "", false, err
 	}
@@ -401,21 +410,25 @@ func (t *turn) freeze(ctx context.Context, c certificate.Certificate, head strin
 	if !slices.Contains(c.Allowed(order.Applicant, t.Now()), certificate.Freeze) {
 		return head + either(c.State() == certificate.Frozen, t.fill("已经是冻结状态，无法被使用。找到 UKEY 后可以申请恢复。\n<a href=\"{portal}/certificates\">我的证书</a>"), "这张证书不需要冻结。"), nil
 	}
-	code, err := t.Codes.Issue(ctx, t.freezeChallenge(c.Serial))
+	p, err := t.who(ctx)
+	if err != nil {
+		return "", err
+	}
+	code, err := t.Codes.Issue(ctx, freezeChallenge(p, c.Serial))
 	if err != nil {
 		return "", err
 	}
 	if err := t.Memory.Remember(ctx, freezeKey(t.openid), []byte(c.Serial), challengeTTL); err != nil {
 		return "", err
 	}
-	if err := t.SendCode(ctx, t.person.Mobile, CodeFreeze, code); err != nil {
+	if err := t.SendCode(ctx, p.Mobile, CodeFreeze, code); err != nil {
 		return "", err
 	}
-	return head + fillIn(textFreezeCode, "{mobile}", t.person.Mobile.Mask()), nil
+	return head + fillIn(textFreezeCode, "{mobile}", p.Mobile.Mask()), nil
 }
 
-func (t *turn) freezeChallenge(serial string) session.Challenge {
-	return session.Challenge{Purpose: CodeFreeze, Mobile: t.person.Mobile, Subject: serial}
+func freezeChallenge(p order.Person, serial string) session.Challenge {
+	return session.Challenge{Purpose: CodeFreeze, Mobile: p.Mobile, Subject: serial}
 }
 
 // freezeCode takes six digits as the code to freeze with, if one is pending.
@@ -424,17 +437,24 @@ func (t *turn) freezeCode(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(serial) == 0 || t.person.ID == "" {
+	if len(serial) == 0 {
 		return "", errNoChallenge
 	}
-	err = t.Codes.Verify(ctx, t.freezeChallenge(string(serial)), t.text)
+	p, err := t.who(ctx)
+	if err != nil {
+		return "", err
+	}
+	if p.ID == "" {
+		return "", errNoChallenge
+	}
+	err = t.Codes.Verify(ctx, freezeChallenge(p, string(serial)), t.text)
 	if e, ok := order.AsError(err); ok && e.Kind == order.Invalid {
 		return e.Detail + "。重新获取请回复「冻结」。", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	by := order.Actor{Role: order.Applicant, PersonID: t.person.ID, Channel: order.OfficialAcc}
+	by := order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.OfficialAcc}
 	c, err := t.Certs.Apply(ctx, string(serial), certificate.Command{On: certificate.Freeze, By: by, MobileProven: true})
 	if err != nil && !errors.Is(err, order.Conflict) {
 		return "", err

@@ -46,10 +46,12 @@ func (t *turn) welcome(ctx context.Context, m Message) (Reply, error) {
 	if _, known := clicks[m.Key]; known {
 		return t.click(ctx, m)
 	}
-	if err := t.load(ctx, m); err != nil {
+	t.recall(ctx, m)
+	p, err := t.who(ctx)
+	if err != nil {
 		return Reply{}, err
 	}
-	if t.person.ID != "" {
+	if p.ID != "" {
 		return t.say(textWelcomeBack)
 	}
 	t.state.Asked = askedMobile
@@ -110,9 +112,7 @@ func (t *turn) arrived(ctx context.Context, m Message) error {
 }
 
 func (t *turn) click(ctx context.Context, m Message) (Reply, error) {
-	if err := t.load(ctx, m); err != nil {
-		return Reply{}, err
-	}
+	t.recall(ctx, m)
 	var (
 		text string
 		err  error
@@ -138,8 +138,8 @@ func (t *turn) click(ctx context.Context, m Message) (Reply, error) {
 // todo lists what waits for the person: a reviewer's queue, an applicant's next
 // steps.
 func (t *turn) todo(ctx context.Context) (string, error) {
-	if t.person.ID == "" {
-		return t.bindingCard(intent.OrderStatus), nil
+	if p, err := t.who(ctx); err != nil || p.ID == "" {
+		return t.bindingCard(intent.OrderStatus), err
 	}
 	m, ok, err := t.member(ctx)
 	if err != nil {
@@ -148,11 +148,11 @@ func (t *turn) todo(ctx context.Context) (string, error) {
 	if ok && m.Has(order.Reviewer) {
 		return t.queue(ctx, m)
 	}
-	page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, Limit: 30})
+	mine, err := t.mine(ctx, order.Filter{Limit: 30})
 	if err != nil {
 		return "", err
 	}
-	mine := slices.DeleteFunc(page.Orders, func(o order.Order) bool {
+	mine = slices.DeleteFunc(mine, func(o order.Order) bool {
 		a := o.Guide().Action
 		return a != order.ActionContinue && a != order.ActionPay && a != order.ActionFix
 	})

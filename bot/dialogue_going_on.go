@@ -23,7 +23,7 @@ var bareName = regexp.MustCompile(`(?i)^(?:我的|我|就|是|查一?下?|看一
 func (t *turn) goOn(ctx context.Context) error {
 	about := t.state.Matter
 	of := answers[about].of
-	if of == ofNothing || t.person.ID == "" || t.meant.Intent.Staff() || t.meant.Slots[intent.SlotLeak] != "" || !strings.ContainsAny(t.text, "0123456789") {
+	if of == ofNothing || t.meant.Intent.Staff() || t.meant.Slots[intent.SlotLeak] != "" || !strings.ContainsAny(t.text, "0123456789") {
 		return nil
 	}
 	name := bareName.FindStringSubmatch(t.text) // every name has a digit
@@ -40,9 +40,13 @@ func (t *turn) goOn(ctx context.Context) error {
 // names reports whether the person has such a thing, called so.
 func (t *turn) names(ctx context.Context, of kind, name string) (bool, error) {
 	if of == ofOrder {
-		page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, No: name, Limit: 1})
-		return len(page.Orders) > 0, err
+		mine, err := t.mine(ctx, order.Filter{No: name, Limit: 1})
+		return len(mine) > 0, err
 	}
-	all, err := t.Certs.HeldBy(ctx, t.person.ID)
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return false, err
+	}
+	all, err := t.Certs.HeldBy(ctx, p.ID)
 	return slices.ContainsFunc(all, func(c certificate.Certificate) bool { return called(c, name) }), err
 }

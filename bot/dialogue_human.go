@@ -29,7 +29,11 @@ func (t *turn) enquire(ctx context.Context, i intent.Intent) (string, error) {
 	now := t.Now()
 	open, next := order.Opening(t.Workdays, now)
 	said := t.summary()
-	if t.person.ID == "" {
+	p, err := t.who(ctx)
+	if err != nil {
+		return "", err
+	}
+	if p.ID == "" {
 		t.state.Asked, t.state.Topic = askedMobile, intent.HumanAgent
 		b.WriteString(fillIn(either(open, textHumanOpen, textHumanClosed), "{next}", next.Format("1月2日 15:04")))
 		if said != "" {
@@ -38,12 +42,12 @@ func (t *turn) enquire(ctx context.Context, i intent.Intent) (string, error) {
 		return b.String() + "\n" + textHumanUnbound, nil
 	}
 	e := order.Enquiry{
-		ID: t.NewID(), PersonID: t.person.ID, OrderID: t.state.Last.Order, Topic: topics[t.state.Matter], Said: said,
+		ID: t.NewID(), PersonID: p.ID, OrderID: t.state.Last.Order, Topic: topics[t.state.Matter], Said: said,
 		Urgent: urgent(t.text), CreatedAt: now,
 	}
 	due := order.CallBy(t.Workdays, now, e.Urgent)
 	e.DueAt = due
-	e, err := t.Enquiries.Enquire(ctx, e)
+	e, err = t.Enquiries.Enquire(ctx, e)
 	if err != nil {
 		return "", err
 	}
@@ -51,7 +55,7 @@ func (t *turn) enquire(ctx context.Context, i intent.Intent) (string, error) {
 	if e.DueAt.Before(now) { // an earlier promise that was not kept
 		text, e.DueAt = textCallAgain, due
 	}
-	b.WriteString(fillIn(text, "{due}", e.DueAt.In(order.Shanghai).Format("1月2日 15:04"), "{mobile}", t.person.Mobile.Mask()))
+	b.WriteString(fillIn(text, "{due}", e.DueAt.In(order.Shanghai).Format("1月2日 15:04"), "{mobile}", p.Mobile.Mask()))
 	if e.Said != "" {
 		b.WriteString("\n已转给同事的摘要：「" + e.Said + "」")
 	}

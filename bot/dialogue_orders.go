@@ -12,6 +12,23 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
+// mine lists orders of the person who writes, none while nobody is bound.
+func (t *turn) mine(ctx context.Context, f order.Filter) ([]order.Order, error) {
+	if t.writer == nil { // who it is and what is his in one query
+		f.WeChat = order.WeChatIdentity{AppID: t.AppID, OpenID: t.openid}
+		if page, err := t.Store.Orders(ctx, f); err != nil || len(page.Orders) > 0 {
+			return page.Orders, err
+		}
+	}
+	p, err := t.who(ctx) // may be bound only now, by the union id
+	if err != nil || p.ID == "" {
+		return nil, err
+	}
+	f.WeChat, f.PersonID = order.WeChatIdentity{}, p.ID
+	page, err := t.Store.Orders(ctx, f)
+	return page.Orders, err
+}
+
 // orders answers an intent from the person's own orders: the one that was named,
 // or talked about, or the only one; a few as a list; many by asking (rule 3).
 func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) {
@@ -21,20 +38,24 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 		}
 		return t.aboutOrder(ctx, o, about)
 	}
-	f := order.Filter{PersonID: t.person.ID, Limit: 30, No: t.meant.Slots[intent.SlotOrderTail], Company: t.meant.Slots[intent.SlotCompany]}
-	page, err := t.Store.Orders(ctx, f)
+	f := order.Filter{Limit: 30, No: t.meant.Slots[intent.SlotOrderTail], Company: t.meant.Slots[intent.SlotCompany]}
+	mine, err := t.mine(ctx, f)
 	if err != nil {
 		return "", err
 	}
-	if len(page.Orders) == 0 {
+	if len(mine) == 0 {
+		p, err := t.who(ctx)
+		if err != nil || p.ID == "" {
+			return t.bindingCard(about), err
+		}
 		return t.fill(textNoOrders), nil
 	}
-	choice := relevant(page.Orders, about)
+	choice := relevant(mine, about)
 	if f.No != "" {
-		choice = page.Orders // several have this tail; which is meant is for the person to say
+		choice = mine // several have this tail; which is meant is for the person to say
 	}
 	if s := t.meant.Slots[intent.SlotStatus]; s != "" {
-		if in := slices.DeleteFunc(slices.Clone(page.Orders), func(o order.Order) bool { return !hasLabel(o, s) }); len(in) > 0 {
+		if in := slices.DeleteFunc(slices.Clone(mine), func(o order.Order) bool { return !hasLabel(o, s) }); len(in) > 0 {
 			choice = in
 		} else if meaning := stateMeanings[s]; meaning != "" {
 			return t.fill(meaning), nil
@@ -42,10 +63,10 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 	}
 	switch n := len(choice); {
 	case n == 0 && about == intent.RejectFix:
-		text, err := t.aboutOrder(ctx, page.Orders[0], intent.OrderStatus)
+		text, err := t.aboutOrder(ctx, mine[0], intent.OrderStatus)
 		return textNothingRejected + "\n\n" + text, err
 	case n == 0:
-		return t.aboutOrder(ctx, page.Orders[0], about)
+		return t.aboutOrder(ctx, mine[0], about)
 	case n == 1:
 		return t.aboutOrder(ctx, choice[0], about)
 	case n <= maxChoices || f.No != "" || f.Company != "": // asking again would not help
@@ -60,11 +81,11 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 // orders for such a company.
 func (t *turn) namesCompany(ctx context.Context) (text string, ok bool, err error) {
 	name := order.PrintedName(t.text)
-	if t.person.ID == "" || utf8.RuneCountInString(name) < 2 {
+	if utf8.RuneCountInString(name) < 2 {
 		return "", false, nil
 	}
-	page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, Company: name, Limit: 1})
-	if err != nil || len(page.Orders) == 0 {
+	mine, err := t.mine(ctx, order.Filter{Company: name, Limit: 1})
+	if err != nil || len(mine) == 0 {
 		return "", false, err
 	}
 	t.meant = intent.Result{Intent: t.state.Topic, Slots: intent.Slots{intent.SlotCompany: name}, Understood: true}
@@ -81,15 +102,18 @@ func (t *turn) named(ctx context.Context) (o order.Order, ok bool, err error) {
 		no = t.meant.Slots[intent.SlotOrderTail]
 	}
 	if no != "" {
-		page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, No: no, Limit: 2})
+		mine, err := t.mine(ctx, order.Filter{No: no, Limit: 2})
 		if err != nil {
 			return o, false, err
 		}
-		switch len(page.Orders) {
+		switch len(mine) {
 		case 0:
+			if p, err := t.who(ctx); err != nil || p.ID == "" {
+				return o, false, err
+			}
 			return o, false, order.Errorf(order.NotFound, "order_not_found", "没有找到该订单，请核对单号，或回复「我的订单」查看您名下的订单")
 		case 1:
-			return page.Orders[0], true, nil
+			return mine[0], true, nil
 		default: // tails repeat: the count begins anew each day
 			return o, false, nil
 		}
@@ -102,8 +126,12 @@ func (t *turn) named(ctx context.Context) (o order.Order, ok bool, err error) {
 
 // own reads an order and makes sure that it is the person's.
 func (t *turn) own(ctx context.Context, id order.ID) (order.Order, bool, error) {
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return order.Order{}, false, err
+	}
 	o, err := t.Store.Order(ctx, id)
-	if err != nil || !o.OwnedBy(t.person.ID, "") {
+	if err != nil || !o.OwnedBy(p.ID, "") {
 		return order.Order{}, false, nil //nolint:nilerr // as if it had not been mentioned
 	}
 	return o, true, nil
@@ -131,12 +159,13 @@ func (t *turn) choose(ctx context.Context, digit string) (string, error) {
 	if k > len(t.state.List) {
 		return fmt.Sprintf("请回复 1 到 %d 之间的数字。", len(t.state.List)), nil
 	}
-	if t.person.ID == "" {
-		return t.bindingCard(t.state.Topic), nil
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return t.bindingCard(t.state.Topic), err
 	}
 	chosen := t.state.List[k-1]
 	if chosen.Cert != "" {
-		return t.chooseCertificate(ctx, chosen.Cert)
+		return t.chooseCertificate(ctx, p, chosen.Cert)
 	}
 	o, ok, err := t.own(ctx, chosen.Order)
 	if err != nil {

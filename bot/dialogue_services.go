@@ -17,20 +17,17 @@ import (
 // ordersBeside answers from the person's orders where one of them is concerned,
 // and else in general.
 func (t *turn) ordersBeside(ctx context.Context, about intent.Intent) (string, error) {
-	if t.person.ID == "" {
-		return t.fill(advice[about]), nil
-	}
 	if o, named, err := t.named(ctx); err != nil || named {
 		if err != nil {
 			return "", err
 		}
 		return t.aboutOrder(ctx, o, about)
 	}
-	page, err := t.Store.Orders(ctx, order.Filter{PersonID: t.person.ID, No: t.meant.Slots[intent.SlotOrderTail], Limit: 30})
+	mine, err := t.mine(ctx, order.Filter{No: t.meant.Slots[intent.SlotOrderTail], Limit: 30})
 	if err != nil {
 		return "", err
 	}
-	switch concerned := relevant(page.Orders, about); {
+	switch concerned := relevant(mine, about); {
 	case len(concerned) == 0:
 		return t.fill(advice[about]), nil
 	case len(concerned) == 1:

@@ -150,10 +150,11 @@ func wishes(i intent.Intent, s intent.Slots) wish {
 
 // member returns the member of staff behind the openid.
 func (t *turn) member(ctx context.Context) (order.Staff, bool, error) {
-	if t.person.ID == "" {
-		return order.Staff{}, false, nil
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return order.Staff{}, false, err
 	}
-	m, err := t.Store.StaffByPerson(ctx, t.person.ID)
+	m, err := t.Store.StaffByPerson(ctx, p.ID)
 	if errors.Is(err, order.NotFound) {
 		return order.Staff{}, false, nil
 	}

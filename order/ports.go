@@ -208,7 +208,9 @@ type LedgerEntry struct {
 
 // Filter chooses orders for a list; zero values do not filter.
 type Filter struct {
-	PersonID   string
+	PersonID string
+	// WeChat chooses the orders of whoever its openid is bound to.
+	WeChat     WeChatIdentity
 	DraftToken string
 	// Certificate is the serial that the orders are about.
 	Certificate string

@@ -242,6 +242,9 @@ func filter(f order.Filter) (where string, args []any) {
 	if f.PersonID != "" {
 		and(`person_id = ?`, f.PersonID)
 	}
+	if f.WeChat.AppID != "" {
+		and(`person_id = (SELECT person_id FROM wechat_identities WHERE app_id = ? AND open_id = ?)`, f.WeChat.AppID, f.WeChat.OpenID)
+	}
 	if f.DraftToken != "" {
 		and(`draft_token = ?`, f.DraftToken)
 	}

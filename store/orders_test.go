@@ -291,6 +291,9 @@ func TestOrders(t *testing.T) {
 		all[4].Company = "100%_done\\公司"
 		all[5].Product.Name = "华为项目-更新"
 		insertOrders(t, db, append(all, draft("other"))...)
+		inTx(t, db, func(tx order.Tx) error {
+			return tx.LinkWeChat(t.Context(), order.WeChatIdentity{AppID: "wx1", OpenID: "o-1", PersonID: "person1", UpdatedAt: t0})
+		})
 		at := func(i int) time.Time { return t0.Truncate(time.Millisecond).Add(time.Duration(i) * time.Second) }
 		tests := []struct {
 			name   string
@@ -309,6 +312,9 @@ func TestOrders(t *testing.T) {
 			{"product", order.Filter{Product: "华为"}, []order.ID{"o5"}},
 			{"from, to", order.Filter{PersonID: "person1", From: at(1), To: at(2)}, []order.ID{"o3", "o2"}},
 			{"nobody", order.Filter{PersonID: "person2"}, nil},
+			{"WeChat", order.Filter{WeChat: order.WeChatIdentity{AppID: "wx1", OpenID: "o-1"}, Status: order.InReview}, []order.ID{"o3"}},
+			{"WeChat of another account", order.Filter{WeChat: order.WeChatIdentity{AppID: "wx2", OpenID: "o-1"}}, nil},
+			{"WeChat of nobody", order.Filter{WeChat: order.WeChatIdentity{AppID: "wx1"}}, nil},
 		}
 		for _, tt := range tests {
 			for _, limit := range []int{0, 1, 2, 3, 1000} {
@@ -343,6 +349,7 @@ func TestListsUseIndexes(t *testing.T) {
 	db := openTest(t, freshDSN(t, "sqlite"))
 	for _, f := range []order.Filter{
 		{PersonID: "p"},
+		{WeChat: order.WeChatIdentity{AppID: "a", OpenID: "o"}},
 		{PersonID: "p", Status: order.Draft, After: order.Cursor{At: t0, ID: "x"}},
 		{DraftToken: "t"},
 		{Status: order.InReview, Stage: order.Queued, OldestFirst: true},
