@@ -179,7 +179,11 @@ func (t *turn) choose(ctx context.Context, digit string) (string, error) {
 
 // relevant are the orders an intent is about, newest first.
 func relevant(all []order.Order, about intent.Intent) []order.Order {
-	return slices.DeleteFunc(slices.Clone(all), func(o order.Order) bool { return !concerns(o, about) })
+	other := func(o order.Order) bool { return !concerns(o, about) }
+	if !slices.ContainsFunc(all, other) {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), other)
 }
 
 var (

@@ -3,6 +3,7 @@ package order
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,8 +15,14 @@ import (
 type Form struct{ values map[Field]string }
 
 // NewForm returns a form with a copy of values; empty values are dropped.
-func NewForm[F ~string](values map[F]string) Form {
-	f := Form{values: make(map[Field]string, len(values))}
+func NewForm[F ~string](values map[F]string) Form { return FormOf(maps.All(values)) }
+
+// usualFields is how many fields of a form are filled, more or less.
+const usualFields = 32
+
+// FormOf returns a form with values; empty ones are dropped.
+func FormOf[F ~string](values iter.Seq2[F, string]) Form {
+	f := Form{values: make(map[Field]string, usualFields)}
 	for k, v := range values {
 		if v != "" {
 			f.values[Field(k)] = v

@@ -134,11 +134,11 @@ func (r orderRow) order() (*sealedOrder, error) {
 // open opens what is sealed.
 func (q queries) open(s *sealedOrder) (order.Order, error) {
 	o := s.Order
-	form, err := q.seal.openTexts(s.form, formCell(o.ID))
+	texts, err := q.seal.openTexts(s.form, formCell(o.ID))
 	if err != nil {
 		return order.Order{}, err
 	}
-	o.Form, o.Lines = order.NewForm(form), slices.Clone(o.Lines)
+	o.Form, o.Lines = order.FormOf(texts), slices.Clone(o.Lines)
 	var reasons []order.Reason
 	if err := q.seal.openJSON(s.reasons, &reasons, reasonsCell(o.ID)); err != nil {
 		return order.Order{}, err
@@ -222,12 +222,11 @@ func (q queries) Orders(ctx context.Context, f order.Filter) (order.Page, error)
 		last := found[limit-1]
 		page.Next = order.Cursor{At: last.CreatedAt, ID: last.ID}
 	}
-	for _, s := range found {
-		o, err := q.open(s)
-		if err != nil {
+	page.Orders = make([]order.Order, len(found))
+	for i, s := range found {
+		if page.Orders[i], err = q.open(s); err != nil {
 			return order.Page{}, err
 		}
-		page.Orders = append(page.Orders, o)
 	}
 	return page, nil
 }

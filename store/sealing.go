@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/tidwall/gjson"
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -176,17 +177,14 @@ func (s *Sealer) openJSON(sealed []byte, dest any, at cell) error {
 
 // openTexts opens a sealed JSON object whose values are texts, in a quarter of the time
 // that openJSON takes.
-func (s *Sealer) openTexts(sealed []byte, at cell) (map[string]string, error) {
+func (s *Sealer) openTexts(sealed []byte, at cell) (iter.Seq2[string, string], error) {
 	b, err := s.openBytes(sealed, at)
-	if err != nil || b == nil {
+	if err != nil {
 		return nil, err
 	}
-	texts := map[string]string{}
-	gjson.ParseBytes(b).ForEach(func(name, value gjson.Result) bool {
-		texts[name.String()] = value.String()
-		return true
-	})
-	return texts, nil
+	return func(yield func(name, text string) bool) {
+		gjson.ParseBytes(b).ForEach(func(name, text gjson.Result) bool { return yield(name.String(), text.String()) })
+	}, nil
 }
 
 // indexMobile is the kind of value that can be searched for by equality so far;
