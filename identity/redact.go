@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"iter"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -43,7 +45,10 @@ const redacted = "****"
 type secretRule struct {
 	kind    SecretKind
 	pattern *regexp.Regexp
-	// digits is how many a match has at least: with fewer in the text it is not tried.
+	// words, in small letters, of which every match has one. The rules without them find
+	// what is letters, digits and what groups them.
+	words []string
+	// digits is how many a match of a rule without words has at least.
 	digits int
 	// number says that the match must not touch another digit.
 	number bool
@@ -54,14 +59,21 @@ type secretRule struct {
 
 const secretWord = `(?i)(?:密码|口令|\b(?:pin\s?码?|password|passwd|pwd))` //nolint:gosec // a pattern that finds secrets
 
+// The words of secretWord, as far as folding the case leaves them one way to be
+// written, and those of codes.
+var (
+	secretWords = []string{"密码", "口令", "pin", "pa", "pw"}
+	codeWords   = []string{"验证码", "校验码", "动态码", "短信码"}
+)
+
 // secretRules run in this order: what a phrase says of a number beats its shape.
 // A number that merely looks like an ID is one: mistyped, it is still personal.
 var secretRules = []secretRule{
-	{kind: SecretPIN, pattern: regexp.MustCompile(secretWord + `\s*(?:(?:就|不)?(?:是|为|叫|改成|改为|设成|设为|设置为|重置为)|:|：|=|＝)+\s*['"“‘「]?([!-~]{1,64})`)},
-	{kind: SecretPIN, digits: 1, pattern: regexp.MustCompile(`(?:密码|口令)[\s,，]*([!-~]{0,63}[0-9][!-~]{0,63})`), but: tooShortForPIN},
-	{kind: SecretPIN, digits: 1, pattern: regexp.MustCompile(secretWord + `[\s,，]*([0-9][!-~]{3,63})`)},
-	{kind: SecretPIN, digits: 1, pattern: regexp.MustCompile(`(?i)([0-9]{1,8})\s*(?:就?是|作为|做|当|作)\s*(?:我|你|您)?(?:们)?的?(?:新|旧|初始)?(?:密码|口令|pin)`), number: true},
-	{kind: SecretCode, digits: 4, pattern: regexp.MustCompile(`(?:验证码|校验码|动态码|短信码)[^0-9\n]{0,6}([0-9]{4,8})`), number: true},
+	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(secretWord + `\s*(?:(?:就|不)?(?:是|为|叫|改成|改为|设成|设为|设置为|重置为)|:|：|=|＝)+\s*['"“‘「]?([!-~]{1,64})`)},
+	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(`(?:密码|口令)[\s,，]*([!-~]{0,63}[0-9][!-~]{0,63})`), but: tooShortForPIN},
+	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(secretWord + `[\s,，]*([0-9][!-~]{3,63})`)},
+	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(`(?i)([0-9]{1,8})\s*(?:就?是|作为|做|当|作)\s*(?:我|你|您)?(?:们)?的?(?:新|旧|初始)?(?:密码|口令|pin)`), number: true},
+	{kind: SecretCode, words: codeWords, pattern: regexp.MustCompile(`(?:验证码|校验码|动态码|短信码)[^0-9\n]{0,6}([0-9]{4,8})`), number: true},
 	{kind: SecretDocNo, digits: 15, pattern: regexp.MustCompile(`([1-9][0-9]{5}[ -]?(?:18|19|20)[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{3}[ -]?[0-9Xx]|[1-9][0-9]{16}[Xx])`), number: true},
 	{kind: SecretDocNo, digits: 15, pattern: regexp.MustCompile(`([1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3})`), number: true, alone: true, but: isRegistrationNo},
 	{kind: SecretDocNo, digits: 7, pattern: regexp.MustCompile(`([HMhm][0-9]{8}(?:[0-9]{2})?|[EGeg][A-Za-z0-9][0-9]{7}|[A-Za-z]{3}[0-9]{12})`), number: true, alone: true},
@@ -94,34 +106,82 @@ func RedactText(s string) (clean string, found []SecretKind) {
 	if !strings.ContainsFunc(s, isVisibleASCII) {
 		return s, nil // most of what people write: no rule replaces anything else
 	}
-	digits := 0
-	for i := range len(s) {
-		if isDigit(s[i]) {
-			digits++
-		}
-	}
-	seen := map[SecretKind]bool{}
+	small := strings.ToLower(s) // redacting adds no words
 	for _, r := range secretRules {
-		if digits < r.digits {
-			continue
-		}
 		var n int
-		if s, n = r.redact(s); n > 0 && !seen[r.kind] {
-			seen[r.kind] = true
+		if s, n = r.redact(s, small); n > 0 && !slices.Contains(found, r.kind) {
 			found = append(found, r.kind)
 		}
 	}
 	return s, found
 }
 
+// places are where in s, small as it was at first, the rule may find something, from and
+// to: all of it if it has one of the words, or stretches that have enough digits.
+func (r secretRule) places(s, small string) iter.Seq2[int, int] {
+	if r.words == nil {
+		return stretches(s, r.digits)
+	}
+	return func(yield func(int, int) bool) {
+		if slices.ContainsFunc(r.words, func(w string) bool { return strings.Contains(small, w) }) {
+			yield(0, len(s))
+		}
+	}
+}
+
+// stretches are the longest parts of s of letters, digits and what people group numbers
+// with that have so many digits.
+func stretches(s string, digits int) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		from, n := 0, 0
+		for at := range len(s) + 1 {
+			switch {
+			case at < len(s) && isDigit(s[at]):
+				n++
+			case at == len(s), !isAlphanumeric(s[at]) && s[at] != ' ' && s[at] != '-' && s[at] != '+':
+				if n >= digits && !yield(from, at) {
+					return
+				}
+				from, n = at+1, 0
+			}
+		}
+	}
+}
+
 // InDigits writes a number that is told digit by digit in digits: 零三幺幺, 洞幺六二
 // as on the radio, or 0 3 1 1.
 func InDigits(s string) string {
+	if !digitsTold(s) {
+		return s
+	}
 	return toldPattern.ReplaceAllStringFunc(s, toldDigits.Replace)
 }
 
+// minTold is how many digits told one by one are a number.
+const minTold = 4
+
+// digitsTold reports whether toldPattern may match.
+func digitsTold(s string) bool {
+	n := 0
+	for _, c := range s {
+		switch {
+		case c == ' ':
+		case '0' <= c && c <= '9', strings.ContainsRune(toldNumerals, c):
+			if n++; n == minTold {
+				return true
+			}
+		default:
+			n = 0
+		}
+	}
+	return false
+}
+
+// toldNumerals are the characters that digits are told by.
+const toldNumerals = "零〇洞幺一壹二贰三叁四肆五伍六陆七柒拐八捌九玖勾"
+
 var (
-	toldPattern = regexp.MustCompile(`[零〇洞幺一壹二贰三叁四肆五伍六陆七柒拐八捌九玖勾]{4,}|\b[0-9](?: [0-9]){3,}\b`)
+	toldPattern = regexp.MustCompile(`[` + toldNumerals + `]{4,}|\b[0-9](?: [0-9]){3,}\b`)
 	toldDigits  = strings.NewReplacer("零", "0", "〇", "0", "洞", "0", "幺", "1", "一", "1", "二", "2", "三", "3", "四", "4",
 		"五", "5", "六", "6", "七", "7", "拐", "7", "八", "8", "九", "9", "勾", "9",
 		"壹", "1", "贰", "2", "叁", "3", "肆", "4", "伍", "5", "陆", "6", "柒", "7", "捌", "8", "玖", "9", " ", "")
@@ -132,6 +192,8 @@ func isVisibleASCII(r rune) bool { return '!' <= r && r <= '~' }
 func foldAlphanumeric(r rune) rune {
 	half := r - fullWidth
 	switch {
+	case '一' <= r && r <= '龥': // most of what people write
+		return r
 	case half < unicode.MaxASCII && half > 0 && (half == '+' || half == '-' || isAlphanumeric(byte(half))):
 		return half
 	case r == '\u3000' || r == '\u00a0':
@@ -144,26 +206,33 @@ func foldAlphanumeric(r rune) rune {
 	return r
 }
 
-func (r secretRule) redact(s string) (string, int) {
-	if !r.pattern.MatchString(s) {
-		return s, 0
-	}
+func (r secretRule) redact(s, small string) (string, int) {
 	var b strings.Builder
-	public := publicRanges(s)
+	var public spans
 	done, n := 0, 0
-	for at := 0; at < len(s); {
-		m := r.pattern.FindStringSubmatchIndex(s[at:])
-		if m == nil {
-			break
+	for at, end := range r.places(s, small) {
+		for at < end {
+			m := r.pattern.FindStringSubmatchIndex(s[at:end])
+			if m == nil {
+				break
+			}
+			if public == nil {
+				public = publicRanges(s)
+			}
+			from, to := at+m[2], at+m[3]
+			if match := s[from:to]; !r.fits(s, from, to) || public.overlaps(from, to) || match == redacted || r.but != nil && r.but(match) {
+				for at += m[0] + 1; r.number && at < end && isDigit(s[at-1]) && isDigit(s[at]); {
+					at++ // inside a number none begins
+				}
+				continue // the next byte may start a better match
+			}
+			b.WriteString(s[done:from])
+			b.WriteString(redacted)
+			done, at, n = to, to, n+1
 		}
-		from, to := at+m[2], at+m[3]
-		if match := s[from:to]; !r.fits(s, from, to) || public.overlaps(from, to) || match == redacted || r.but != nil && r.but(match) {
-			at += m[0] + 1 // the next byte may start a better match
-			continue
-		}
-		b.WriteString(s[done:from])
-		b.WriteString(redacted)
-		done, at, n = to, to, n+1
+	}
+	if n == 0 {
+		return s, 0
 	}
 	b.WriteString(s[done:])
 	return b.String(), n
@@ -196,17 +265,21 @@ func (ss spans) overlaps(from, to int) bool {
 	return false
 }
 
-func publicRanges(s string) (public spans) {
-	for _, m := range publicNumber.FindAllStringIndex(s, -1) {
-		from, to := m[0], m[1]
-		if from > 0 && isAlphanumeric(s[from-1]) || to < len(s) && isAlphanumeric(s[to]) {
-			continue
+// publicRanges is never nil.
+func publicRanges(s string) spans {
+	public := spans{}
+	for at, end := range stretches(s, 1) {
+		for _, m := range publicNumber.FindAllStringIndex(s[at:end], -1) {
+			from, to := at+m[0], at+m[1]
+			if from > 0 && isAlphanumeric(s[from-1]) || to < len(s) && isAlphanumeric(s[to]) {
+				continue
+			}
+			word := strings.ToUpper(strings.ReplaceAll(s[from:to], " ", ""))
+			if len(word) == 18 && !isPublicUSCC(word) || len(word) >= 39 && only(word, digits) {
+				continue
+			}
+			public = append(public, span{from, to})
 		}
-		word := strings.ToUpper(strings.ReplaceAll(s[from:to], " ", ""))
-		if len(word) == 18 && !isPublicUSCC(word) || len(word) >= 39 && only(word, digits) {
-			continue
-		}
-		public = append(public, span{from, to})
 	}
 	return public
 }

@@ -69,17 +69,13 @@ type entities struct {
 	suspicions    []suspicion
 }
 
-// Words without one of which a pattern need not be tried.
 var (
-	headWords      = words(`开头 手机 号码 个号`)
-	expiredWords   = words(`过期 超期 逾期 过了 到期`)
-	remainingWords = words(`还有 剩 差`)
-	countWords     = words(`把 个 支 只 张 套 枚 份 条`)
-	dateWords      = words(`年 月 号 日 天 周 星期 礼拜 今晚 明早 儿 - / .`)
-	urgentWords    = words(`马上 立马 即刻 麻溜 asap 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 加急 尽快 第一时间 赶时间 十万火急 开标现场 要截止 快截止 就截标 要截标 好急 急啊 急! ,急 快帮`)
-	hurryWords     = words(`急 快 小时 分钟 救命`)
-	companyWords   = words(`有限公司 有限责任公司 股份公司 集团`)
-	deniedWords    = words(`不是 不用 不需要 不想 无需 说错 讲错 念错 看错 不算 刚`)
+	// phoneWords say that a tail is a phone's.
+	phoneWords = words(`开头 手机 号码 个号`)
+	// urgentWords are urgent wherever they stand.
+	urgentWords = words(`马上 立马 即刻 麻溜 asap 紧急 赶紧 赶快 立刻 立即 火速 急急 很急 着急 急死 急用 加急 尽快 第一时间 赶时间 十万火急 开标现场 要截止 快截止 就截标 要截标 好急 急啊 急! ,急 快帮`)
+	// deniedWords: without one of them deniedPattern need not be tried.
+	deniedWords = words(`不是 不用 不需要 不想 无需 说错 讲错 念错 看错 不算 刚`)
 )
 
 // dated is a date as written, and what stands around it.
@@ -120,33 +116,33 @@ const (
 )
 
 var (
-	orderNoPattern   = regexp.MustCompile(`(s ?a ?a ?s ?1(?:[ -]?\d){18,20})` + digitEnd)
-	tokenPattern     = regexp.MustCompile(`(tw(?: ?\d){14})` + digitEnd)
+	orderNoPattern   = mustPattern(`(s ?a ?a ?s ?1(?:[ -]?\d){18,20})` + digitEnd)
+	tokenPattern     = mustPattern(`(tw(?: ?\d){14})` + digitEnd)
 	certPattern      = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-f]{39,40})(?:$|[^0-9a-z])`)
-	trackingPattern  = regexp.MustCompile(`(?:^|[^0-9a-z])(sf(?: ?\d){12,15}|(?:jd|yt|jt|zto|sto|yd)[a-z]?\d{10,15}|[a-z]{2}\d{9}cn)(?:$|[^0-9a-z])`)
-	emailPattern     = regexp.MustCompile(`[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}`)
+	trackingPattern  = mustPattern(`(?:^|[^0-9a-z])(sf(?: ?\d){12,15}|(?:jd|yt|jt|zto|sto|yd)[a-z]?\d{10,15}|[a-z]{2}\d{9}cn)(?:$|[^0-9a-z])`)
+	emailPattern     = mustPattern(`([a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})`)
 	phonePattern     = regexp.MustCompile(`(?:^|[^\d])(?:\+?86[ -]?)?(1[3-9]\d[ -]?\d{4}[ -]?\d{4})` + digitEnd)
-	phoneTailPattern = regexp.MustCompile(`(?:尾号|后四位|末四位|结尾)(?:是|为|:)?(\d{4})` + digitEnd)
-	tailPattern      = regexp.MustCompile(`(?:尾号|尾数|后[三四五六]位|末[三四五六]位|单号|订单号?|单子?|编号)(?:是|为|:|的)? ?(?:#|…)?(\d{3,6})` + digitEnd)
-	tailBefore       = regexp.MustCompile(`(?:^|[^\d])(\d{3,6}) ?(?:号)?(?:这|那|的)?(?:个|笔|张)?(?:单|订单)|(?:^|[^\d])(\d{4})(?:的?那个|这个)`)
+	phoneTailPattern = mustPattern(`(?:尾号|后四位|末四位|结尾)(?:是|为|:)?(\d{4})` + digitEnd)
+	tailPattern      = mustPattern(`(?:尾号|尾数|后[三四五六]位|末[三四五六]位|单号|订单号?|单子?|编号)(?:是|为|:|的)? ?(?:#|…)?(\d{3,6})` + digitEnd)
+	tailBefore       = mustPattern(`(?:^|[^\d])(\d{3,6}) ?(?:号)?(?:这|那|的)?(?:个|笔|张)?(?:单|订单)|(?:^|[^\d])(\d{4})(?:的?那个|这个)`)
 	bareTail         = regexp.MustCompile(`^[#…]?(\d{3,5})$`)
-	markedTail       = regexp.MustCompile(`[#…](\d{3,6})` + digitEnd)
+	markedTail       = mustPattern(`[#…](\d{3,6})` + digitEnd)
 	leadingTail      = regexp.MustCompile(`^(\d{4})(?:[^\d年月日号点时天周元块个把张兆mk%./:-])`)
 	taskPattern      = regexp.MustCompile(`(?:^|[^\d.])(\d{3,6})(?:$|[:-]?(?:$|[^\d年月日号点时天周元块个把张兆mk%.:-]))`)
 	usccPattern      = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-hj-npqrtuwxy]{18})(?:$|[^0-9a-z])`)
-	companyPattern   = regexp.MustCompile(`(\p{Han}{2,30}?(?:有限公司|有限责任公司|股份公司|集团公司|集团))`)
+	companyPattern   = mustPattern(`(\p{Han}{2,30}?(?:有限公司|有限责任公司|股份公司|集团公司|集团))`)
 	companyLead      = regexp.MustCompile(`^(?:.*(?:告知|协助|核实|核查|提供|确认|查询|查一下|查下|看一下|看下|查|看|我们是|我是|我司是|我公司是|这里是|请问|麻烦|帮我|我们|我司))`)
-	regionPattern    = regexp.MustCompile(`北京|天津|河北|山西|内蒙古|辽宁|吉林|黑龙江|上海|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州|云南|西藏|陕西|甘肃|青海|宁夏|新疆|石家庄|太原|呼和浩特|沈阳|大连|长春|哈尔滨|南京|苏州|无锡|杭州|宁波|温州|合肥|福州|厦门|南昌|济南|青岛|烟台|郑州|洛阳|武汉|长沙|广州|深圳|珠海|佛山|东莞|南宁|海口|成都|绵阳|贵阳|昆明|拉萨|西安|兰州|西宁|银川|乌鲁木齐|中国|华北|华东|华南|西北|西南|东北`)
-	projectPattern   = regexp.MustCompile(`(?:^|[,，。 ]|我们|参加|投)(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目`)
+	regionPattern    = mustPattern(`北京|天津|河北|山西|内蒙古|辽宁|吉林|黑龙江|上海|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州|云南|西藏|陕西|甘肃|青海|宁夏|新疆|石家庄|太原|呼和浩特|沈阳|大连|长春|哈尔滨|南京|苏州|无锡|杭州|宁波|温州|合肥|福州|厦门|南昌|济南|青岛|烟台|郑州|洛阳|武汉|长沙|广州|深圳|珠海|佛山|东莞|南宁|海口|成都|绵阳|贵阳|昆明|拉萨|西安|兰州|西宁|银川|乌鲁木齐|中国|华北|华东|华南|西北|西南|东北`)
+	projectPattern   = mustPattern(`(?:^|[,，。 ]|我们|参加|投)(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目`)
 	notProject       = regexp.MustCompile(`[我你的这那个一该本此有做投招办因哪什]|近期|项目`)
-	qtyPattern       = regexp.MustCompile(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])`)
-	overduePattern   = regexp.MustCompile(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个?月|天|年|周|个星期|多天|来天)`)
-	daysPattern      = regexp.MustCompile(`(?:还有|还剩|剩|剩下|差)(` + number + `)(个月|天|周)`)
-	urgentPattern    = regexp.MustCompile(`急$|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
-	moneyPattern     = regexp.MustCompile(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
+	qtyPattern       = mustPattern(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])`)
+	overduePattern   = mustPattern(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个?月|天|年|周|个星期|多天|来天)`)
+	daysPattern      = mustPattern(`(?:还有|还剩|剩|剩下|差)(` + number + `)(个月|天|周)`)
+	urgentPattern    = mustPattern(`急$|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
+	moneyPattern     = mustPattern(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
 	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20|二?十[一二三四五六七八九]?|零?[一二三四五六七八九])(?:$|[^0-9])`)
-	datePattern      = regexp.MustCompile(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|下?个?月[底初中]|年底`)
-	namePattern      = regexp.MustCompile(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|领导|助理|会计|出纳|门卫|新人)的?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|代?收|管|吧|了|来)`)
+	datePattern      = mustPattern(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|下?个?月[底初中]|年底`)
+	namePattern      = mustPattern(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|领导|助理|会计|出纳|门卫|新人)的?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|代?收|管|吧|了|来)`)
 )
 
 var (
@@ -303,9 +299,14 @@ func withoutCourtesy(t string) string {
 // unified code its kind and its region.
 const fewDigits = 8
 
+// finder is a pattern or a regular expression.
+type finder interface {
+	FindStringSubmatchIndex(t string) []int
+}
+
 // identify takes out of t what names a thing or a person, as far as it is not known yet.
 func (e *entities) identify(t string) string {
-	take := func(slot Slot, p *regexp.Regexp, clean func(string) string) {
+	take := func(slot Slot, p finder, clean func(string) string) {
 		m := p.FindStringSubmatchIndex(t)
 		if m == nil {
 			return
@@ -328,9 +329,7 @@ func (e *entities) identify(t string) string {
 	noSpace := func(s string) string { return strings.NewReplacer(" ", "", "-", "").Replace(s) }
 	upper := func(s string) string { return strings.ToUpper(noSpace(s)) }
 
-	if strings.Contains(t, "@") {
-		take(SlotEmail, emailGroup, nil)
-	}
+	take(SlotEmail, emailPattern, nil)
 	if e.digits == 0 {
 		return t
 	}
@@ -351,10 +350,10 @@ func (e *entities) identify(t string) string {
 		})
 		take(SlotPhone, phonePattern, noSpace)
 	}
-	if hinted(t, headWords) {
+	if hinted(t, phoneWords) {
 		take(SlotPhoneTail, phoneTailPattern, nil)
 	}
-	for _, p := range []*regexp.Regexp{tailPattern, tailBefore, bareTail, markedTail, leadingTail} {
+	for _, p := range []finder{tailPattern, tailBefore, bareTail, markedTail, leadingTail} {
 		if e.by[SlotOrderTail] == "" {
 			take(SlotOrderTail, p, nil)
 		}
@@ -399,44 +398,48 @@ func extract(t string) entities {
 			e.by[SlotCarrier] = strings.ReplaceAll(w, "顺风", "顺丰")
 		}
 	}
-	if hinted(t, expiredWords) {
-		if m := overduePattern.FindStringSubmatch(t); m != nil {
-			e.by[SlotOverdueDays] = inDays(m[1], m[2])
+	if m := overduePattern.FindStringSubmatch(t); m != nil {
+		e.by[SlotOverdueDays] = inDays(m[1], m[2])
+	}
+	if m := daysPattern.FindStringSubmatch(t); m != nil {
+		e.by[SlotDays] = inDays(m[1], m[2])
+	}
+	if m := qtyPattern.FindStringSubmatch(t); m != nil {
+		if n := count(m[1]); n > 1 {
+			e.by[SlotQty] = strconv.Itoa(n)
 		}
 	}
-	if hinted(t, remainingWords) {
-		if m := daysPattern.FindStringSubmatch(t); m != nil {
-			e.by[SlotDays] = inDays(m[1], m[2])
-		}
-	}
-	if hinted(t, countWords) {
-		if m := qtyPattern.FindStringSubmatch(t); m != nil {
-			if n := count(m[1]); n > 1 {
-				e.by[SlotQty] = strconv.Itoa(n)
-			}
-		}
-	}
-	e.money = (e.digits > 0 || strings.Contains(t, "百")) && moneyPattern.MatchString(t)
-	e.urgent = hinted(t, urgentWords) || hinted(t, hurryWords) && urgentPattern.MatchString(t)
+	e.money = moneyPattern.MatchString(t)
+	e.urgent = hinted(t, urgentWords) || urgentPattern.MatchString(t)
 	e.rest = withoutCourtesy(t)
 	e.suspicions = suspected(e.rest)
-	if !hinted(t, dateWords) {
-		return e
-	}
-	for _, m := range datePattern.FindAllStringSubmatchIndex(t, 4) {
-		d := t[m[0]:m[1]]
-		if m[2] >= 0 {
-			y, _ := strconv.Atoi(t[m[2]:m[3]])
-			mo, _ := strconv.Atoi(t[m[4]:m[5]])
-			da, _ := strconv.Atoi(t[m[6]:m[7]])
-			d = fmt.Sprintf("%04d-%02d-%02d", y, mo, da)
-		}
-		e.dates = append(e.dates, dated{t[max(0, m[0]-30):m[0]], d, t[m[1]:min(len(t), m[1]+30)]})
-	}
+	e.dates = datesIn(t)
 	return e
 }
 
-var emailGroup = regexp.MustCompile(`(` + emailPattern.String() + `)`)
+// maxDates is how many dates of a text count.
+const maxDates = 4
+
+// datesIn finds the first dates.
+func datesIn(t string) (ds []dated) {
+	for from := 0; len(ds) < maxDates; {
+		m := datePattern.FindStringSubmatchIndex(t[from:])
+		if m == nil {
+			break
+		}
+		at, to := from+m[0], from+m[1]
+		d := t[at:to]
+		if len(m) > 2 { // 2026-11-28
+			y, _ := strconv.Atoi(t[from+m[2] : from+m[3]])
+			mo, _ := strconv.Atoi(t[from+m[4] : from+m[5]])
+			da, _ := strconv.Atoi(t[from+m[6] : from+m[7]])
+			d = fmt.Sprintf("%04d-%02d-%02d", y, mo, da)
+		}
+		ds = append(ds, dated{t[max(0, at-30):at], d, t[to:min(len(t), to+30)]})
+		from = to
+	}
+	return ds
+}
 
 // count reads a small number in digits or characters.
 func count(s string) int {
@@ -577,9 +580,9 @@ func (s Slots) asWritten(text string) {
 }
 
 var (
-	legalPattern   = regexp.MustCompile(`法人|法定代表人|法代|老板|董事长`)
-	foreignPattern = regexp.MustCompile(`香港|澳门|台湾|外国|外籍|老外|港澳|港籍|台胞|海外|国外`)
-	notName        = regexp.MustCompile(`公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
+	legalPattern   = mustPattern(`法人|法定代表人|法代|老板|董事长`)
+	foreignPattern = mustPattern(`香港|澳门|台湾|外国|外籍|老外|港澳|港籍|台胞|海外|国外`)
+	notName        = mustPattern(`公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
 )
 
 // dateOf returns the date that one of the words follows closely (28号开标), or that
@@ -611,11 +614,11 @@ var (
 
 // companyIn cuts what stands before a company's name: most begin with a region.
 func companyIn(t string) string {
-	if !hinted(t, companyWords) {
+	m := companyPattern.FindString(t)
+	if m == "" {
 		return ""
 	}
-	m := companyPattern.FindString(t)
-	if at := regionPattern.FindStringIndex(m); at != nil {
+	if at := regionPattern.FindStringSubmatchIndex(m); at != nil {
 		return m[at[0]:]
 	}
 	return companyLead.ReplaceAllString(m, "")
@@ -663,29 +666,29 @@ func docTypeIn(t string) string {
 
 // rejections maps what people say about a rejection to our reason (flows 4.4).
 var rejections = []struct {
-	pattern *regexp.Regexp
+	pattern pattern
 	reason  string
 	code    string
 }{
-	{regexp.MustCompile(`(?:公章|红章|印章|盖章|章).{0,6}(?:不清|模糊|看不清|缺|不全|不完整|糊)|(?:不清|模糊).{0,4}(?:公章|印章)`), "公章不清晰", "R03"},
-	{regexp.MustCompile(`电子章|扫描章|非实体`), "授权书非实体公章", "R04"},
-	{regexp.MustCompile(`(?:没写|没填|没有填|没有写|未填|漏写|漏填|缺).{0,3}(?:日期|签名|签字)|授权书.{0,4}(?:没|未|漏)签|(?:日期|签名|签字).{0,3}(?:没写|没填|空|漏)`), "授权书未填日期", "R06"},
-	{regexp.MustCompile(`授权书.{0,8}(?:不一致|不符|对不上)`), "授权书信息不一致", "R05"},
-	{regexp.MustCompile(`执照[^没未]{0,6}(?:过期|旧|不是最新)`), "营业执照已过期", "R08"},
-	{regexp.MustCompile(`执照.{0,6}(?:水印|黑白|不是彩色|遮挡)`), "营业执照非彩色原件", "R09"},
-	{regexp.MustCompile(`执照.{0,8}(?:模糊|不清|反光|缺角|看不清|糊)`), "营业执照模糊", "R07"},
-	{regexp.MustCompile(`(?:名称|公司名|单位名).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "单位名称不一致", "R01"},
-	{regexp.MustCompile(`信用代码.{0,10}(?:不一致|不一样|不符|不对|对不上)`), "统一社会信用代码不一致", "R02"},
-	{regexp.MustCompile(`身份证.{0,6}过期`), "身份证已过期", "R12"},
-	{regexp.MustCompile(`(?:反面|国徽).{0,6}(?:模糊|不清|反光|糊)`), "身份证反面模糊", "R11"},
-	{regexp.MustCompile(`身份证.{0,8}(?:模糊|不清|反光|看不清|糊)`), "身份证正面模糊", "R10"},
-	{regexp.MustCompile(`(?:收件|地址).{0,6}不完整`), "收件信息不完整", "R18"},
-	{regexp.MustCompile(`重复申请|重复提交`), "重复申请", "R19"},
-	{regexp.MustCompile(`(?:法人|法定代表人|老板).{0,4}(?:没|未)(?:有|做|完成)?授权`), "法定代表人未完成授权", "R16"},
-	{regexp.MustCompile(`(?:法人|法定代表人).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "法定代表人与执照不一致", "R15"},
-	{regexp.MustCompile(`(?:姓名|名字).{0,8}(?:不一致|不一样|不符|对不上)`), "姓名与证件不符", "R14"},
-	{regexp.MustCompile(`(?:证件号|身份证号|号码).{0,8}(?:不一致|不一样|不符|对不上)`), "证件号码与图片不符", "R13"},
-	{regexp.MustCompile(`企业.{0,4}(?:异常|注销|吊销)`), "企业状态异常", "R17"},
+	{mustPattern(`(?:公章|红章|印章|盖章|章).{0,6}(?:不清|模糊|看不清|缺|不全|不完整|糊)|(?:不清|模糊).{0,4}(?:公章|印章)`), "公章不清晰", "R03"},
+	{mustPattern(`电子章|扫描章|非实体`), "授权书非实体公章", "R04"},
+	{mustPattern(`(?:没写|没填|没有填|没有写|未填|漏写|漏填|缺).{0,3}(?:日期|签名|签字)|授权书.{0,4}(?:没|未|漏)签|(?:日期|签名|签字).{0,3}(?:没写|没填|空|漏)`), "授权书未填日期", "R06"},
+	{mustPattern(`授权书.{0,8}(?:不一致|不符|对不上)`), "授权书信息不一致", "R05"},
+	{mustPattern(`执照[^没未]{0,6}(?:过期|旧|不是最新)`), "营业执照已过期", "R08"},
+	{mustPattern(`执照.{0,6}(?:水印|黑白|不是彩色|遮挡)`), "营业执照非彩色原件", "R09"},
+	{mustPattern(`执照.{0,8}(?:模糊|不清|反光|缺角|看不清|糊)`), "营业执照模糊", "R07"},
+	{mustPattern(`(?:名称|公司名|单位名).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "单位名称不一致", "R01"},
+	{mustPattern(`信用代码.{0,10}(?:不一致|不一样|不符|不对|对不上)`), "统一社会信用代码不一致", "R02"},
+	{mustPattern(`身份证.{0,6}过期`), "身份证已过期", "R12"},
+	{mustPattern(`(?:反面|国徽).{0,6}(?:模糊|不清|反光|糊)`), "身份证反面模糊", "R11"},
+	{mustPattern(`身份证.{0,8}(?:模糊|不清|反光|看不清|糊)`), "身份证正面模糊", "R10"},
+	{mustPattern(`(?:收件|地址).{0,6}不完整`), "收件信息不完整", "R18"},
+	{mustPattern(`重复申请|重复提交`), "重复申请", "R19"},
+	{mustPattern(`(?:法人|法定代表人|老板).{0,4}(?:没|未)(?:有|做|完成)?授权`), "法定代表人未完成授权", "R16"},
+	{mustPattern(`(?:法人|法定代表人).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "法定代表人与执照不一致", "R15"},
+	{mustPattern(`(?:姓名|名字).{0,8}(?:不一致|不一样|不符|对不上)`), "姓名与证件不符", "R14"},
+	{mustPattern(`(?:证件号|身份证号|号码).{0,8}(?:不一致|不一样|不符|对不上)`), "证件号码与图片不符", "R13"},
+	{mustPattern(`企业.{0,4}(?:异常|注销|吊销)`), "企业状态异常", "R17"},
 }
 
 // ReasonCode is the code of a reason in the words of SlotReason, "" when it has none.
@@ -698,7 +701,7 @@ func ReasonCode(reason string) string {
 	return ""
 }
 
-var gonePattern = regexp.MustCompile(`老员工|离职|前同事|以前.{0,3}同事|原来.{0,3}(?:同事|经办人|员工)|辞职|走了|前任|不在公司`)
+var gonePattern = mustPattern(`老员工|离职|前同事|以前.{0,3}同事|原来.{0,3}(?:同事|经办人|员工)|辞职|走了|前任|不在公司`)
 
 func reasonIn(i Intent, t string) string {
 	if i == SMSCodeProblem || i == RebindUser {

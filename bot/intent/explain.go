@@ -17,7 +17,7 @@ func (r *Recogniser) Explain(text string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	res := r.Recognise(text)
-	t := string(shorten([]rune(normalise(text))))
+	t := string(shorten([]rune(normalise(bounded(text)))))
 	e := extract(r.asHeard(r.other.plain(t)))
 	v := r.judge(e)
 	line("intent    %s", res.Intent)

@@ -10,41 +10,31 @@ import (
 )
 
 // attack is a kind of text that wants what nobody may have: another company's data, a
-// decision without a review, the bot's own rules, or a secret from our user. The
-// pattern is tried only on a text that has one of the hints, which every match
-// contains: a pattern costs a hundred times as much as looking for a word.
+// decision without a review, the bot's own rules, or a secret from our user.
 type attack struct {
-	why     string
-	hints   []string
-	pattern *regexp.Regexp
-}
-
-func (a *attack) in(t string) string {
-	if !hinted(t, a.hints) {
-		return ""
-	}
-	return a.pattern.FindString(t)
+	why string
+	pattern
 }
 
 // attacks decide by themselves.
 var attacks = []attack{
-	{"prompt injection", words(`忽略 无视 忘掉 忘记 抛开 不要管 跳出 覆盖 ignore disregard forget override 提示 prompt 你的 你现在 假装 假设 扮演 冒充 模式 mode 越狱 jailbreak 限制 act_as pretend 我是 root sudo you_are you're_now`), regexp.MustCompile(`(?:忽略|无视|忘掉|抛开|不要管|跳出|覆盖).{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|内容|上面|以上|前面|之前)|忘记.{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|上面|以上|前面)|(?:ignore|disregard|forget|override).{0,24}(?:instruction|rule|previous|above|prompt)|(?:你的|打印|输出|说出|告诉|给出|复述|完整).{0,6}系统提示|系统提示(?:词|语)|提示词|prompt|system ?prompt|你的(?:指令|设定|规则)是|你现在(?:是|扮演)|扮演|(?:没有|不受|解除)(?:任何)?限制|(?:假装|假设|扮演|冒充)(?:你|我)?是?.{0,6}(?:管理员|客服|审核|领导|开发)|开发者模式|developer mode|jailbreak|越狱|act as|pretend|dan模式|我是(?:你的)?(?:系统)?(?:管理员|开发者|开发人员|超级用户)|debug模式|调试模式|root权限|sudo|you(?: are|'re)(?: now)? (?:an? |the )?(?:admin|root|developer|system|free|not bound)`)},
-	{"bribe or fraud", words(`走后门 后门 塞 送礼 送点 红包 好处 回扣 意思意思 price 金额改成 approve`), regexp.MustCompile(`(?:走|开个?|有没有|有什么|有啥|留个?)后门|塞钱|给(?:你|你们|他|她|审核员?|客服|领导).{0,5}(?:红包|好处|回扣|送礼|送点|意思意思)|(?:塞|送|给)点?(?:红包|好处)|price ?= ?0|金额改成|approve my order`)},
-	{"code", words(`drop select union 1 <script {{ ${ .. rm_-rf ;-- curl passwd`), regexp.MustCompile(`drop table|select .{1,40} from |union select|' ?or ?'?1|<script|\{\{.{0,40}\}\}|\$\{.{0,40}\}|\.\./\.\.|rm -rf|;--|curl http|/etc/passwd`)},
-	{"forgery", words(`假 伪造 ps p一 p个 p图 p改 p掉 仿制 破解 黑进 复制 导出 提取 冒用`), regexp.MustCompile(`(?:(?:^|[^请休放病事年暑寒春])假(?:$|[^期日前后如若])?|伪造|(?:^|[^a-z])ps|p一个|p个|仿制|做个假).{0,6}(?:公章|执照|身份证|授权书|证件|章|证书)|(?:执照|章|证|书|照片)[^,。]{0,2}p(?:一下|图|改|掉)|(?:公章|执照|身份证|授权书|印章)[^,。]{0,4}(?:ps|p上|p图)|p图|破解|黑进|复制(?:一个)?(?:别人的?)?(?:ca|key|u盾|锁|密钥)|导出私钥|私钥导出|提取私钥|冒用(?:别人|他人)`)},
+	{"prompt injection", mustPattern(`(?:忽略|无视|忘掉|抛开|不要管|跳出|覆盖).{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|内容|上面|以上|前面|之前)|忘记.{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|上面|以上|前面)|(?:ignore|disregard|forget|override).{0,24}(?:instruction|rule|previous|above|prompt)|(?:你的|打印|输出|说出|告诉|给出|复述|完整).{0,6}系统提示|系统提示(?:词|语)|提示词|prompt|system ?prompt|你的(?:指令|设定|规则)是|你现在(?:是|扮演)|扮演|(?:没有|不受|解除)(?:任何)?限制|(?:假装|假设|扮演|冒充)(?:你|我)?是?.{0,6}(?:管理员|客服|审核|领导|开发)|开发者模式|developer mode|jailbreak|越狱|act as|pretend|dan模式|我是(?:你的)?(?:系统)?(?:管理员|开发者|开发人员|超级用户)|debug模式|调试模式|root权限|sudo|you(?: are|'re)(?: now)? (?:an? |the )?(?:admin|root|developer|system|free|not bound)`)},
+	{"bribe or fraud", mustPattern(`(?:走|开个?|有没有|有什么|有啥|留个?)后门|塞钱|给(?:你|你们|他|她|审核员?|客服|领导).{0,5}(?:红包|好处|回扣|送礼|送点|意思意思)|(?:塞|送|给)点?(?:红包|好处)|price ?= ?0|金额改成|approve my order`)},
+	{"code", mustPattern(`drop table|select .{1,40} from |union select|' ?or ?'?1|<script|\{\{.{0,40}\}\}|\$\{.{0,40}\}|\.\./\.\.|rm -rf|;--|curl http|/etc/passwd`)},
+	{"forgery", mustPattern(`(?:(?:^|[^请休放病事年暑寒春])假(?:$|[^期日前后如若])?|伪造|(?:^|[^a-z])ps|p一个|p个|仿制|做个假).{0,6}(?:公章|执照|身份证|授权书|证件|章|证书)|(?:执照|章|证|书|照片)[^,。]{0,2}p(?:一下|图|改|掉)|(?:公章|执照|身份证|授权书|印章)[^,。]{0,4}(?:ps|p上|p图)|p图|破解|黑进|复制(?:一个)?(?:别人的?)?(?:ca|key|u盾|锁|密钥)|导出私钥|私钥导出|提取私钥|冒用(?:别人|他人)`)},
 }
 
 // suspicions are what an attack often says, and who is attacked or merely compares us
 // with 别家 says, too: the model weighs them with the rest of the text.
 var suspicions = []attack{
-	{"<forced>", words(`改成 改为 设为 变成 标记 置为 跳过 绕过 免 略过 不用走 直接 帮我 给我 偷偷 强制 省了 不用 数据库`), regexp.MustCompile(`(?:直接|强制|偷偷|私下|后台|帮我把?|把).{0,12}(?:改成|改为|设为|变成|标记为|置为).{0,4}(?:审核)?(?:通过|已通过|已完成|已支付|已退款|已付款)|(?:跳过|绕过|免|略过|不用走).{0,4}(?:审核|审批|实名|验证|支付|授权|核验)|(?:直接|帮我|给我|偷偷|强制).{0,4}(?:审核|审批)?(?:通过|批准)(?:我|吧|一下|所有|全部|$)|(?:审核|审批|实名|验证|授权)[^,。]{0,8}(?:跳过|省了|免了|略过|绕过)|(?:审核|审批)[^,。]{0,4}(?:直接|强制)[^,。]{0,4}(?:通过|过)|不用?(?:付钱|付款|交钱|支付|缴费).{0,3}直接.{0,3}(?:发证|出证|通过|发锁)|数据库`)},
-	{"<others>", words(`别人 别家 别的 隔壁 同行 对手 竞争 其他 其它 他人 人家 另一家 另外一家 他们 对方 旁人 对家 友商 那家 个人`), regexp.MustCompile(`(?:(?:^|[^被让给])别人|别家|别的公司|别的单位|隔壁|同行|对手|竞争|其[他它][^,。!?]{0,4}(?:公司|单位|企业|人|用户|客户)|别的(?:人|用户|企业)|旁人|对家|友商|那家公司|[这那某]个人|他人|人家(?:公司|单位|家|的|那)|另一家|另外一家|他们(?:公司|单位|家)|对方(?:公司|单位|的))[^,。!?]{0,20}(?:订单|单子|证书|进度|资料|信息|手机|电话|身份证|密码|口令|法人|报价|标|锁|key|ca|u盾|情况|办理|进展|状态)`)},
-	{"<others>", words(`别人 别家 隔壁 同行 对手 竞争 其他 其它 所有 全部`), regexp.MustCompile(`(?:查|看|调|发给我|给我|告诉|导出|列出)[^,。!?]{0,12}(?:别人|别家|隔壁|同行|对手|竞争|其他(?:公司|人|用户|客户)|其它(?:公司|人)|所有(?:订单|用户|客户|人|公司|证书)|全部(?:订单|用户|客户|人)的?)|(?:所有|全部)(?:的)?(?:订单|用户|客户|证书|数据|手机号|人的)[^,。!?]{0,8}(?:列|导|发|给|查|看)`)},
-	{"<others>", words(`审核员 管理员 员工 客服 后台 客户 用户`), regexp.MustCompile(`(?:审核员|管理员|员工|客服|后台).{0,4}(?:密码|口令|账号|手机号|微信|私人)|(?:客户|用户)的?(?:资料|名单|数据|信息|电话|手机号).{0,6}(?:导|给我|发我|发给我)`)},
-	{"<others>", words(`不是他们 不是那家 不是这家`), regexp.MustCompile(`不是(?:他们|那家|这家)(?:公司|单位|企业|家)?的?(?:人|员工)?(?:$|[,。!?])`)},
-	{"<others>", words(`a公司 b公司 甲公司 乙公司 丙公司 丁公司 某公司 甲单位 乙单位 某单位 甲企业 乙企业 某企业`), regexp.MustCompile(`(?:^|[^a-z])[ab甲乙丙丁某](?:公司|单位|企业)的?(?:订单|单子|证书|进度|资料|信息|锁)`)},
-	{"<others>", words(`list show dump`), regexp.MustCompile(`(?:list|show|dump).{0,12}(?:all|every).{0,10}(?:order|user|cert)`)},
-	{"<fraud>", words(`盗用 冒用 诈骗 钓鱼 可疑 冒充 骗 有人 对方 自称 客服 电话里 验证码 密码 口令 pin 异地 不是我 被盗 盗号`), regexp.MustCompile(`(?:盗用|冒用)(?:了)?(?:我|我们|我司|公司|单位|本公司).{0,4}(?:名义|公司|单位|身份|执照|资料|信息)|诈骗|钓鱼|可疑(?:的)?(?:短信|链接|电话)|冒充|骗(?:我的?)?(?:验证码|密码)|(?:有人|对方|自称|客服|电话里)[^。!?]{0,12}(?:要|让|叫|索要|问)[^。!?]{0,8}(?:验证码|密码|口令|pin)|(?:验证码|密码|口令|pin码?)[^,。]{0,3}(?:报给|告诉|念给|给他|给她|给对方|发给(?:你|您|他|她|对方|别人|客服|人家|陌生|谁))|(?:验证码|密码|口令|pin码?)(?:能|可以|要不要|可不可以)(?:告诉|发给|给)|异地登录|不是我(?:本人)?(?:操作|申请|办)|被盗号|账号被盗`)},
+	{"<forced>", mustPattern(`(?:直接|强制|偷偷|私下|后台|帮我把?|把).{0,12}(?:改成|改为|设为|变成|标记为|置为).{0,4}(?:审核)?(?:通过|已通过|已完成|已支付|已退款|已付款)|(?:跳过|绕过|免|略过|不用走).{0,4}(?:审核|审批|实名|验证|支付|授权|核验)|(?:直接|帮我|给我|偷偷|强制).{0,4}(?:审核|审批)?(?:通过|批准)(?:我|吧|一下|所有|全部|$)|(?:审核|审批|实名|验证|授权)[^,。]{0,8}(?:跳过|省了|免了|略过|绕过)|(?:审核|审批)[^,。]{0,4}(?:直接|强制)[^,。]{0,4}(?:通过|过)|不用?(?:付钱|付款|交钱|支付|缴费).{0,3}直接.{0,3}(?:发证|出证|通过|发锁)|数据库`)},
+	{"<others>", mustPattern(`(?:(?:^|[^被让给])别人|别家|别的公司|别的单位|隔壁|同行|对手|竞争|其[他它][^,。!?]{0,4}(?:公司|单位|企业|人|用户|客户)|别的(?:人|用户|企业)|旁人|对家|友商|那家公司|[这那某]个人|他人|人家(?:公司|单位|家|的|那)|另一家|另外一家|他们(?:公司|单位|家)|对方(?:公司|单位|的))[^,。!?]{0,20}(?:订单|单子|证书|进度|资料|信息|手机|电话|身份证|密码|口令|法人|报价|标|锁|key|ca|u盾|情况|办理|进展|状态)`)},
+	{"<others>", mustPattern(`(?:查|看|调|发给我|给我|告诉|导出|列出)[^,。!?]{0,12}(?:别人|别家|隔壁|同行|对手|竞争|其他(?:公司|人|用户|客户)|其它(?:公司|人)|所有(?:订单|用户|客户|人|公司|证书)|全部(?:订单|用户|客户|人)的?)|(?:所有|全部)(?:的)?(?:订单|用户|客户|证书|数据|手机号|人的)[^,。!?]{0,8}(?:列|导|发|给|查|看)`)},
+	{"<others>", mustPattern(`(?:审核员|管理员|员工|客服|后台).{0,4}(?:密码|口令|账号|手机号|微信|私人)|(?:客户|用户)的?(?:资料|名单|数据|信息|电话|手机号).{0,6}(?:导|给我|发我|发给我)`)},
+	{"<others>", mustPattern(`不是(?:他们|那家|这家)(?:公司|单位|企业|家)?的?(?:人|员工)?(?:$|[,。!?])`)},
+	{"<others>", mustPattern(`(?:^|[^a-z])[ab甲乙丙丁某](?:公司|单位|企业)的?(?:订单|单子|证书|进度|资料|信息|锁)`)},
+	{"<others>", mustPattern(`(?:list|show|dump).{0,12}(?:all|every).{0,10}(?:order|user|cert)`)},
+	{"<fraud>", mustPattern(`(?:盗用|冒用)(?:了)?(?:我|我们|我司|公司|单位|本公司).{0,4}(?:名义|公司|单位|身份|执照|资料|信息)|诈骗|钓鱼|可疑(?:的)?(?:短信|链接|电话)|冒充|骗(?:我的?)?(?:验证码|密码)|(?:有人|对方|自称|客服|电话里)[^。!?]{0,12}(?:要|让|叫|索要|问)[^。!?]{0,8}(?:验证码|密码|口令|pin)|(?:验证码|密码|口令|pin码?)[^,。]{0,3}(?:报给|告诉|念给|给他|给她|给对方|发给(?:你|您|他|她|对方|别人|客服|人家|陌生|谁))|(?:验证码|密码|口令|pin码?)(?:能|可以|要不要|可不可以)(?:告诉|发给|给)|异地登录|不是我(?:本人)?(?:操作|申请|办)|被盗号|账号被盗`)},
 }
 
 // suspicion is what a text says that an attack may say.
@@ -52,7 +42,7 @@ type suspicion struct{ why, words string }
 
 func suspected(t string) (found []suspicion) {
 	for i := range suspicions {
-		if m := suspicions[i].in(t); m != "" {
+		if m := suspicions[i].FindString(t); m != "" {
 			found = append(found, suspicion{suspicions[i].why, m})
 		}
 	}
@@ -62,7 +52,7 @@ func suspected(t string) (found []suspicion) {
 // attacked tells why a text is an attack for certain, "" when it is not.
 func attacked(t string) string {
 	for i := range attacks {
-		if m := attacks[i].in(t); m != "" {
+		if m := attacks[i].FindString(t); m != "" {
 			return "attack: " + attacks[i].why + " ← " + m
 		}
 	}
@@ -84,7 +74,7 @@ func hinted(t string, words []string) bool {
 }
 
 // spokenPIN is a secret that comes a few words after its name: 口令忘了 好像是abc123.
-var spokenPIN = regexp.MustCompile(`(?:密码|口令|pin)[^,。!?？a-z0-9]{0,10}(?:是|为|:|=|成)(?:[ ]?[a-z0-9!@#$%^&*_.]{4,}|[^,。!?a-z0-9]{1,10}\d{4,})`)
+var spokenPIN = mustPattern(`(?:密码|口令|pin)[^,。!?？a-z0-9]{0,10}(?:是|为|:|=|成)(?:[ ]?[a-z0-9!@#$%^&*_.]{4,}|[^,。!?a-z0-9]{1,10}\d{4,})`)
 
 // leaked names the secret that a text gives away: pin, id, bank_card or code. A
 // mobile is no secret here, and six digits may be the end of an order number.
@@ -115,14 +105,14 @@ func leaked(text string, e entities) string {
 }
 
 // secretNumber is a number as long as PINs and codes are.
-var secretNumber = regexp.MustCompile(`(?:^|[^\da-z])\d{4,8}(?:$|[^\d])`)
+var secretNumber = mustPattern(`(?:^|[^\da-z])\d{4,8}(?:$|[^\d])`)
 
 var (
 	// nickname is how colleagues call each other: 小王, 李工.
 	nickname    = regexp.MustCompile(`(?:^|[^` + surnames + `])([小老][` + surnames + `]|[` + surnames + `](?:姐|哥|工|经理|主任|组长))`)
-	assignWord  = regexp.MustCompile(`(?:转给|转交给?|转派给?|改派给?|指派给?|分给|分派给?|分配给?|分配个|移交给?|安排给?|移给|丢给|扔给|放给|推给|留给|派给|交给|交由|转到|转|派|交|让|→|->) *由?(?:\p{Han}{1,4}[组部班]的?)?([\p{Han}a-z]{1,8}?)(?:处理|审核|审批|复核|来审|来看|去审|去看|去弄|去办|帮|代|再|亲自|顶|审|跟进|跟|负责|领|办|弄|看|接|吧|了|好了|一下|来|去|吗|\d|$|[,。? ])`)
-	assignTo    = regexp.MustCompile(`(?:给|请|换|派|归|由|→|负责人) ?([\p{Han}a-z]{2,6}?)(?:帮|代|审|处理|跟|负责|看|来|接|$|[,。 ])`)
-	notAssignee = regexp.MustCompile(`^(?:人工|客服|我|你|他|她|它|申请人|客户|用户|经办人|对方|企业|公司|过)|通过|驳回|退|批|过$|一个`)
+	assignWord  = mustPattern(`(?:转给|转交给?|转派给?|改派给?|指派给?|分给|分派给?|分配给?|分配个|移交给?|安排给?|移给|丢给|扔给|放给|推给|留给|派给|交给|交由|转到|转|派|交|让|→|->) *由?(?:\p{Han}{1,4}[组部班]的?)?([\p{Han}a-z]{1,8}?)(?:处理|审核|审批|复核|来审|来看|去审|去看|去弄|去办|帮|代|再|亲自|顶|审|跟进|跟|负责|领|办|弄|看|接|吧|了|好了|一下|来|去|吗|\d|$|[,。? ])`)
+	assignTo    = mustPattern(`(?:给|请|换|派|归|由|→|负责人) ?([\p{Han}a-z]{2,6}?)(?:帮|代|审|处理|跟|负责|看|来|接|$|[,。 ])`)
+	notAssignee = mustPattern(`^(?:人工|客服|我|你|他|她|它|申请人|客户|用户|经办人|对方|企业|公司|过)|通过|驳回|退|批|过$|一个`)
 )
 
 // withoutTask is the text beside the order's name and the reason's code.
@@ -174,7 +164,7 @@ func assignee(rest string) string {
 	if all := nickname.FindAllStringSubmatch(rest, -1); all != nil {
 		return all[len(all)-1][1]
 	}
-	for _, p := range []*regexp.Regexp{assignWord, assignTo} {
+	for _, p := range []pattern{assignWord, assignTo} {
 		m := p.FindStringSubmatch(rest)
 		if m == nil {
 			continue

@@ -209,9 +209,10 @@ func appendNew(s []int, v int) []int {
 	return append(s, v)
 }
 
-// maxText is how much of a message is read: the beginning and the end, where
-// people say what they want.
-const maxText = 200
+// maxText is how much of a message is read, in characters: the beginning and the end,
+// where people say what they want. Secrets are looked for in maxBytes of it, the longest
+// that WeChat lets people send, so that no message takes longer than another.
+const maxText, maxBytes = 200, 2048
 
 // shorten keeps both ends of a long text.
 func shorten(t []rune) []rune {
@@ -221,9 +222,18 @@ func shorten(t []rune) []rune {
 	return append(append(slices.Clone(t[:maxText/2]), ' '), t[len(t)-maxText/2:]...)
 }
 
+// bounded keeps both ends of a text that is longer than any that WeChat sends.
+func bounded(text string) string {
+	if len(text) <= maxBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxBytes/2], "") + " " + strings.ToValidUTF8(text[len(text)-maxBytes/2:], "")
+}
+
 // Recognise tells what text means. It never fails: what it does not understand is
 // OutOfScope, not Understood.
 func (r *Recogniser) Recognise(text string) Result {
+	text = bounded(text)
 	said := string(shorten([]rune(normalise(text))))
 	if why := attacked(said); why != "" {
 		return Result{Intent: SecurityAlert, Slots: Slots{}, Understood: true, Why: why}

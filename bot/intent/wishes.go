@@ -1,17 +1,13 @@
 package intent
 
 import (
-	"regexp"
 	"slices"
 	"unicode/utf8"
 )
 
 // goingOn is how people go on to a second wish. 还有 alone also means what is left
 // (还有几天) and 另外 what is extra (另外付费), so they count only where they cannot.
-var goingOn = regexp.MustCompile(`[,，。;；、!?\s]*(?:顺便|顺带|顺道|对了|还有(?:一?件事|一?个事|一?个问题|,|就是|想问|我想|我要)|[,，。;；、!?\s]另外再?|[,，。;；、!?\s](?:同时|然后|再)(?:想|帮|问|查|看|说))`)
-
-// goingOnWords: each match of goingOn has one.
-var goingOnWords = words(`顺便 顺带 顺道 对了 还有 另外 同时 然后 再`)
+var goingOn = mustPattern(`[,，。;；、!?\s]*(?:顺便|顺带|顺道|对了|还有(?:一?件事|一?个事|一?个问题|,|就是|想问|我想|我要)|[,，。;；、!?\s]另外再?|[,，。;；、!?\s](?:同时|然后|再)(?:想|帮|问|查|看|说))`)
 
 // alone are the intents that are the whole of a message: what stands beside one of
 // them is part of it, or can wait until a person has called.
@@ -29,10 +25,7 @@ const sure = 0.3
 // wishes are the two things that a text wants which joins them in so many words, each
 // with a rule of its own behind it. ok is false for any other text.
 func (r *Recogniser) wishes(e entities) (first, second Intent, ok bool) {
-	if !hinted(e.rest, goingOnWords) {
-		return "", "", false
-	}
-	at := goingOn.FindStringIndex(e.rest)
+	at := goingOn.FindStringSubmatchIndex(e.rest)
 	if at == nil {
 		return "", "", false
 	}

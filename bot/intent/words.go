@@ -82,20 +82,17 @@ func (r *Recogniser) find(t []rune) (f finds) {
 			}
 		}
 	}
-	written := slices.Clone(exact)
-	exact = slices.DeleteFunc(exact, func(m match) bool {
-		return slices.ContainsFunc(written, func(o match) bool {
-			return o.from <= m.from && m.to <= o.to && o.to-o.from > m.to-m.from
-		})
-	})
-	heard = slices.DeleteFunc(heard, func(m match) bool {
-		return slices.ContainsFunc(exact, func(o match) bool {
-			return o.to-o.from >= 2 && o.from < m.to && m.from < o.to
-		})
-	})
-	exact = slices.DeleteFunc(exact, func(m match) bool {
-		return slices.ContainsFunc(heard, func(o match) bool { return o.from <= m.from && m.to <= o.to })
-	})
+	written := furthest(exact, len(t))
+	exact = slices.DeleteFunc(exact, func(m match) bool { return written[m.from] >= m.to || written[m.from+1] > m.to })
+	taken := make([]bool, len(t))
+	for _, m := range exact {
+		for i := m.from; i < m.to && m.to-m.from >= 2; i++ {
+			taken[i] = true
+		}
+	}
+	heard = slices.DeleteFunc(heard, func(m match) bool { return slices.Contains(taken[m.from:m.to], true) })
+	sounding := furthest(heard, len(t))
+	exact = slices.DeleteFunc(exact, func(m match) bool { return sounding[m.from+1] >= m.to })
 	exact = append(exact, r.latin(t)...)
 	for _, m := range append(exact, heard...) {
 		for _, c := range m.concepts {
@@ -103,6 +100,18 @@ func (r *Recogniser) find(t []rune) (f finds) {
 		}
 	}
 	return f
+}
+
+// furthest tells for each place how far a match goes that begins before it.
+func furthest(ms []match, n int) []int {
+	far := make([]int, n+1)
+	for _, m := range ms {
+		far[m.from+1] = max(far[m.from+1], m.to)
+	}
+	for i := 1; i <= n; i++ {
+		far[i] = max(far[i], far[i-1])
+	}
+	return far
 }
 
 // whole reports whether a word of Latin letters or digits stands alone in t.
@@ -259,6 +268,7 @@ func normalise(s string) string {
 		}
 		c = unicode.ToLower(c)
 		switch {
+		case c >= firstHan && c <= lastHan: // most of what people write
 		case strings.ContainsRune(spoken, c): // means something, see other.txt and staffCommand
 		case unicode.IsSpace(c):
 			space = last != 0
