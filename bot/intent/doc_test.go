@@ -19,7 +19,7 @@ const docHead = `# What the bot understands
 Generated from the sets below: ` + "`go test ./bot/intent -run Page -update`" + `. ` + "`yuncaidun bot eval FILE`" + ` measures any file of
 sentences, ` + "`yuncaidun bot explain SENTENCE`" + ` shows what decided.
 
-English, dialects and pictures are first put into the words that the rest knows (` + "`other.txt`" + `). Patterns take the entities out (order
+What is typed in pinyin is first read as characters (` + "`typed.go`" + `); English, dialects and pictures are put into the words that the rest knows (` + "`other.txt`" + `). Patterns take the entities out (order
 numbers, serials, dates …), clauses that say what somebody does *not* want or takes back and courtesies are left out, and the lexicon finds words, also by
 sound, and turns them into concepts. Leaks and plain attacks are decided at once, for they must not be missed; everything else is decided by a linear
 model (maximum entropy) over concepts, their pairs, runs of one to three characters and of two syllables, in doubt for what is worse to miss

@@ -18,7 +18,7 @@ func (r *Recogniser) Explain(text string) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	res := r.Recognise(text)
 	t := string(shorten([]rune(normalise(bounded(text)))))
-	e := extract(r.asHeard(r.other.plain(t)))
+	e := extract(r.plain(t))
 	v := r.judge(e)
 	line("intent    %s", res.Intent)
 	line("slots     %s", fields(res.Slots))

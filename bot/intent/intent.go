@@ -2,7 +2,7 @@
 // the 34 intents of flows 4.2 it is, and the entities in it. It is pure, needs no
 // network, takes well under a millisecond and can say why.
 //
-// Five steps: English, dialects and pictures into plain words (other.txt) →
+// Six steps: pinyin into characters (typed.go) → English, dialects and pictures into plain words (other.txt) →
 // entities by pattern (order numbers, serials, dates …) → words by
 // lexicon, typos and homophones by sound (lexicon.txt) → concepts → a linear model
 // trained on examples (model.go). Leaks and attacks are decided before it, for they
@@ -106,7 +106,7 @@ type Recogniser struct {
 	index    map[string]int   // concept name → position
 	words    map[string][]int // exact word → concepts; nil for what only begins one
 	bySound  map[string][]int // folded syllables → concepts; likewise
-	spelled  map[string][]int // pinyin in letters → concepts
+	typist   *typist          // pinyin
 	other    other            // English and dialects
 	noise    int              // the concept of words without one
 	model    *model
@@ -121,7 +121,7 @@ var compiled = sync.OnceValues(compile)
 func compile() (r *Recogniser, err error) {
 	r = &Recogniser{
 		sounds: allSounds(), index: map[string]int{}, words: map[string][]int{},
-		bySound: map[string][]int{}, spelled: map[string][]int{},
+		bySound: map[string][]int{}, typist: newTypist(),
 	}
 	for _, e := range entityConcepts {
 		r.concept(e)
@@ -164,6 +164,7 @@ func (r *Recogniser) readLexicon(text string) error {
 			for i := range w {
 				begin(r.words, w[:i])
 			}
+			r.typist.learn(r.sounds.spelling(w), w)
 			if utf8.RuneCountInString(w) < 2 || strings.ContainsAny(w, functionWords) {
 				continue // one syllable means anything, and so does 能退 or 完了
 			}
@@ -172,9 +173,6 @@ func (r *Recogniser) readLexicon(text string) error {
 				for i := 0; i < len(s); i += syllableSize {
 					begin(r.bySound, s[:i])
 				}
-			}
-			if s := r.sounds.spelling(w); len(s) >= 4 {
-				r.spelled[s] = appendNew(r.spelled[s], c)
 			}
 		}
 	}
@@ -238,7 +236,7 @@ func (r *Recogniser) Recognise(text string) Result {
 	if why := attacked(said); why != "" {
 		return Result{Intent: SecurityAlert, Slots: Slots{}, Understood: true, Why: why}
 	}
-	t := r.asHeard(r.other.plain(said))
+	t := r.plain(said)
 	e := extract(t)
 	v := r.judge(e)
 	shape := leaked(text, e)
@@ -261,6 +259,11 @@ func (r *Recogniser) Recognise(text string) Result {
 	}
 	return alert
 }
+
+// plain says a normalised text in words that the rest knows: in characters what is
+// typed in pinyin, in Chinese what is English, in common words what is dialect, and
+// some words as they should be spelled.
+func (r *Recogniser) plain(t string) string { return r.asHeard(r.other.plain(r.typed(t))) }
 
 // look finds the words and the entities of a text.
 func (r *Recogniser) look(e entities) finds {

@@ -84,7 +84,7 @@ func newTrainer(t testing.TB, lines []line) *trainer {
 	tr := &trainer{&r, lines}
 	seen, last := map[feature]int{}, map[feature]int{}
 	read := func(l *line) entities {
-		return extract(r.asHeard(r.other.plain(string(shorten([]rune(normalise(l.text)))))))
+		return extract(r.plain(string(shorten([]rune(normalise(l.text))))))
 	}
 	var keys []feature
 	for i := range lines {

@@ -93,7 +93,6 @@ func (r *Recogniser) find(t []rune) (f finds) {
 	heard = slices.DeleteFunc(heard, func(m match) bool { return slices.Contains(taken[m.from:m.to], true) })
 	sounding := furthest(heard, len(t))
 	exact = slices.DeleteFunc(exact, func(m match) bool { return sounding[m.from+1] >= m.to })
-	exact = append(exact, r.latin(t)...)
 	for _, m := range append(exact, heard...) {
 		for _, c := range m.concepts {
 			f.add(c, m.weight, text[at[m.from]:at[m.to]])
@@ -121,23 +120,6 @@ func whole(t []rune, i, j int) bool {
 
 func joined(a, b rune) bool {
 	return a < 0x80 && b < 0x80 && (unicode.IsLetter(a) && unicode.IsLetter(b) || unicode.IsDigit(a) && unicode.IsDigit(b))
-}
-
-// latin finds words typed in pinyin: fapiao.
-func (r *Recogniser) latin(t []rune) (ms []match) {
-	for i := 0; i < len(t); i++ {
-		j := i
-		for j < len(t) && t[j] >= 'a' && t[j] <= 'z' {
-			j++
-		}
-		if j-i >= 4 {
-			if cs, ok := r.spelled[string(t[i:j])]; ok {
-				ms = append(ms, match{i, j, cs, sameSound})
-			}
-		}
-		i = max(i, j)
-	}
-	return ms
 }
 
 // syllable is how a character sounds: number of its pinyin, with and without the
@@ -215,17 +197,16 @@ func (s *sounds) word(w string) (string, bool) {
 	return string(key), true
 }
 
-// spelling returns w in pinyin, "" if it is not all characters.
-func (s *sounds) spelling(w string) string {
-	var b strings.Builder
+// spelling returns the syllables of w in pinyin, nil if it is not all characters.
+func (s *sounds) spelling(w string) (syllables []string) {
 	for _, c := range w {
 		y := s.of(c)
 		if y.exact == 0 {
-			return ""
+			return nil
 		}
-		b.WriteString(s.spelt[y.exact])
+		syllables = append(syllables, s.spelt[y.exact])
 	}
-	return b.String()
+	return syllables
 }
 
 var toneless = strings.NewReplacer(
