@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ type desk struct {
 // wish is a decision as it was typed.
 type wish struct {
 	On       order.Event `json:"on,omitempty"`
-	Reason   string      `json:"reason,omitempty"`   // code
+	Reasons  []string    `json:"reasons,omitempty"`  // codes
 	Assignee string      `json:"assignee,omitempty"` // as typed
 	Staff    string      `json:"staff,omitempty"`    // id of the assignee
 }
@@ -73,7 +74,8 @@ func (t *turn) keepDesk(ctx context.Context, d desk) error {
 
 var (
 	confirmPattern = regexp.MustCompile(`^\d{4}$`)
-	claimPattern   = regexp.MustCompile(`^(领取|领单|认领|受理|释放|放回)(?:任务|订单)?\s*(?:尾号)?\s*(\d{3,6})$`)
+	claimPattern   = regexp.MustCompile(`^(领取|领单|认领|受理|释放|放回)(?:任务|订单)?\s*(?:尾号)?\s*(\d{3,6}(?:[\s、,，和]+\d{3,6}){0,4})$`)
+	tailPattern    = regexp.MustCompile(`\d+`)
 	quietPattern   = regexp.MustCompile(`^免打扰\s*(.*)$`)
 	hoursPattern   = regexp.MustCompile(`^(\d{1,2}):(\d{2})\s*(?:-|–|—|~|到|至)\s*(\d{1,2}):(\d{2})$`)
 	overdueWords   = regexp.MustCompile(`超时|逾期|过期|延迟|到期`)
@@ -136,16 +138,38 @@ func (t *turn) staff(ctx context.Context, i intent.Intent) (string, error) {
 	case i == intent.StaffQueue:
 		return t.queue(ctx, m)
 	}
-	return t.task(ctx, m, wishes(i, t.meant.Slots))
+	w := wishes(i, t.meant.Slots)
+	if len(t.meant.Also) > 0 {
+		return t.oneByOne(w), nil
+	}
+	return t.task(ctx, m, w)
 }
 
 // wishes are what a staff intent wants to happen.
 func wishes(i intent.Intent, s intent.Slots) wish {
+	var codes []string
+	if code := cmp.Or(s[intent.SlotReasonCode], intent.ReasonCode(s[intent.SlotReason])); code != "" {
+		codes = strings.Split(code, ",")
+	}
 	return wish{
 		On:       map[intent.Intent]order.Event{intent.StaffApprove: order.Approve, intent.StaffReject: order.Reject, intent.StaffAssign: order.Assign}[i],
-		Reason:   cmp.Or(s[intent.SlotReasonCode], intent.ReasonCode(s[intent.SlotReason])),
+		Reasons:  codes,
 		Assignee: s[intent.SlotAssignee],
 	}
+}
+
+// oneByOne asks for a command of its own for each of several tasks: a code confirms one
+// decision, and which reason is whose only their reviewer knows.
+func (t *turn) oneByOne(w wish) string {
+	first := cmp.Or(t.meant.Slots[intent.SlotOrderNo], t.meant.Slots[intent.SlotOrderTail])
+	named := append([]string{first}, t.meant.Also...)
+	list := strings.Join(named[:min(len(named), maxChoices)], "、")
+	if len(named) > maxChoices {
+		list += " 等"
+	}
+	example := map[order.Event]string{order.Approve: "通过 {no}", order.Reject: "驳回 {no} R××", order.Assign: "指派 {no} 给 {name}"}[w.On]
+	return strings.NewReplacer("{n}", strconv.Itoa(len(named)), "{list}", list,
+		"{example}", strings.NewReplacer("{no}", first, "{name}", cmp.Or(w.Assignee, "同事姓名")).Replace(example)).Replace(textOneByOne)
 }
 
 // member returns the member of staff behind the openid.
@@ -363,14 +387,14 @@ func (t *turn) wishFor(ctx context.Context, m order.Staff, o order.Order, w wish
 		}
 		what = "通过 " + taskName(o) + "\n四项检查已于 " + checks.At.In(order.Shanghai).Format("01-02 15:04") + " 在页面勾选。"
 	case order.Reject:
-		spec, ok := order.Reason{Code: w.Reason}.Spec()
-		if !ok || spec.Code == "R20" {
+		why, ok := reasonsOf(w.Reasons, "{text}（{code}）")
+		if !ok {
 			return onPage(strings.ReplaceAll(textWhichReason, "{tail}", order.TailOf(o.No)))
 		}
 		if !mayDecide {
 			return onPage(textDecideOnPage)
 		}
-		what = "驳回 " + taskName(o) + "\n申请人将收到：" + spec.Text + "（" + spec.Code + "）。"
+		what = "驳回 " + taskName(o) + "\n申请人将收到：" + why + "。"
 	case order.Assign:
 		to, problem, err := t.assignee(ctx, w.Assignee)
 		if problem != "" || err != nil {
@@ -390,6 +414,20 @@ func (t *turn) wishFor(ctx context.Context, m order.Staff, o order.Order, w wish
 		return "", err
 	}
 	return what + "\n" + strings.ReplaceAll(textConfirm, "{code}", d.Code), nil
+}
+
+// reasonsOf are the reasons with these codes, in a form of words; ok is false when there
+// is none, or one of them needs more than its code.
+func reasonsOf(codes []string, form string) (text string, ok bool) {
+	var texts []string
+	for _, code := range codes {
+		spec, known := order.Reason{Code: code}.Spec()
+		if !known || spec.Code == "R20" {
+			return "", false
+		}
+		texts = append(texts, strings.NewReplacer("{code}", spec.Code, "{text}", spec.Text).Replace(form))
+	}
+	return strings.Join(texts, "；"), len(texts) > 0
 }
 
 // assignee finds the colleague whom a name means, whole or in part (李四, 小李).
@@ -449,8 +487,10 @@ func (t *turn) confirm(ctx context.Context, m order.Staff, parts []string) (stri
 		}
 		c.Snapshot, c.Ticks = d.Snapshot, checks.Ticks
 	case order.Reject:
-		spec, _ := order.Reason{Code: d.Wish.Reason}.Spec()
-		c.Reasons, c.Note = []order.Reason{{Code: spec.Code}}, spec.Code+" "+spec.Text
+		for _, code := range d.Wish.Reasons {
+			c.Reasons = append(c.Reasons, order.Reason{Code: code})
+		}
+		c.Note, _ = reasonsOf(d.Wish.Reasons, "{code} {text}")
 	default:
 		c.Assignee, c.Note = d.Wish.Staff, d.Wish.Staff
 	}
@@ -491,7 +531,7 @@ func (t *turn) openReview(o order.Order) string {
 	return `<a href="` + t.reviewURL(o) + `">打开审核</a>，15 分钟内有效。`
 }
 
-// claimOrRelease takes a task or puts it back: neither decides anything, so
+// claimOrRelease takes tasks or puts them back: neither decides anything, so
 // neither needs a code.
 func (t *turn) claimOrRelease(ctx context.Context, m order.Staff, parts []string) (string, bool, error) {
 	if !m.Has(order.Reviewer) {
@@ -501,8 +541,15 @@ func (t *turn) claimOrRelease(ctx context.Context, m order.Staff, parts []string
 	if parts[1] == "释放" || parts[1] == "放回" {
 		on = order.Release
 	}
-	text, err := t.taskNamed(ctx, m, parts[2], wish{On: on})
-	return text, true, err
+	var texts []string
+	for _, tail := range tailPattern.FindAllString(parts[2], -1) {
+		text, err := t.taskNamed(ctx, m, tail, wish{On: on})
+		if err != nil {
+			return "", true, err
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, "\n"), true, nil
 }
 
 // quiet shows or sets the hours without messages (免打扰).

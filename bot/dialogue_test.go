@@ -602,6 +602,32 @@ func TestReviewInChat(t *testing.T) {
 			code = confirmCode.FindStringSubmatch(says("li", "驳回 0102 R03"))[1]
 			says("li", code)
 		}},
+		{"several", func(c *chat, p order.Person, says func(who, text string) string) {
+			first, second := c.task(p, 7, li), c.task(p, 8, li)
+			by := order.Actor{Role: order.Reviewer, StaffID: "li", PersonID: "x"}
+			for _, o := range []order.Order{first, second} {
+				c.must(c.dialogue.Reviews.(*order.Service).TickChecks(c.Context(), o.ID, by, o.Snapshot, order.Ticks))
+			}
+			says("li", "释放 0107 0108")
+			says("li", "领取0107、0108")
+			// Two tasks, however they are joined, even one decision for each: nothing happens.
+			says("li", "通过 0107 0108")
+			says("li", "把0107和0108都通过")
+			says("li", "0107、0108驳回 R03")
+			says("li", "0107没问题，过，0108驳回 R07")
+			says("li", "0107、0108转给小周")
+			says("li", "通过 "+first.No+" "+second.No)
+			code := confirmCode.FindStringSubmatch(says("li", "不是0107 是0108通过"))[1]
+			says("li", code)
+			// Several reasons are one decision.
+			says("li", "驳回 0107 R03 R20")
+			code = confirmCode.FindStringSubmatch(says("li", "驳回 0107 R03、R07，r11"))[1]
+			says("li", code)
+			if now, err := c.db.Order(c.Context(), first.ID); err != nil || len(now.Reasons) != 3 {
+				c.Errorf("rejected for %v, %v", now.Reasons, err)
+			}
+			says("owner", "为什么被拒绝")
+		}},
 		{"assign", func(c *chat, p order.Person, says func(who, text string) string) {
 			c.task(p, 3, li)
 			says("zhou", "0103转给小李")

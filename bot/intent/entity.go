@@ -299,6 +299,12 @@ func withoutCourtesy(t string) string {
 // unified code its kind and its region.
 const fewDigits = 8
 
+// ungrouped is a number without the spaces that people read it by, printed in the capitals
+// that it is printed in.
+func ungrouped(s string) string { return strings.NewReplacer(" ", "", "-", "").Replace(s) }
+
+func printed(s string) string { return strings.ToUpper(ungrouped(s)) }
+
 // finder is a pattern or a regular expression.
 type finder interface {
 	FindStringSubmatchIndex(t string) []int
@@ -326,9 +332,6 @@ func (e *entities) identify(t string) string {
 		}
 		t = t[:m[2]] + " " + t[m[3]:]
 	}
-	noSpace := func(s string) string { return strings.NewReplacer(" ", "", "-", "").Replace(s) }
-	upper := func(s string) string { return strings.ToUpper(noSpace(s)) }
-
 	take(SlotEmail, emailPattern, nil)
 	if e.digits == 0 {
 		return t
@@ -337,10 +340,10 @@ func (e *entities) identify(t string) string {
 		e.task = m[1]
 	}
 	if e.digits >= fewDigits {
-		take(SlotOrderNo, orderNoPattern, upper)
-		take(SlotTokenSerial, tokenPattern, upper)
-		take(SlotCertSerial, certPattern, upper)
-		take(SlotTrackingNo, trackingPattern, upper)
+		take(SlotOrderNo, orderNoPattern, printed)
+		take(SlotTokenSerial, tokenPattern, printed)
+		take(SlotCertSerial, certPattern, printed)
+		take(SlotTrackingNo, trackingPattern, printed)
 		take(SlotUSCC, usccPattern, func(s string) string {
 			v, err := identity.CheckUSCC(s)
 			if err != nil {
@@ -348,7 +351,7 @@ func (e *entities) identify(t string) string {
 			}
 			return v
 		})
-		take(SlotPhone, phonePattern, noSpace)
+		take(SlotPhone, phonePattern, ungrouped)
 	}
 	if hinted(t, phoneWords) {
 		take(SlotPhoneTail, phoneTailPattern, nil)
@@ -358,10 +361,23 @@ func (e *entities) identify(t string) string {
 			take(SlotOrderTail, p, nil)
 		}
 	}
-	take(SlotReasonCode, reasonPattern, func(s string) string {
-		return fmt.Sprintf("R%02d", count(s))
-	})
+	t, codes := withoutReasons(t)
+	if e.by[SlotReasonCode] == "" && len(codes) > 0 {
+		e.by[SlotReasonCode] = strings.Join(codes, ",")
+	}
 	return t
+}
+
+// withoutReasons takes the codes of reasons out of t.
+func withoutReasons(t string) (rest string, codes []string) {
+	for {
+		m := reasonPattern.FindStringSubmatchIndex(t)
+		if m == nil {
+			return t, codes
+		}
+		codes = appendNew(codes, fmt.Sprintf("R%02d", count(t[m[2]:m[3]])))
+		t = t[:m[2]] + " " + t[m[3]:]
+	}
 }
 
 // extract finds the entities of a normalised text.

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -176,6 +177,36 @@ func TestDenied(t *testing.T) {
 	} {
 		if got := r.Recognise(text); got.Intent != want {
 			t.Errorf("want %s: %s", want, r.Explain(text))
+		}
+	}
+}
+
+// Every order and every reason of a command of staff is seen, those that are taken back
+// are not.
+func TestSeveralInOneCommand(t *testing.T) {
+	r := recogniser(t)
+	for text, want := range map[string]struct {
+		no, also, codes string
+	}{
+		"通过 0152 0153":                                          {"0152", "0153", ""},
+		"把0152和0153都通过":                                         {"0152", "0153", ""},
+		"0152、0153、0154审核通过":                                    {"0152", "0153 0154", ""},
+		"0152，0153都通过":                                          {"0153", "0152", ""},
+		"驳回 0152 R03 R07":                                       {"0152", "", "R03,R07"},
+		"驳回0152，原因R03、R07和R11":                                  {"0152", "", "R03,R07,R11"},
+		"0152 r3r7 退回":                                          {"0152", "", "R03,R07"},
+		"驳回 0152 R03 R03":                                       {"0152", "", "R03"},
+		"0152通过，0153驳回R07":                                      {"0153", "0152", "R07"},
+		"0152转给小周，0529也给他":                                      {"0152", "0529", ""},
+		"不是0152 是0153通过":                                        {"0153", "", ""},
+		"通过 0152 尾号0152":                                        {"0152", "", ""},
+		"通过SAAS120230815113316000152 尾号0152":                    {"SAAS120230815113316000152", "", ""},
+		"通过SAAS120230815113316000152和尾号0153":                    {"SAAS120230815113316000152", "0153", ""},
+		"通过SAAS120230815113316000152 SAAS120230815113316000153": {"SAAS120230815113316000152", "SAAS120230815113316000153", ""},
+	} {
+		got := r.Recognise(text)
+		if no := cmp.Or(got.Slots[SlotOrderNo], got.Slots[SlotOrderTail]); no != want.no || strings.Join(got.Also, " ") != want.also || got.Slots[SlotReasonCode] != want.codes {
+			t.Errorf("%s: %s %v, also %v", text, got.Intent, got.Slots, got.Also)
 		}
 	}
 }

@@ -136,14 +136,28 @@ func (r *Recogniser) taskOf(i Intent, t string) string {
 	return taskPattern.FindStringSubmatch(most)[1]
 }
 
-// staffSlots are the slots of a decision on a task.
-func (r *Recogniser) staffSlots(i Intent, t string, e entities) Slots {
-	s := Slots{}
+// others are the orders that t names beside the one with this number: whatever may be a
+// number, for a wrong order is worse than one question more.
+func others(t, no string) (also []string) {
+	for _, p := range []finder{orderNoPattern, taskPattern} {
+		for m := p.FindStringSubmatchIndex(t); m != nil; m = p.FindStringSubmatchIndex(t) {
+			if other := printed(t[m[2]:m[3]]); !strings.HasSuffix(other, no) && !strings.HasSuffix(no, other) {
+				also = appendNew(also, other)
+			}
+			t = t[:m[2]] + " " + t[m[3]:]
+		}
+	}
+	return also
+}
+
+// staffSlots are the slots of a decision on a task, and what other tasks it names.
+func (r *Recogniser) staffSlots(i Intent, t string, e entities) (s Slots, also []string) {
+	s = Slots{}
 	said := withoutDenied(t)
 	if no := e.by[SlotOrderNo]; no != "" {
-		s[SlotOrderNo] = no
+		s[SlotOrderNo], also = no, others(said, no)
 	} else if no := cmp.Or(r.taskOf(i, said), e.task, e.by[SlotOrderTail]); no != "" {
-		s[SlotOrderTail] = no
+		s[SlotOrderTail], also = no, others(said, no)
 	}
 	rest := e.withoutTask(said)
 	if name := assignee(rest); i == StaffAssign && name != "" {
@@ -156,7 +170,7 @@ func (r *Recogniser) staffSlots(i Intent, t string, e entities) Slots {
 			s[SlotReason] = reason
 		}
 	}
-	return s
+	return s, also
 }
 
 // assignee is who shall take a task over, "" when nobody is named.

@@ -89,6 +89,9 @@ type Result struct {
 	// Then is the second wish of a text that joins two (查下订单，顺便问下多少钱);
 	// Intent is the first.
 	Then Intent
+	// Also are the other orders that a decision of staff names beside the one in its
+	// slots (通过 0152 0153).
+	Also []string
 	// Why names the leak or the attack that decided; Explain tells the rest.
 	Why string
 }
@@ -200,7 +203,7 @@ func dataLines(text string) func(func(string) bool) {
 	}
 }
 
-func appendNew(s []int, v int) []int {
+func appendNew[T comparable](s []T, v T) []T {
 	if slices.Contains(s, v) {
 		return s
 	}
@@ -407,7 +410,7 @@ func (v *vote) result(t string, e entities) Result {
 	i := v.intent()
 	res := Result{Intent: i, Understood: v.familiar()}
 	if i.decision() {
-		res.Slots = v.r.staffSlots(i, t, e)
+		res.Slots, res.Also = v.r.staffSlots(i, t, e)
 	} else {
 		res.Slots = e.slots(i, t)
 	}
