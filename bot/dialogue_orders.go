@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -30,7 +29,8 @@ func (t *turn) mine(ctx context.Context, f order.Filter) ([]order.Order, error) 
 }
 
 // orders answers an intent from the person's own orders: the one that was named,
-// or talked about, or the only one; a few as a list; many by asking (rule 3).
+// or talked about, or the only one; else a list, of many the newest, which asks for the
+// company or the tail of the others (rule 3).
 func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) {
 	if o, named, err := t.named(ctx); err != nil || named {
 		if err != nil {
@@ -69,15 +69,12 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 		return t.aboutOrder(ctx, mine[0], about)
 	case n == 1:
 		return t.aboutOrder(ctx, choice[0], about)
-	case n <= maxChoices || f.No != "" || f.Company != "": // asking again would not help
-		return t.list(choice, about), nil
 	default:
-		t.state.Topic, t.state.Asked = about, askedWhich
-		return t.fill(strings.ReplaceAll(textManyOrders, "{n}", strconv.Itoa(n))), nil
+		return t.list(choice, about), nil
 	}
 }
 
-// namesCompany takes the text as the answer to 请告诉我单位名称, if the person has
+// namesCompany takes the text as the answer to 请发单位名称, if the person has
 // orders for such a company.
 func (t *turn) namesCompany(ctx context.Context) (text string, ok bool, err error) {
 	name := order.PrintedName(t.text)
@@ -235,9 +232,9 @@ func (t *turn) list(os []order.Order, about intent.Intent) string {
 		t.state.List = append(t.state.List, thing{Order: o.ID, Tail: order.TailOf(o.No)})
 		fmt.Fprintf(&b, "%d. %s%s　%s\n", i+1, title(o), placed(o, os), o.Guide().State)
 	}
-	b.WriteString("回复数字查看详情。")
-	if more {
-		b.WriteString(t.fill(textAllOrders))
+	if b.WriteString("回复数字查看详情。"); more {
+		t.state.Asked = askedWhich
+		b.WriteString("\n" + t.fill(textOtherOrders))
 	}
 	return b.String()
 }

@@ -283,6 +283,24 @@ func TestConversations(t *testing.T) {
 			line("2")
 			line("7")
 		}},
+		{"parcels", func(c *chat, line func(string)) {
+			p := c.bind(user, applicant)
+			for n := range 7 {
+				o := anOrder(p, n, order.Completed, order.NoStage)
+				o.Carrier, o.TrackingNo, o.ShippedAt = "sf", fmt.Sprintf("SF123456789012%d", n), c.clock.Now()
+				o.CreatedAt = o.CreatedAt.Add(time.Duration(n) * time.Minute)
+				if n == 1 {
+					o.Company = "云岭（昆明）有限公司"
+				}
+				c.insert(o)
+			}
+			line("我的快递都到哪了")
+			line("2")
+			line("快递到哪了")
+			line("云岭")
+			line("快递到哪了")
+			line("0100")
+		}},
 		{"several", func(c *chat, line func(string)) {
 			p := c.bind(user, applicant)
 			c.insert(anOrder(p, 1, order.AwaitingPayment, order.NoStage), anOrder(p, 2, order.ToIssue, order.Making), anOrder(p, 3, order.Completed, order.NoStage))

@@ -18,8 +18,7 @@ const (
 	textBindDone    = "已绑定 {mobile}。"
 
 	textNoOrders        = "您名下还没有订单。\n<a href=\"{portal}/\">新办证书</a>"
-	textAllOrders       = "<a href=\"{portal}/orders\">查看全部订单</a>"
-	textManyOrders      = "您有 {n} 个相关订单，请告诉我单位名称或订单尾号（例如「尾号0152」），也可以 <a href=\"{portal}/orders\">查看全部订单</a>。"
+	textOtherOrders     = "查其他订单请发单位名称或订单尾号（例如「尾号0152」），也可以 <a href=\"{portal}/orders\">查看全部订单</a>。"
 	textNothingRejected = "您没有被退回的订单。最近一笔："
 	textNothingToDo     = "目前没有等待您处理的事项。回复「我的订单」可以查看进度。"
 
