@@ -175,6 +175,20 @@ func TestInvoiceTroubles(t *testing.T) {
 	}
 }
 
+// A notification that is due and not yet on its way is still something to wait for.
+func TestSettleWaitsForWhatIsDue(t *testing.T) {
+	w := newWorld(t)
+	g, id := w.golden("golden-secret"), "01INVOICE0000000000000000F"
+	w.fault(sim.Fault{Family: "invoice.notify", DelayMS: 300, Times: 1})
+	if err := g.Submit(t.Context(), blue(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if ns := w.notices(id); len(ns) != 1 || !ns[0].Delivered {
+		t.Errorf("notifications %+v", ns)
+	}
+}
+
 // Notifications that are not the platform's, or are about another amount, are
 // refused; repeats are accepted; one that is not answered comes again.
 func TestInvoiceNotifications(t *testing.T) {

@@ -200,6 +200,7 @@ func (s *Server) deliverDue() {
 		}
 		s.mu.Lock()
 		due, invoices, pushes := s.due(), s.dueInvoices(), s.duePushes()
+		s.busy++ // what was due is now on its way: nothing is settled before it arrived
 		s.mu.Unlock()
 		for _, again := range pushes {
 			again(s.ctx)
@@ -210,7 +211,7 @@ func (s *Server) deliverDue() {
 		for _, id := range invoices {
 			s.tellInvoice(s.ctx, id)
 		}
-		s.quiet.Broadcast()
+		s.free()
 	}
 }
 
