@@ -141,16 +141,6 @@ func seedStaff(ctx context.Context, tx order.Tx, appID string, p player, id func
 // so that overriding one keeps both ends talking.
 func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 	cfg := a.cfg
-	rsaKeys := map[string]*rsa.PrivateKey{}
-	for name, secret := range map[string]config.Secret{
-		"YCD_WECHATPAY_PRIVATE_KEY": cfg.WeChatPay.PrivateKey, "YCD_PLAYGROUND_WECHATPAY_KEY": cfg.Playground.WeChatPayKey,
-		"YCD_ALIPAY_PRIVATE_KEY": cfg.Alipay.PrivateKey, "YCD_PLAYGROUND_ALIPAY_KEY": cfg.Playground.AlipayKey,
-	} {
-		var err error
-		if rsaKeys[name], err = config.RSAKey(secret); err != nil {
-			return sim.Config{}, fmt.Errorf("%s: %w", name, err)
-		}
-	}
 	out := sim.Config{
 		ProductURL: "http://" + cfg.Listen, PublicURL: a.links.PublicURL, Dir: filepath.Join(cfg.DataDir, "playground"), Personas: personas, Log: a.log,
 		Now: a.clock.fixed(), // from here on Advance moves both
@@ -159,14 +149,6 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 			EncodingAESKey: cfg.WeChat.AESKey.Reveal(), OriginalID: cfg.WeChat.OriginalID, Templates: map[string]sim.Template{}, Subscriptions: map[string]sim.Template{},
 		},
 		MiniProgram: sim.MiniProgram{AppID: cfg.MiniProgram.AppID, AppSecret: cfg.MiniProgram.AppSecret.Reveal(), Pages: miniprogram.Pages(), Subscriptions: map[string]sim.Template{}},
-		Pay: sim.Pay{
-			MchID: cfg.WeChatPay.MchID, AppID: cfg.WeChat.AppID, APIv3Key: cfg.WeChatPay.APIV3Key.Reveal(), MerchantSerial: cfg.WeChatPay.CertSerial,
-			MerchantKey: &rsaKeys["YCD_WECHATPAY_PRIVATE_KEY"].PublicKey, PlatformKeyID: cfg.WeChatPay.PublicKeyID, PlatformKey: rsaKeys["YCD_PLAYGROUND_WECHATPAY_KEY"],
-		},
-		Alipay: sim.Alipay{
-			AppID: cfg.Alipay.AppID, SellerID: cfg.Alipay.SellerID,
-			AppKey: &rsaKeys["YCD_ALIPAY_PRIVATE_KEY"].PublicKey, PlatformKey: rsaKeys["YCD_PLAYGROUND_ALIPAY_KEY"],
-		},
 		SMS: sim.SMS{
 			SecretID: cfg.SMS.SecretID.Reveal(), SecretKey: cfg.SMS.SecretKey.Reveal(), SdkAppID: cfg.SMS.SDKAppID, SignName: cfg.SMS.SignName,
 			Templates: map[string]string{},
@@ -174,6 +156,23 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 		Courier: sim.Courier{Key: cfg.Courier.Key.Reveal()},
 		FaceID:  sim.FaceID{SecretID: cfg.RealName.SecretID.Reveal(), SecretKey: cfg.RealName.SecretKey.Reveal(), RuleID: cfg.RealName.FaceRuleID},
 		Golden:  sim.Golden{AppKey: cfg.Invoice.AppKey, AppSecret: cfg.Invoice.AppSecret.Reveal(), SellerTaxNo: cfg.Invoice.SellerTaxNo, SellerName: cfg.CA.Name},
+	}
+	if !cfg.Playground.WeChatPayKey.Empty() { // otherwise the real one is used
+		merchant, platform, err := keyPair("WECHATPAY", cfg.WeChatPay.PrivateKey, cfg.Playground.WeChatPayKey)
+		if err != nil {
+			return sim.Config{}, err
+		}
+		out.Pay = sim.Pay{
+			MchID: cfg.WeChatPay.MchID, AppID: cfg.WeChat.AppID, APIv3Key: cfg.WeChatPay.APIV3Key.Reveal(), MerchantSerial: cfg.WeChatPay.CertSerial,
+			MerchantKey: merchant, PlatformKeyID: cfg.WeChatPay.PublicKeyID, PlatformKey: platform,
+		}
+	}
+	if !cfg.Playground.AlipayKey.Empty() {
+		application, platform, err := keyPair("ALIPAY", cfg.Alipay.PrivateKey, cfg.Playground.AlipayKey)
+		if err != nil {
+			return sim.Config{}, err
+		}
+		out.Alipay = sim.Alipay{AppID: cfg.Alipay.AppID, SellerID: cfg.Alipay.SellerID, AppKey: application, PlatformKey: platform}
 	}
 	if face, err := font.Load(cfg.Font); err == nil { // without it, the PDFs are in Latin letters
 		out.Golden.TTF = face.TTF
@@ -196,6 +195,20 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 		}
 	}
 	return out, nil
+}
+
+// keyPair reads what a simulated payment platform needs: the merchant's public key and
+// the platform's own.
+func keyPair(name string, merchant, platform config.Secret) (*rsa.PublicKey, *rsa.PrivateKey, error) {
+	m, err := config.RSAKey(merchant)
+	if err != nil {
+		return nil, nil, fmt.Errorf("YCD_%s_PRIVATE_KEY: %w", name, err)
+	}
+	p, err := config.RSAKey(platform)
+	if err != nil {
+		return nil, nil, fmt.Errorf("YCD_PLAYGROUND_%s_KEY: %w", name, err)
+	}
+	return &m.PublicKey, p, nil
 }
 
 // mount puts the playground below /playground/ and lets it move the clock.

@@ -58,6 +58,7 @@ type Config struct {
 	Playground  Playground  `koanf:"playground"`
 
 	origins map[string]string // path → where the value came from
+	given   map[string]bool   // paths that somebody has set
 }
 
 // PII holds the keys under which personal data is sealed and indexed, each 32

@@ -214,9 +214,12 @@ func TestFaults(t *testing.T) {
 		"a key that is no PEM":                {development, map[string]string{"YCD_WECHATPAY_PRIVATE_KEY": "MII"}, []string{"YCD_WECHATPAY_PRIVATE_KEY"}},
 		"half of Alipay in production":        {production, map[string]string{"YCD_ALIPAY_APP_ID": "2021000000000001"}, []string{"YCD_ALIPAY_SELLER_ID", "YCD_ALIPAY_PRIVATE_KEY", "YCD_ALIPAY_PUBLIC_KEY"}},
 		"an Alipay key that is none":          {development, map[string]string{"YCD_ALIPAY_PRIVATE_KEY": "MII"}, []string{"YCD_ALIPAY_PRIVATE_KEY"}},
-		"Alipay's keys mixed up":              {development, map[string]string{"YCD_ALIPAY_PUBLIC_KEY": base64Key(t)}, []string{"YCD_ALIPAY_PUBLIC_KEY"}},
+		"Alipay's keys mixed up":              {production, map[string]string{"YCD_ALIPAY_APP_ID": "2021000000000001", "YCD_ALIPAY_SELLER_ID": "2088000000000001", "YCD_ALIPAY_PRIVATE_KEY": base64Key(t), "YCD_ALIPAY_PUBLIC_KEY": base64Key(t)}, []string{"YCD_ALIPAY_PUBLIC_KEY"}},
+		"the real Alipay, half":               {development, map[string]string{"YCD_ALIPAY_GATEWAY_URL": "https://openapi-sandbox.dl.alipaydev.com/gateway.do", "YCD_ALIPAY_SELLER_ID": "2088000000000001"}, []string{"YCD_ALIPAY_APP_ID", "YCD_ALIPAY_PRIVATE_KEY", "YCD_ALIPAY_PUBLIC_KEY"}},
+		"the real WeChat Pay, only its key":   {development, map[string]string{"YCD_WECHATPAY_PUBLIC_KEY": publicKey(t)}, []string{"YCD_WECHAT_APP_ID", "YCD_WECHATPAY_MCH_ID", "YCD_WECHATPAY_CERT_SERIAL", "YCD_WECHATPAY_PRIVATE_KEY", "YCD_WECHATPAY_PUBLIC_KEY_ID", "YCD_WECHATPAY_API_V3_KEY"}},
+		"a simulator of one's own":            {development, map[string]string{"YCD_PLAYGROUND_ALIPAY_KEY": base64Key(t), "YCD_ALIPAY_GATEWAY_URL": "http://127.0.0.1:9/gateway.do"}, nil},
 		"an Alipay key in base64":             {development, map[string]string{"YCD_ALIPAY_PRIVATE_KEY": base64Key(t)}, nil},
-		"a relative gateway":                  {development, map[string]string{"YCD_ALIPAY_GATEWAY_URL": "openapi.alipay.com"}, []string{"YCD_ALIPAY_GATEWAY_URL"}},
+		"a relative gateway":                  {production, map[string]string{"YCD_ALIPAY_GATEWAY_URL": "openapi.alipay.com"}, []string{"YCD_ALIPAY_GATEWAY_URL"}},
 		"a relative address":                  {development, map[string]string{"YCD_WECHAT_BASE_URL": "api.weixin.qq.com"}, []string{"YCD_WECHAT_BASE_URL"}},
 		"a secret's file that is missing":     {development, map[string]string{"YCD_HSM_PIN_FILE": "/nonexistent/pin"}, []string{"YCD_HSM_PIN_FILE"}},
 		"a font that is missing":              {development, map[string]string{"YCD_FONT": "/nonexistent/font"}, []string{"YCD_FONT"}},
@@ -542,6 +545,52 @@ func TestEnsureDevelopment(t *testing.T) {
 			t.Errorf("created %v, %v", left, err)
 		}
 	})
+}
+
+// Who tries the product with a payment platform's own sandbox gives what the platform
+// gave him; the rest stays simulated.
+func TestRealPaymentPlatformsInDevelopment(t *testing.T) {
+	env := development(t)
+	public := publicKey(t)
+	maps.Copy(env, map[string]string{
+		"YCD_DATA_DIR": t.TempDir(), "YCD_WECHAT_APP_ID": "wx1", "YCD_WECHATPAY_MCH_ID": "1900000001", "YCD_WECHATPAY_CERT_SERIAL": "0A", "YCD_WECHATPAY_PRIVATE_KEY": base64Key(t),
+		"YCD_WECHATPAY_PUBLIC_KEY_ID": "PUB_KEY_ID_1", "YCD_WECHATPAY_PUBLIC_KEY": public, "YCD_WECHATPAY_API_V3_KEY": strings.Repeat("k", 32),
+		"YCD_ALIPAY_APP_ID": "2021000000000001", "YCD_ALIPAY_SELLER_ID": "2088000000000001", "YCD_ALIPAY_PRIVATE_KEY": base64Key(t), "YCD_ALIPAY_PUBLIC_KEY": public,
+		"YCD_ALIPAY_GATEWAY_URL": "https://openapi-sandbox.dl.alipaydev.com/gateway.do",
+	})
+	c, err := Load(Options{Environ: environ(env)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.EnsureDevelopment(); err != nil {
+		t.Fatal(err)
+	}
+	c.PointAtSimulator("http://127.0.0.1:9")
+	got := []string{c.WeChatPay.PublicKey.Reveal(), c.Playground.WeChatPayKey.Reveal(), c.WeChatPay.BaseURL, c.Alipay.PublicKey.Reveal(), c.Playground.AlipayKey.Reveal(), c.Alipay.GatewayURL}
+	want := []string{public, "", "https://api.mch.weixin.qq.com", public, "", "https://openapi-sandbox.dl.alipaydev.com/gateway.do"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	if !strings.HasPrefix(c.SMS.BaseURL, "http://127.0.0.1:9/") || c.PII.Key.Empty() {
+		t.Error("the rest is not simulated")
+	}
+}
+
+// publicKey is one of somebody else, in PEM as Print and Load trim it.
+func publicKey(t *testing.T) string {
+	t.Helper()
+	text, err := rsaKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := publicPEM(NewSecret(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(public)
 }
 
 func TestTwoFirstStartsAgree(t *testing.T) {

@@ -8,6 +8,12 @@ const demoCAName = "云采示范电子认证有限公司"
 // demoPolicyOID lies in the arc that ITU-T X.660 keeps for examples.
 const demoPolicyOID = "2.999.1.1"
 
+// Where the payment platforms are.
+const (
+	weChatPayHost = "https://api.mch.weixin.qq.com"
+	alipayHost    = "https://openapi.alipay.com/gateway.do"
+)
+
 // setDefaults fills c for its environment. Identifiers that a provider hands out
 // have a value outside production only, where the simulators accept them.
 func (c *Config) setDefaults() {
@@ -26,8 +32,8 @@ func (c *Config) setDefaults() {
 		c.WeChat.BaseURL = "https://api.weixin.qq.com"
 		c.WeChat.OpenURL = "https://open.weixin.qq.com"
 		c.WeChat.MPURL = "https://mp.weixin.qq.com"
-		c.WeChatPay.BaseURL = "https://api.mch.weixin.qq.com"
-		c.Alipay.GatewayURL = "https://openapi.alipay.com/gateway.do"
+		c.WeChatPay.BaseURL = weChatPayHost
+		c.Alipay.GatewayURL = alipayHost
 		c.SMS.BaseURL = "https://sms.tencentcloudapi.com"
 		c.Courier.BaseURL = "https://poll.kuaidi100.com"
 		c.RealName.BaseURL = "https://faceid.tencentcloudapi.com"

@@ -38,18 +38,53 @@ var generated = map[string]func() (string, error){
 	"playground.alipay_key":    rsaKey,
 }
 
-// platform is a payment platform that development simulates: what signs there, and
-// what the product checks that with.
+// platform is a payment platform, which development simulates unless it is told of the
+// real one: what signs in the simulator, what the product checks that with, and where it is.
 type platform struct {
-	path            string // of the private key
+	path            string // of the simulator's private key
 	private, public *Secret
 	publicPath      string
+	address         *string
+	addressPath     string
+	host            string   // the real one's address
+	agreed          []string // what only the merchant can say about the real one
 }
 
 func (c *Config) platforms() []platform {
 	return []platform{
-		{"playground.wechatpay_key", &c.Playground.WeChatPayKey, &c.WeChatPay.PublicKey, "wechatpay.public_key"},
-		{"playground.alipay_key", &c.Playground.AlipayKey, &c.Alipay.PublicKey, "alipay.public_key"},
+		{
+			"playground.wechatpay_key", &c.Playground.WeChatPayKey, &c.WeChatPay.PublicKey, "wechatpay.public_key", &c.WeChatPay.BaseURL, "wechatpay.base_url", weChatPayHost,
+			[]string{"wechat.app_id", "wechatpay.mch_id", "wechatpay.cert_serial", "wechatpay.private_key", "wechatpay.public_key_id", "wechatpay.public_key", "wechatpay.api_v3_key"},
+		},
+		{
+			"playground.alipay_key", &c.Playground.AlipayKey, &c.Alipay.PublicKey, "alipay.public_key", &c.Alipay.GatewayURL, "alipay.gateway_url", alipayHost,
+			[]string{"alipay.app_id", "alipay.seller_id", "alipay.private_key", "alipay.public_key"},
+		},
+	}
+}
+
+// isReal tells that development uses the platform itself: somebody said whose signature
+// to believe or whom to ask, and did not give the simulator's key for it.
+func (c *Config) isReal(p platform) bool {
+	return !c.Production() && !c.given[p.path] && (c.given[p.publicPath] || c.given[p.addressPath])
+}
+
+// checkPlatforms wants all of the merchant's agreement with a real platform: what
+// development would make up instead is unknown there.
+func (c *Config) checkPlatforms(fs *Faults) {
+	if !c.HandlesPeople() {
+		return
+	}
+	for _, p := range c.platforms() {
+		why := p.publicPath
+		if !c.given[why] {
+			why = p.addressPath
+		}
+		for _, path := range p.agreed {
+			if c.isReal(p) && !c.given[path] {
+				fs.add(envName(path), "is required beside %s, which is about the real platform; without that, the platform is simulated", envName(why))
+			}
+		}
 	}
 }
 
@@ -69,8 +104,7 @@ func (c *Config) EnsureDevelopment() error {
 		if !ok || !v.field.Interface().(Secret).Empty() {
 			continue
 		}
-		// With the real platform's public key there is nothing to simulate.
-		if slices.ContainsFunc(c.platforms(), func(p platform) bool { return p.path == v.path && !p.public.Empty() }) {
+		if slices.ContainsFunc(c.platforms(), func(p platform) bool { return p.path == v.path && c.isReal(p) }) {
 			continue
 		}
 		file := filepath.Join(dir, strings.ReplaceAll(v.path, ".", "_"))
@@ -82,7 +116,7 @@ func (c *Config) EnsureDevelopment() error {
 		c.origins[v.path] = "development " + file
 	}
 	for _, p := range c.platforms() {
-		if !p.public.Empty() {
+		if c.isReal(p) || !p.public.Empty() {
 			continue
 		}
 		public, err := publicPEM(*p.private)

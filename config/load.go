@@ -26,7 +26,7 @@ type Options struct {
 // lists everything wrong; the Config is then as complete as could be.
 func Load(o Options) (*Config, error) {
 	var faults Faults
-	c := &Config{origins: map[string]string{}}
+	c := &Config{origins: map[string]string{}, given: map[string]bool{}}
 	known := map[string]variable{}
 	for _, v := range variables(c) {
 		known[v.path] = v
@@ -156,6 +156,7 @@ func (c *Config) apply(v variable, layers []layer, faults *Faults) {
 		_ = v.set(string(text)) // a secret takes any text
 		c.origins[v.path] = "file " + name
 	}
+	c.given[v.path] = direct || byFile
 	if direct && byFile {
 		faults.add(v.env(), "is set both directly and as %s_FILE; keep one", v.env())
 	}
@@ -176,6 +177,12 @@ func (c *Config) derive() {
 	if c.CA.PKI == "" && c.PublicURL != "" {
 		c.CA.PKI = "http://" + strings.TrimPrefix(strings.TrimPrefix(c.PublicURL, "https://"), "http://") + "/pki"
 		c.origins["ca.pki"] = "from public_url"
+	}
+	for _, p := range c.platforms() {
+		if c.isReal(p) && *p.address == "" {
+			*p.address = p.host
+			c.origins[p.addressPath] = "from " + p.publicPath
+		}
 	}
 	if c.DatabaseURL.Empty() && !c.Production() {
 		c.DatabaseURL = NewSecret(fmt.Sprintf("sqlite:%s", filepath.Join(c.DataDir, "yuncaidun.db")))

@@ -26,6 +26,7 @@ func (c *Config) Validate() error {
 	c.checkKeys(&fs)
 	c.checkURLs(&fs)
 	c.checkFiles(&fs)
+	c.checkPlatforms(&fs)
 	if c.Production() {
 		c.checkProduction(&fs)
 	}

@@ -77,6 +77,8 @@ func (w worker) NextRetry(j *river.Job[args]) time.Time {
 type certificates interface {
 	// Reminded are the certificates that one reminder is about.
 	Reminded(ctx context.Context, id order.ID, seq int64) ([]certificate.Certificate, error)
+	// HeldBy are the certificates that a person is the user of.
+	HeldBy(ctx context.Context, personID string) ([]certificate.Certificate, error)
 	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
 	// Contacts are whom a holder wants reminded of a company's certificates.
 	Contacts(ctx context.Context, personID, uscc string) ([]certificate.Contact, error)

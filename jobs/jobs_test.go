@@ -850,6 +850,10 @@ func (e ended) Reminded(context.Context, order.ID, int64) ([]certificate.Certifi
 	return slices.Clone(e), nil
 }
 
+func (e ended) HeldBy(context.Context, string) ([]certificate.Certificate, error) {
+	return slices.Clone(e), nil
+}
+
 func (e ended) Certificate(context.Context, string) (certificate.Certificate, error) {
 	return certificate.Certificate{}, certificate.NotFound()
 }
@@ -875,6 +879,43 @@ func TestContactIsReminded(t *testing.T) {
 	}
 	if want := "13700137000 renew_contact [UKEY 尾号 0008 11月30日 云岭测试科技有限公司]"; strings.Join(w.texts, ";") != want {
 		t.Errorf("said %v, want %s", w.texts, want)
+	}
+}
+
+// Flows 4.7: who put a revocation off until the bids were opened is reminded only of what
+// is left to revoke by then.
+func TestRevocationIsStillDue(t *testing.T) {
+	revoke := func(c *certificate.Certificate) { c.RevokedAt, c.Reason = c.NotAfter, certificate.KeyCompromise }
+	for _, tt := range []struct {
+		name    string
+		become  func(*certificate.Certificate)
+		another bool // key of the same order is as it was
+		want    order.DeliveryState
+	}{
+		{"as it was", func(*certificate.Certificate) {}, false, order.DeliverySent},
+		{"revoked", revoke, false, order.DeliveryDropped},
+		{"over", func(c *certificate.Certificate) { c.NotAfter = c.NotAfter.AddDate(-1, 0, 0) }, false, order.DeliveryDropped},
+		{"of another order", func(c *certificate.Certificate) { c.OrderID = "01OTHER" }, false, order.DeliveryDropped},
+		{"revoked, but not the other", revoke, true, order.DeliverySent},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			o := w.approved(t, order.State{Status: order.Completed})
+			c := certificate.Certificate{OrderID: o.ID, PersonID: o.PersonID, NotAfter: w.at.AddDate(0, 6, 0)}
+			held := ended{c}
+			tt.become(&held[0])
+			if tt.another {
+				held = append(held, c)
+			}
+			w.Certificates = held
+			n := w.notification(t, o, order.Notification{Notice: order.NoticeBidOpenedRevoke, Medium: order.SMS, To: order.ToHolder, PersonID: o.PersonID})
+			if err := w.notify(t.Context(), n.ID); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.state(t, n.ID); got.State != tt.want || (len(w.texts) == 1) != (tt.want == order.DeliverySent) {
+				t.Errorf("%s: %v", got.State, w.texts)
+			}
+		})
 	}
 }
 

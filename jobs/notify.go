@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -364,6 +365,11 @@ func (d Deps) card(ctx context.Context, n order.Notification, o order.Order) (no
 // sms is the SMS of a message, as things are now.
 func (d Deps) sms(ctx context.Context, n order.Notification, o order.Order) (template string, params []string, err error) {
 	if !notice.AboutRenewal(n.Notice) {
+		if n.Notice == order.NoticeBidOpenedRevoke {
+			if left, err := d.leftToRevoke(ctx, n); err != nil || !left {
+				return "", nil, cmp.Or(err, errNoLongerSo)
+			}
+		}
 		links, err := d.linksFor(ctx, n)
 		if errors.Is(err, order.Conflict) || errors.Is(err, order.NotFound) {
 			return "", nil, errNoLongerSo
@@ -392,6 +398,15 @@ func (d Deps) renewal(ctx context.Context, n order.Notification) (notice.Renewal
 	}
 	first := still[0]
 	return notice.Renewal{Company: first.Holder, Keys: len(still), Token: first.TokenSerial, NotAfter: first.NotAfter, Until: first.RenewableUntil()}, nil
+}
+
+// leftToRevoke tells whether its addressee still uses a certificate of the order that
+// can be revoked: not one that was revoked, has ended or went to somebody else.
+func (d Deps) leftToRevoke(ctx context.Context, n order.Notification) (bool, error) {
+	held, err := d.Certificates.HeldBy(ctx, n.PersonID)
+	return slices.ContainsFunc(held, func(c certificate.Certificate) bool {
+		return c.OrderID == n.OrderID && c.State() != certificate.Revoked && c.NotAfter.After(d.Now())
+	}), err
 }
 
 // unreachable records that a message will not be delivered by its medium. A

@@ -21,8 +21,8 @@ type Config struct {
 
 	WeChat      WeChat
 	MiniProgram MiniProgram // zero: there is none
-	Pay         Pay
-	Alipay      Alipay // zero: it knows no application
+	Pay         Pay         // zero: it knows no merchant
+	Alipay      Alipay      // zero: it knows no application
 	SMS         SMS
 	FaceID      FaceID
 	Courier     Courier // zero: it knows no account
@@ -165,10 +165,12 @@ func (c Config) faults() error {
 	need((c.MiniProgram.AppID == "") == (c.MiniProgram.AppSecret == ""), "MiniProgram.AppID and AppSecret belong together")
 	need(c.WeChat.Token != "" && c.WeChat.OriginalID != "", "WeChat.Token and OriginalID are needed")
 	need(len(c.WeChat.EncodingAESKey) == 43, "WeChat.EncodingAESKey must have 43 characters")
-	need(c.Pay.MchID != "" && c.Pay.AppID != "", "Pay.MchID and AppID are needed")
-	need(len(c.Pay.APIv3Key) == 32, "Pay.APIv3Key must have 32 bytes")
-	need(c.Pay.MerchantSerial != "" && c.Pay.MerchantKey != nil, "Pay.MerchantSerial and MerchantKey are needed")
-	need(c.Pay.PlatformKeyID != "" && c.Pay.PlatformKey != nil, "Pay.PlatformKeyID and PlatformKey are needed")
+	if c.Pay != (Pay{}) {
+		need(c.Pay.MchID != "" && c.Pay.AppID != "", "Pay.MchID and AppID are needed")
+		need(len(c.Pay.APIv3Key) == 32, "Pay.APIv3Key must have 32 bytes")
+		need(c.Pay.MerchantSerial != "" && c.Pay.MerchantKey != nil, "Pay.MerchantSerial and MerchantKey are needed")
+		need(c.Pay.PlatformKeyID != "" && c.Pay.PlatformKey != nil, "Pay.PlatformKeyID and PlatformKey are needed")
+	}
 	need((c.Alipay.AppID == "") == (c.Alipay.AppKey == nil) && (c.Alipay.AppID == "") == (c.Alipay.PlatformKey == nil), "Alipay.AppID, AppKey and PlatformKey belong together")
 	need(c.SMS.SecretID != "" && c.SMS.SecretKey != "" && c.SMS.SdkAppID != "", "SMS.SecretID, SecretKey and SdkAppID are needed")
 	need(c.FaceID.SecretID != "" && c.FaceID.SecretKey != "", "FaceID.SecretID and SecretKey are needed")

@@ -178,7 +178,7 @@ func (s *Server) requestPayment(ctx context.Context, q miniPayment) (any, error)
 
 // payable is the trade of a payment request. The caller holds the lock.
 func (s *Server) payable(p Persona, q miniPayment) (Trade, error) {
-	if q.SignType != "RSA" || apiv3.VerifyText(s.cfg.Pay.MerchantKey, q.PaySign, s.cfg.MiniProgram.AppID, q.TimeStamp, q.NonceStr, q.Package) != nil {
+	if s.cfg.Pay.MchID == "" || q.SignType != "RSA" || apiv3.VerifyText(s.cfg.Pay.MerchantKey, q.PaySign, s.cfg.MiniProgram.AppID, q.TimeStamp, q.NonceStr, q.Package) != nil {
 		return Trade{}, fmt.Errorf("支付验证签名失败")
 	}
 	id, ok := strings.CutPrefix(q.Package, "prepay_id=")

@@ -143,7 +143,7 @@ func (s *Server) checkMerchant(r *http.Request, uri string, body []byte) *payErr
 	auth, err := apiv3.ParseAuthorization(r.Header.Get("Authorization"))
 	if err == nil {
 		switch {
-		case auth.MchID != s.cfg.Pay.MchID:
+		case s.cfg.Pay.MchID == "" || auth.MchID != s.cfg.Pay.MchID:
 			err = fmt.Errorf("商户号 %s 不存在", auth.MchID)
 		case !strings.EqualFold(auth.Serial, s.cfg.Pay.MerchantSerial):
 			err = fmt.Errorf("商户证书序列号有误")

@@ -163,7 +163,7 @@ func (w *world) call(method, path string, body any) (int, []byte) {
 }
 
 func TestNewNamesEveryFault(t *testing.T) {
-	_, err := sim.New(sim.Config{})
+	_, err := sim.New(sim.Config{Pay: sim.Pay{MchID: "1900000001"}})
 	if err == nil {
 		t.Fatal("an empty configuration was accepted")
 	}
@@ -171,6 +171,25 @@ func TestNewNamesEveryFault(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not named in %v", want, err)
 		}
+	}
+}
+
+// Where the product uses the real WeChat Pay, nobody can talk to the simulated one.
+func TestNoMerchant(t *testing.T) {
+	w := newWorld(t, func(c *sim.Config) { c.Pay = sim.Pay{} })
+	auth := `WECHATPAY2-SHA256-RSA2048 mchid="",serial_no="",nonce_str="n",timestamp="1",signature="c2ln"`
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/playground/api.mch.weixin.qq.com/v3/pay/transactions/out-trade-no/T-000001?mchid=", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", auth)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("answered %d", resp.StatusCode)
 	}
 }
 
