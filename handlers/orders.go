@@ -87,7 +87,7 @@ func (s *Server) listOrders(c *fiber.Ctx) error {
 // filter checks the search form; days are whole days in Shanghai.
 func (f listForm) filter() (order.Filter, error) {
 	out := order.Filter{
-		Status: order.Status(f.Status), No: strings.ToUpper(strings.TrimSpace(f.No)), Company: strings.TrimSpace(f.Company),
+		Status: order.Status(f.Status), No: order.PrintedNo(f.No), Company: order.PrintedName(f.Company),
 		Product: strings.TrimSpace(f.Product), Limit: pageSize,
 	}
 	if f.Status != "" && out.Status.Label() == "" {

@@ -190,6 +190,13 @@ func TestOrderList(t *testing.T) {
 			t.Errorf("%s: %d rows, want %d", query, n, rows)
 		}
 	}
+	w.clock.advance(time.Minute)
+	o := b.order(b.paid())
+	for _, query := range []string{"no=" + url.QueryEscape(o.No[:5]+" "+strings.ToLower(o.No[5:])), "company=" + url.QueryEscape(" 新疆 云岭")} {
+		if !strings.Contains(b.get("/orders?"+query).Body, o.No) {
+			t.Errorf("%s: not found", query)
+		}
+	}
 	for _, bad := range []string{"status=nonsense", "from=yesterday", "after=x", "after=zz"} {
 		if a := b.get("/orders?" + bad); a.Status != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %d", bad, a.Status)

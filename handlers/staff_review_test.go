@@ -49,6 +49,13 @@ func TestConsolePages(t *testing.T) {
 	goldenPage(t, "review-of-another", admin.get(page).Body)
 	goldenPage(t, "search", admin.get("/staff/orders?company=%E4%BA%91%E5%B2%AD").Body)
 	goldenPage(t, "account", admin.get("/staff/finance/"+string(o.ID)).Body)
+
+	// A number is found however it was pasted.
+	for _, no := range []string{o.No, strings.ToLower(o.No), o.No[:5] + " " + o.No[5:19] + " " + o.No[19:], " " + order.TailOf(o.No)} {
+		if !strings.Contains(admin.get("/staff/orders?no="+url.QueryEscape(no)).Body, o.No) {
+			t.Errorf("%q is not found", no)
+		}
+	}
 }
 
 // Two reviewers at once: one wins, the other is told who (flows.md 4.4). The

@@ -652,7 +652,7 @@ type foundRow struct {
 }
 
 func (k *console) search(c *fiber.Ctx) error {
-	v := searchView{No: strings.ToUpper(strings.TrimSpace(c.Query("no"))), Company: order.PrintedName(c.Query("company"))}
+	v := searchView{No: order.PrintedNo(c.Query("no")), Company: order.PrintedName(c.Query("company"))}
 	v.Asked = v.No != "" || v.Company != ""
 	if !v.Asked {
 		return k.show(c, "search", "查订单", v, nil)

@@ -1,7 +1,5 @@
 package identity
 
-import "slices"
-
 // Industry is a section (门类) of GB/T 4754-2017.
 type Industry struct {
 	Code string `json:"code"`
@@ -31,13 +29,4 @@ var Industries = []Industry{
 	{"R", "文化、体育和娱乐业"},
 	{"S", "公共管理、社会保障和社会组织"},
 	{"T", "国际组织"},
-}
-
-// IndustryOf finds a section by its letter.
-func IndustryOf(code string) (Industry, bool) {
-	i := slices.IndexFunc(Industries, func(in Industry) bool { return in.Code == code })
-	if i < 0 {
-		return Industry{}, false
-	}
-	return Industries[i], true
 }

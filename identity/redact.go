@@ -20,24 +20,6 @@ const (
 	SecretPIN      SecretKind = "pin"       // 密码、口令、PIN
 )
 
-// Label returns the kind as people read it.
-func (k SecretKind) Label() string {
-	switch k {
-	case SecretDocNo:
-		return "证件号码"
-	case SecretMobile:
-		return "手机号"
-	case SecretBankCard:
-		return "银行卡号"
-	case SecretCode:
-		return "验证码"
-	case SecretPIN:
-		return "密码或口令"
-	default:
-		return ""
-	}
-}
-
 const redacted = "****"
 
 // A secretRule finds one kind. Only its first group is replaced, so that

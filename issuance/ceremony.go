@@ -447,12 +447,3 @@ func (t *transcript) close(outcome error) error {
 	}
 	return nil
 }
-
-// CheckTranscript reports whether a transcript is whole and unchanged.
-func CheckTranscript(text []byte) error {
-	body, last, ok := bytes.Cut(text, []byte("sha256\t"))
-	if !ok || strings.TrimSpace(string(last)) != fmt.Sprintf("%x", sha256.Sum256(body)) {
-		return errors.New("the transcript is not whole, or was changed")
-	}
-	return nil
-}

@@ -2,8 +2,10 @@ package issuance
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,8 +36,9 @@ func (m machine) play(act, folder, answers string) (screen, transcript string, e
 	if readErr != nil {
 		m.t.Fatal(readErr)
 	}
-	if err := CheckTranscript(text); err != nil {
-		m.t.Error(err)
+	// As docs/ceremony.md has people check it.
+	if body, last, _ := bytes.Cut(text, []byte("sha256\t")); strings.TrimSpace(string(last)) != fmt.Sprintf("%x", sha256.Sum256(body)) {
+		m.t.Error("the transcript is not whole, or was changed")
 	}
 	return out.String(), string(text), err
 }
@@ -199,8 +202,5 @@ func TestCeremonyRefuses(t *testing.T) {
 		if checkWitnesses(witnesses) == nil {
 			t.Errorf("witnesses %q", witnesses)
 		}
-	}
-	if CheckTranscript([]byte("act\nsha256\tabc\n")) == nil {
-		t.Error("a changed transcript is whole")
 	}
 }

@@ -23,16 +23,10 @@ func FormatNo(at time.Time, seq int) string {
 	return fmt.Sprintf("%s%s%06d", noPrefix, at.In(Shanghai).Format(noTimestamp), seq%noSequences)
 }
 
-var noPattern = regexp.MustCompile(`^SAAS1\d{14}\d{4,6}$`)
-
-// ParseNo reads a number that somebody typed: case, spaces and width do not
-// matter, and numbers of the time of shorter tails are accepted.
-func ParseNo(s string) (string, error) {
-	no := strings.ToUpper(withoutSpace(identity.HalfWidth(s)))
-	if !noPattern.MatchString(no) {
-		return "", Errorf(Invalid, "order_no_malformed", "订单号格式不正确，应以SAAS1开头、共25位，请在“我的订单”中复制后再试。")
-	}
-	return no, nil
+// PrintedNo writes an order's number, or the end of one, as it is printed, whatever
+// case, spaces and width somebody typed it in. Numbers are kept and searched in this form.
+func PrintedNo(typed string) string {
+	return strings.ToUpper(withoutSpace(identity.HalfWidth(typed)))
 }
 
 // TailOf returns the last four digits of a number, by which people name an order
