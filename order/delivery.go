@@ -34,7 +34,7 @@ func Send(ctx context.Context, tx Tx, n Notification) error {
 	if added, err := tx.InsertNotification(ctx, n); err != nil || !added || n.State == DeliveryHeld {
 		return err
 	}
-	return tx.Enqueue(ctx, Job{Kind: JobNotify, Ref: n.ID})
+	return tx.Enqueue(ctx, Job{Kind: JobNotify, Medium: n.Medium, Ref: n.ID})
 }
 
 // FallBack sends a notification that could not be delivered over SMS instead.
@@ -87,7 +87,7 @@ func (s *Service) GoOn(ctx context.Context, n Notification, why string) error {
 		if err := tx.UpdateNotification(ctx, n, was); err != nil {
 			return err
 		}
-		return tx.Enqueue(ctx, Job{Kind: JobNotify, Ref: n.ID, Seq: int64(n.Attempts)})
+		return tx.Enqueue(ctx, Job{Kind: JobNotify, Medium: n.Medium, Ref: n.ID, Seq: int64(n.Attempts)})
 	})
 }
 
@@ -110,7 +110,7 @@ func (s *Service) wake(ctx context.Context) error {
 			if err := tx.UpdateNotification(ctx, n, DeliveryHeld); err != nil {
 				return err
 			}
-			return tx.Enqueue(ctx, Job{Kind: JobNotify, Ref: n.ID})
+			return tx.Enqueue(ctx, Job{Kind: JobNotify, Medium: n.Medium, Ref: n.ID})
 		})
 		if err != nil && !errors.Is(err, Conflict) {
 			faults = append(faults, fmt.Errorf("waking message %s: %w", n.ID, err))

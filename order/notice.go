@@ -347,9 +347,10 @@ var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTra
 // Job is a durable job to enqueue in the same transaction as its cause. It holds
 // ids only and is unique per (kind, ref, seq).
 type Job struct {
-	Kind JobKind
-	Ref  string
-	Seq  int64
+	Kind   JobKind
+	Ref    string
+	Seq    int64
+	Medium Medium // of the message that a JobNotify delivers: each has its queue
 }
 
 // Timer is a promise kept by the clock: at At the system applies On to the

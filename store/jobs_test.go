@@ -78,18 +78,12 @@ func TestQueues(t *testing.T) {
 		{order.Job{Kind: order.JobIssue, Ref: "i1"}, QueueIssue},
 		{order.Job{Kind: order.JobStation, Ref: "o1"}, QueueIssue},
 		{order.Job{Kind: order.JobIssuerRequest, Ref: "r1"}, QueueIssuer},
-		{order.Job{Kind: order.JobNotify, Ref: "sms"}, QueueSMS},
-		{order.Job{Kind: order.JobNotify, Ref: "wechat"}, QueueWechat},
+		{order.Job{Kind: order.JobNotify, Ref: "n1", Medium: order.SMS}, QueueSMS},
+		{order.Job{Kind: order.JobNotify, Ref: "n2", Medium: order.WeChat}, QueueWechat},
 		{order.Job{Kind: order.JobRefund, Ref: "t1"}, QueueDefault},
 	}
 	eachDB(t, func(t *testing.T, db *DB) {
-		insertOrders(t, db, draft("o1"))
 		inTx(t, db, func(tx order.Tx) error {
-			for _, m := range []order.Medium{order.SMS, order.WeChat} {
-				if _, err := tx.InsertNotification(t.Context(), order.Notification{ID: string(m), OrderID: "o1", Medium: m, CreatedAt: t0, UpdatedAt: t0}); err != nil {
-					return err
-				}
-			}
 			for _, tt := range tests {
 				if err := tx.Enqueue(t.Context(), tt.job); err != nil {
 					return err
@@ -118,10 +112,10 @@ func TestSaidTwiceIsOneJob(t *testing.T) {
 			inTx(t, db, func(tx order.Tx) error { return order.Send(t.Context(), tx, n) })
 		}
 		var jobs []string
-		if err := db.all(t.Context(), &jobs, `SELECT args ->> 'ref' FROM river_job`); err != nil {
+		if err := db.all(t.Context(), &jobs, `SELECT args ->> 'ref' || ' to ' || queue FROM river_job`); err != nil {
 			t.Fatal(err)
 		}
-		wantSame(t, "jobs", []string{"n1"}, jobs)
+		wantSame(t, "jobs", []string{"n1 to wechat"}, jobs)
 	})
 }
 

@@ -243,32 +243,23 @@ func (tx *Tx) DropTimer(ctx context.Context, t order.Timer) error {
 }
 
 // Enqueue implements [order.Tx].
-func (tx *Tx) Enqueue(ctx context.Context, j order.Job) error {
-	queue, err := tx.queueOf(ctx, j)
-	if err != nil {
-		return err
-	}
-	tx.insert(JobArgs{JobKind: string(j.Kind), Ref: j.Ref, Seq: j.Seq}, queue)
+func (tx *Tx) Enqueue(_ context.Context, j order.Job) error {
+	tx.insert(JobArgs{JobKind: string(j.Kind), Ref: j.Ref, Seq: j.Seq}, queueOf(j))
 	return nil
 }
 
 // queueOf chooses the queue of a job, so that each provider has its own.
-func (tx *Tx) queueOf(ctx context.Context, j order.Job) (string, error) {
-	switch j.Kind {
-	case order.JobIssuerRequest:
-		return QueueIssuer, nil
-	case order.JobIssue, order.JobStation:
-		return QueueIssue, nil
-	case order.JobNotify:
-		n, err := tx.Notification(ctx, j.Ref)
-		switch {
-		case errors.Is(err, order.NotFound), err == nil && n.Medium == order.WeChat:
-			return QueueWechat, nil
-		case err == nil && n.Medium == order.SMS:
-			return QueueSMS, nil
-		}
-		return QueueDefault, err
+func queueOf(j order.Job) string {
+	switch {
+	case j.Kind == order.JobIssuerRequest:
+		return QueueIssuer
+	case j.Kind == order.JobIssue, j.Kind == order.JobStation:
+		return QueueIssue
+	case j.Medium == order.SMS:
+		return QueueSMS
+	case j.Medium == order.WeChat:
+		return QueueWechat
 	default:
-		return QueueDefault, nil
+		return QueueDefault
 	}
 }
