@@ -74,7 +74,7 @@ func (s *Service) RemindAfterBid(ctx context.Context, id ID, by Actor) error {
 		if err := tx.DropTimers(ctx, o.ID); err != nil { // one reminder, for the opening that stands
 			return err
 		}
-		if err := tx.SetTimer(ctx, Timer{OrderID: o.ID, Seq: o.Seq, Notice: NoticeBidOpened, At: opening.Add(AfterOpening)}); err != nil {
+		if err := tx.SetTimers(ctx, Timer{OrderID: o.ID, Seq: o.Seq, Notice: NoticeBidOpened, At: opening.Add(AfterOpening)}); err != nil {
 			return err
 		}
 		return tx.AppendAudit(ctx, AuditRecord{OrderID: o.ID, Action: "remind_after_bid", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})

@@ -40,22 +40,18 @@ var escalations = []struct {
 	{1, NoticeReviewOverdue},
 }
 
-// escalate sets the timers that are still to come. They are dropped with the
+// escalate returns the timers that are still to come. They are dropped with the
 // state they were set in, and set again in the next.
-func (s *Service) escalate(ctx context.Context, tx Tx, o Order, now time.Time) error {
+func (s *Service) escalate(o Order, now time.Time) (timers []Timer) {
 	if o.ReviewDue.IsZero() {
 		return nil
 	}
 	for _, e := range escalations {
-		at := s.calendar.Share(o.ReviewSince, o.ReviewDue, e.share)
-		if !at.After(now) {
-			continue
-		}
-		if err := tx.SetTimer(ctx, Timer{OrderID: o.ID, Seq: o.Seq, Notice: e.notice, At: at}); err != nil {
-			return err
+		if at := s.calendar.Share(o.ReviewSince, o.ReviewDue, e.share); at.After(now) {
+			timers = append(timers, Timer{OrderID: o.ID, Seq: o.Seq, Notice: e.notice, At: at})
 		}
 	}
-	return nil
+	return timers
 }
 
 // Late reports whether the review should have ended before now.

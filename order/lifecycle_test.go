@@ -157,8 +157,22 @@ func TestRowsAreComplete(t *testing.T) {
 				t.Errorf("row %d: fact %q cannot be told", tr.Row, f)
 			}
 		}
-		reminders := map[Remind]bool{}
+		timers := map[any]bool{} // set in one statement, which may not set one twice
+		set := func(on any) {
+			if timers[on] {
+				t.Errorf("row %d: timer %q twice is one", tr.Row, on)
+			}
+			timers[on] = true
+		}
 		for _, f := range tr.Then {
+			if f.on != nil {
+				set(f.on)
+			}
+			if f.escalates {
+				for _, e := range escalations {
+					set(Remind(e.notice))
+				}
+			}
 			if f.job != "" && !slices.Contains(JobKinds, f.job) {
 				t.Errorf("row %d: job %q is not listed", tr.Row, f.job)
 			}
@@ -174,10 +188,6 @@ func TestRowsAreComplete(t *testing.T) {
 				if _, ok := Notices[Notice(r)]; !ok {
 					t.Errorf("row %d: reminder %q is not in the table", tr.Row, r)
 				}
-				if reminders[r] {
-					t.Errorf("row %d: reminder %q twice is one", tr.Row, r)
-				}
-				reminders[r] = true
 			}
 		}
 	}

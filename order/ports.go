@@ -135,9 +135,10 @@ type Tx interface {
 	InsertUpload(ctx context.Context, id ID, object string, at time.Time) error
 	AppendEvent(ctx context.Context, e EventRecord) error
 	AppendAudit(ctx context.Context, a AuditRecord) error
-	// NextOrderSeq gives a number that no other order of a day has (yyyymmdd,
-	// Asia/Shanghai), from 1 and nearly without gaps.
-	NextOrderSeq(ctx context.Context, day string) (int, error)
+	// NextOrderSeq asks for a number that no other order of a day has (yyyymmdd,
+	// Asia/Shanghai), from 1 and nearly without gaps. seq is the answer: who asks
+	// before he needs it need not wait for it.
+	NextOrderSeq(ctx context.Context, day string) (seq func() (int, error), err error)
 	// InsertItems gives an order its first items.
 	InsertItems(ctx context.Context, id ID, items []Item) error
 	// ReplaceItems makes items the items of an order; only waiting ones may be replaced.
@@ -184,7 +185,7 @@ type Tx interface {
 	// UpdateAuthorization writes a only when the row still has was's state and Rev; else Conflict.
 	UpdateAuthorization(ctx context.Context, a Authorization, was Authorization) error
 	InsertSending(ctx context.Context, s Sending) error
-	SetTimer(ctx context.Context, t Timer) error
+	SetTimers(ctx context.Context, ts ...Timer) error
 	// DropTimers removes all timers of an order.
 	DropTimers(ctx context.Context, id ID) error
 	DropTimer(ctx context.Context, t Timer) error

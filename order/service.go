@@ -108,6 +108,10 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 	if err := s.inform(ctx, tx, &was, &c); err != nil {
 		return was, err
 	}
+	no, err := s.number(ctx, tx, was, c)
+	if err != nil {
+		return was, err
+	}
 	o, err := s.prepare(ctx, tx, was, &c)
 	if err != nil {
 		return was, err
@@ -131,7 +135,7 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 	o.Rev++
 	o.Seq++
 	o.UpdatedAt = c.at
-	if err := s.number(ctx, tx, &o, c); err != nil {
+	if o.No, err = no(); err != nil {
 		return was, err
 	}
 	if err := s.write(ctx, tx, was, o, c); err != nil {
@@ -143,17 +147,24 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 	return o, nil
 }
 
-// number gives an order that is confirmed for the first time its number (F93, G2).
-func (s *Service) number(ctx context.Context, tx Tx, o *Order, c Command) error {
+// number asks for the number of an order that is confirmed for the first time
+// (F93, G2); one that has a number keeps it. The question travels with the next one,
+// so it comes before the others that a confirmation asks.
+func (s *Service) number(ctx context.Context, tx Tx, o Order, c Command) (no func() (string, error), err error) {
 	if c.On != Confirm && c.On != ReplaceLost && !c.unlocksAlone() || o.No != "" {
-		return nil
+		return func() (string, error) { return o.No, nil }, nil
 	}
 	seq, err := tx.NextOrderSeq(ctx, c.at.In(Shanghai).Format("20060102"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	o.No = FormatNo(c.at, seq)
-	return nil
+	return func() (string, error) {
+		n, err := seq()
+		if err != nil {
+			return "", err
+		}
+		return FormatNo(c.at, n), nil
+	}, nil
 }
 
 // load reads the order, locked, or starts a new draft. Somebody else's order
@@ -492,12 +503,38 @@ func moveItem(ctx context.Context, tx Tx, c Command) error {
 
 // follow enqueues what a row's Then says.
 func (s *Service) follow(ctx context.Context, tx Tx, o Order, c Command, then []followUp) error {
+	var timers []Timer
 	for _, f := range then {
-		if err := s.followOne(ctx, tx, o, c, f); err != nil {
-			return err
+		switch {
+		case f.escalates:
+			timers = append(timers, s.escalate(o, c.at)...)
+		case f.on != nil:
+			timers = append(timers, s.timer(o, c, f))
+		default:
+			if err := s.followOne(ctx, tx, o, c, f); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return tx.SetTimers(ctx, timers...)
+}
+
+// timer is the timer that a row's Then sets.
+func (s *Service) timer(o Order, c Command, f followUp) Timer {
+	t := Timer{OrderID: o.ID, Seq: o.Seq, At: c.at.Add(f.after)}
+	if f.grant {
+		t.At = grantEnd(o, c)
+	}
+	if f.working {
+		t.At = s.calendar.Working(t.At)
+	}
+	switch on := f.on.(type) {
+	case Event:
+		t.On = on
+	case Remind:
+		t.Notice = Notice(on)
+	}
+	return t
 }
 
 func (s *Service) followOne(ctx context.Context, tx Tx, o Order, c Command, f followUp) error {
@@ -518,23 +555,6 @@ func (s *Service) followOne(ctx context.Context, tx Tx, o Order, c Command, f fo
 		return s.replaceLost(ctx, tx, o, c)
 	case f.invoices:
 		return s.invoiceIfPaid(ctx, tx, o)
-	case f.escalates:
-		return s.escalate(ctx, tx, o, c.at)
-	case f.on != nil:
-		t := Timer{OrderID: o.ID, Seq: o.Seq, At: c.at.Add(f.after)}
-		if f.grant {
-			t.At = grantEnd(o, c)
-		}
-		if f.working {
-			t.At = s.calendar.Working(t.At)
-		}
-		switch on := f.on.(type) {
-		case Event:
-			t.On = on
-		case Remind:
-			t.Notice = Notice(on)
-		}
-		return tx.SetTimer(ctx, t)
 	case f.perItem:
 		return tx.Enqueue(ctx, Job{Kind: f.job, Ref: c.Item, Seq: o.Seq})
 	case f.job == JobRefund:

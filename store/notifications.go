@@ -222,13 +222,19 @@ func (q queries) DueTimers(ctx context.Context, now time.Time, limit int) ([]ord
 	return convert(rows, timerRow.timer), nil
 }
 
-// SetTimer implements [order.Tx].
-func (tx *Tx) SetTimer(ctx context.Context, t order.Timer) error {
-	return tx.later(ctx, must("setting a timer of order %s", t.OrderID), `
+// SetTimers implements [order.Tx].
+func (tx *Tx) SetTimers(ctx context.Context, ts ...order.Timer) error {
+	if len(ts) == 0 {
+		return nil
+	}
+	rows := convert(ts, func(t order.Timer) timerRow {
+		t.At = dbTime(t.At)
+		return timerRow(t)
+	})
+	return tx.laterNamed(ctx, must("setting timers of order %s", ts[0].OrderID), `
 		INSERT INTO timers (order_id, seq, event, notice, at)
-		VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (order_id, seq, event, notice) DO UPDATE SET at = excluded.at`,
-		t.OrderID, t.Seq, t.On, t.Notice, dbTime(t.At))
+		VALUES (:order_id, :seq, :event, :notice, :at)
+		ON CONFLICT (order_id, seq, event, notice) DO UPDATE SET at = excluded.at`, rows)
 }
 
 // DropTimers implements [order.Tx].

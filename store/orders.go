@@ -401,35 +401,47 @@ func (tx *Tx) DeleteOrder(ctx context.Context, was order.Order, at time.Time) er
 // NextOrderSeq implements [order.Tx]. Several rows count one day, each in steps
 // of their number, and a transaction takes one that is free, so that nobody waits
 // for the commit of somebody else who places an order.
-func (tx *Tx) NextOrderSeq(ctx context.Context, day string) (int, error) {
+func (tx *Tx) NextOrderSeq(ctx context.Context, day string) (func() (int, error), error) {
 	var taken []struct {
 		Slot  int `db:"slot"`
 		Value int `db:"value"`
 	}
 	take := func(slot string, args ...any) error {
-		return failed(tx.all(ctx, &taken, `
+		return tx.allLater(ctx, must("counting orders of %s", day), &taken, `
 			UPDATE order_numbers
 			SET value = value + 1
 			WHERE day = ? AND slot = (`+slot+`)
-			RETURNING slot, value`, append([]any{day}, args...)...), "counting orders of %s", day)
+			RETURNING slot, value`, append([]any{day}, args...)...)
 	}
-	free := `SELECT slot FROM order_numbers WHERE day = ? ORDER BY value, slot LIMIT 1` + tx.dia.skipLocked
-	if err := take(free, day); err != nil {
-		return 0, err
-	}
-	if len(taken) == 0 { // the first order of the day, or all rows are taken
+	// The first order of the day finds no rows; or all of them are taken.
+	prepareAndTake := func() error {
 		for slot := range tx.dia.counters {
-			_, err := tx.exec(ctx, `INSERT INTO order_numbers (day, slot, value) VALUES (?, ?, 0) ON CONFLICT (day, slot) DO NOTHING`, day, slot)
+			err := tx.later(ctx, must("preparing to count orders of %s", day), `INSERT INTO order_numbers (day, slot, value) VALUES (?, ?, 0) ON CONFLICT (day, slot) DO NOTHING`, day, slot)
 			if err != nil {
-				return 0, failed(err, "preparing to count orders of %s", day)
+				return err
 			}
 		}
 		if err := take(`0`); err != nil {
+			return err
+		}
+		return tx.answered(ctx)
+	}
+	free := `SELECT slot FROM order_numbers WHERE day = ? ORDER BY value, slot LIMIT 1` + tx.dia.skipLocked
+	if err := take(free, day); err != nil {
+		return nil, err
+	}
+	return func() (int, error) {
+		if err := tx.answered(ctx); err != nil {
 			return 0, err
 		}
-	}
-	if len(taken) != 1 {
-		return 0, fmt.Errorf("counting orders of %s: %d rows", day, len(taken))
-	}
-	return (taken[0].Value-1)*tx.dia.counters + taken[0].Slot + 1, nil
+		if len(taken) == 0 {
+			if err := prepareAndTake(); err != nil {
+				return 0, err
+			}
+		}
+		if len(taken) != 1 {
+			return 0, fmt.Errorf("counting orders of %s: %d rows", day, len(taken))
+		}
+		return (taken[0].Value-1)*tx.dia.counters + taken[0].Slot + 1, nil
+	}, nil
 }

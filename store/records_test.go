@@ -470,7 +470,7 @@ func TestTimers(t *testing.T) {
 		inTx(t, db, func(tx order.Tx) error {
 			later := unpaid
 			later.At = at.Add(99 * time.Hour)
-			return errors.Join(tx.SetTimer(t.Context(), later), tx.SetTimer(t.Context(), remind), tx.SetTimer(t.Context(), unpaid), tx.SetTimer(t.Context(), other))
+			return errors.Join(tx.SetTimers(t.Context(), later), tx.SetTimers(t.Context(), remind, unpaid), tx.SetTimers(t.Context()), tx.SetTimers(t.Context(), other))
 		})
 		due := func(now time.Time, limit int) []order.Timer {
 			ts, err := db.DueTimers(t.Context(), now, limit)

@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
+	"reflect"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jmoiron/sqlx"
 )
 
-// waiting is a transaction on PostgreSQL. Writes whose answers nobody needs yet
-// wait here and travel together, in one round trip, with the next statement that is
+// waiting is a transaction on PostgreSQL. Statements whose answers nobody needs yet
+// wait here and travel together, in one round trip, with the next one that is
 // answered or with the commit; the BEGIN waits, too. SQLite lives in this process:
 // there nothing waits.
 type waiting struct {
@@ -21,10 +22,28 @@ type waiting struct {
 	failed error // the first failure; it fails the transaction
 }
 
-// judge says what the outcome of a write means.
+// judge says what the outcome of a statement means.
 type judge struct {
 	failure func(error) error
 	rows    func(int64) error // nil: any number may have been written
+	read    func(rows) error  // nil: it answers without rows
+}
+
+// decides reports whether the outcome can fail the transaction although the
+// database saw no error.
+func (j judge) decides() bool { return j.rows != nil || j.read != nil }
+
+// hear judges the next of the results.
+func (j judge) hear(results pgx.BatchResults) error {
+	if j.read == nil {
+		tag, err := results.Exec()
+		return j.judge(tag.RowsAffected(), err)
+	}
+	answer, err := results.Query()
+	if err == nil {
+		err = j.read(pgRows{answer, nil})
+	}
+	return j.judge(0, err)
 }
 
 func (j judge) judge(rows int64, err error) error {
@@ -37,7 +56,7 @@ func (j judge) judge(rows int64, err error) error {
 	return nil
 }
 
-// add puts a write in the queue.
+// add puts a statement in the queue.
 func (w *waiting) add(stmt string, args []any, j judge) error {
 	values, err := driverValues(args)
 	if err != nil {
@@ -82,8 +101,7 @@ func (w *waiting) dispatch(ctx context.Context) (pgx.BatchResults, error) {
 	w.batch, w.judges = pgx.Batch{}, nil
 	results := w.pg.SendBatch(ctx, &batch)
 	for _, j := range judges {
-		tag, err := results.Exec()
-		if w.failed = j.judge(tag.RowsAffected(), err); w.failed != nil {
+		if w.failed = j.hear(results); w.failed != nil {
 			break
 		}
 	}
@@ -128,14 +146,14 @@ func (w *waiting) query(ctx context.Context, stmt string, args []any) (rows, err
 	return pgRows{answer, results}, nil
 }
 
-// commit ends the transaction. The COMMIT travels with the writes that wait, unless
-// one of them is judged by what it has written. PostgreSQL answers the COMMIT of a
+// commit ends the transaction. The COMMIT travels with the statements that wait,
+// unless the outcome of one of them decides. PostgreSQL answers the COMMIT of a
 // transaction in which a statement failed by taking it back, without an error.
 func (w *waiting) commit(ctx context.Context) error {
 	if w.pg.PgConn().TxStatus() == 'E' {
 		return failed(pgx.ErrTxCommitRollback, "committing")
 	}
-	if slices.ContainsFunc(w.judges, func(j judge) bool { return j.rows != nil }) {
+	if slices.ContainsFunc(w.judges, judge.decides) {
 		if err := w.send(ctx); err != nil {
 			return err
 		}
@@ -194,7 +212,25 @@ func (tx *Tx) laterNamed(ctx context.Context, j judge, stmt string, arg any) err
 	return tx.waiting.add(stmt, args, j)
 }
 
-// must judges a write that has to succeed, whatever it changes.
+// allLater is all for an answer that is needed further on: dest has it when
+// [Tx.answered] returns.
+func (tx *Tx) allLater(ctx context.Context, j judge, dest any, stmt string, args ...any) error {
+	if tx.waiting == nil {
+		return j.judge(0, tx.all(ctx, dest, stmt, args...))
+	}
+	j.read = func(r rows) error { return readAll(r, reflect.ValueOf(dest).Elem()) }
+	return tx.waiting.add(sqlx.Rebind(tx.dia.bind, stmt), args, j)
+}
+
+// answered returns when everything that the transaction has asked is answered.
+func (tx *Tx) answered(ctx context.Context) error {
+	if tx.waiting == nil {
+		return nil
+	}
+	return tx.waiting.send(ctx)
+}
+
+// must judges a statement that has to succeed, whatever it changes.
 func must(format string, args ...any) judge {
 	return judge{failure: func(err error) error { return failed(err, format, args...) }}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -148,7 +149,7 @@ func TestNumbersAreTakenSideBySide(t *testing.T) {
 			return nil
 		}
 		return db.InTx(t.Context(), func(tx order.Tx) error {
-			n, err := tx.NextOrderSeq(t.Context(), day)
+			n, err := nextOrderSeq(t.Context(), tx, day)
 			if err != nil {
 				return err
 			}
@@ -160,7 +161,7 @@ func TestNumbersAreTakenSideBySide(t *testing.T) {
 		})
 	}
 	inTx(t, db, func(tx order.Tx) error { // makes the day's rows
-		n, err := tx.NextOrderSeq(t.Context(), day)
+		n, err := nextOrderSeq(t.Context(), tx, day)
 		seen[n] = true
 		return err
 	})
@@ -170,4 +171,55 @@ func TestNumbersAreTakenSideBySide(t *testing.T) {
 	if len(seen) != postgresDialect.counters {
 		t.Errorf("%d numbers", len(seen))
 	}
+}
+
+// A question that was asked ahead is answered, whatever is asked or written after
+// it and whether anybody waits; one that fails fails the transaction.
+func TestAskedAhead(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		const day = "20260302"
+		var first, second, third int
+		inTx(t, db, func(tx order.Tx) error {
+			ask, err := tx.NextOrderSeq(t.Context(), day)
+			if err != nil {
+				return err
+			}
+			if err := tx.InsertOrder(t.Context(), draft("o1")); err != nil {
+				return err
+			}
+			p, err := tx.PersonByMobile(t.Context(), order.Person{ID: "p9", Mobile: identity.NewMobile("13900000009"), CreatedAt: t0})
+			if err != nil || p.ID != "p9" {
+				t.Errorf("person %q, %v", p.ID, err)
+			}
+			if first, err = ask(); err != nil {
+				return err
+			}
+			if ask, err = tx.NextOrderSeq(t.Context(), day); err != nil {
+				return err
+			}
+			second, err = ask() // nothing was asked after it
+			return err
+		})
+		inTx(t, db, func(tx order.Tx) error { // nobody waits: the number is taken
+			_, err := tx.NextOrderSeq(t.Context(), day)
+			return err
+		})
+		inTx(t, db, func(tx order.Tx) (err error) {
+			third, err = nextOrderSeq(t.Context(), tx, day)
+			return err
+		})
+		if seen := map[int]bool{first: true, second: true, third: true}; len(seen) != 3 || seen[0] {
+			t.Errorf("numbers %d, %d and %d", first, second, third)
+		}
+		err := db.InTx(t.Context(), func(tx order.Tx) error {
+			var none []int
+			if err := tx.(*Tx).allLater(t.Context(), must("asking for nothing"), &none, `SELECT no_column FROM orders`); err != nil {
+				return err
+			}
+			return tx.InsertOrder(t.Context(), draft("o2"))
+		})
+		if _, missing := db.Order(t.Context(), "o2"); err == nil || missing == nil {
+			t.Errorf("the transaction said %v, the order %v", err, missing)
+		}
+	})
 }

@@ -70,7 +70,7 @@ func (w *world) submitRow(ctx context.Context, name, product string, perRound in
 		name: name, workers: writers,
 		prepare: func() (n int, err error) {
 			if ids, err = w.drafts(ctx, product, perRound); err == nil && strings.HasPrefix(w.dsn, "postgres") {
-				err = execPostgres(ctx, w.dsn, "ANALYZE") // as autovacuum would in a minute; or plans are for an empty database
+				err = execPostgres(ctx, w.dsn, "ANALYZE") // or plans are of the moment when autovacuum saw a small table
 			}
 			return len(ids), err
 		},
