@@ -78,6 +78,37 @@ func isRegistrationNo(match string) bool {
 // unified codes. People space the first two as they are printed.
 var publicNumber = regexp.MustCompile(`(?i)SAAS ?1(?:[ -]?[0-9]){18,20}|TW(?: ?[0-9]){14}|[0-9A-F]{39,40}|[0-9A-Z]{18}`)
 
+// service is the number of a hotline, or one that sends texts for companies. None is as
+// long as our codes, six digits, but by itself it may still be somebody else's.
+const service = `1(?:00[0-9]{2}|2[0-9]{3}|118[0-9])|9[56][0-9]{3}|106[0-9]{5}`
+
+// servicePatterns find such a number, as their first group, where the words beside it say
+// what it is: 12306的验证码, 验证码是95588发来的.
+var servicePatterns = []*regexp.Regexp{
+	regexp.MustCompile(`(?:^|[^0-9])(` + service + `)\s*(?:(?:的|那个)?(?:短信|登录|登陆)?(?:验证码|校验码|动态码|短信码)|发的|发来的|发过来的|发送的|官方|客服|开头)`),
+	regexp.MustCompile(`(?:^|[^0-9])(106[0-9]?)开头`),
+	regexp.MustCompile(`(?:从|由|来自|拨打?|致电)\s*(` + service + `)(?:$|[^0-9])`),
+}
+
+// serviceNumbers are where they stand in s.
+func serviceNumbers(s string) (at spans) {
+	for _, p := range servicePatterns {
+		for _, m := range p.FindAllStringSubmatchIndex(s, -1) {
+			at = append(at, span{m[2], m[3]})
+		}
+	}
+	return at
+}
+
+// WithoutServices leaves out the numbers of services that s tells about, which look like
+// codes.
+func WithoutServices(s string) string {
+	for _, n := range serviceNumbers(s) {
+		s = s[:n.from] + strings.Repeat(" ", n.to-n.from) + s[n.to:]
+	}
+	return s
+}
+
 // RedactText replaces personal numbers and secrets in free text with **** and
 // tells which kinds it found, in the order of first discovery. Call it before
 // anything is stored or logged. Full-width digits and letters come back
@@ -200,6 +231,9 @@ func (r secretRule) redact(s, small string) (string, int) {
 			}
 			if public == nil {
 				public = publicRanges(s)
+				if r.kind == SecretCode {
+					public = append(public, serviceNumbers(s)...)
+				}
 			}
 			from, to := at+m[2], at+m[3]
 			if match := s[from:to]; !r.fits(s, from, to) || public.overlaps(from, to) || match == redacted || r.but != nil && r.but(match) {

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/yuncaidun/yuncaidun/identity"
 )
 
 // Intent is what a person wants.
@@ -385,7 +387,7 @@ func (v *vote) leak(t, shape string) string {
 		return ""
 	case shape == "code" && !code && (pin || says("key")):
 		return "pin"
-	case shape == "" && v.intent() == SecurityAlert && (pin || code) && secretNumber.MatchString(t):
+	case shape == "" && v.intent() == SecurityAlert && (pin || code) && secretNumber.MatchString(identity.WithoutServices(t)):
 		if code {
 			return "code"
 		}
