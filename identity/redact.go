@@ -162,12 +162,32 @@ func stretches(s string, digits int) iter.Seq2[int, int] {
 }
 
 // InDigits writes a number that is told digit by digit in digits: 零三幺幺, 洞幺六二
-// as on the radio, or 0 3 1 1.
+// as on the radio, or 0 3 1 1; also one that is told by how often each occurs: 八个一.
 func InDigits(s string) string {
+	if strings.Contains(s, "个") {
+		s = countedPattern.ReplaceAllStringFunc(s, asCounted)
+	}
 	if !digitsTold(s) {
 		return s
 	}
 	return toldPattern.ReplaceAllStringFunc(s, toldDigits.Replace)
+}
+
+// asCounted writes 四个8两个6 as 888866. What is shorter than a PIN stays: 两个一 may be
+// two of something.
+func asCounted(told string) string {
+	runes := []rune(toldDigits.Replace(strings.ReplaceAll(told, "两", "2")))
+	if len(runes)%3 != 0 {
+		return told // 四个一年期
+	}
+	var b strings.Builder
+	for of := range slices.Chunk(runes, 3) { // a count, 个, a digit
+		b.WriteString(strings.Repeat(string(of[2]), int(of[0]-'0')))
+	}
+	if b.Len() < minTold {
+		return told
+	}
+	return b.String()
 }
 
 // minTold is how many digits told one by one are a number.
@@ -194,8 +214,10 @@ func digitsTold(s string) bool {
 const toldNumerals = "零〇洞幺一壹二贰三叁四肆五伍六陆七柒拐八捌九玖勾"
 
 var (
-	toldPattern = regexp.MustCompile(`[` + toldNumerals + `]{4,}|\b[0-9](?: [0-9]){3,}\b`)
-	toldDigits  = strings.NewReplacer("零", "0", "〇", "0", "洞", "0", "幺", "1", "一", "1", "二", "2", "三", "3", "四", "4",
+	// countedPattern takes one character more where the last digit counts something.
+	countedPattern = regexp.MustCompile(`(?:[2-9二两三四五六七八九] ?个 ?[0-9零一二三四五六七八九])+(?:[年月天号日个把张元块百千万级兆点次]|[0-9])?`)
+	toldPattern    = regexp.MustCompile(`[` + toldNumerals + `]{4,}|\b[0-9](?: [0-9]){3,}\b`)
+	toldDigits     = strings.NewReplacer("零", "0", "〇", "0", "洞", "0", "幺", "1", "一", "1", "二", "2", "三", "3", "四", "4",
 		"五", "5", "六", "6", "七", "7", "拐", "7", "八", "8", "九", "9", "勾", "9",
 		"壹", "1", "贰", "2", "叁", "3", "肆", "4", "伍", "5", "陆", "6", "柒", "7", "捌", "8", "玖", "9", " ", "")
 )

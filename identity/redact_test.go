@@ -67,6 +67,10 @@ func TestRedactText(t *testing.T) {
 		{"hotline in a longer number", "验证码123067发的", "验证码****发的", []SecretKind{SecretCode}},
 		{"PIN that is a hotline", "密码是12306发来的", "密码是****发来的", []SecretKind{SecretPIN}},
 		{"shipping", "shipping2026", "shipping2026", nil},
+		{"PIN told by how often", "PIN码为八个一，登录一下", "PIN码为****，登录一下", []SecretKind{SecretPIN}},
+		{"PIN told by how often, twice", "密码是四个8两个6", "密码是****", []SecretKind{SecretPIN}},
+		{"four of one year", "密码没问题，要四个一年期的", "密码没问题，要四个一年期的", nil},
+		{"two ones", "密码锁两个一样吗，买四个12", "密码锁两个一样吗，买四个12", nil},
 		{"tail as it is told", "洞幺六二通过", "0162通过", nil},
 		{"nothing", "", "", nil},
 	}

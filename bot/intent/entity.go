@@ -336,9 +336,6 @@ func (e *entities) identify(t string) string {
 	if e.digits == 0 {
 		return t
 	}
-	if m := taskPattern.FindStringSubmatch(t); m != nil && e.task == "" && strings.ContainsFunc(t, unicode.IsLetter) {
-		e.task = m[1]
-	}
 	if e.digits >= fewDigits {
 		take(SlotOrderNo, orderNoPattern, printed)
 		take(SlotTokenSerial, tokenPattern, printed)
@@ -352,6 +349,9 @@ func (e *entities) identify(t string) string {
 			return v
 		})
 		take(SlotPhone, phonePattern, ungrouped)
+	}
+	if m := taskPattern.FindStringSubmatch(t); m != nil && e.task == "" && strings.ContainsFunc(t, unicode.IsLetter) {
+		e.task = m[1]
 	}
 	if hinted(t, phoneWords) {
 		take(SlotPhoneTail, phoneTailPattern, nil)
@@ -551,7 +551,7 @@ func (e *entities) slots(i Intent, t string) Slots {
 		case SlotDocType:
 			v = docTypeIn(t)
 		case SlotRole:
-			switch named := i == LegalRepAuth && s[SlotPhone] != "" || i == Material && foreignPattern.MatchString(t); {
+			switch named := i == LegalRepAuth && s[SlotPhone] != "" || i == Material && (foreignPattern.MatchString(t) || s[SlotDocType] != ""); {
 			case !named:
 			case legalPattern.MatchString(t):
 				v = "法定代表人"
