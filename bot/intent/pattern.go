@@ -16,8 +16,35 @@ type pattern []alternative
 
 type alternative struct {
 	expr  *regexp.Regexp
-	words []string // every match has one of them; none: it is tried everywhere
-	reach int      // bytes of the longest match and a character around it; 0: any number
+	words []string  // every match has one of them; none: it is tried everywhere
+	made  []letters // what each of words is made of
+	begin letters   // what they begin with
+	reach int       // bytes of the longest match and a character around it; 0: any number
+}
+
+// letters are the characters of a text, of which those with the same low byte count as
+// one: a word that has others is not in the text and need not be looked for.
+type letters [4]uint64
+
+func lettersOf(t string) (l letters) {
+	for _, c := range t {
+		l[c>>6&3] |= 1 << (c & 63)
+	}
+	return l
+}
+
+func (l letters) and(m letters) letters {
+	return letters{l[0] | m[0], l[1] | m[1], l[2] | m[2], l[3] | m[3]}
+}
+
+// any reports whether l has a character of m.
+func (l *letters) any(m *letters) bool {
+	return l[0]&m[0]|l[1]&m[1]|l[2]&m[2]|l[3]&m[3] != 0
+}
+
+// spell reports whether l has all characters of a word.
+func (l *letters) spell(word *letters) bool {
+	return word[0]&^l[0]|word[1]&^l[1]|word[2]&^l[2]|word[3]&^l[3] == 0
 }
 
 // mustPattern compiles an expression. Submatches count anew in each alternative.
@@ -33,6 +60,10 @@ func mustPattern(expr string) (p pattern) {
 	for _, a := range alternatives {
 		exact, words := wordsOf(a)
 		alt := alternative{expr: regexp.MustCompile(a.String()), words: better(exact, words)}
+		for _, w := range alt.words {
+			_, n := utf8.DecodeRuneInString(w)
+			alt.made, alt.begin = append(alt.made, lettersOf(w)), alt.begin.and(lettersOf(w[:n]))
+		}
 		if n := longest(a); n >= 0 {
 			alt.reach = n + utf8.UTFMax
 		}
@@ -43,8 +74,9 @@ func mustPattern(expr string) (p pattern) {
 
 // FindStringSubmatchIndex is regexp's.
 func (p pattern) FindStringSubmatchIndex(t string) (loc []int) {
+	has := lettersOf(t)
 	for i := range p {
-		if m := p[i].find(t); m != nil && (loc == nil || m[0] < loc[0]) {
+		if m := p[i].find(t, &has); m != nil && (loc == nil || m[0] < loc[0]) {
 			loc = m
 		}
 	}
@@ -74,23 +106,27 @@ func (p pattern) FindString(t string) string {
 
 // MatchString is regexp's.
 func (p pattern) MatchString(t string) bool {
-	return slices.ContainsFunc(p, func(a alternative) bool { return a.find(t) != nil })
+	has := lettersOf(t)
+	for i := range p {
+		if p[i].find(t, &has) != nil {
+			return true
+		}
+	}
+	return false
 }
 
-func (a *alternative) find(t string) []int {
+// find looks through t, whose characters has are.
+func (a *alternative) find(t string, has *letters) []int {
 	if a.words == nil {
 		return a.expr.FindStringSubmatchIndex(t)
 	}
-	if a.reach == 0 {
-		if !hinted(t, a.words) {
-			return nil
-		}
-		return a.expr.FindStringSubmatchIndex(t)
+	if !has.any(&a.begin) {
+		return nil
 	}
 	var places [8]int
 	at := places[:0]
-	for _, w := range a.words {
-		for from := 0; ; {
+	for i, w := range a.words {
+		for from := 0; has.spell(&a.made[i]); {
 			n := strings.Index(t[from:], w)
 			if n < 0 {
 				break
@@ -98,6 +134,9 @@ func (a *alternative) find(t string) []int {
 			at = append(at, from+n)
 			from += n + len(w)
 		}
+	}
+	if a.reach == 0 && len(at) > 0 {
+		return a.expr.FindStringSubmatchIndex(t)
 	}
 	slices.Sort(at)
 	for i := 0; i < len(at); {
