@@ -124,6 +124,15 @@ func (o *outside) gateways() map[order.PayChannel]order.PaymentGateway {
 	return out
 }
 
+// bills are the payment platforms that say every day what they received and returned.
+func (o *outside) bills() map[order.PayChannel]order.BillSource {
+	out := map[order.PayChannel]order.BillSource{order.WeChatPay: o.pay}
+	if o.alipay != nil {
+		out[order.Alipay] = o.alipay
+	}
+	return out
+}
+
 // smsTemplateIDs are the configured ids; the simulator's, in development, are
 // made from the sorted names.
 func smsTemplateIDs(configured map[string]string) map[string]string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
 	"os"
@@ -81,6 +82,7 @@ type app struct {
 	out    *outside
 	links  notice.Links
 	orders *order.Service
+	books  *order.Reconciler
 
 	certificates *certificate.Service
 	statuses     *issuance.Remembering
@@ -192,7 +194,31 @@ func (a *app) openOrders() error {
 		Store: a.db, Gateways: a.out.gateways(), Mini: a.out.pay, Courier: a.out.courier, Certificates: a.certificates, Calendar: cal, Catalogue: cat, Now: a.clock.Now, NewID: newID(a.clock.Now),
 		LinkKey: linkKey, MaxDrafts: a.cfg.MaxDrafts,
 	})
+	a.books = order.NewReconciler(a.db, a.out.bills(), a.clock.Now, newID(a.clock.Now))
+	a.measureBooks()
 	return nil
+}
+
+// measureBooks shows how many differences wait for finance and how many bills for their
+// comparison, as they are when somebody looks.
+func (a *app) measureBooks() {
+	for name, m := range map[string]struct {
+		help  string
+		count func(context.Context) (int, error)
+	}{
+		"ycd_differences_open": {"Differences between the payment platforms' bills and our books that wait for finance.", a.db.OpenDifferences},
+		"ycd_bills_waiting":    {"Bills of payment platforms that are due and not compared yet.", a.db.WaitingBills},
+	} {
+		a.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: m.help}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			n, err := m.count(ctx)
+			if err != nil {
+				return math.NaN()
+			}
+			return float64(n)
+		}))
+	}
 }
 
 func caDir(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "ca") }
@@ -280,7 +306,7 @@ func (a *app) openJobs() (err error) {
 // jobDeps is what the jobs act on.
 func (a *app) jobDeps() (jobs.Deps, error) {
 	d := jobs.Deps{
-		Orders: a.orders, Store: a.db, Certificates: a.db, EndSessions: a.endSessions, Objects: a.out.objects, SMS: a.out.sms, WeChat: a.out.wechat, RealName: a.out.realName, Invoices: a.out.invoices, Links: a.links,
+		Orders: a.orders, Store: a.db, Certificates: a.db, EndSessions: a.endSessions, Objects: a.out.objects, SMS: a.out.sms, WeChat: a.out.wechat, RealName: a.out.realName, Invoices: a.out.invoices, Reconciler: a.books, Links: a.links,
 		Templates: a.out.wechatTemplates, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto, Now: a.clock.Now,
 		StationRemote: a.cfg.Station.Remote, Desk: a.desk, NewID: newID(a.clock.Now), Sealer: a.sealer, CA: a.cfg.CA.Name,
 	}
@@ -382,7 +408,7 @@ func (a *app) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := errors.Join(a.orders.Sweep(ctx), a.desk.Sweep(ctx), a.reminders.Sweep(ctx), a.orders.Retain(ctx)); err != nil && ctx.Err() == nil {
+			if err := errors.Join(a.orders.Sweep(ctx), a.books.Sweep(ctx), a.desk.Sweep(ctx), a.reminders.Sweep(ctx), a.orders.Retain(ctx)); err != nil && ctx.Err() == nil {
 				a.log.Error("sweeping", "err", err)
 			}
 		}

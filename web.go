@@ -105,7 +105,7 @@ func derive(index []byte, purpose string) ([]byte, error) {
 // openConsole adds the staff's part of the web.
 func (a *app) openConsole() {
 	a.web.Console(handlers.ConsoleDeps{
-		Records: a.db, Staffing: a.staffing(), Enquiries: a.db, Once: session.NewDedup(a.rdb),
+		Records: a.db, Staffing: a.staffing(), Reconciler: a.books, Enquiries: a.db, Once: session.NewDedup(a.rdb),
 		AuthorizeURL: a.out.wechat.AuthorizeURL, Follower: a.out.wechat.Follower, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto,
 		Stations: stations{a, jobs.Deps{Certificates: a.db}}, StationRemote: a.cfg.Station.Remote,
 		Stock: certificate.NewStock(store.Stock{DB: a.db}, a.clock.Now),

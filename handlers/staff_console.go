@@ -19,6 +19,8 @@ import (
 type ConsoleDeps struct {
 	Records  consoleReader
 	Staffing *order.Staffing
+	// Reconciler compares the platforms' bills with our books.
+	Reconciler *order.Reconciler
 	// Enquiries keeps who wants to be called back.
 	Enquiries order.Enquiries
 	Once      once
@@ -54,6 +56,9 @@ type consoleReader interface {
 	ReviewChecks(ctx context.Context, id order.ID, staffID string) (order.Checks, error)
 	ReviewStats(ctx context.Context, from, to, now time.Time) (order.ReviewStats, error)
 	StaffWithRole(ctx context.Context, r order.Role) ([]order.Staff, error)
+	// Differences and Bills are what the comparison with the payment platforms found.
+	Differences(ctx context.Context, f order.DifferenceFilter) (order.DifferencePage, error)
+	Bills(ctx context.Context, before string, limit int) ([]order.Bill, error)
 	Unread(ctx context.Context, staffID string, limit int) (int, error)
 	CompanyKnown(ctx context.Context, uscc string) (bool, error)
 	Staff(ctx context.Context, id string) (order.Staff, error)
@@ -87,6 +92,7 @@ func (s *Server) Console(d ConsoleDeps) {
 	k.shippingRoutes()
 	k.financeRoutes()
 	k.invoiceRoutes()
+	k.reconciliationRoutes()
 	k.searchRoutes()
 	k.certificateRoutes()
 	k.inboxRoutes()
@@ -119,6 +125,7 @@ var desks = []struct {
 	{"/staff/shipping", "发货", []order.Role{order.Shipper}},
 	{"/staff/finance", "退款", []order.Role{order.Finance}},
 	{"/staff/invoices", "发票", []order.Role{order.Finance}},
+	{reconciliationPath, "对账", []order.Role{order.Finance}},
 	{"/staff/orders", "查订单", searchers},
 	{"/staff/certificates", "证书", []order.Role{order.Issuer}},
 	{inboxPath, "消息", nil},

@@ -22,7 +22,12 @@ type desk struct {
 	*web
 	staffing *order.Staffing
 	staff    map[string]order.Staff // by name
+	books    *order.Reconciler
+	bill     []order.BillLine // of every day
 }
+
+// Bill implements [order.BillSource].
+func (d *desk) Bill(context.Context, time.Time) ([]order.BillLine, error) { return d.bill, nil }
 
 func newDesk(t testing.TB) *desk {
 	t.Helper()
@@ -34,9 +39,10 @@ func newDesk(t testing.TB) *desk {
 		return w.Sessions.(*session.Sessions).DeleteAll(ctx, session.Staff, id)
 	}
 	d := &desk{web: w, staffing: order.NewStaffing(w.db, end, w.clock.now, newID), staff: map[string]order.Staff{}}
+	d.books = order.NewReconciler(w.db, map[order.PayChannel]order.BillSource{order.WeChatPay: d}, w.clock.now, newID)
 	w.Console(ConsoleDeps{
 		Stock:   certificate.NewStock(store.Stock{DB: w.db}, w.clock.now),
-		Records: w.db, Staffing: d.staffing, Enquiries: w.db, Once: session.NewDedup(redis.Client), AppID: testAppID,
+		Records: w.db, Staffing: d.staffing, Reconciler: d.books, Enquiries: w.db, Once: session.NewDedup(redis.Client), AppID: testAppID,
 		AuthorizeURL: func(redirect, state string) string {
 			return "https://open.weixin.qq.com/connect/oauth2/authorize?redirect_uri=" + url.QueryEscape(redirect) + "&state=" + state
 		},

@@ -97,6 +97,7 @@ type Deps struct {
 	WeChat       WeChat
 	RealName     RealName
 	Invoices     order.InvoicePlatform
+	Reconciler   *order.Reconciler
 	Links        notice.Links
 	// Sealer opens the seal key, which another process may hold; id names the attempt.
 	Sealer func(ctx context.Context, id string) (evidence.Sealer, error)
@@ -132,7 +133,7 @@ type Office interface {
 }
 
 // timeouts by kind; the rest have half a minute.
-var timeouts = map[order.JobKind]time.Duration{order.JobIssue: 2 * time.Minute}
+var timeouts = map[order.JobKind]time.Duration{order.JobIssue: 2 * time.Minute, order.JobBill: 2 * time.Minute}
 
 // Register adds a worker for every kind of job that this process can do.
 func Register(workers *river.Workers, d Deps) {
@@ -173,6 +174,7 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 		order.JobInvoice:      byRef(d.invoice),
 
 		order.JobAuthorization: d.authorization,
+		order.JobBill:          byRef(func(ctx context.Context, ref string) error { return d.Reconciler.Compare(ctx, ref) }),
 	})
 	return run
 }

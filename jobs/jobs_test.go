@@ -882,6 +882,40 @@ func TestContactIsReminded(t *testing.T) {
 	}
 }
 
+// Finance is told of differences that are still open, on a card that names no trade.
+func TestBillDiffers(t *testing.T) {
+	for _, open := range []bool{true, false} {
+		w := newWorld(t)
+		var id string
+		err := w.db.InTx(t.Context(), func(tx order.Tx) error {
+			p, err := tx.PersonByMobile(t.Context(), order.Person{ID: w.newID(), Mobile: identity.NewMobile("13900139000"), CreatedAt: w.at})
+			if err != nil {
+				return err
+			}
+			m := order.Staff{ID: w.newID(), PersonID: p.ID, Name: "周财务", Roles: []order.Role{order.Finance}, CreatedAt: w.at}
+			err = errors.Join(tx.SaveStaff(t.Context(), m), tx.LinkWeChat(t.Context(), order.WeChatIdentity{AppID: "wx1", OpenID: "o9", PersonID: p.ID, Subscribed: true, UpdatedAt: w.at}))
+			if open {
+				err = errors.Join(err, tx.InsertDifference(t.Context(), order.Difference{ID: w.newID(), Channel: order.Alipay, Day: "2026-11-22", Kind: order.UnknownHere, Number: "X", FoundAt: w.at}))
+			}
+			id = w.newID()
+			return errors.Join(err, order.Send(t.Context(), tx, order.Notification{ID: id, Seq: w.at.UnixMilli(), Notice: order.NoticeBillDiffers, Medium: order.WeChat, To: order.ToFinance, StaffID: m.ID, CreatedAt: w.at}))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.notify(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		want, cards := order.DeliveryDropped, 0
+		if open {
+			want, cards = order.DeliverySent, 1
+		}
+		if got := w.state(t, id); got.State != want || len(w.cards) != cards {
+			t.Errorf("open %v: %s, %v", open, got.State, w.cards)
+		}
+	}
+}
+
 // Flows 4.7: who put a revocation off until the bids were opened is reminded only of what
 // is left to revoke by then.
 func TestRevocationIsStillDue(t *testing.T) {

@@ -357,6 +357,12 @@ func (d Deps) card(ctx context.Context, n order.Notification, o order.Order) (no
 		day := n.Day()
 		s, err := order.DayStats(ctx, d.Store, day, d.Now())
 		return notice.Summary(day, s, d.Links), err
+	case n.Notice == order.NoticeBillDiffers:
+		open, err := d.Store.OpenDifferences(ctx)
+		if err == nil && open == 0 {
+			err = errNoLongerSo
+		}
+		return notice.BillDiffers(time.UnixMilli(n.Seq), open, d.Links), err
 	default:
 		return notice.WeChat(n.Notice, o, d.Links)
 	}

@@ -44,6 +44,7 @@ const (
 	NoticeRefunded         Notice = "refunded"
 	NoticeRefundFailed     Notice = "refund_failed"
 	NoticeInvoiceFailed    Notice = "invoice_failed"
+	NoticeBillDiffers      Notice = "bill_differs" // about no order
 	NoticeBidOpened        Notice = "bid_opened"
 	NoticeBidOpenedRevoke  Notice = "bid_opened_revoke" // package certificate sends it
 	NoticeUnlocked         Notice = "unlocked"
@@ -145,7 +146,7 @@ type NoticeSpec struct {
 }
 
 // inboxWillDo are the notices that are not worth an SMS.
-var inboxWillDo = map[Notice]bool{NoticeDaySummary: true, NoticeRenewPlan: true, NoticeRenewSoon: true, NoticeRenewMonth: true, NoticeRenewMonths: true}
+var inboxWillDo = map[Notice]bool{NoticeDaySummary: true, NoticeBillDiffers: true, NoticeRenewPlan: true, NoticeRenewSoon: true, NoticeRenewMonth: true, NoticeRenewMonths: true}
 
 // FallsBack reports whether SMS takes the place of a WeChat message that cannot
 // be delivered; not when it goes out as SMS anyway.
@@ -189,6 +190,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeRefunded:         {ToAgent, both, "退款成功"},
 	NoticeRefundFailed:     {ToFinance, []Medium{WeChat}, "退款失败"},
 	NoticeInvoiceFailed:    {ToFinance, []Medium{WeChat}, "发票开具失败"},
+	NoticeBillDiffers:      {ToFinance, []Medium{WeChat}, "对账差异"},
 	NoticeWritten:          {ToAgent, both, "证书已写入"},
 	NoticeBidOpened:        {ToAgent, []Medium{SMS}, "开标后更新"},
 	NoticeBidOpenedRevoke:  {ToHolder, []Medium{SMS}, "开标后吊销"},
@@ -339,10 +341,12 @@ const (
 	JobParcel JobKind = "parcel" // order id
 	// JobInvoice submits an invoice to the platform, or asks what became of it.
 	JobInvoice JobKind = "invoice" // invoice id
+	// JobBill fetches a payment platform's bill of a day and compares it with our books.
+	JobBill JobKind = "bill" // channel and day, "alipay 2026-11-26"
 )
 
 // JobKinds lists every job a row or the service may enqueue.
-var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobKeysRefund}
+var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobKeysRefund, JobBill}
 
 // Job is a durable job to enqueue in the same transaction as its cause. It holds
 // ids only and is unique per (kind, ref, seq).

@@ -105,6 +105,23 @@ type Queries interface {
 	DueInvoices(ctx context.Context, now time.Time, limit int) ([]Invoice, error)
 	// Booked is what was paid by a trade and has not gone back.
 	Booked(ctx context.Context, tradeNo string) (Fen, error)
+	// Bill is one day's of a channel, NewestBill the newest of a channel.
+	Bill(ctx context.Context, channel PayChannel, day string) (Bill, error)
+	NewestBill(ctx context.Context, channel PayChannel) (Bill, error)
+	// DueBills returns up to limit bills to fetch, oldest first.
+	DueBills(ctx context.Context, now time.Time, limit int) ([]Bill, error)
+	// Bills lists up to limit bills, newest first, those before a day; "" begins there.
+	Bills(ctx context.Context, before string, limit int) ([]Bill, error)
+	// Movements are those of a channel that have one of these numbers.
+	Movements(ctx context.Context, channel PayChannel, numbers []string) ([]Movement, error)
+	// Unbilled lists what we booked and no bill names.
+	Unbilled(ctx context.Context, f UnbilledFilter) ([]Movement, error)
+	Difference(ctx context.Context, id string) (Difference, error)
+	Differences(ctx context.Context, f DifferenceFilter) (DifferencePage, error)
+	// CountFound counts what the comparison of a bill found, OpenDifferences what waits
+	// for finance.
+	CountFound(ctx context.Context, b Bill) (int, error)
+	OpenDifferences(ctx context.Context) (int, error)
 	// DueTimers returns up to limit timers whose time has come, oldest first.
 	DueTimers(ctx context.Context, now time.Time, limit int) ([]Timer, error)
 	// DueQueries returns up to limit payments to ask the gateway about.
@@ -164,6 +181,20 @@ type Tx interface {
 	InsertInvoice(ctx context.Context, i Invoice) error
 	// UpdateInvoice writes i only when the row still has was's state and Rev; else Conflict.
 	UpdateInvoice(ctx context.Context, i Invoice, was Invoice) error
+	// InsertBill adds one; the same day of a channel twice is one.
+	InsertBill(ctx context.Context, b Bill) error
+	// UpdateBill writes a bill that is not compared yet, only when it still has so many
+	// tries; else Conflict.
+	UpdateBill(ctx context.Context, b Bill, tries int) error
+	// InsertBillLines keeps what a bill names, without anything about people; twice is once.
+	InsertBillLines(ctx context.Context, b Bill, lines []BillLine) error
+	// InsertDifference adds one; the same kind about the same movement twice is one.
+	InsertDifference(ctx context.Context, d Difference) error
+	// ResolveDifference writes how an open one was explained; else Conflict.
+	ResolveDifference(ctx context.Context, d Difference) error
+	// FoundLater resolves the open differences of the kind UnknownThere about numbers that
+	// a later bill names.
+	FoundLater(ctx context.Context, channel PayChannel, numbers []string, at time.Time, note string) error
 	InsertApproval(ctx context.Context, a Approval) error
 	// SaveReviewChecks replaces what a member of staff has ticked about an order.
 	SaveReviewChecks(ctx context.Context, id ID, staffID string, c Checks) error

@@ -62,6 +62,7 @@ var stories = []struct {
 	{"refund", "制证后的退款：一人提出，另一人确认，先吊销证书再退款", "after the key was shipped: two people, the certificate is revoked first", (*player).lateRefund},
 	{"paid-twice", "重复支付与丢失的通知：多付的退回，漏报的查回", "a second successful payment is refunded", (*player).paidTwice},
 	{"alipay", "支付宝：改用支付宝付款，另付的微信款退回；付款失败、通知丢失、退款", "paid with Alipay, and once more with WeChat, which goes back", (*player).paidByAlipay},
+	{"reconciliation", "对账：账单晚到、多一笔、差一分，财务核实并说明", "the morning after: a bill is late, one names strange money, an amount differs", (*player).reconciliation},
 	{"invoice", "电子发票：订单完成后自动开具，伪造和重复的通知都不算数，本人下载", "issued when the order is done, whatever is claimed about it; only its owner downloads it", (*player).invoice},
 	{"legal-rep", "法定代表人在线授权：手机号填错后改对、签署、拒绝后改用纸质、过期", "a wrong number is put right, the legal representative signs, declines, or lets it lie", (*player).legalRep},
 	{"renewal", "更新：证书将到期，插着原来的 UKEY 用证书助手换上新证书", "an expiring certificate, renewed on its USBKEY by the key helper", (*player).renewal},

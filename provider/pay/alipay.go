@@ -36,6 +36,7 @@ var _ order.PaymentGateway = (*Alipay)(nil)
 type Alipay struct {
 	cfg    AlipayConfig
 	client *alipay.Client
+	files  *http.Client
 }
 
 // NewAlipay checks the keys and returns the merchant's client.
@@ -54,7 +55,7 @@ func NewAlipay(cfg AlipayConfig) (*Alipay, error) {
 	const production = false
 	client, err := alipay.New(cfg.AppID, cfg.PrivateKey, production, alipay.WithSandboxGateway(cfg.GatewayURL), alipay.WithTimeLocation(shanghai),
 		alipay.WithHTTPClient(&http.Client{
-			Timeout: timeout, Transport: limited{http.DefaultTransport},
+			Timeout: timeout, Transport: limited{http.DefaultTransport, maxReply},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}))
 	if err != nil {
@@ -63,7 +64,7 @@ func NewAlipay(cfg AlipayConfig) (*Alipay, error) {
 	if err := client.LoadAliPayPublicKey(cfg.PublicKey); err != nil {
 		return nil, fmt.Errorf("alipay: Alipay's public key: %w", err)
 	}
-	return &Alipay{cfg, client}, nil
+	return &Alipay{cfg, client, &http.Client{Timeout: billTimeout, Transport: limited{http.DefaultTransport, maxBill}}}, nil
 }
 
 // alipayReply is what we read of the signed part of any reply.
@@ -79,6 +80,7 @@ type alipayReply struct {
 	RefundNo     string `json:"out_request_no"`
 	RefundAmount string `json:"refund_amount"`
 	RefundStatus string `json:"refund_status"`
+	BillURL      string `json:"bill_download_url"`
 }
 
 // Prepay opens a trade and returns what its QR code says (https://qr.alipay.com/…).

@@ -33,7 +33,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // limited bounds the size of a reply.
-type limited struct{ next http.RoundTripper }
+type limited struct {
+	next http.RoundTripper
+	max  int64
+}
 
 // RoundTrip implements http.RoundTripper.
 func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -44,6 +47,6 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(resp.Body, maxReply), resp.Body}
+	}{io.LimitReader(resp.Body, l.max), resp.Body}
 	return resp, nil
 }

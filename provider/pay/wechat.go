@@ -22,6 +22,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/wechatpay-apiv3/wechatpay-go/core"
+	"github.com/wechatpay-apiv3/wechatpay-go/core/auth/validators"
 	"github.com/wechatpay-apiv3/wechatpay-go/core/auth/verifiers"
 	"github.com/wechatpay-apiv3/wechatpay-go/core/notify"
 	"github.com/wechatpay-apiv3/wechatpay-go/core/option"
@@ -70,6 +71,7 @@ type WeChat struct {
 	native  native.NativeApiService
 	jsapi   jsapi.JsapiApiService
 	refunds refunddomestic.RefundsApiService
+	files   *core.Client // what it gets is not signed
 	notices *notify.Handler
 }
 
@@ -100,10 +102,17 @@ func NewWeChat(cfg WeChatConfig) (*WeChat, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wechat pay: notification cipher: %w", err)
 	}
-	client, err := core.NewClient(context.Background(),
-		option.WithWechatPayPublicKeyAuthCipher(cfg.MchID, cfg.CertSerial, private, cfg.PublicKeyID, public),
-		option.WithHTTPClient(&http.Client{Timeout: timeout, Transport: &transport{base: base, next: limited{http.DefaultTransport}}}),
-	)
+	open := func(wait time.Duration, size int64) (*core.Client, error) {
+		return core.NewClient(context.Background(),
+			option.WithWechatPayPublicKeyAuthCipher(cfg.MchID, cfg.CertSerial, private, cfg.PublicKeyID, public),
+			option.WithHTTPClient(&http.Client{Timeout: wait, Transport: &transport{base: base, next: limited{http.DefaultTransport, size}}}),
+		)
+	}
+	client, err := open(timeout, maxReply)
+	if err != nil {
+		return nil, fmt.Errorf("wechat pay: %w", err)
+	}
+	files, err := open(billTimeout, maxBill)
 	if err != nil {
 		return nil, fmt.Errorf("wechat pay: %w", err)
 	}
@@ -113,6 +122,7 @@ func NewWeChat(cfg WeChatConfig) (*WeChat, error) {
 		native:  native.NativeApiService{Client: client},
 		jsapi:   jsapi.JsapiApiService{Client: client},
 		refunds: refunddomestic.RefundsApiService{Client: client},
+		files:   core.NewClientWithValidator(files, &validators.NullValidator{}),
 		notices: notices,
 	}, nil
 }

@@ -50,8 +50,11 @@ type alipayContent struct {
 	OutRequestNo string `json:"out_request_no"`
 	RefundAmount string `json:"refund_amount"`
 	RefundReason string `json:"refund_reason"`
+	BillType     string `json:"bill_type"`
+	BillDate     string `json:"bill_date"`
 
 	notifyURL string
+	base      string // of the gateway, as the merchant calls it
 }
 
 // alipayCall is one method. It runs under the lock.
@@ -68,6 +71,8 @@ func (s *Server) routeAlipay(host string) {
 		"alipay.trade.close":                {"alipay.close", s.alipayClose},
 		"alipay.trade.refund":               {"alipay.refund", s.alipayRefund},
 		"alipay.trade.fastpay.refund.query": {"alipay.refund", s.alipayRefundQuery},
+
+		"alipay.data.dataservice.bill.downloadurl.query": {"alipay.bill", s.alipayBill},
 	} {
 		refuse := func(w http.ResponseWriter, status int, code string) {
 			if status != 0 {
@@ -78,6 +83,7 @@ func (s *Server) routeAlipay(host string) {
 		}
 		methods[method] = s.faulty(m.family, refuse, s.alipay(method, m.call))
 	}
+	s.mux.HandleFunc("GET "+host+"/downloadBillFile.resource", s.alipayBillFile)
 	s.mux.HandleFunc("POST "+host+"/gateway.do", func(w http.ResponseWriter, r *http.Request) {
 		if err := r.ParseForm(); err != nil {
 			http.Error(w, "form", http.StatusBadRequest)
@@ -98,6 +104,7 @@ func (s *Server) alipay(method string, call alipayCall) http.HandlerFunc {
 		c, refusal := s.checkApplication(r.PostForm)
 		var answer map[string]any
 		if refusal == nil {
+			c.base = "http://" + r.Host + strings.TrimSuffix(r.URL.Path, "/gateway.do")
 			answer, refusal = call(c)
 		}
 		s.mu.Unlock()

@@ -2,18 +2,20 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Families of endpoints that a [Fault] can strike. "callback" is the official account's push, "notify" the
 // payment notification, "invoice.notify" that of an invoice, "courier.push" the courier's; for these DelayMS makes them
-// late and Repeat sends that many extra copies.
+// late and Repeat sends that many extra copies. What a code does to "pay.bill.file" and "alipay.bill.file" is in billFaults.
 var families = []string{
 	"token", "template", "subscribe", "custom", "account", "oauth", "mini",
-	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "alipay.precreate", "alipay.query", "alipay.close", "alipay.refund", "sms.send", "sms.status", "faceid",
+	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "alipay.precreate", "alipay.query", "alipay.close", "alipay.refund", "pay.bill", "pay.bill.file", "alipay.bill", "alipay.bill.file", "sms.send", "sms.status", "faceid",
 	"invoice.issue", "invoice.red", "invoice.query", "invoice.file", "courier.poll",
 	"callback", "notify", "invoice.notify", "courier.push",
 }
@@ -38,6 +40,9 @@ func (s *Server) setFault(f Fault) error {
 	if push && (f.Status != 0 || f.Code != "" || f.After) || !push && f.Repeat != 0 {
 		return fmt.Errorf("%s takes delay_ms and %s", f.Family, map[bool]string{true: "repeat", false: "status, code, after"}[push])
 	}
+	if strings.HasSuffix(f.Family, ".bill.file") && (!billFaults[f.Code] || f.Status != 0 || f.After || f.DelayMS != 0) {
+		return fmt.Errorf("%s takes a code: %v", f.Family, slices.Sorted(maps.Keys(billFaults)))
+	}
 	if f.Times == 0 {
 		f.Times = 1
 	}
@@ -50,6 +55,11 @@ func (s *Server) setFault(f Fault) error {
 func (s *Server) strike(family string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.strikeLocked(family)
+}
+
+// strikeLocked is strike for a caller who holds the lock.
+func (s *Server) strikeLocked(family string) Fault {
 	f, ok := s.faults[family]
 	if !ok {
 		return Fault{}

@@ -103,6 +103,8 @@ func (s *Server) routePay(host string) {
 	handle("POST", "/v3/pay/transactions/out-trade-no/{no}/close", "pay.close", s.closeTrade)
 	handle("POST", "/v3/refund/domestic/refunds", "pay.refund", s.createRefund)
 	handle("GET", "/v3/refund/domestic/refunds/{no}", "pay.refund", s.queryRefund)
+	handle("GET", "/v3/bill/tradebill", "pay.bill", s.tradeBill)
+	s.mux.HandleFunc("GET "+host+"/v3/billdownload/file", s.tradeBillFile(host))
 }
 
 func refusePay(w http.ResponseWriter, status int, code string) {

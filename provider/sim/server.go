@@ -66,6 +66,7 @@ type Server struct {
 	windows   map[string]map[string]window // customer-service windows by OpenID and cause
 	nonces    map[string]time.Time         // APIv3 nonces seen, by real time
 	faults    map[string]Fault
+	bills     map[string]billFile
 	lastPush  map[string]push // the last push per OpenID, for a replay
 }
 
@@ -103,7 +104,7 @@ func New(cfg Config) (*Server, error) {
 		invoices: newTable[Invoice](j, "invoice"), invoiceNotices: newTable[InvoiceNotice](j, "invoice-notice"),
 		tokens: map[string]*tokens{cfg.WeChat.AppID: {}, cfg.MiniProgram.AppID: {}}, miniCodes: map[string]miniCode{},
 		codes: map[string]oauthCode{}, faces: map[string]*faceCheck{}, webTokens: map[string]webToken{}, windows: map[string]map[string]window{},
-		nonces: map[string]time.Time{}, faults: map[string]Fault{}, lastPush: map[string]push{},
+		nonces: map[string]time.Time{}, faults: map[string]Fault{}, bills: map[string]billFile{}, lastPush: map[string]push{},
 	}
 	s.quiet = sync.NewCond(&s.mu)
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -55,6 +55,9 @@ func (l Links) Finance() string { return l.PublicURL + "/staff/finance" }
 // Invoices is where finance sees to invoices that failed.
 func (l Links) Invoices() string { return l.PublicURL + "/staff/invoices" }
 
+// Reconciliation is where finance explains how the platforms' bills differ.
+func (l Links) Reconciliation() string { return l.PublicURL + "/staff/reconciliation" }
+
 // MiniPage is the mini-program's page for a link of ours: its own one, or the one
 // that shows the web's.
 func (l Links) MiniPage(link string) string {
@@ -267,7 +270,19 @@ func WeChat(n order.Notice, o order.Order, l Links) (Card, error) {
 
 // WithoutOrder are the notices that are about no order; they have words of their
 // own.
-var WithoutOrder = []order.Notice{order.NoticeDaySummary}
+var WithoutOrder = []order.Notice{order.NoticeDaySummary, order.NoticeBillDiffers}
+
+// BillDiffers is the card about what the payment platforms' bills and our books disagree
+// about, to be explained by finance.
+func BillDiffers(at time.Time, open int, l Links) Card {
+	return Card{TaskTemplate, l.Reconciliation(), map[string]string{
+		"thing1":            "支付对账有差异",
+		"character_string2": at.In(order.Shanghai).Format(time.DateOnly),
+		"thing3":            fmt.Sprintf("待处理 %d 笔", open),
+		"thing4":            "请到对账页核实并说明",
+		"time5":             dueText(time.Time{}),
+	}}
+}
 
 // Summary is the card about a day of reviewing.
 func Summary(day time.Time, s order.ReviewStats, l Links) Card {
