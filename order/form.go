@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -12,7 +13,14 @@ import (
 // Form is what the applicant typed and uploaded: field → value. Images are
 // object ids. It holds personal data, so it redacts itself wherever it might be
 // printed; only Get and Reveal give clear text.
-type Form struct{ values map[Field]string }
+type Form struct{ filled []pair }
+
+// pair is a field with its value. A form has them in alphabetical order of names, which
+// takes less to make than a map: every order that is read has one.
+type pair struct {
+	name  Field
+	value string
+}
 
 // NewForm returns a form with a copy of values; empty values are dropped.
 func NewForm[F ~string](values map[F]string) Form { return FormOf(maps.All(values)) }
@@ -20,19 +28,26 @@ func NewForm[F ~string](values map[F]string) Form { return FormOf(maps.All(value
 // usualFields is how many fields of a form are filled, more or less.
 const usualFields = 32
 
-// FormOf returns a form with values; empty ones are dropped.
+// FormOf returns a form with values, of which each field has one; empty ones are dropped.
 func FormOf[F ~string](values iter.Seq2[F, string]) Form {
-	f := Form{values: make(map[Field]string, usualFields)}
-	for k, v := range values {
+	f := Form{make([]pair, 0, usualFields)}
+	for name, v := range values {
 		if v != "" {
-			f.values[Field(k)] = v
+			f.filled = append(f.filled, pair{Field(name), v})
 		}
 	}
+	slices.SortFunc(f.filled, func(a, b pair) int { return cmp.Compare(a.name, b.name) })
 	return f
 }
 
 // Get returns the clear value of a field, or "".
-func (f Form) Get(name Field) string { return f.values[name] }
+func (f Form) Get(name Field) string {
+	i, found := slices.BinarySearchFunc(f.filled, name, func(of pair, name Field) int { return cmp.Compare(of.name, name) })
+	if !found {
+		return ""
+	}
+	return f.filled[i].value
+}
 
 // With returns a copy of f with one field changed.
 func (f Form) With(name Field, value string) Form {
@@ -53,30 +68,37 @@ func (f Form) WithOurs(g Form) Form {
 // Masked returns the value as it may be shown to people: personal fields are
 // masked by their rule in the field table.
 func (f Form) Masked(name Field) string {
-	spec, ok := specs[name]
-	if v := f.values[name]; ok && spec.Mask != nil && v != "" {
+	v := f.Get(name)
+	if spec, ok := specs[name]; ok && spec.Mask != nil && v != "" {
 		return spec.Mask(v)
 	}
-	return f.values[name]
+	return v
 }
 
 // Reveal returns a copy of all values in the clear, for sealing and for the
 // applicant's own edit form.
 func (f Form) Reveal() map[Field]string {
-	if f.values == nil {
-		return map[Field]string{}
+	values := make(map[Field]string, len(f.filled))
+	for _, of := range f.filled {
+		values[of.name] = of.value
 	}
-	return maps.Clone(f.values)
+	return values
 }
 
 // Equal reports whether both forms hold the same values.
-func (f Form) Equal(g Form) bool { return maps.Equal(f.values, g.values) }
+func (f Form) Equal(g Form) bool { return slices.Equal(f.filled, g.filled) }
 
 // names returns the filled fields in alphabetical order.
-func (f Form) names() []Field { return slices.Sorted(maps.Keys(f.values)) }
+func (f Form) names() []Field {
+	names := make([]Field, len(f.filled))
+	for i, of := range f.filled {
+		names[i] = of.name
+	}
+	return names
+}
 
 // String says only how many fields are filled.
-func (f Form) String() string { return fmt.Sprintf("form(%d fields)", len(f.values)) }
+func (f Form) String() string { return fmt.Sprintf("form(%d fields)", len(f.filled)) }
 
 // GoString redacts like String.
 func (f Form) GoString() string { return f.String() }

@@ -281,7 +281,7 @@ func (w *walker) take(s step) error {
 	if c.Proven == nil {
 		c.Proven = everyFact
 	}
-	if c.Form.values == nil {
+	if c.Form.filled == nil {
 		c.Form = w.o.Form
 	}
 	if c.Ticks == nil {

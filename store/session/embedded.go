@@ -26,6 +26,7 @@ func NewEmbedded(now func() time.Time) (*Embedded, error) {
 	client := redis.NewClient(&redis.Options{
 		Dialer:      func(context.Context, string, string) (net.Conn, error) { return server.Dial() },
 		ReadTimeout: -2, WriteTimeout: -2, // no network, no timers
+		Protocol: 2, // nothing is pushed that would have to be looked for before each answer
 	})
 	client.AddHook(&follower{now: now, last: now(), forward: server.FastForward})
 	return &Embedded{Client: client, server: server}, nil
