@@ -202,7 +202,7 @@ func (f *office) toldOnce(ctx context.Context, t testing.TB, ids []order.ID) {
 }
 
 // jobArgs is the whole of what a job may carry: ids and a number.
-var jobArgs = regexp.MustCompile(`^\{"ref": ?"[0-9A-Z]{26}", ?"seq": ?\d+\}$`)
+var jobArgs = regexp.MustCompile(`^\{"ref": ?"(?:[0-9A-Z]{26}|(?:wechatpay|alipay) \d{4}-\d\d-\d\d)", ?"seq": ?\d+\}$`)
 
 func (f *office) jobsDone(t testing.TB) {
 	t.Helper()
