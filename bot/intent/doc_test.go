@@ -52,6 +52,7 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-k, by a sixth writer, nothing changed since | office (polite, indirect), hard, lookalike (the words of what must not be missed, another wish) | 348/366 = 0.951 | 353/366 = 0.964 |
 | ways-l, by the same, nothing changed since | street (short, spoken, dialect), hard, lookalike, pinyin | 382/417 = 0.916 | 399/417 = 0.957 |
 | ways-l, pinyin read as characters, nothing else changed | the same | 398/417 = 0.954 | |
+| ways-m, by a seventh writer, after ways-j to ways-l were learnt | critical (what must not be missed), lookalike, hard, plain | 434/456 = 0.952 (critical 171/178, lookalike 41/52, hard 109/113, plain 113/113) | 443/456 = 0.971 |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
@@ -72,7 +73,9 @@ for revoke).
 In ways-k and ways-l at first sight security_alert was found 64 times of 76, revoke 63 of 67, staff commands 98 of 99. Missed were fraud by money
 or by an impostor, of which little had been taught, a universal password, a freeze because a PIN had been told, and pinyin. Both sets and ways-j have been
 learnt since, with 230 sentences of such kinds (` + "`examples/strangers.tsv`" + `, ` + "`examples/cares.tsv`" + `). Thirteen of their slots were
-then labelled as the other sets have them: dates as they were written, reasons, a code that was told.
+then labelled as the other sets have them: dates as they were written, reasons, a code that was told. In ways-m, which came after that, security_alert was
+found 61 times of 66, revoke 44 of 46, staff commands 66 of 66; what was told of a lost or revoked key with a question beside it was taken for the wish (锁丢了去补办，正常几天能好).
+It is learnt, too.
 `
 
 // TestPage keeps docs/bot.md true.

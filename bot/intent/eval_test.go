@@ -48,6 +48,7 @@ var sets = []struct {
 	{"testdata/ways-j.tsv", 0.99, 0.96},
 	{"testdata/ways-k.tsv", 0.99, 0.98},
 	{"testdata/ways-l.tsv", 0.99, 0.98},
+	{"testdata/ways-m.tsv", 0.99, 0.96},
 	{"examples/acceptance.tsv", 0.99, 0.99},
 	{"examples/written.tsv", 0.99, 0.99},
 	{"examples/wider.tsv", 0.99, 0.99},
