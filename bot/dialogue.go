@@ -372,10 +372,12 @@ func (t *turn) bindAccount(ctx context.Context, _ intent.Intent) (string, error)
 	if number := t.meant.Slots[intent.SlotPhone]; number != "" {
 		return t.sendCode(ctx, number)
 	}
-	t.state.Asked = askedMobile
 	p, err := t.who(ctx)
-	if err != nil || p.ID == "" {
-		return textBindingCard, err
+	if err != nil {
+		return "", err
+	}
+	if t.state.Asked = askedMobile; p.ID == "" {
+		return textBindingCard, nil
 	}
 	return strings.ReplaceAll(textBound, "{mobile}", p.Mobile.Mask()), nil
 }

@@ -24,8 +24,11 @@ import (
 // Somebody unbound gets the general advice, and may bind.
 func (t *turn) certificates(ctx context.Context, about intent.Intent) (string, error) {
 	p, err := t.who(ctx)
-	if err != nil || p.ID == "" {
-		return t.unboundCertificates(about), err
+	if err != nil {
+		return "", err
+	}
+	if p.ID == "" {
+		return t.unboundCertificates(about), nil
 	}
 	all, err := t.Certs.HeldBy(ctx, p.ID)
 	if err != nil {

@@ -138,8 +138,12 @@ func (t *turn) click(ctx context.Context, m Message) (Reply, error) {
 // todo lists what waits for the person: a reviewer's queue, an applicant's next
 // steps.
 func (t *turn) todo(ctx context.Context) (string, error) {
-	if p, err := t.who(ctx); err != nil || p.ID == "" {
-		return t.bindingCard(intent.OrderStatus), err
+	p, err := t.who(ctx)
+	if err != nil {
+		return "", err
+	}
+	if p.ID == "" {
+		return t.bindingCard(intent.OrderStatus), nil
 	}
 	m, ok, err := t.member(ctx)
 	if err != nil {

@@ -45,8 +45,11 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 	}
 	if len(mine) == 0 {
 		p, err := t.who(ctx)
-		if err != nil || p.ID == "" {
-			return t.bindingCard(about), err
+		if err != nil {
+			return "", err
+		}
+		if p.ID == "" {
+			return t.bindingCard(about), nil
 		}
 		return t.fill(textNoOrders), nil
 	}
@@ -157,8 +160,11 @@ func (t *turn) choose(ctx context.Context, digit string) (string, error) {
 		return fmt.Sprintf("请回复 1 到 %d 之间的数字。", len(t.state.List)), nil
 	}
 	p, err := t.who(ctx)
-	if err != nil || p.ID == "" {
-		return t.bindingCard(t.state.Topic), err
+	if err != nil {
+		return "", err
+	}
+	if p.ID == "" {
+		return t.bindingCard(t.state.Topic), nil
 	}
 	chosen := t.state.List[k-1]
 	if chosen.Cert != "" {

@@ -401,17 +401,32 @@ func TestAdvice(t *testing.T) {
 	golden(t, "advice.txt", log.String())
 }
 
-// closed is a database that nobody may ask.
-type closed struct{ Store }
+// closed is a database that does not say who somebody is.
+type closed struct {
+	Store
+	err error
+}
 
-func (closed) PersonByWeChat(context.Context, string, string) (order.Person, error) {
-	return order.Person{}, errors.New("closed")
+func (c closed) PersonByWeChat(context.Context, string, string) (order.Person, error) {
+	return order.Person{}, c.err
+}
+
+// Who could not be found out is told so, and not remembered as asked for his mobile.
+func TestFailureAsksNothing(t *testing.T) {
+	c := newChat(t)
+	c.dialogue.binding.store = closed{err: order.Errorf(order.Conflict, "busy", "请稍后再试")}
+	for _, text := range []string{"我的订单", "证书什么时候到期", "绑定"} {
+		r, err := c.dialogue.Answer(t.Context(), Message{OpenID: "o-user", Type: TextMessage, Content: text})
+		if err != nil || r.Text != "请稍后再试。" || strings.Contains(string(r.Memory), string(askedMobile)) {
+			t.Errorf("%s: %q, %s, %v", text, r.Text, r.Memory, err)
+		}
+	}
 }
 
 // Whoever writes, general advice is the same, and comes while the database is down.
 func TestAdviceAsksNobody(t *testing.T) {
 	c := newChat(t)
-	c.dialogue.binding.store = closed{}
+	c.dialogue.binding.store = closed{err: errors.New("closed")}
 	for _, text := range []string{"你好", "办一个证书要多少钱", "需要准备什么材料", "怎么看证书装好没有"} {
 		c.says("o-user", text)
 	}

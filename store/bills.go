@@ -210,10 +210,7 @@ func (q queries) Difference(ctx context.Context, id string) (order.Difference, e
 // Differences implements [order.Queries]. It asks for one more than a page, to learn
 // whether there is a next one.
 func (q queries) Differences(ctx context.Context, f order.DifferenceFilter) (order.DifferencePage, error) {
-	limit := min(f.Limit, 100)
-	if limit <= 0 {
-		limit = 20
-	}
+	limit := pageLimit(f.Limit)
 	where, args := `resolved_at IS NULL`, []any{}
 	if f.Resolved {
 		where = `resolved_at IS NOT NULL`
@@ -225,14 +222,8 @@ func (q queries) Differences(ctx context.Context, f order.DifferenceFilter) (ord
 	if err := q.all(ctx, &rows, `SELECT `+differenceColumns+` FROM differences WHERE `+where+` ORDER BY found_at DESC, id DESC LIMIT ?`, append(args, limit+1)...); err != nil {
 		return order.DifferencePage{}, failed(err, "listing differences")
 	}
-	var page order.DifferencePage
-	if len(rows) > limit {
-		rows = rows[:limit]
-		last := rows[limit-1]
-		page.Next = order.Cursor{At: last.FoundAt.UTC(), ID: order.ID(last.ID)}
-	}
-	page.Differences = convert(rows, differenceRow.difference)
-	return page, nil
+	rows, next := pageOf(rows, limit, func(r differenceRow) order.Cursor { return order.Cursor{At: r.FoundAt.UTC(), ID: order.ID(r.ID)} })
+	return order.DifferencePage{Differences: convert(rows, differenceRow.difference), Next: next}, nil
 }
 
 // CountFound implements [order.Queries].

@@ -111,10 +111,7 @@ func (q queries) oneInvoice(ctx context.Context, where string, arg any) (order.I
 // Invoices implements [order.Queries]. It asks for one more than a page, to learn
 // whether there is a next one.
 func (q queries) Invoices(ctx context.Context, f order.InvoiceFilter) (order.InvoicePage, error) {
-	limit := min(f.Limit, 100)
-	if limit <= 0 {
-		limit = 20
-	}
+	limit := pageLimit(f.Limit)
 	parts, args := []string{`o.deleted_at IS NULL`}, []any{}
 	if f.PersonID != "" {
 		parts, args = append(parts, `o.person_id = ?`), append(args, f.PersonID)
@@ -140,14 +137,8 @@ func (q queries) Invoices(ctx context.Context, f order.InvoiceFilter) (order.Inv
 	if err != nil {
 		return order.InvoicePage{}, failed(err, "listing invoices")
 	}
-	var page order.InvoicePage
-	if len(rows) > limit {
-		rows = rows[:limit]
-		last := rows[limit-1]
-		page.Next = order.Cursor{At: last.CreatedAt.UTC(), ID: order.ID(last.ID)}
-	}
-	page.Invoices = convert(rows, invoiceRow.invoice)
-	return page, nil
+	rows, next := pageOf(rows, limit, func(r invoiceRow) order.Cursor { return order.Cursor{At: r.CreatedAt.UTC(), ID: order.ID(r.ID)} })
+	return order.InvoicePage{Invoices: convert(rows, invoiceRow.invoice), Next: next}, nil
 }
 
 // DueInvoices implements [order.Queries].

@@ -79,10 +79,7 @@ func (q queries) Notifications(ctx context.Context, id order.ID) ([]order.Notifi
 // Messages implements [order.Queries]. A person's are those about his orders
 // and those addressed to himself.
 func (q queries) Messages(ctx context.Context, f order.MessageFilter) ([]order.Notification, error) {
-	limit := min(f.Limit, 100)
-	if limit <= 0 {
-		limit = 20
-	}
+	limit := pageLimit(f.Limit)
 	where, args := `staff_id = ? AND staff_id <> ''`, []any{f.StaffID}
 	if f.PersonID != "" {
 		where = `staff_id = '' AND id IN (

@@ -203,10 +203,7 @@ func (q queries) oneOrder(ctx context.Context, where string, arg any) (order.Ord
 // Orders implements [order.Queries]. It asks for one order more than a page to
 // learn whether there is a next one; it never counts and never skips.
 func (q queries) Orders(ctx context.Context, f order.Filter) (order.Page, error) {
-	limit := min(f.Limit, 100)
-	if limit <= 0 {
-		limit = 20
-	}
+	limit := pageLimit(f.Limit)
 	where, args := filter(f)
 	direction := `DESC`
 	if f.OldestFirst {
@@ -216,13 +213,8 @@ func (q queries) Orders(ctx context.Context, f order.Filter) (order.Page, error)
 	if err != nil {
 		return order.Page{}, failed(err, "listing orders")
 	}
-	var page order.Page
-	if len(found) > limit {
-		found = found[:limit]
-		last := found[limit-1]
-		page.Next = order.Cursor{At: last.CreatedAt, ID: last.ID}
-	}
-	page.Orders = make([]order.Order, len(found))
+	found, next := pageOf(found, limit, func(s *sealedOrder) order.Cursor { return order.Cursor{At: s.CreatedAt, ID: s.ID} })
+	page := order.Page{Orders: make([]order.Order, len(found)), Next: next}
 	for i, s := range found {
 		if page.Orders[i], err = q.open(s); err != nil {
 			return order.Page{}, err

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/jmoiron/sqlx/reflectx"
+
+	"github.com/yuncaidun/yuncaidun/order"
 )
 
 // conn is what statements run on: a pool, a transaction of SQLite's, or the
@@ -109,4 +111,21 @@ func fieldsOf(of reflect.Type, columns []string) ([]*reflectx.FieldInfo, error) 
 	}
 	allFields.Store(key, fields)
 	return fields, nil
+}
+
+// pageLimit is how many rows a page has: 20 unless said, at most 100.
+func pageLimit(wanted int) int {
+	if wanted <= 0 {
+		return 20
+	}
+	return min(wanted, 100)
+}
+
+// pageOf cuts a page off rows, of which one more than limit was asked for to learn
+// whether there is a next page, and tells where that begins; at is the place of a row.
+func pageOf[R any](rows []R, limit int, at func(R) order.Cursor) (page []R, next order.Cursor) {
+	if len(rows) <= limit {
+		return rows, next
+	}
+	return rows[:limit], at(rows[limit-1])
 }
