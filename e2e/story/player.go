@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/provider/sim"
@@ -81,9 +82,11 @@ func Names() []string {
 // List is a line about each story, for who chooses one.
 func List() string {
 	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, s := range stories {
-		fmt.Fprintf(&b, "  %-12s %s\n", s.name, s.about)
+		fmt.Fprintf(w, "  %s\t%s\n", s.name, s.about)
 	}
+	_ = w.Flush() // to memory
 	return b.String()
 }
 
