@@ -66,3 +66,12 @@ func (s *Server) consent(c *fiber.Ctx) order.Consent {
 	}
 	return order.Consent{Version: strings.Join(versions, ", "), Hash: hex.EncodeToString(all.Sum(nil)), At: s.Now(), IP: c.IP()}
 }
+
+// agreed names the agreements of a consent as people know them.
+func (s *Server) agreed(c order.Consent) string {
+	words := []string{", ", "、"}
+	for _, t := range s.texts {
+		words = append(words, t.Name+" ", "《"+t.Title+"》")
+	}
+	return strings.NewReplacer(words...).Replace(c.Version)
+}

@@ -31,6 +31,7 @@ func (s *Server) newViews() (*html.Engine, error) {
 	views := html.NewFileSystem(http.FS(templates.HTML()), ".html")
 	views.AddFuncMap(template.FuncMap{
 		"asset":   s.assets.url,
+		"agreed":  s.agreed,
 		"yuan":    yuan,
 		"moment":  moment,
 		"day":     day,

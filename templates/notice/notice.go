@@ -303,7 +303,11 @@ func Brief(n order.Notice, o order.Order, l Links) (text, url string) {
 	}
 	t := texts[n]
 	if page, isTask := taskPage[n]; isTask {
-		return t.status + "：" + o.Business.Label() + " · " + o.Company, page(l, o.ID)
+		about := o.Business.Label()
+		if o.Company != "" { // an unlock names none (F84)
+			about += " · " + o.Company
+		}
+		return t.status + "：" + about, page(l, o.ID)
 	}
 	return t.next, l.Order(o.ID)
 }

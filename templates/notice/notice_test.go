@@ -131,3 +131,23 @@ func TestTextsSayWhatMatters(t *testing.T) {
 		t.Errorf("task card: %+v", card)
 	}
 }
+
+// F84: an unlock names no company, and neither does the line about its task.
+func TestBriefOfATask(t *testing.T) {
+	unlock := sample()
+	unlock.Business, unlock.Company = order.UnlockApproval, ""
+	for _, tt := range []struct {
+		name string
+		of   order.Order
+		want string
+	}{
+		{"a purchase", sample(), "待审核：初购 · 新疆云岭测试科技有限责任公司乌鲁木齐第一分公司"},
+		{"an unlock", unlock, "待审核：审批解锁"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got, _ := Brief(order.NoticeReviewTask, tt.of, Links{}); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
