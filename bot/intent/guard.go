@@ -131,7 +131,7 @@ func (r *Recogniser) taskOf(i Intent, t string) string {
 		return ""
 	}
 	n := slices.Index(r.model.intents, i)
-	says := func(clause string) float32 { return r.decide(extract(clause)).sum[n] }
+	says := func(clause string) float32 { return r.weigh(extract(clause)).sum[n] }
 	most := slices.MaxFunc(named, func(a, b string) int { return cmp.Compare(says(a), says(b)) })
 	return taskPattern.FindStringSubmatch(most)[1]
 }

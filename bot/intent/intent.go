@@ -302,7 +302,7 @@ type vote struct {
 
 // judge decides on a text, in doubt for what is worse to miss.
 func (r *Recogniser) judge(e entities) *vote {
-	v := r.decide(e)
+	v := r.weigh(e)
 	if utf8.RuneCountInString(e.rest) > wordy {
 		v.add(r.surest(e.rest))
 	}
@@ -322,10 +322,16 @@ var missing = map[Intent]float32{Revoke: 0.9, StaffQueue: 0.6, StaffApprove: 0.9
 
 // decide asks the model.
 func (r *Recogniser) decide(e entities) *vote {
+	v := r.weigh(e)
+	v.count()
+	return v
+}
+
+// weigh is a vote that is not counted yet.
+func (r *Recogniser) weigh(e entities) *vote {
 	v := &vote{r: r, found: r.look(e)}
 	v.shows, v.share = r.shows(e, v.found)
 	v.sum = r.model.score(v.shows)
-	v.count()
 	return v
 }
 
@@ -365,7 +371,6 @@ func (v *vote) add(other *vote) {
 	for i := range v.sum {
 		v.sum[i] += other.sum[i]
 	}
-	v.count()
 }
 
 // without takes an intent out of the vote.

@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"cmp"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -252,6 +253,7 @@ func wordsOfAny(choice []*syntax.Regexp) (exact, needed []string) {
 
 // better returns the words that are rarer, the longer ones; nil if neither will do.
 func better(a, b []string) []string {
+	a, b = fewest(a), fewest(b)
 	short := func(ws []string) (n int) {
 		for i, w := range ws {
 			if l := utf8.RuneCountInString(w); i == 0 || l < n {
@@ -267,6 +269,18 @@ func better(a, b []string) []string {
 		return a
 	}
 	return b
+}
+
+// fewest leaves out words that hold another: where 下周 is, 周 is.
+func fewest(ws []string) (few []string) {
+	ws = slices.Clone(ws)
+	slices.SortStableFunc(ws, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	for _, w := range ws {
+		if !slices.ContainsFunc(few, func(f string) bool { return strings.Contains(w, f) }) {
+			few = append(few, w)
+		}
+	}
+	return few
 }
 
 // longest is how many bytes a match of re has at most, -1 when any number.

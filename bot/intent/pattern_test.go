@@ -72,7 +72,7 @@ func TestPatternWords(t *testing.T) {
 		`公章.{0,6}(?:不清|模糊)`:    "公章", // of two kinds the fewer
 		`(?:审核|审批)[^,]?通过`:     "通过",
 		`s ?a1\d`:              "sa10 sa11 sa12 sa13 sa14 sa15 sa16 sa17 sa18 sa19 s a10 s a11 s a12 s a13 s a14 s a15 s a16 s a17 s a18 s a19",
-		`(?:^|[^a-z])ps(?:x)?`: "ps psx",
+		`(?:^|[^a-z])ps(?:x)?`: "ps",
 		`[一二]百+`:               "百",
 		`急$`:                   "急",
 		`\p{Han}{2,30}`:        "",
