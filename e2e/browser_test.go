@@ -211,6 +211,7 @@ func (b *tab) buy(world story.Playground, photos map[string]string, screen strin
 	b.ask(world)
 	b.open("/playground/")
 	b.until("the playground shows the conversation", `document.body.innerText.includes("已收到申请，等待审核员受理")`)
+	b.until("the phones in sight have started", `[...document.querySelectorAll("iframe")].every(f => !f.offsetParent || f.contentDocument?.querySelector(".product, .card"))`)
 	b.picture("playground-" + screen)
 }
 
