@@ -53,7 +53,7 @@ type reader interface {
 	// Mark is whose an order is, and what changes whenever the order does.
 	Mark(ctx context.Context, id order.ID) (m order.Mark, personID string, err error)
 	Orders(ctx context.Context, f order.Filter) (order.Page, error)
-	Items(ctx context.Context, id order.ID) ([]order.Item, error)
+	Items(ctx context.Context, of ...order.ID) ([]order.Item, error)
 	Shipments(ctx context.Context, id order.ID) ([]order.Shipment, error)
 	Proposal(ctx context.Context, id order.ID) (order.Proposal, error)
 	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)

@@ -42,7 +42,7 @@ type ConsoleDeps struct {
 type consoleReader interface {
 	Order(ctx context.Context, id order.ID) (order.Order, error)
 	Orders(ctx context.Context, f order.Filter) (order.Page, error)
-	Items(ctx context.Context, id order.ID) ([]order.Item, error)
+	Items(ctx context.Context, of ...order.ID) ([]order.Item, error)
 	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)
 	Shipments(ctx context.Context, id order.ID) ([]order.Shipment, error)
 	Proposal(ctx context.Context, id order.ID) (order.Proposal, error)

@@ -60,18 +60,18 @@ func (k *console) showMaking(c *fiber.Ctx, refusal error) error {
 	if err != nil {
 		return err
 	}
+	items, err := k.itemsOf(c.UserContext(), page.Orders)
+	if err != nil {
+		return err
+	}
 	v := makingView{Auto: k.StationAuto && !k.StationRemote, Remote: k.StationRemote}
 	for _, o := range page.Orders {
-		items, err := k.Records.Items(c.UserContext(), o.ID)
-		if err != nil {
-			return err
-		}
 		row := makingRow{
 			ID: o.ID, Tail: order.TailOf(o.No), Company: o.Company, USCC: o.USCC, Product: o.Product.Name, Algorithm: algorithmLabels[o.Product.Algorithm],
 			Term: o.Product.Term, Stage: o.Stage.Label(), Refund: o.Refund.Label(), Due: o.DueAt,
 		}
 		free := o.Refund == order.NoRefund
-		for _, i := range items {
+		for _, i := range items[o.ID] {
 			row.Labels = row.Labels || i.Stage == order.ItemVerified
 			row.Items = append(row.Items, itemRow{i, free && i.Stage == order.ItemWaiting && !k.StationAuto && !k.StationRemote, free && i.Stage == order.ItemFailed})
 		}
@@ -81,6 +81,20 @@ func (k *console) showMaking(c *fiber.Ctx, refusal error) error {
 		v.Next = "/staff/making?after=" + next
 	}
 	return k.show(c, "making", "制证", v, refusal)
+}
+
+// itemsOf reads the items of a list of orders.
+func (k *console) itemsOf(ctx context.Context, orders []order.Order) (map[order.ID][]order.Item, error) {
+	ids := make([]order.ID, len(orders))
+	for i, o := range orders {
+		ids[i] = o.ID
+	}
+	items, err := k.Records.Items(ctx, ids...)
+	of := map[order.ID][]order.Item{}
+	for _, i := range items {
+		of[i.OrderID] = append(of[i.OrderID], i)
+	}
+	return of, err
 }
 
 func (k *console) startKey(c *fiber.Ctx) error { return k.moveKey(c, order.MakeKey) }
@@ -180,13 +194,13 @@ func (k *console) shipping(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	items, err := k.itemsOf(c.UserContext(), page.Orders)
+	if err != nil {
+		return err
+	}
 	for _, o := range page.Orders {
 		row := k.shippingRow(o)
-		items, err := k.Records.Items(c.UserContext(), o.ID)
-		if err != nil {
-			return err
-		}
-		row.Quantity = len(keysOf(items))
+		row.Quantity = len(keysOf(items[o.ID]))
 		v.Rows = append(v.Rows, row)
 	}
 	if next := nextPage(page); next != "" {

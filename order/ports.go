@@ -37,7 +37,8 @@ type Queries interface {
 	NotificationByProvider(ctx context.Context, m Medium, providerID string) (Notification, error)
 	// Orders lists orders, newest first, by keyset.
 	Orders(ctx context.Context, f Filter) (Page, error)
-	Items(ctx context.Context, id ID) ([]Item, error)
+	// Items lists the items of orders, those of each together.
+	Items(ctx context.Context, of ...ID) ([]Item, error)
 	Item(ctx context.Context, itemID string) (Item, error)
 	Events(ctx context.Context, id ID) ([]EventRecord, error)
 	// Shipments are an order's parcels, oldest first; ShipmentByNumber is the newest

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,26 +98,17 @@ func (tx *Tx) UpdateBill(ctx context.Context, b order.Bill, tries int) error {
 	return oneRow(n, order.Errorf(order.Conflict, "bill_changed", "账单状态已变更，请刷新后重试"))
 }
 
-// among is a list of so many placeholders.
-func among(n int) string { return `(?` + strings.Repeat(`, ?`, n-1) + `)` }
-
 // Movements implements [order.Queries].
 func (q queries) Movements(ctx context.Context, channel order.PayChannel, numbers []string) ([]order.Movement, error) {
 	if len(numbers) == 0 {
 		return nil, nil
 	}
-	in := among(len(numbers))
-	var args []any
-	for range 3 {
-		args = append(args, channel)
-		for _, n := range numbers {
-			args = append(args, n)
-		}
-	}
+	in, these := among(numbers)
+	part := append([]any{channel}, these...)
 	return q.movements(ctx, `
 		SELECT trade_no AS number, trade_no, order_id, FALSE AS refund, amount, state FROM payments WHERE channel = ? AND trade_no IN `+in+`
 		UNION ALL SELECT refund_no, trade_no, order_id, TRUE, amount - returned, state FROM payments WHERE channel = ? AND refund_no IN `+in+`
-		UNION ALL SELECT r.refund_no, r.trade_no, r.order_id, TRUE, r.amount, r.state FROM keys_refunds r JOIN payments p ON p.trade_no = r.trade_no WHERE p.channel = ? AND r.refund_no IN `+in, args...)
+		UNION ALL SELECT r.refund_no, r.trade_no, r.order_id, TRUE, r.amount, r.state FROM keys_refunds r JOIN payments p ON p.trade_no = r.trade_no WHERE p.channel = ? AND r.refund_no IN `+in, slices.Concat(part, part, part)...)
 }
 
 // Unbilled implements [order.Queries]. A payment's refund is booked as "refunded", that
@@ -269,12 +261,9 @@ func (tx *Tx) FoundLater(ctx context.Context, channel order.PayChannel, numbers 
 	if len(numbers) == 0 {
 		return nil
 	}
-	args := []any{dbTime(at), note, channel, order.UnknownThere}
-	for _, n := range numbers {
-		args = append(args, n)
-	}
+	in, these := among(numbers)
 	_, err := tx.exec(ctx, `
 		UPDATE differences SET resolved_at = ?, note = ?
-		WHERE channel = ? AND kind = ? AND resolved_at IS NULL AND number IN `+among(len(numbers)), args...)
+		WHERE channel = ? AND kind = ? AND resolved_at IS NULL AND number IN `+in, append([]any{dbTime(at), note, channel, order.UnknownThere}, these...)...)
 	return failed(err, "resolving what a later bill names")
 }

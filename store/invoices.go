@@ -116,18 +116,13 @@ func (q queries) Invoices(ctx context.Context, f order.InvoiceFilter) (order.Inv
 	if f.PersonID != "" {
 		parts, args = append(parts, `o.person_id = ?`), append(args, f.PersonID)
 	}
-	among := func(column string, n int) { parts = append(parts, column+` IN (?`+strings.Repeat(`, ?`, n-1)+`)`) }
 	if len(f.States) > 0 {
-		among(`i.state`, len(f.States))
-		for _, s := range f.States {
-			args = append(args, s)
-		}
+		list, states := among(f.States)
+		parts, args = append(parts, `i.state IN `+list), append(args, states...)
 	}
 	if len(f.Orders) > 0 {
-		among(`i.order_id`, len(f.Orders))
-		for _, id := range f.Orders {
-			args = append(args, id)
-		}
+		list, ids := among(f.Orders)
+		parts, args = append(parts, `i.order_id IN `+list), append(args, ids...)
 	}
 	if f.After != (order.Cursor{}) {
 		parts, args = append(parts, `(i.created_at, i.id) < (?, ?)`), append(args, dbTime(f.After.At), f.After.ID)

@@ -33,10 +33,14 @@ func (r itemRow) item() order.Item {
 }
 
 // Items implements [order.Queries].
-func (q queries) Items(ctx context.Context, id order.ID) ([]order.Item, error) {
+func (q queries) Items(ctx context.Context, of ...order.ID) ([]order.Item, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	list, args := among(of)
 	var rows []itemRow
-	if err := q.all(ctx, &rows, `SELECT `+itemColumns+` FROM order_items WHERE order_id = ? ORDER BY n`, id); err != nil {
-		return nil, failed(err, "reading items of order %s", id)
+	if err := q.all(ctx, &rows, `SELECT `+itemColumns+` FROM order_items WHERE order_id IN `+list+` ORDER BY order_id, n`, args...); err != nil {
+		return nil, failed(err, "reading items of orders %v", of)
 	}
 	return convert(rows, itemRow.item), nil
 }

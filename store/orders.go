@@ -258,11 +258,8 @@ func filter(f order.Filter) (where string, args []any) {
 		and(`refund = ?`, f.Refund)
 	}
 	if len(f.Parcels) > 0 {
-		states := make([]any, len(f.Parcels))
-		for i, p := range f.Parcels {
-			states[i] = p
-		}
-		and(`parcel IN (?`+strings.Repeat(`, ?`, len(states)-1)+`)`, states...)
+		list, states := among(f.Parcels)
+		and(`parcel IN `+list, states...)
 	}
 	if f.Tracking != "" {
 		and(`tracking_no = ?`, f.Tracking)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,17 @@ func TestItems(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantSame(t, "items", items, got)
+
+		insertOrders(t, db, draft("o2"))
+		others := []order.Item{{ID: "i3", OrderID: "o2", N: 1, Stage: order.ItemWaiting, UpdatedAt: at}}
+		inTx(t, db, func(tx order.Tx) error { return tx.ReplaceItems(t.Context(), "o2", others) })
+		if got, err = db.Items(t.Context(), "o2", "o1", "nope"); err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, "items of several orders", append(slices.Clone(items), others...), got)
+		if got, err = db.Items(t.Context()); err != nil || got != nil {
+			t.Errorf("items of no order: %v, %v", got, err)
+		}
 
 		done := items[0]
 		done.Stage, done.Attempt, done.TokenSerial, done.CertSerial, done.Note = order.ItemVerified, 2, "TW1", "AB", "n"

@@ -129,3 +129,12 @@ func pageOf[R any](rows []R, limit int, at func(R) order.Cursor) (page []R, next
 	}
 	return rows[:limit], at(rows[limit-1])
 }
+
+// among is the list behind an IN of some values, of which there is one at least, and
+// these as its arguments.
+func among[T any](values []T) (list string, args []any) {
+	for _, v := range values {
+		args = append(args, v)
+	}
+	return `(?` + strings.Repeat(`, ?`, len(values)-1) + `)`, args
+}
