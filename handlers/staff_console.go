@@ -218,3 +218,11 @@ func nextPage(p order.Page) string {
 	}
 	return cursorText(p.Next)
 }
+
+// orNotice shows a list again with the refusal on top; other errors go on.
+func (k *console) orNotice(c *fiber.Ctx, err error, show func(*fiber.Ctx, error) error) error {
+	if e, ok := order.AsError(err); !ok || e.Kind == order.NotFound {
+		return err
+	}
+	return show(c, err)
+}

@@ -1,0 +1,303 @@
+package handlers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// financeRoutes are for money on its way back.
+func (k *console) financeRoutes() {
+	k.get("/staff/finance", OfStaff, k.finance, order.Finance)
+	k.get("/staff/finance/:id", OfStaff, k.account, order.Finance)
+	k.post("/staff/finance/:id/refund", OfStaff, k.refund, order.Finance)
+	k.post("/staff/finance/:id/propose", OfStaff, k.proposeRefund, order.Finance)
+	k.post("/staff/finance/:id/confirm", OfStaff, k.confirmRefund, order.Finance)
+	k.post("/staff/finance/:id/drop", OfStaff, k.dropProposal, order.Finance)
+	k.post("/staff/finance/:id/give-up", OfStaff, k.giveUpKeys, order.Finance)
+	k.post("/staff/finance/:id/parts/:part/retry", OfStaff, k.retryPart, order.Finance)
+	k.post("/staff/finance/:id/retry", OfStaff, k.retryRefund, order.Finance)
+	k.post("/staff/finance/:id/by-hand", OfStaff, k.refundByHand, order.Finance)
+}
+
+type moneyRow struct {
+	ID                                  order.ID
+	No, Tail, Company, Business, Refund string
+	State                               string
+	Amount                              order.Fen
+	Updated                             time.Time
+}
+
+func moneyRowOf(o order.Order) moneyRow {
+	return moneyRow{o.ID, o.No, order.TailOf(o.No), o.Company, o.Business.Label(), o.Refund.Label(), o.State.Label(), o.Amount, o.UpdatedAt}
+}
+
+type financeView struct {
+	Tabs  []tabView
+	Rows  []moneyRow
+	Parts []moneyRow // whose price of keys could not be returned
+	Next  string
+}
+
+// proposals is the list of what waits for somebody's consent.
+const proposals = "proposals"
+
+// maxProposals bounds a list that is short by its nature.
+const maxProposals = 100
+
+// moneyRows are the orders with these ids; one that is gone is left out.
+func (k *console) moneyRows(ctx context.Context, ids []order.ID) ([]moneyRow, error) {
+	var rows []moneyRow
+	for _, id := range ids {
+		o, err := k.Records.Order(ctx, id)
+		if errors.Is(err, order.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, moneyRowOf(o))
+	}
+	return rows, nil
+}
+
+// waitingProposals are the orders about which something was proposed.
+func (k *console) waitingProposals(ctx context.Context) ([]moneyRow, error) {
+	all, err := k.Records.Proposals(ctx, maxProposals)
+	if err != nil {
+		return nil, err
+	}
+	var ids []order.ID
+	for _, p := range all {
+		ids = append(ids, p.OrderID)
+	}
+	return k.moneyRows(ctx, ids)
+}
+
+// failedParts are the orders whose price of keys could not be returned.
+func (k *console) failedParts(ctx context.Context) ([]moneyRow, error) {
+	all, err := k.Records.FailedKeysRefunds(ctx, maxProposals)
+	if err != nil {
+		return nil, err
+	}
+	var ids []order.ID
+	for _, r := range all {
+		ids = append(ids, r.OrderID)
+	}
+	return k.moneyRows(ctx, ids)
+}
+
+func (k *console) finance(c *fiber.Ctx) error {
+	states := []order.RefundState{order.RefundFailed, order.Refunding, proposals}
+	state := order.RefundState(c.Query("refund", string(order.RefundFailed)))
+	if !slices.Contains(states, state) {
+		return order.Errorf(order.Invalid, "refund_unknown", "没有该退款分类，请重新选择")
+	}
+	var v financeView
+	for _, s := range states {
+		v.Tabs = append(v.Tabs, tabView{cmp.Or(s.Label(), "待确认"), "/staff/finance?refund=" + string(s), s == state})
+	}
+	var err error
+	if v.Parts, err = k.failedParts(c.UserContext()); err != nil {
+		return err
+	}
+	if state == proposals {
+		if v.Rows, err = k.waitingProposals(c.UserContext()); err != nil {
+			return err
+		}
+		return k.show(c, "finance", "退款", v, nil)
+	}
+	f, err := listPage(c, order.Filter{Refund: state})
+	if err != nil {
+		return err
+	}
+	page, err := k.Records.Orders(c.UserContext(), f)
+	if err != nil {
+		return err
+	}
+	for _, o := range page.Orders {
+		v.Rows = append(v.Rows, moneyRowOf(o))
+	}
+	if next := nextPage(page); next != "" {
+		v.Next = "/staff/finance?refund=" + string(state) + "&after=" + next
+	}
+	return k.show(c, "finance", "退款", v, nil)
+}
+
+type accountView struct {
+	moneyRow
+	Payments            []paymentRow
+	CanRefund, CanRetry bool
+	Rest                order.Fen // of the payment: what a refund would return
+	// CanPropose: a key has been begun, so that two people have to agree. Away: keys
+	// have left, and what became of them has to be said.
+	CanPropose, Away bool
+	Ends             []choice
+	Proposal         *proposalView
+	CanGiveUp        int // how many keys could be done without
+	Unit             order.Fen
+	Parts            []partRow
+	Note             string
+}
+
+// proposalView is what waits for somebody's consent.
+type proposalView struct {
+	order.Proposal
+	Refund bool
+	By     string
+	Mine   bool // who looks has proposed it, and cannot confirm it
+	Price  order.Fen
+}
+
+// partRow is the price of keys on its way back.
+type partRow struct {
+	order.KeysRefund
+	Label string
+	Retry bool
+}
+
+type paymentRow struct {
+	TradeNo, State, Reason, Channel string
+	Amount                          order.Fen
+	CreatedAt, PaidAt               time.Time
+}
+
+var paymentLabels = map[order.PaymentState]string{
+	order.PaymentPending: "待支付", order.PaymentClosed: "已关闭", order.PaymentPaid: "已支付", order.PaymentRefundDue: "待退款",
+	order.PaymentRefunding: "退款中", order.PaymentRefundFailed: "退款失败", order.PaymentRefunded: "已退款",
+}
+
+func (k *console) account(c *fiber.Ctx) error { return k.showAccount(c, nil) }
+
+func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
+	ctx := c.UserContext()
+	o, err := k.Records.Order(ctx, order.ID(c.Params("id")))
+	if err != nil {
+		return err
+	}
+	payments, err := k.Records.Payments(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	items, err := k.Records.Items(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	v := accountView{moneyRow: moneyRowOf(o), CanRetry: o.Refund == order.RefundFailed}
+	touched := slices.ContainsFunc(items, func(i order.Item) bool { return i.Attempt > 0 })
+	late := touched && o.Status == order.ToIssue || o.Status == order.ToShip || o.Status == order.Completed
+	for _, p := range payments {
+		v.Payments = append(v.Payments, paymentRow{p.TradeNo, paymentLabels[p.State], p.RefundReason, p.Channel.Label(), p.Amount, p.CreatedAt, p.PaidAt})
+		if o.Refund == order.NoRefund && p.TradeNo == o.TradeNo && p.State == order.PaymentPaid {
+			v.CanRefund, v.CanPropose = !late, late
+			v.Rest = p.Amount - p.Returned
+		}
+	}
+	v.Away = o.Status == order.Completed && o.Shipped()
+	for _, e := range order.KeysEnds {
+		v.Ends = append(v.Ends, choice{string(e), e.Label(), refusal != nil && c.FormValue("end") == string(e)})
+	}
+	if o.Status == order.ToIssue && o.Business == order.Initial && o.Refund == order.NoRefund && o.Amount > 0 {
+		open := 0
+		for _, i := range items {
+			if i.Stage == order.ItemWaiting || i.Stage == order.ItemFailed {
+				open++
+			}
+		}
+		v.CanGiveUp = min(open, o.Quantity()-o.GivenUp-1)
+		v.Unit = order.Proposal{Keys: 1}.Price(o)
+	}
+	if v.Proposal, err = k.proposalOf(c, o); err != nil {
+		return err
+	}
+	parts, err := k.Records.KeysRefunds(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		v.Parts = append(v.Parts, partRow{p, paymentLabels[p.State], p.State == order.PaymentRefundFailed})
+	}
+	if refusal != nil {
+		v.Note = c.FormValue("note")
+	}
+	return k.show(c, "account", "退款 "+v.Tail, v, refusal)
+}
+
+func (k *console) refund(c *fiber.Ctx) error {
+	return k.moveMoney(c, order.Command{On: order.RefundStart, Note: strings.TrimSpace(c.FormValue("note"))})
+}
+
+// proposalOf is what was proposed about an order, as who looks may answer it.
+func (k *console) proposalOf(c *fiber.Ctx, o order.Order) (*proposalView, error) {
+	p, err := k.Records.Proposal(c.UserContext(), o.ID)
+	if errors.Is(err, order.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &proposalView{p, p.Kind == order.ProposeRefund, k.staffName(c.UserContext(), p.StaffID), p.StaffID == staffOf(c).ID, p.Price(o)}, nil
+}
+
+// proposeRefund is one person's half of a refund after a serial was reserved (row 65).
+func (k *console) proposeRefund(c *fiber.Ctx) error {
+	return k.moveMoney(c, order.Command{On: order.RefundProposed, Note: strings.TrimSpace(c.FormValue("note")), End: order.KeysEnd(c.FormValue("end"))})
+}
+
+// confirmRefund is the other's.
+func (k *console) confirmRefund(c *fiber.Ctx) error {
+	if c.FormValue("sure") != "yes" {
+		return k.orNotice(c, order.Errorf(order.Invalid, "sure_required", "请勾选确认：证书会立即吊销，不能撤销"), k.showAccount)
+	}
+	return k.moveMoney(c, order.Command{On: order.RefundStart})
+}
+
+func (k *console) dropProposal(c *fiber.Ctx) error {
+	return k.moveMoney(c, order.Command{On: order.ProposalDropped})
+}
+
+// giveUpKeys asks the applicant to do without some keys, or records that he agreed
+// (row 40).
+func (k *console) giveUpKeys(c *fiber.Ctx) error {
+	n, err := strconv.Atoi(strings.TrimSpace(c.FormValue("keys")))
+	if err != nil {
+		return k.orNotice(c, order.Errorf(order.Invalid, "keys_invalid", "请填写要取消的 UKEY 数量"), k.showAccount)
+	}
+	on := order.GiveUpProposed
+	if c.FormValue("do") == "agreed" {
+		on = order.GiveUpKeys
+	}
+	return k.moveMoney(c, order.Command{On: on, Keys: n, Note: strings.TrimSpace(c.FormValue("note"))})
+}
+
+// retryPart asks again for the price of keys back.
+func (k *console) retryPart(c *fiber.Ctx) error {
+	if err := k.Orders.RetryKeysRefund(c.UserContext(), order.ID(c.Params("id")), c.Params("part"), actor(c, order.Finance)); err != nil {
+		return k.orNotice(c, err, k.showAccount)
+	}
+	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)
+}
+
+func (k *console) retryRefund(c *fiber.Ctx) error {
+	return k.moveMoney(c, order.Command{On: order.RefundRetry})
+}
+
+func (k *console) refundByHand(c *fiber.Ctx) error {
+	return k.moveMoney(c, order.Command{On: order.RefundByHand, Note: strings.TrimSpace(c.FormValue("note"))})
+}
+
+func (k *console) moveMoney(c *fiber.Ctx, cmd order.Command) error {
+	if _, err := k.act(c, order.Finance, cmd); err != nil {
+		return k.orNotice(c, err, k.showAccount)
+	}
+	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)
+}

@@ -1,0 +1,256 @@
+package handlers
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// shippingRoutes are the shipper's. He sees the address and which keys go there.
+func (k *console) shippingRoutes() {
+	k.get("/staff/shipping", OfStaff, k.shipping, order.Shipper)
+	k.get("/staff/shipping/:id", OfStaff, k.parcel, order.Shipper)
+	k.post("/staff/shipping/:id/reveal", OfStaff, k.revealParcel, order.Shipper)
+	k.post("/staff/shipping/:id/ship", OfStaff, k.ship, order.Shipper)
+	k.post("/staff/shipping/:id/pick-up", OfStaff, k.pickUp, order.Shipper)
+	k.post("/staff/shipping/:id/returned", OfStaff, k.parcelReturned, order.Shipper)
+	k.post("/staff/shipping/:id/lost", OfStaff, k.parcelLost, order.Shipper)
+}
+
+type shippingView struct {
+	Tabs     []tabView
+	Tracking string // that was looked for
+	Sent     bool   // what has left: how far it has come, not by when it must go
+	Rows     []shippingRow
+	Next     string
+}
+
+// shippingLists are the shippers' lists, in the order of their tabs.
+var shippingLists = []struct {
+	key, label string
+	filter     order.Filter
+}{
+	{string(order.ToPost), order.ToPost.Label(), order.Filter{Status: order.ToShip, Stage: order.ToPost}},
+	{string(order.ToPickUp), order.ToPickUp.Label(), order.Filter{Status: order.ToShip, Stage: order.ToPickUp}},
+	{"back", "退回", order.Filter{Status: order.Completed, Parcels: []order.ParcelState{order.ParcelReturning, order.ParcelSentBack}}},
+	{"sent", "在途", order.Filter{Status: order.Completed, Parcels: []order.ParcelState{order.ParcelPosted, order.ParcelPickedUp, order.ParcelInTransit, order.ParcelTroubled, order.ParcelDelivering}}},
+	{"lost", "丢失或损坏", order.Filter{Status: order.Completed, Parcels: []order.ParcelState{order.ParcelLost}}},
+}
+
+type shippingRow struct {
+	ID               order.ID
+	No, Tail         string
+	Recipient, Place string // masked
+	PickUp           bool
+	Quantity         int
+	Due              time.Time
+	Overdue          bool
+	Refund           string
+	Parcel           string // how far it has come
+	Sent             time.Time
+}
+
+// keysOf are an order's keys that belong into its parcel.
+func keysOf(items []order.Item) []order.Item {
+	return slices.DeleteFunc(items, func(i order.Item) bool { return i.Stage != order.ItemVerified })
+}
+
+// trackingNo is a tracking number as it is typed.
+func trackingNo(typed string) string { return strings.ToUpper(strings.Join(strings.Fields(typed), "")) }
+
+func (k *console) shipping(c *fiber.Ctx) error {
+	stage, tracking := c.Query("stage", string(order.ToPost)), trackingNo(c.Query("tracking"))
+	at := -1
+	v := shippingView{Tracking: tracking}
+	for i, l := range shippingLists {
+		if l.key == stage {
+			at = i
+		}
+		v.Tabs = append(v.Tabs, tabView{l.label, "/staff/shipping?stage=" + l.key, l.key == stage && tracking == ""})
+	}
+	if at < 0 {
+		return order.Errorf(order.Invalid, "stage_unknown", "没有该任务分类，请重新选择")
+	}
+	filter := shippingLists[at].filter
+	if tracking != "" {
+		filter = order.Filter{Tracking: tracking}
+	}
+	v.Sent = filter.Status != order.ToShip
+	f, err := listPage(c, filter)
+	if err != nil {
+		return err
+	}
+	page, err := k.Records.Orders(c.UserContext(), f)
+	if err != nil {
+		return err
+	}
+	items, err := k.itemsOf(c.UserContext(), page.Orders)
+	if err != nil {
+		return err
+	}
+	for _, o := range page.Orders {
+		row := k.shippingRow(o)
+		row.Quantity = len(keysOf(items[o.ID]))
+		v.Rows = append(v.Rows, row)
+	}
+	if next := nextPage(page); next != "" {
+		v.Next = "/staff/shipping?stage=" + stage + "&tracking=" + queryEscape(tracking) + "&after=" + next
+	}
+	return k.show(c, "shipping", "发货", v, nil)
+}
+
+func (k *console) shippingRow(o order.Order) shippingRow {
+	get := o.Form.Masked
+	return shippingRow{
+		ID: o.ID, No: o.No, Tail: order.TailOf(o.No), Recipient: get(order.ShipName) + " " + get(order.ShipMobile),
+		Place:  strings.Join([]string{get(order.ShipProvince), get(order.ShipCity), get(order.ShipDistrict)}, " "),
+		PickUp: o.Stage == order.ToPickUp, Quantity: o.Quantity() - o.GivenUp, Due: o.DueAt, Overdue: !o.DueAt.IsZero() && k.Now().After(o.DueAt), Refund: o.Refund.Label(),
+		Parcel: o.Parcel.Label(), Sent: o.ShippedAt,
+	}
+}
+
+type parcelView struct {
+	shippingRow
+	Facts    []factView
+	Masked   bool
+	Keys     []order.Item     // to put into the parcel, or in it
+	Parcels  []order.Shipment // what the courier writes about them names people: it is the owner's
+	CanBack  bool             // it has left and may come back, or be lost
+	Counted  string
+	Claim    string
+	Note     string
+	Open     bool // still to be handed over
+	State    string
+	Carriers []choice
+	Carrier  string
+	Tracking string
+}
+
+func (k *console) parcel(c *fiber.Ctx) error { return k.showParcel(c, false, nil) }
+
+func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
+	ctx := c.UserContext()
+	o, err := k.Records.Order(ctx, order.ID(c.Params("id")))
+	if err != nil {
+		return err
+	}
+	if o.Status != order.ToShip && o.Status != order.Completed {
+		return order.Errorf(order.NotFound, "order_not_found", "没有找到该发货任务，可能还没有制作完成")
+	}
+	items, err := k.Records.Items(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	v := parcelView{
+		shippingRow: k.shippingRow(o), Masked: !inClear, Open: o.Status == order.ToShip && o.Refund == order.NoRefund, State: o.State.Label(),
+		Carrier: o.Carrier, Tracking: o.TrackingNo,
+	}
+	get := order.Form.Masked
+	if inClear {
+		get = order.Form.Get
+	}
+	v.Facts = shipFacts(o, get)
+	v.Keys = keysOf(items)
+	v.CanBack = o.Status == order.Completed && o.TrackingNo != "" && o.Refund == order.NoRefund && len(v.Keys) > 0
+	shipments, err := k.Records.Shipments(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	v.Parcels = shipmentViews(shipments)
+	if refusal != nil {
+		v.Counted, v.Claim, v.Note = c.FormValue("keys"), c.FormValue("claim"), c.FormValue("note")
+		if v.Open {
+			v.Carrier, v.Tracking = c.FormValue("carrier"), c.FormValue("tracking")
+		}
+	}
+	for _, code := range carrierCodes {
+		v.Carriers = append(v.Carriers, choice{code, order.Carriers[code].Name, code == v.Carrier})
+	}
+	return k.show(c, "parcel", "发货 "+v.Tail, v, refusal)
+}
+
+// carrierCodes is the order in which couriers are offered.
+var carrierCodes = []string{"sf", "ems", "jd"}
+
+// revealParcel shows the address in the clear for the label, and records it.
+func (k *console) revealParcel(c *fiber.Ctx) error {
+	if err := k.reveal(c, order.Shipper, "unmask:label"); err != nil {
+		return k.again(c, err)
+	}
+	return k.showParcel(c, true, nil)
+}
+
+// again shows the parcel with a refusal on top.
+func (k *console) again(c *fiber.Ctx, err error) error {
+	return k.orNotice(c, err, func(c *fiber.Ctx, err error) error { return k.showParcel(c, false, err) })
+}
+
+func (k *console) ship(c *fiber.Ctx) error {
+	return k.handOver(c, order.Command{On: order.Ship, Carrier: c.FormValue("carrier"), TrackingNo: trackingNo(c.FormValue("tracking"))})
+}
+
+// Tries at a pick-up code: six digits must not be guessable at the counter.
+const (
+	pickUpTries   = 5
+	pickUpTriesIn = 15 * time.Minute
+)
+
+func (k *console) pickUp(c *fiber.Ctx) error {
+	if err := allow(c.UserContext(), k.Once, "pick-up:"+c.Params("id"), pickUpTries, pickUpTriesIn, "取件码错误次数过多，请 15 分钟后再试"); err != nil {
+		return k.again(c, err)
+	}
+	return k.handOver(c, order.Command{On: order.PickUp, PickUpCode: strings.TrimSpace(c.FormValue("code"))})
+}
+
+// parcelReturned takes back a parcel whose keys were counted (row 49).
+func (k *console) parcelReturned(c *fiber.Ctx) error {
+	n, err := strconv.Atoi(strings.TrimSpace(c.FormValue("keys")))
+	if err != nil {
+		return k.again(c, order.Errorf(order.Invalid, "keys_invalid", "请填写清点到的 UKEY 数量"))
+	}
+	return k.settleParcel(c, order.Command{On: order.ParcelReturned, Keys: n})
+}
+
+// parcelLost records what the courier lost or damaged (row 50).
+func (k *console) parcelLost(c *fiber.Ctx) error {
+	if c.FormValue("sure") != "yes" {
+		return k.again(c, order.Errorf(order.Invalid, "sure_required", "请勾选确认：证书会立即吊销，不能撤销"))
+	}
+	var items []string
+	for _, i := range c.Request().PostArgs().PeekMulti("item") {
+		items = append(items, string(i))
+	}
+	note := strings.TrimSpace(c.FormValue("note"))
+	return k.settleParcel(c, order.Command{On: order.ParcelMissed, Items: items, Claim: strings.TrimSpace(c.FormValue("claim")), Note: note})
+}
+
+func (k *console) settleParcel(c *fiber.Ctx, cmd order.Command) error {
+	_, err := k.act(c, order.Shipper, cmd)
+	if err != nil {
+		o, readErr := k.Records.Order(c.UserContext(), order.ID(c.Params("id")))
+		if same := readErr == nil && cmd.On == order.ParcelReturned && o.Parcel == order.ParcelReceived; !same {
+			return k.again(c, err)
+		}
+	}
+	return c.Redirect("/staff/shipping/"+c.Params("id"), http.StatusSeeOther)
+}
+
+// handOver ends the shipper's part. The same again, as by a double click, is done
+// already.
+func (k *console) handOver(c *fiber.Ctx, cmd order.Command) error {
+	_, err := k.act(c, order.Shipper, cmd)
+	if err != nil {
+		o, readErr := k.Records.Order(c.UserContext(), order.ID(c.Params("id")))
+		same := readErr == nil && o.Status == order.Completed && (cmd.On == order.PickUp || o.Carrier == cmd.Carrier && o.TrackingNo == cmd.TrackingNo)
+		if !same {
+			return k.again(c, err)
+		}
+	}
+	return c.Redirect("/staff/shipping/"+c.Params("id"), http.StatusSeeOther)
+}
