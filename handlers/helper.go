@@ -116,7 +116,13 @@ var helperFailures = map[string]string{ //nolint:gosec // sentences, no credenti
 	"other":             "办理没有完成，请重新开始；仍不成功请致电 400-666-3999。",
 }
 
-func (s *Server) helperFail(c *fiber.Ctx) error {
+func (s *Server) helperFail(c *fiber.Ctx) error { return fail(c, s.Unlocks) }
+
+// fail ends what a ticket was for, for the reason that the helper gives.
+func fail(c *fiber.Ctx, errand interface {
+	Fail(ctx context.Context, secret, code, ip string) error
+},
+) error {
 	var in struct {
 		Code string `json:"code"`
 	}
@@ -127,7 +133,7 @@ func (s *Server) helperFail(c *fiber.Ctx) error {
 	if _, known := helperFailures[in.Code]; !known {
 		in.Code = "other"
 	}
-	if err := s.Unlocks.Fail(c.UserContext(), secret, in.Code, c.IP()); err != nil {
+	if err := errand.Fail(c.UserContext(), secret, in.Code, c.IP()); err != nil {
 		return err
 	}
 	return c.SendStatus(http.StatusNoContent)

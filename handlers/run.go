@@ -168,19 +168,4 @@ func (s *Server) runReport(c *fiber.Ctx) error {
 	return c.JSON(fiber.Map{"order_no": o.No})
 }
 
-func (s *Server) runFail(c *fiber.Ctx) error {
-	var in struct {
-		Code string `json:"code"`
-	}
-	secret, err := helperCall(c, &in)
-	if err != nil {
-		return err
-	}
-	if _, known := helperFailures[in.Code]; !known {
-		in.Code = "other"
-	}
-	if err := s.Runs.Fail(c.UserContext(), secret, in.Code, c.IP()); err != nil {
-		return err
-	}
-	return c.SendStatus(http.StatusNoContent)
-}
+func (s *Server) runFail(c *fiber.Ctx) error { return fail(c, s.Runs) }

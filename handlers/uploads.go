@@ -75,17 +75,23 @@ func imageField(c *fiber.Ctx) (order.Field, error) {
 	return f, nil
 }
 
-// upload takes a picture from the form's page. Its answer is the field as it now is.
-func (s *Server) upload(c *fiber.Ctx) error {
+// ownPicture is the caller's order and the image field of the path.
+func (s *Server) ownPicture(c *fiber.Ctx) (order.Order, order.Field, error) {
 	o, err := s.ownOrder(c)
 	if err != nil {
-		return err
+		return order.Order{}, "", err
 	}
 	f, err := imageField(c)
-	if err != nil {
-		return err
+	return o, f, err
+}
+
+// upload takes a picture from the form's page. Its answer is the field as it now is.
+func (s *Server) upload(c *fiber.Ctx) error {
+	o, f, err := s.ownPicture(c)
+	if err == nil {
+		_, err = editable(o)
 	}
-	if _, err := editable(o); err != nil {
+	if err != nil {
 		return err
 	}
 	v, err := s.takePicture(c, o, f)
@@ -221,15 +227,11 @@ type phoneTicket struct {
 
 // offerPhone makes a one-time code to take the photo with a phone (F25, F26).
 func (s *Server) offerPhone(c *fiber.Ctx) error {
-	o, err := s.ownOrder(c)
-	if err != nil {
-		return err
+	o, f, err := s.ownPicture(c)
+	if err == nil {
+		_, err = editable(o)
 	}
-	f, err := imageField(c)
 	if err != nil {
-		return err
-	}
-	if _, err := editable(o); err != nil {
 		return err
 	}
 	value, err := json.Marshal(phoneTicket{o.ID, f})
@@ -255,11 +257,7 @@ func (s *Server) uploadID(token string) string { return s.mac(ticketUpload, toke
 // phoneState is what the waiting page asks every two seconds: 204 until the photo
 // is there, then the field with it.
 func (s *Server) phoneState(c *fiber.Ctx) error {
-	o, err := s.ownOrder(c)
-	if err != nil {
-		return err
-	}
-	f, err := imageField(c)
+	o, f, err := s.ownPicture(c)
 	if err != nil {
 		return err
 	}
