@@ -46,6 +46,13 @@ describe('Client', () => {
     expect(store.token).toBe('t2')
   })
 
+  it.each(['/orders/', '/orders//pay', '/orders/?status=draft'])('does not ask for %s, which misses an id', async (path) => {
+    const s = server(['t1'], () => ({ status: 500, body: {} }))
+    const failure = await failing(new Client(s.transport, memory('t1'), async () => 'code').get(path))
+    expect(failure.message).toContain('链接不完整')
+    expect(s.asked).toEqual([])
+  })
+
   it('renews once for many calls', async () => {
     let logins = 0
     const s = server(['t1'], () => {

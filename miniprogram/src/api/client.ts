@@ -36,6 +36,7 @@ export class NeedsPhone extends Failure {
 }
 
 const offline = '网络不通，请检查网络后重试'
+const truncated = '链接不完整，请返回首页，从「订单」或「证书」中打开'
 const broken = '系统出了点问题，请稍后重试，或联系客服 400-666-3999'
 
 /** Reads an answer, or says what is wrong. */
@@ -70,6 +71,9 @@ export class Client {
   }
 
   async get<T>(path: string): Promise<T> {
+    if (/\/(?:[/?]|$)/.test(path)) {
+      throw new Failure('refused', truncated) // the page was opened without the id of what it shows
+    }
     return read<T>(await this.withToken((token) => this.transport.send('GET', path, token)))
   }
 
