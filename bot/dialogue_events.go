@@ -158,7 +158,7 @@ func (t *turn) todo(ctx context.Context) (string, error) {
 	}
 	mine = slices.DeleteFunc(mine, func(o order.Order) bool {
 		a := o.Guide().Action
-		return a != order.ActionContinue && a != order.ActionPay && a != order.ActionFix
+		return a == order.NoAction || a == order.ActionTrack
 	})
 	switch {
 	case len(mine) == 0:

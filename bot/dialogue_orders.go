@@ -298,6 +298,9 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 		}
 	case o.Status == order.Rejected && o.Refund == order.NoRefund && o.Stage == order.Fixable:
 		t.rejection(o, line)
+	case o.State == order.State{Status: order.Rejected, Stage: order.Closed} && len(o.Reasons) > 0:
+		line(g.What + "原因：" + o.ReasonTexts() + "。")
+		line(g.Next)
 	case i == intent.ShippingTrack && o.TrackingNo != "":
 		line(g.What)
 		line(g.Next)
@@ -373,6 +376,12 @@ func (t *turn) action(o order.Order, g order.Guidance) string {
 			}
 		}
 		return link("/edit"+anchor, g.Action.Label())
+	case order.ActionRun:
+		return link("/run", g.Action.Verb(o.Business))
+	case order.ActionUnlock:
+		return link("/unlock", g.Action.Label())
+	case order.ActionRestore:
+		return link("/restore", g.Action.Label())
 	default:
 		return link("", order.ActionView.Label()+"订单")
 	}

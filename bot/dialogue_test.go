@@ -958,3 +958,35 @@ func TestUnionIDJoinsAccounts(t *testing.T) {
 	answer = func() (string, error) { t.Error("asked about who is bound"); return "", nil }
 	c.says("o-user", "你好")
 }
+
+// F70, F92: what waits for the applicant is named with the one step that he has to take;
+// an order that was closed says why.
+func TestOrdersThatWaitForTheirOwner(t *testing.T) {
+	for _, test := range []struct {
+		business order.Business
+		state    order.State
+		want     string
+	}{
+		{order.Renewal, order.State{Status: order.ToRenew, Stage: order.Ready}, `/orders/01JORDER01/run">更新</a>`},
+		{order.Initial, order.State{Status: order.ToDownload, Stage: order.Ready}, `/orders/01JORDER01/run">下载证书</a>`},
+		{order.UnlockApproval, order.State{Status: order.ToUnlock}, `/orders/01JORDER01/unlock">解锁</a>`},
+		{order.Resume, order.State{Status: order.ToRestore}, `/orders/01JORDER01/restore">恢复</a>`},
+		{order.Initial, order.State{Status: order.ToShip, Stage: order.ToPost}, textNothingToDo},
+		{order.Initial, order.State{Status: order.InReview, Stage: order.Queued}, textNothingToDo},
+	} {
+		c := newChat(t)
+		o := anOrder(c.bind("o-a", applicant), 1, test.state.Status, test.state.Stage)
+		o.Business = test.business
+		c.insert(o)
+		if got := c.event("o-a", EventClick, MenuTodo); !strings.Contains(got, test.want) {
+			t.Errorf("%s: %s", test.state, got)
+		}
+	}
+	c := newChat(t)
+	o := anOrder(c.bind("o-a", applicant), 1, order.Rejected, order.Closed)
+	o.Reasons = []order.Reason{{Code: "R20", Note: "证书已吊销"}}
+	c.insert(o)
+	if got := c.says("o-a", "我的订单"+order.TailOf(o.No)+"怎么样了"); !strings.Contains(got, "原因：证书已吊销") {
+		t.Errorf("closed: %s", got)
+	}
+}

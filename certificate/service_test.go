@@ -31,7 +31,7 @@ type office struct {
 
 var (
 	serialA = strings.Repeat("4A", 20)
-	serialB = strings.Repeat("4B", 20)
+	serialB = strings.Repeat("0B", 20)
 )
 
 const orderID = order.ID("01JORDER")
@@ -219,10 +219,11 @@ func TestAtOnce(t *testing.T) {
 	})
 }
 
-// Staff find a certificate by serial, USBKEY or company.
+// Staff find a certificate by serial, also without its leading zero (F104, G3), by
+// USBKEY or company.
 func TestFind(t *testing.T) {
 	eachDB(t, func(t *testing.T, f *office) {
-		for text, want := range map[string]int{strings.ToLower(serialA): 1, serialA[:4] + " " + serialA[4:]: 1, "云岭": 2, "": 2, "%": 0, "TW": 0} {
+		for text, want := range map[string]int{strings.ToLower(serialA): 1, serialB[1:]: 1, "0" + serialA: 0, serialA[:4] + " " + serialA[4:]: 1, "云岭": 2, "": 2, "%": 0, "TW": 0} {
 			if got, err := f.db.FindCertificates(t.Context(), text, 10); err != nil || len(got) != want {
 				t.Errorf("%q: %d found, want %d, %v", text, len(got), want, err)
 			}

@@ -279,7 +279,7 @@ func orderJSON(o order.Order, events []order.EventRecord) OrderJSON {
 	g := o.Guide()
 	out := OrderJSON{
 		ID: string(o.ID), No: o.No, Business: string(o.Business), Product: o.Product.Name, Company: o.Company,
-		Status: string(o.Status), Label: g.State, What: g.What, Next: g.Next, Action: string(g.Action), Button: g.Action.Label(),
+		Status: string(o.Status), Label: g.State, What: g.What, Next: g.Next, Action: string(g.Action), Button: g.Action.Verb(o.Business),
 		Amount: int64(o.Amount), Quantity: o.Quantity(), CreatedAt: o.CreatedAt,
 	}
 	if !o.PlacedAt.IsZero() {

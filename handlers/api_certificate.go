@@ -17,6 +17,7 @@ type CertificateJSON struct {
 	Serial      string      `json:"serial"`
 	TokenSerial string      `json:"token_serial"`
 	Holder      string      `json:"holder"`
+	Mobile      string      `json:"mobile" doc:"Of the bound user, masked"`
 	NotBefore   time.Time   `json:"not_before"`
 	NotAfter    time.Time   `json:"not_after"`
 	State       string      `json:"state" enum:"valid,frozen,revoked,expired"`
@@ -116,6 +117,10 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 	if err != nil {
 		return nil, err
 	}
+	person, err := s.Store.Person(ctx, me)
+	if err != nil {
+		return nil, err
+	}
 	open, err := s.Store.Orders(ctx, order.Filter{PersonID: me, Open: true, Limit: 100})
 	if err != nil {
 		return nil, err
@@ -125,8 +130,8 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 	for _, c := range certs {
 		allowed := c.Allowed(order.Applicant, s.Now())
 		card := CertificateJSON{
-			Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, NotBefore: c.NotBefore, NotAfter: c.NotAfter, State: string(c.State()), Label: c.State().Label(),
-			Days: daysUntil(c.NotAfter, s.Now()), CanFreeze: slices.Contains(allowed, certificate.Freeze), CanRevoke: slices.Contains(allowed, certificate.Revoke), CanRebind: c.State() != certificate.Revoked, Test: c.Product.Test,
+			Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, Mobile: person.Mobile.Mask(), NotBefore: c.NotBefore, NotAfter: c.NotAfter, State: string(c.State()), Label: c.State().Label(),
+			Days: c.DaysLeft(s.Now()), CanFreeze: slices.Contains(allowed, certificate.Freeze), CanRevoke: slices.Contains(allowed, certificate.Revoke), CanRebind: c.State() != certificate.Revoked, Test: c.Product.Test,
 		}
 		if c.State() == certificate.Valid && c.Expired(s.Now()) {
 			card.State, card.Label = "expired", c.Expiry(s.Now()).Label()
@@ -160,13 +165,14 @@ func (s *Server) apiBidReminder(ctx context.Context, in *bidInput) (*nothing, er
 // offersJSON is what can be applied for about a certificate now.
 func (s *Server) offersJSON(cert certificate.Certificate, open []order.Order) (out []OfferJSON) {
 	for _, b := range cardBusinesses {
-		if i := slices.IndexFunc(open, func(o order.Order) bool { return o.Certificate == cert.Serial && o.Business == b.business }); i >= 0 {
-			o := orderJSON(open[i], nil)
-			out = append(out, OfferJSON{Business: string(b.business), Label: "继续" + b.verb, Order: &o})
+		refused := cert.About(s.Now()).Offered(b.business)
+		if o, ok := goesOn(open, cert, b.business, refused); ok {
+			begun := orderJSON(o, nil)
+			out = append(out, OfferJSON{Business: string(b.business), Label: "继续" + b.verb, Order: &begun})
 			continue
 		}
 		products := s.productsFor(cert, b.business)
-		if len(products) == 0 || cert.About(s.Now()).Offered(b.business) != nil {
+		if len(products) == 0 || refused != nil {
 			continue
 		}
 		offer := OfferJSON{Business: string(b.business), Label: b.verb}
@@ -213,15 +219,6 @@ func (s *Server) apiRestore(ctx context.Context, in *restoreInput) (*orderOutput
 		return nil, err
 	}
 	return &orderOutput{orderJSON(o, nil)}, nil
-}
-
-// daysUntil counts natural days in Shanghai (G16).
-func daysUntil(t, now time.Time) int {
-	midnight := func(t time.Time) time.Time {
-		y, m, d := t.In(order.Shanghai).Date()
-		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-	}
-	return int(midnight(t).Sub(midnight(now)).Hours() / 24)
 }
 
 // changeChallenge is the code that proves the bound user's mobile for this event

@@ -110,13 +110,14 @@ func (s *Server) cardView(cert certificate.Certificate, holder order.Person, ope
 	now := s.Now()
 	v := cardView{Cert: cert, State: cert.State(), Expiry: cert.Expiry(now), Mobile: holder.Mobile.Mask(), Note: cardNote(cert, now)}
 	for _, b := range cardBusinesses {
-		if i := slices.IndexFunc(open, func(o order.Order) bool { return o.Certificate == cert.Serial && o.Business == b.business }); i >= 0 {
-			v.Offers = append(v.Offers, offeredView{Label: "继续" + b.verb, URL: s.placeOf(open[i]), Main: len(v.Offers) == 0})
+		refused := cert.About(now).Offered(b.business)
+		if o, ok := goesOn(open, cert, b.business, refused); ok {
+			v.Offers = append(v.Offers, offeredView{Label: "继续" + b.verb, URL: s.placeOf(o), Main: len(v.Offers) == 0})
 			continue
 		}
 		offer := offeredView{Label: b.verb, Form: newOrderForm{cert.Serial, b.business}, Main: b.business == order.Renewal || b.business == order.Resume}
 		switch products := s.productsFor(cert, b.business); {
-		case len(products) == 0 || cert.About(now).Offered(b.business) != nil:
+		case len(products) == 0 || refused != nil:
 			continue
 		case len(products) > 1: // to choose from
 			offer.URL = "/certificates/" + cert.Serial + "/offers/" + string(b.business)
@@ -130,6 +131,18 @@ func (s *Server) cardView(cert certificate.Certificate, holder order.Person, ope
 		v.Changes = append(v.Changes, actionView{e.Label(), "/certificates/" + cert.Serial + "/" + string(e), false})
 	}
 	return v
+}
+
+// goesOn is the open order of a business about a certificate. A draft that could not
+// be submitted is none: the card of a revoked certificate leads to no renewal (F102).
+func goesOn(open []order.Order, cert certificate.Certificate, b order.Business, refused error) (order.Order, bool) {
+	i := slices.IndexFunc(open, func(o order.Order) bool {
+		return o.Certificate == cert.Serial && o.Business == b && (o.Status != order.Draft || refused == nil)
+	})
+	if i < 0 {
+		return order.Order{}, false
+	}
+	return open[i], true
 }
 
 // cardNote says in a sentence what the dates and the state mean.

@@ -66,6 +66,11 @@ func TestFreezeAndRevokePages(t *testing.T) {
 	if page := b.get(revoke).Body; !strings.Contains(page, "吊销后不能恢复") || strings.Contains(page, agentMobile) || strings.Contains(page, "privilegeWithdrawn") {
 		t.Errorf("revocation page:\n%s", page)
 	}
+	draft := strings.TrimSuffix(b.post("/orders", begin(heldSerial, order.UnlockApproval)).location(), "/edit")
+	leads := func() bool { return strings.Contains(b.get("/certificates").Body, draft) }
+	if !leads() {
+		t.Error("the card does not lead to the draft")
+	}
 	code := b.codeFor(freeze)
 	for name, test := range map[string]struct {
 		path string
@@ -90,6 +95,9 @@ func TestFreezeAndRevokePages(t *testing.T) {
 	}
 	if a := b.get(freeze); a.Status != http.StatusConflict {
 		t.Errorf("freezing twice: %d", a.Status)
+	}
+	if leads() { // to what cannot be submitted
+		t.Error("the card of a frozen certificate leads to the draft of an unlock")
 	}
 	code = b.codeFor(revoke)
 	if page := b.get(revoke).Body; !strings.Contains(page, "将无法解密") || strings.Index(page, `name="bid"`) > strings.Index(page, `name="code"`) {
@@ -128,6 +136,9 @@ func TestFreezeAndRevokePages(t *testing.T) {
 	}
 	if got := w.held(); got.State() != certificate.Revoked || got.Reason != certificate.KeyCompromise {
 		t.Errorf("%s, reason %s", got.State(), got.Reason.Name())
+	}
+	if page := b.get("/certificates").Body; leads() || !strings.Contains(page, "已吊销") || strings.Contains(page, "更新</") {
+		t.Errorf("the card of the revoked certificate:\n%s", page)
 	}
 	for _, path := range []string{freeze, revoke} {
 		if a := b.post(path, url.Values{"sure": {"yes"}, "code": {code}, "reason": {"superseded"}}); a.Status != http.StatusConflict {

@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -80,7 +81,7 @@ func (s *Server) helperOpen(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(errandView{e.ID, e.Purpose, e.TokenSerial, e.Holder, e.Certificate, e.Challenge})
+	return c.JSON(errandView{e.ID, e.Purpose, e.TokenSerial, identity.MaskHolder(e.Holder), e.Certificate, e.Challenge})
 }
 
 func (s *Server) helperStep(c *fiber.Ctx) error {

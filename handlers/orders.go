@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -137,20 +138,12 @@ func tabs(f listForm) []tabView {
 func rowOf(o order.Order) rowView {
 	r := rowView{Order: o, State: o.Guide().State}
 	if o.Status == order.Rejected {
-		r.Reasons = reasonTexts(o)
+		r.Reasons = o.ReasonTexts()
 	}
 	for i, a := range o.Actions() {
 		r.Actions = append(r.Actions, actionView{a.Verb(o.Business), actionURL(o.ID, a), i == 0 && a != order.ActionView})
 	}
 	return r
-}
-
-func reasonTexts(o order.Order) string {
-	var texts []string
-	for _, r := range o.Reasons {
-		texts = append(texts, r.Text())
-	}
-	return strings.Join(texts, "；")
 }
 
 // actionURL is where an action is done.
@@ -361,6 +354,9 @@ func shipmentViews(all []order.Shipment) []order.Shipment {
 // middle is what happens between review and end when no key is made.
 var middle = map[order.Business]string{order.Renewal: "更新", order.UnlockApproval: "设置新口令", order.Resume: "恢复", order.Reissue: "下载", order.Initial: "下载", order.Rebind: ""}
 
+// unlockSteps are what an approved unlock calls its first steps (F81).
+var unlockSteps = map[string]string{"填写": "填写资料", "审核": "等待审核"}
+
 // stepsOf is the way of an order in a few words.
 func stepsOf(o order.Order) []stepView {
 	way := []struct {
@@ -391,6 +387,9 @@ func stepsOf(o order.Order) []stepView {
 		}
 		if w.label == "支付" && o.Amount == 0 || w.label == "配送" && !o.Shipped() {
 			continue // F61, F73
+		}
+		if o.Business == order.UnlockApproval {
+			w.label = cmp.Or(unlockSteps[w.label], w.label)
 		}
 		out = append(out, stepView{w.label, i < current || o.Status == order.Completed, i == current && o.Status != order.Completed})
 	}

@@ -367,3 +367,63 @@ func TestLogHoldsNothingPersonal(t *testing.T) {
 		t.Errorf("no access log: %s", log)
 	}
 }
+
+// F92, F81: what can be done with an order, on the portal and in the mini-program, and
+// what the steps of an approved unlock are called.
+func TestActions(t *testing.T) {
+	for _, test := range []struct {
+		business order.Business
+		state    order.State
+		button   string // beside 查看, which always is
+	}{
+		{order.Initial, order.State{Status: order.Draft}, "继续填写"},
+		{order.Initial, order.State{Status: order.AwaitingPayment}, "去支付"},
+		{order.Initial, order.State{Status: order.InReview, Stage: order.Queued}, ""},
+		{order.Initial, order.State{Status: order.Rejected, Stage: order.Fixable}, "立即修改"},
+		{order.Initial, order.State{Status: order.Rejected, Stage: order.Closed}, ""},
+		{order.Initial, order.State{Status: order.ToDownload, Stage: order.Ready}, "下载证书"},
+		{order.Reissue, order.State{Status: order.ToDownload, Stage: order.Interrupted}, "下载证书"},
+		{order.Renewal, order.State{Status: order.ToRenew, Stage: order.Ready}, "更新"},
+		{order.Resume, order.State{Status: order.ToRestore}, "恢复"},
+		{order.UnlockApproval, order.State{Status: order.ToUnlock}, "解锁"},
+		{order.Initial, order.State{Status: order.ToShip, Stage: order.ToPost}, "查看物流"},
+		{order.Initial, order.State{Status: order.ToShip, Stage: order.ToPickUp}, ""},
+		{order.Initial, order.State{Status: order.Completed}, "查看物流"},
+		{order.UnlockSelf, order.State{Status: order.Completed}, ""},
+		{order.Initial, order.State{Status: order.Refunded}, ""},
+	} {
+		o := order.Order{ID: "o1", Business: test.business, State: test.state}
+		if test.button == "查看物流" && o.Status == order.Completed {
+			o.TrackingNo = "SF1234567890123"
+		}
+		var labels []string
+		for _, a := range rowOf(o).Actions {
+			labels = append(labels, a.Label)
+		}
+		if got := strings.Join(labels, " "); got != strings.TrimSpace(test.button+" 查看") {
+			t.Errorf("%s in %s: %s", test.business, test.state, got)
+		}
+		if got := orderJSON(o, nil).Button; got != test.button {
+			t.Errorf("%s in %s: %q in the mini-program", test.business, test.state, got)
+		}
+	}
+	for amount, want := range map[order.Fen]string{0: "填写资料 等待审核* 设置新口令 完成", 5000: "填写资料 支付 等待审核* 设置新口令 完成"} {
+		var steps []string
+		for _, s := range stepsOf(order.Order{Business: order.UnlockApproval, Product: order.Product{Business: order.UnlockApproval}, State: order.State{Status: order.InReview}, Amount: amount}) {
+			steps = append(steps, s.Label+map[bool]string{true: "*"}[s.Current])
+		}
+		if got := strings.Join(steps, " "); got != want {
+			t.Errorf("steps of an unlock for %d fen: %s", amount, got)
+		}
+	}
+}
+
+// F110 to F117: the duties of whoever holds a USBKEY, where anybody can read them.
+func TestDuties(t *testing.T) {
+	page := newWeb(t).browser().get("/help").Body
+	for _, says := range []string{"真实、准确、完整", "信用代码或法定代表人变更", "约定的范围内使用", "用完及时拔下", "避免摔打", "像保管公章一样", "不要出借", "损坏、丢失或怀疑泄露", "补办", "到期前主动办理更新", "不得用于任何违法活动", "400-666-3999", "9:00–17:30"} {
+		if !strings.Contains(page, says) {
+			t.Errorf("the help does not say %s", says)
+		}
+	}
+}

@@ -288,7 +288,7 @@ func (k *console) preview(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return k.render(c, http.StatusOK, "staff/preview", "", previewView{text, reasonTexts(o), utf8.RuneCountInString(text)})
+	return k.render(c, http.StatusOK, "staff/preview", "", previewView{text, o.ReasonTexts(), utf8.RuneCountInString(text)})
 }
 
 // unmaskReasons are why a reviewer may see personal data in the clear. They are

@@ -160,7 +160,7 @@ func (s *Server) unlock(c *fiber.Ctx) error {
 	if err != nil {
 		return s.unlockRefused(c, view, subject, err)
 	}
-	return s.showRun(c, runView{Ticket: t.ID, Secret: secret, Holder: subject.Holder, Serial: subject.TokenSerial, Steps: selfSteps})
+	return s.showRun(c, runView{Ticket: t.ID, Secret: secret, Holder: identity.MaskHolder(subject.Holder), Serial: subject.TokenSerial, Steps: selfSteps})
 }
 
 // unlockRefused shows a refusal on the form, with the other way if there is one.
@@ -208,7 +208,7 @@ func (s *Server) unlockByCode(c *fiber.Ctx) error {
 	if err != nil {
 		return s.unlockRefused(c, view, subject, err)
 	}
-	out := responseView{Serial: subject.TokenSerial, Holder: subject.Holder, Challenge: strings.ToUpper(view.Challenge), Until: s.Now().Add(responseLife)}
+	out := responseView{Serial: subject.TokenSerial, Holder: identity.MaskHolder(subject.Holder), Challenge: strings.ToUpper(view.Challenge), Until: s.Now().Add(responseLife)}
 	for i := 0; i < len(response); i += 4 {
 		out.Response = append(out.Response, response[i:min(i+4, len(response))])
 	}
@@ -218,7 +218,7 @@ func (s *Server) unlockByCode(c *fiber.Ctx) error {
 // runView is the page that talks to the key helper (F81, F82).
 type runView struct {
 	Ticket, Secret string
-	Holder, Serial string
+	Holder, Serial string // the holder masked (G20)
 	Steps          []stepView
 	Helper         string // address of the key helper's service
 	Server         string // ours, for the command line
@@ -274,7 +274,7 @@ func (s *Server) approvedUnlockPage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "unlock_approved", "解锁 UKEY", approvedView{o, approvedSteps, cert.Holder, cert.TokenSerial})
+	return s.render(c, http.StatusOK, "unlock_approved", "解锁 UKEY", approvedView{o, approvedSteps, identity.MaskHolder(cert.Holder), cert.TokenSerial})
 }
 
 // approvedView is the page where an approved unlock begins (F82).
@@ -299,6 +299,6 @@ func (s *Server) approvedUnlock(c *fiber.Ctx) error {
 		return err
 	}
 	return s.showRun(c, runView{
-		Ticket: t.ID, Secret: secret, Holder: cert.Holder, Serial: t.TokenSerial, Steps: approvedSteps, Back: "/orders/" + string(o.ID) + "/unlock",
+		Ticket: t.ID, Secret: secret, Holder: identity.MaskHolder(cert.Holder), Serial: t.TokenSerial, Steps: approvedSteps, Back: "/orders/" + string(o.ID) + "/unlock",
 	})
 }

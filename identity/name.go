@@ -26,6 +26,15 @@ func (t nameText) mask() string {
 // from the store.
 func NewPersonName(checked string) PersonName { return PersonName{hide(nameText(checked))} }
 
+// MaskHolder is how the holder of a certificate, a company or a person, is named to
+// somebody who knows him: 云南******公司, 王*琪.
+func MaskHolder(name string) string {
+	if utf8.RuneCountInString(name) > 4 {
+		return keep(name, 2, 2, 1)
+	}
+	return NewPersonName(name).Mask()
+}
+
 const maxNameLength = 50
 
 // ParsePersonName accepts Chinese names, names of minorities with the middle dot

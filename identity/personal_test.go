@@ -225,3 +225,12 @@ func FuzzParseContact(f *testing.F) {
 		}
 	})
 }
+
+// G20: the holder of a certificate, company or person.
+func TestMaskHolder(t *testing.T) {
+	for name, want := range map[string]string{"云南示例工程有限公司": "云南******公司", "云岭供电所": "云岭*电所", "王小琪": "王*琪", "李四": "李*", "": ""} {
+		if got := MaskHolder(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}

@@ -321,10 +321,23 @@ func complete(o Order, c Command) error {
 	default:
 	}
 	faults := CheckForm(o.Product, form, today(c.at))
+	if c.On == Resubmit && letterVoid(o, form) {
+		faults = append(faults, FieldError{LetterImage, "单位、经办人或法定代表人信息已修改，请重新下载授权书，盖章后上传"})
+	}
 	if len(faults) == 0 {
 		return nil
 	}
 	return &Error{Kind: Invalid, Code: "form_incomplete", Detail: "还有内容需要填写或修改，请按提示补全", Fields: faults}
+}
+
+// letterVoid reports whether a stamped letter says what no longer is so: it is the one
+// that was there before a signed field changed (F96).
+func letterVoid(o Order, form Form) bool {
+	letter := specs[LetterImage]
+	still := letter.IsAsked(o.Product, o.Form) && letter.IsAsked(o.Product, form) && form.Get(LetterImage) == o.Form.Get(LetterImage)
+	return still && slices.ContainsFunc(Fields, func(s FieldSpec) bool {
+		return s.Signed && s.IsAsked(o.Product, form) && form.Get(s.Name) != o.Form.Get(s.Name)
+	})
 }
 
 func today(at time.Time) time.Time { return at.In(Shanghai) }

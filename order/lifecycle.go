@@ -119,8 +119,8 @@ var lifecycle = []transition{
 	{Row: 53, Of: of(Renewal), From: states(renewRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, onCertificate(SupersedeCertificate))},
 	{Row: 53, Of: of(Initial), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing)},
 	{Row: 53, Of: of(Reissue), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, onCertificate(SupersedeCertificate))},
-	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Free), To: closed, By: roles(System)},
-	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Refund: Refunding, Then: do(job(JobRefund))},
+	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Free), To: closed, By: roles(System), Do: rejectNote(renewalOver)},
+	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(renewalOver), Refund: Refunding, Then: do(job(JobRefund))},
 	{Row: 55, Of: fetched, From: states(downloadReady, downloadInterrupted), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("下载期限已过，请重新提交"), Then: rejection},
 	{Row: 56, Of: of(UnlockApproval), From: states(toUnlock), On: PINSet, To: completed, By: roles(Helper), If: facts(GrantAlive, KeyMatches, CertificateUsable, ReadBack), Do: completeOrder, Then: do(notify(NoticeUnlocked), invoicing)},
 	{Row: 57, Of: of(UnlockApproval), From: states(toUnlock), On: UnlockFailed, To: toUnlock, By: roles(Helper)},
@@ -221,6 +221,9 @@ var (
 )
 
 const day = 24 * time.Hour
+
+// renewalOver is why an approved renewal that nobody wrote in time is closed (row 54).
+const renewalOver = "更新期限已过，请重新办理"
 
 // ClaimLife is how long a reviewer's claim locks an order (row 21).
 const ClaimLife = 15 * time.Minute

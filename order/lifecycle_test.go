@@ -539,7 +539,7 @@ func TestRefused(t *testing.T) {
 		{"resubmit with another product", in(fixable, nil), step{Command{On: Resubmit, By: actorOf(Applicant), Product: "other"}, queued}, "lines_unchanged_required"},
 		{"resubmit with another quantity", in(fixable, nil), step{Command{On: Resubmit, By: actorOf(Applicant), Lines: []Line{{Quantity: 3}}}, queued}, "lines_unchanged_required"},
 		{"resubmit with another term", in(fixable, nil), step{Command{On: Resubmit, By: actorOf(Applicant), Term: 2}, queued}, "lines_unchanged_required"},
-		{"resubmit with an unproven mobile", in(fixable, nil), step{Command{On: Resubmit, By: actorOf(Applicant), Form: filled(map[Field]string{AgentMobile: "13800000001"}), Proven: []Fact{}}, queued}, "mobile_proven_if_changed_required"},
+		{"resubmit with an unproven mobile", in(fixable, nil), step{Command{On: Resubmit, By: actorOf(Applicant), Form: filled(map[Field]string{AgentMobile: "13800000001", LetterImage: "01NEW"}), Proven: []Fact{}}, queued}, "mobile_proven_if_changed_required"},
 		{"refund of ¥0", in(queued, func(w *walker) { w.o.Amount = 0 }), on(RefundStart, Finance, queued), "nothing_to_refund"},
 		{"late refund by one person", in(toPost, func(w *walker) { w.proposal = &Proposal{Kind: ProposeRefund, StaffID: "finance"} }), on(RefundStart, Finance, toPost), "refund_confirmed_required"},
 		{"late refund that nobody proposed", in(completed, nil), on(RefundStart, Finance, completed), "refund_confirmed_required"},

@@ -1,6 +1,9 @@
 package order
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Reason is one ground for a rejection: a code of the table, and a note that is
 // required for R20.
@@ -79,6 +82,15 @@ func (r Reason) Text() string {
 	default:
 		return s.Text + "：" + r.Note
 	}
+}
+
+// ReasonTexts are the reasons of a rejection in one line.
+func (o Order) ReasonTexts() string {
+	texts := make([]string, len(o.Reasons))
+	for i, r := range o.Reasons {
+		texts[i] = r.Text()
+	}
+	return strings.Join(texts, "；")
 }
 
 // Tick is one of the four checks a reviewer confirms before approving.

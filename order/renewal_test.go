@@ -157,8 +157,9 @@ func TestRenewalOrder(t *testing.T) {
 			t.Fatalf("before the grant ends: %s, %v", h.order(t, o.ID).State, err)
 		}
 		h.advance(2 * time.Minute)
-		if err := h.Sweep(t.Context()); err != nil || h.order(t, o.ID).State != (order.State{Status: order.Rejected, Stage: order.Closed}) { // row 54
-			t.Fatalf("after it: %s, %v", h.order(t, o.ID).State, err)
+		err = h.Sweep(t.Context())
+		if got := h.order(t, o.ID); err != nil || got.State != (order.State{Status: order.Rejected, Stage: order.Closed}) || got.ReasonTexts() != "更新期限已过，请重新办理" { // row 54, F97
+			t.Fatalf("after it: %s because of %q, %v", got.State, got.ReasonTexts(), err)
 		}
 	})
 }

@@ -736,6 +736,13 @@ func TestRejectedAndResubmitted(t *testing.T) {
 		if _, err := h.Apply(t.Context(), o.ID, order.Command{On: order.Resubmit, By: me, Form: form(nil).With(order.AgentMobile, "13900000001")}); !errors.Is(err, order.Invalid) {
 			t.Fatalf("unproven mobile: %v", err)
 		}
+		// What was signed has changed, so the stamped letter is void, too; the address has not.
+		for field, value := range map[order.Field]string{order.OrgName: "云岭测试科技（大理）有限公司", order.AgentName: "王大琪"} {
+			_, err := h.Apply(t.Context(), o.ID, order.Command{On: order.Resubmit, By: me, Form: o.Form.With(field, value)})
+			if e, ok := order.AsError(err); !ok || len(e.Fields) != 1 || e.Fields[0].Field != order.LetterImage {
+				t.Errorf("another %s with the old letter: %v", field, err)
+			}
+		}
 		before := o.Snapshot
 		o = h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: me, Form: form(nil).With(order.LetterImage, "01LETTER2")})
 		if o.Stage != order.Queued || o.Submission != 2 || o.Snapshot == before || len(o.Reasons) != 0 || o.DueAt.IsZero() {

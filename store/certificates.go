@@ -154,6 +154,9 @@ func (q queries) OnToken(ctx context.Context, tokenSerial string) ([]certificate
 // number or USBKEY is text, or whose company's name contains it.
 func (q queries) FindCertificates(ctx context.Context, text string, limit int) ([]certificate.Certificate, error) {
 	upper := strings.ToUpper(strings.ReplaceAll(text, " ", "")) // the mini-program shows serial numbers in groups
+	if serial, err := order.NormalizeCertSerial(upper); err == nil {
+		upper = serial // one that lost its leading zero on the way (G3)
+	}
 	return q.holders(ctx, `(i.serial = ? OR i.token_serial = ? OR i.company LIKE ? ESCAPE '\') ORDER BY i.created_at DESC, i.id DESC LIMIT ?`,
 		upper, upper, `%`+escapeLike(text)+`%`, limit)
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/provider/sim"
 )
 
@@ -217,7 +218,7 @@ func (p *player) byApproval(token string) {
 	p.becomes(o, "待解锁")
 	p.check(p.open(o.page()).Says("解锁"), "订单页有“解锁”按钮")
 	page = p.open(o.page() + "/unlock")
-	p.check(page.Says("填写资料") && page.Says("等待审核") && page.Says("设置新口令") && page.Says(company) && page.Says(token), "步骤条和证书使用者", page.Text())
+	p.check(page.Says("填写资料") && page.Says("等待审核") && page.Says("设置新口令") && page.Says(identity.MaskHolder(company)) && !page.Says(company) && page.Says(token), "步骤条和证书使用者", page.Text())
 	if p.Kills {
 		p.killedAt(unlockSteps, token, func() (*exec.Cmd, string) {
 			page := p.shown(p.send(p.browser, p.open(o.page()+"/unlock"), o.page()+"/unlock", nil))

@@ -198,6 +198,7 @@ export interface Certificate {
   serial: string
   token_serial: string
   holder: string
+  mobile: string
   not_before: string
   not_after: string
   state: 'valid' | 'frozen' | 'revoked' | 'expired'

@@ -26,8 +26,7 @@ it.each([
   [30, '还有 30 天到期', false],
   [29, '还有 29 天到期', true],
   [0, '今天到期', true],
-  [-90, '已过期 90 天，仍可更新', true],
-  [-91, '已过期，需重新办理', true],
+  [-91, '已过期 91 天', true],
 ])('lifeOf(%i)', (days, text, soon) => expect(lifeOf(days)).toEqual({ text, soon }))
 
 it.each([

@@ -23,13 +23,10 @@ export function grouped(serial: string): string {
   return serial.replace(/(.{4})(?=.)/g, '$1 ')
 }
 
-/** What expires when, in words (F103). */
+/** What expires when, in words (F103); whether it can still be renewed, the state's label says. */
 export function lifeOf(daysLeft: number): { text: string; soon: boolean } {
-  if (daysLeft < -90) {
-    return { text: '已过期，需重新办理', soon: true }
-  }
   if (daysLeft < 0) {
-    return { text: `已过期 ${-daysLeft} 天，仍可更新`, soon: true }
+    return { text: `已过期 ${-daysLeft} 天`, soon: true }
   }
   if (daysLeft === 0) {
     return { text: '今天到期', soon: true }
