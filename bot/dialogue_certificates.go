@@ -183,8 +183,24 @@ func (t *turn) aboutCertificate(ctx context.Context, c certificate.Certificate, 
 	case intent.BidSafety:
 		return head + t.bidSafety(c), nil
 	default:
+		o, going, err := t.renewing(ctx, c)
+		if err != nil {
+			return "", err
+		}
+		if going {
+			return t.aboutOrder(ctx, o, intent.OrderStatus)
+		}
 		return head + t.renewal(c, about), nil
 	}
+}
+
+// renewing is the renewal of a certificate that was submitted and is open (F72).
+func (t *turn) renewing(ctx context.Context, c certificate.Certificate) (order.Order, bool, error) {
+	open, err := t.mine(ctx, order.Filter{Certificate: c.Serial, Business: order.Renewal, Open: true, Limit: 1})
+	if err != nil || len(open) == 0 || open[0].Status == order.Draft {
+		return order.Order{}, false, err
+	}
+	return open[0], true, nil
 }
 
 // renewal says whether a certificate can be renewed (F65, F66), and if so asks
@@ -196,6 +212,8 @@ func (t *turn) renewal(c certificate.Certificate, about intent.Intent) string {
 		return "已由新证书替代，请使用新证书。"
 	case c.State() == certificate.Revoked:
 		return t.fill("已吊销的证书不能更新，需要使用请重新办理。\n<a href=\"{portal}/\">新办证书</a>")
+	case c.State() == certificate.Frozen && c.Expired(now):
+		return t.fill(textFrozenOver)
 	case c.State() == certificate.Frozen:
 		return t.fill("冻结期间不能更新，找到 UKEY 后可以先申请恢复。\n<a href=\"{portal}/certificates\">我的证书</a>")
 	case c.InRenewalWindow(now) && about == intent.CertExpiry:
@@ -209,6 +227,9 @@ func (t *turn) renewal(c certificate.Certificate, about intent.Intent) string {
 		return "还不能更新：到期前不足 30 天才开放，" + dayOf(c.RenewableFrom()) + " 起可以更新，届时会提醒您。"
 	}
 }
+
+// textFrozenOver is for what was frozen until it expired.
+const textFrozenOver = "冻结期间已过期，不能恢复，也不能更新，请重新办理。\n<a href=\"{portal}/\">新办证书</a>"
 
 // wantsRevocation tells 吊销 from 挂失: what can be taken back is assumed unless
 // the other is said.
@@ -240,6 +261,9 @@ func wantsBack(text string) bool {
 func (t *turn) resuming(c certificate.Certificate) string {
 	if c.State() != certificate.Frozen {
 		return "这张证书没有冻结，不需要恢复。"
+	}
+	if c.Expired(t.Now()) {
+		return t.fill(textFrozenOver)
 	}
 	return t.fill("在「我的证书」点击恢复，审核通过后即可使用。\n<a href=\"{portal}/certificates\">我的证书</a>")
 }

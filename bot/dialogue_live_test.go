@@ -194,6 +194,45 @@ func TestRenewalWindow(t *testing.T) {
 	}
 }
 
+// F66, F70: whoever asks to renew what he renews already is told how far that is, also
+// after the window has closed; a draft is gone on with from the beginning.
+func TestRenewalGoesOn(t *testing.T) {
+	for status, want := range map[order.State]string{
+		{Status: order.ToRenew, Stage: order.Ready}:   `/orders/01JORDER02/run">更新</a>`,
+		{Status: order.InReview, Stage: order.Queued}: "状态：待审核",
+		{Status: order.Draft}:                         "不能再更新",
+		{Status: order.Rejected, Stage: order.Closed}: "不能再更新",
+	} {
+		c := newChat(t)
+		p := c.bind("o-user", applicant)
+		serial := c.certify(p, 1, "TW11782207000188", in(-95))
+		o := anOrder(p, 2, status.Status, status.Stage)
+		o.Business, o.Certificate = order.Renewal, serial
+		c.insert(o)
+		if got := c.says("o-user", "证书续期"); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", status, got)
+		}
+	}
+}
+
+// A frozen certificate that has expired meanwhile can neither be resumed nor renewed.
+func TestFrozenAndExpired(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-user", applicant)
+	serial := c.certify(p, 1, "TW11782207000188", in(2))
+	_, err := c.dialogue.Certs.Apply(t.Context(), serial, certificate.Command{On: certificate.Freeze, By: order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.Web}, MobileProven: true})
+	c.must(err)
+	if got := c.says("o-user", "证书续期"); !strings.Contains(got, "先申请恢复") {
+		t.Errorf("frozen: %s", got)
+	}
+	c.clock.set(in(4))
+	for _, text := range []string{"证书续期", "UKEY找到了，解除冻结"} {
+		if got := c.says("o-user", text); !strings.Contains(got, "已过期，不能恢复") {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
+
 // A code to freeze works once, for the openid that asked, and for no binding.
 func TestFreezeCode(t *testing.T) {
 	c := newChat(t)

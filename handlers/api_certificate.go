@@ -136,7 +136,7 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 		if c.State() == certificate.Valid && c.Expired(s.Now()) {
 			card.State, card.Label = "expired", c.Expiry(s.Now()).Label()
 		}
-		card.Note, card.Offers = cardNote(c, s.Now()), s.offersJSON(c, open.Orders)
+		card.Note, card.Offers = cardNote(c, renewing(open.Orders, c), s.Now()), s.offersJSON(c, open.Orders)
 		out.Body.Certificates = append(out.Body.Certificates, card)
 	}
 	for _, r := range certificate.ReasonsFor(order.Applicant) {

@@ -108,7 +108,7 @@ var cardBusinesses = []struct {
 
 func (s *Server) cardView(cert certificate.Certificate, holder order.Person, open []order.Order) cardView {
 	now := s.Now()
-	v := cardView{Cert: cert, State: cert.State(), Expiry: cert.Expiry(now), Mobile: holder.Mobile.Mask(), Note: cardNote(cert, now)}
+	v := cardView{Cert: cert, State: cert.State(), Expiry: cert.Expiry(now), Mobile: holder.Mobile.Mask(), Note: cardNote(cert, renewing(open, cert), now)}
 	for _, b := range cardBusinesses {
 		refused := cert.About(now).Offered(b.business)
 		if o, ok := goesOn(open, cert, b.business, refused); ok {
@@ -145,8 +145,14 @@ func goesOn(open []order.Order, cert certificate.Certificate, b order.Business, 
 	return open[i], true
 }
 
+// renewing reports whether a renewal of a certificate was submitted and is open.
+func renewing(open []order.Order, cert certificate.Certificate) bool {
+	_, ok := goesOn(open, cert, order.Renewal, order.Conflict)
+	return ok
+}
+
 // cardNote says in a sentence what the dates and the state mean.
-func cardNote(cert certificate.Certificate, now time.Time) string {
+func cardNote(cert certificate.Certificate, renewing bool, now time.Time) string {
 	worn := ""
 	if cert.About(now).KeyWornOut {
 		worn = "这把 UKEY 的密钥已用满规定的年限，更新时须换用新密钥。"
@@ -156,8 +162,12 @@ func cardNote(cert certificate.Certificate, now time.Time) string {
 		return "已由新证书替代，请使用新证书。"
 	case cert.State() == certificate.Frozen && !cert.Expired(now):
 		return "冻结期间不能使用；找到 UKEY 后可以申请恢复。"
+	case cert.State() == certificate.Frozen:
+		return "冻结期间已过期，不能恢复，请重新申请初购。"
 	case cert.State() != certificate.Valid:
 		return ""
+	case renewing:
+		return "更新正在办理，请点「继续更新」查看进度。"
 	case cert.Expiry(now) == certificate.Expiring:
 		return "还有 " + itoa(max(cert.DaysLeft(now), 0)) + " 天到期，请尽快更新。" + worn
 	case cert.Expiry(now) == certificate.Renewable:

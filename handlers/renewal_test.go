@@ -308,3 +308,24 @@ func TestRenewalStaysWithTheAlgorithm(t *testing.T) {
 		}
 	}
 }
+
+// F66, F103: what the card says of a certificate that is renewed already, or was frozen
+// until it expired.
+func TestCardNotes(t *testing.T) {
+	now := time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC)
+	late := certificate.Certificate{NotAfter: now.AddDate(0, 0, -95)}
+	frozen := certificate.Certificate{NotAfter: now.AddDate(0, 0, -1), RevokedAt: now.AddDate(0, 0, -9), Reason: certificate.Hold}
+	for _, test := range []struct {
+		cert     certificate.Certificate
+		renewing bool
+		want     string
+	}{
+		{late, false, "已超过更新期限"},
+		{late, true, "更新正在办理"},
+		{frozen, false, "不能恢复"},
+	} {
+		if got := cardNote(test.cert, test.renewing, now); !strings.Contains(got, test.want) {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}

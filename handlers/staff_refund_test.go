@@ -23,7 +23,7 @@ func (d *desk) second() *browser {
 	return d.login("郑财务")
 }
 
-// Row 65, through the pages: one proposes, another confirms, and the certificates
+// F122, row 65, through the pages: one proposes, another confirms, and the certificates
 // are revoked before the money goes.
 func TestLateRefundByTwoPeople(t *testing.T) {
 	d := newDesk(t).hire()

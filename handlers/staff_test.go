@@ -203,7 +203,7 @@ func wantNotIn(t testing.TB, what, page string, parts ...string) {
 	}
 }
 
-// The whole of the staff's work on one order, through the pages.
+// F118: the whole of the staff's work on one order, through the pages.
 func TestStaffWork(t *testing.T) {
 	d := newDesk(t).hire()
 	o := d.inReview()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // seededCatalogue is what a development start offers until staff edit the file.
@@ -38,6 +39,12 @@ func (c Catalogue) validate() error {
 			fault("product %q: the code is required and unique", p.Code)
 		}
 		codes[p.Code] = true
+		if strings.TrimSpace(p.Name) == "" {
+			fault("product %q: the name is required", p.Code)
+		}
+		if p.Business == UnlockSelf && p.Price != 0 {
+			fault("product %q: unlock_self is free", p.Code) // F85
+		}
 		if !projects[p.Project] {
 			fault("product %q: unknown project %q", p.Code, p.Project)
 		}

@@ -27,7 +27,7 @@ func (h *house) ledger(t *testing.T, id order.ID) (sum order.Fen) {
 	return sum
 }
 
-// Row 65: after a serial was reserved one person proposes, another confirms, the
+// F122, row 65: after a serial was reserved one person proposes, another confirms, the
 // certificates end before the money goes, and what has left is accounted for.
 func TestLateRefund(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {

@@ -47,6 +47,7 @@ func must(t *testing.T, err error) {
 
 var li = order.NewMember{Name: "李审核", Mobile: "138 0000 0001", Roles: []order.Role{order.Shipper, order.Reviewer}, TOTPSecret: "JBSWY3DPEHPK3PXP"}
 
+// F126: staff and their roles.
 func TestAddStaff(t *testing.T) {
 	s, db, ended := staffing(t)
 	first, err := s.Add(t.Context(), li)

@@ -79,6 +79,7 @@ func TestUnconfirmedYears(t *testing.T) {
 	}
 }
 
+// F126: the holiday calendar is staff's to keep.
 func TestStaffReplaceAYear(t *testing.T) {
 	embedded, err := EmbeddedWorkdays()
 	if err != nil {

@@ -1,0 +1,45 @@
+package order
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// F126: projects, products and prices are a file of staff; every slip in it is named,
+// and nothing starts with it. F85: whoever unlocks alone pays nothing.
+func TestCatalogueRefusesSlips(t *testing.T) {
+	if _, err := ReadCatalogue(bytes.NewReader(SeededCatalogue())); err != nil {
+		t.Fatal(err)
+	}
+	product := func(change ...string) string {
+		text := `{"code": "c", "project": "p", "name": "n", "business": "initial", "issue_mode": "admin", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 1, "years": [1], "max_keys": 1}`
+		return `{"projects": [{"key": "p", "name": "n"}], "products": [` + strings.NewReplacer(change...).Replace(text) + `]}`
+	}
+	for says, file := range map[string]string{
+		"":                     product(),
+		"unknown field":        product(`"code"`, `"prise": 1, "code"`),
+		"code is required":     product(`"code": "c"`, `"code": ""`),
+		"name is required":     product(`"name": "n"`, `"name": " "`),
+		"unknown project":      product(`"project": "p"`, `"project": "q"`),
+		"unknown business":     product("initial", "gift"),
+		"issue_mode is":        product("admin", "nobody"),
+		"algorithm is":         product("p256", "sm2"),
+		"authorizations is":    product("paper", "word"),
+		"at least 0 fen":       product(`"price_fen": 1`, `"price_fen": -1`),
+		"1 to 5 years":         product(`"years": [1]`, `"years": [6]`),
+		"max_keys is 1 to":     product(`"max_keys": 1`, `"max_keys": 0`),
+		"is about one":         product("initial", "renewal", `"max_keys": 1`, `"max_keys": 2`),
+		"unlock_self is free":  product("initial", "unlock_self", "admin", "self"),
+		"issue_mode of resume": product("initial", "resume"),
+	} {
+		_, err := ReadCatalogue(strings.NewReader(file))
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%q: %v", says, err)
+		}
+	}
+	both := strings.NewReplacer(`"price_fen": 1`, `"price_fen": -1`, `"years": [1]`, `"years": []`, "p256", "sm2").Replace(product())
+	if _, err := ReadCatalogue(strings.NewReader(both)); err == nil || strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("two faults: %v", err)
+	}
+}
