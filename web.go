@@ -59,7 +59,7 @@ func (a *app) openWeb() error {
 		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb),
 		Unlocks: a.unlocks(a.certificates), Runs: a.runs(), HelperURL: a.cfg.HelperURL, MaxDrafts: a.cfg.MaxDrafts,
 		Places: places, Font: face, Metrics: a.metrics, Checks: a.checks(), Log: a.log, Now: a.clock.Now, NewID: newID(a.clock.Now), Key: linksKey,
-		PublicURL: u, CA: a.cfg.CA.Name,
+		PublicURL: u, CA: a.cfg.CA.Name, Sealer: a.sealer,
 		InitialPINs: initialPINs{a},
 	})
 	if err != nil {

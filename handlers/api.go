@@ -150,6 +150,7 @@ func (s *Server) apiRoutes() {
 	s.apiDeskRoutes(api)
 	s.apiSubscriptionRoutes(api)
 	s.apiInvoiceRoutes(api)
+	s.apiReceiptRoutes(api)
 }
 
 // apiGet and apiPost are lines of the matrix for applicants.

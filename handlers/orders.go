@@ -203,6 +203,7 @@ type orderView struct {
 	Deletable bool
 	Auth      *authCard
 	Invoice   *invoiceCard
+	Receipts  *receiptCard
 	// Shipments are the parcels, the newest first.
 	Shipments []order.Shipment
 	// GiveUp is what finance proposes to do without (row 40); nil when nothing.
@@ -317,6 +318,9 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 		return v, err
 	}
 	if v.Invoice, err = s.invoiceCard(c.UserContext(), o); err != nil {
+		return v, err
+	}
+	if v.Receipts, err = s.receiptCard(c.UserContext(), o); err != nil {
 		return v, err
 	}
 	v.Items, err = s.Store.Items(c.UserContext(), o.ID)

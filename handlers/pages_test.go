@@ -33,6 +33,7 @@ var secrets = []struct {
 	{regexp.MustCompile(`\.[0-9a-f]{10}\.(css|js|svg)`), ".HASH.$1"},
 	{regexp.MustCompile(`[0-9A-HJKMNP-TV-Z]{26}`), "ULID"},
 	{regexp.MustCompile(`SAAS1\d{20}`), "ORDERNO"},
+	{regexp.MustCompile(`[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){4}`), "CODE"},
 }
 
 // Golden pages: a change of what people see is a change of a file.
@@ -51,6 +52,10 @@ func TestPages(t *testing.T) {
 	pages["orders"] = other.get("/orders")
 	pages["certificates"] = other.get("/certificates")
 	pages["not-found"] = other.get("/orders/nothing")
+	_, code, _ := other.receipt(path)
+	pages["receipt"] = w.browser().get("/receipts/" + code)
+	pages["receipt-none"] = w.browser().get("/receipts/0123-4567-89AB-CDEF-GHJK")
+	pages["order-receipt"] = other.get(path)
 	w.clock.advance(2 * time.Hour)
 	path = other.confirmed()
 	pages["pay-choose"] = other.get(path + "/pay")

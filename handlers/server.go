@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/evidence"
 	"github.com/yuncaidun/yuncaidun/handlers/picture"
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
@@ -40,6 +41,7 @@ type orderService interface {
 	AuthorizeOnPaper(ctx context.Context, id order.ID, by order.Actor, letter, email string) (order.Order, error)
 	ResendsLeft(ctx context.Context, id order.ID) (int, error)
 	invoiceService
+	receiptService
 	Catalogue() order.Catalogue
 	Earlier(ctx context.Context, a order.About) (order.Order, error)
 	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
@@ -59,6 +61,7 @@ type reader interface {
 	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)
 	Payment(ctx context.Context, tradeNo string) (order.Payment, error)
 	invoiceReader
+	receiptReader
 	Person(ctx context.Context, id string) (order.Person, error)
 	PersonByWeChat(ctx context.Context, appID, openID string) (order.Person, error)
 	PersonByUnionID(ctx context.Context, unionID string) (order.Person, error)
@@ -182,6 +185,8 @@ type Deps struct {
 	Key       []byte        // 32 secret bytes, the same in every process
 	PublicURL *url.URL
 	CA        string // name of the certification authority, on the letter
+	// Sealer is the seal key, wherever the issuer runs; id names what it seals.
+	Sealer func(ctx context.Context, id string) (evidence.Sealer, error)
 	// HelperURL is where the key helper listens on the subscriber's own PC.
 	HelperURL string
 	// InitialPINs tells the initial PINs of USBKEYs.
@@ -262,6 +267,7 @@ func New(d Deps) (*Server, error) {
 	s.paymentRoutes()
 	s.orderRoutes()
 	s.invoiceRoutes()
+	s.receiptRoutes()
 	s.restoreRoutes()
 	s.runRoutes()
 	s.rebindRoutes()

@@ -403,13 +403,17 @@ func watermarkOf(o order.Order, now time.Time) string {
 
 // qrImage is a QR code as the address of an img element.
 func qrImage(text string) (template.URL, error) {
+	png, err := qrPicture(text)
+	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png)), err //nolint:gosec // made here
+}
+
+// qrPicture is a QR code as a PNG.
+func qrPicture(text string) ([]byte, error) {
 	code, err := qrcode.New(text, qrcode.Medium)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var png bytes.Buffer
-	if err := code.Write(-6, &png); err != nil {
-		return "", err
-	}
-	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png.Bytes())), nil //nolint:gosec // made here
+	err = code.Write(-6, &png)
+	return png.Bytes(), err
 }

@@ -154,7 +154,7 @@ func newWeb(t testing.TB) *web {
 		Status:    certificates, Attempts: session.NewDedup(redis.Client), Places: places, Font: hei, Metrics: prometheus.NewRegistry(),
 		InitialPINs: w,
 		Checks:      []Check{{"database", w.db.Ping}},
-		Log:         slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock.now, NewID: newID, Key: key, PublicURL: public, CA: "云采盾认证中心", MaxDrafts: maxDrafts,
+		Log:         slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock.now, NewID: newID, Key: key, PublicURL: public, CA: "云采盾认证中心", Sealer: w.sealer, MaxDrafts: maxDrafts,
 	})
 	must(err)
 	return w

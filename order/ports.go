@@ -104,6 +104,10 @@ type Queries interface {
 	Invoices(ctx context.Context, f InvoiceFilter) (InvoicePage, error)
 	// DueInvoices returns up to limit invoices to ask the platform about.
 	DueInvoices(ctx context.Context, now time.Time, limit int) ([]Invoice, error)
+	// Receipts are the progress receipts of an order, newest first; Receipt is one of them.
+	Receipts(ctx context.Context, id ID) ([]ProgressReceipt, error)
+	Receipt(ctx context.Context, id ID, receipt string) (ProgressReceipt, error)
+	ReceiptByCode(ctx context.Context, codeHash string) (ProgressReceipt, error)
 	// Booked is what was paid by a trade and has not gone back.
 	Booked(ctx context.Context, tradeNo string) (Fen, error)
 	// Bill is one day's of a channel, NewestBill the newest of a channel.
@@ -182,6 +186,9 @@ type Tx interface {
 	InsertInvoice(ctx context.Context, i Invoice) error
 	// UpdateInvoice writes i only when the row still has was's state and Rev; else Conflict.
 	UpdateInvoice(ctx context.Context, i Invoice, was Invoice) error
+	InsertReceipt(ctx context.Context, r ProgressReceipt) error
+	// WithdrawReceipt ends one; twice is once.
+	WithdrawReceipt(ctx context.Context, receipt string, at time.Time) error
 	// InsertBill adds one; the same day of a channel twice is one.
 	InsertBill(ctx context.Context, b Bill) error
 	// UpdateBill writes a bill that is not compared yet, only when it still has so many

@@ -145,6 +145,11 @@ func (q queries) HeldBy(ctx context.Context, personID string) ([]certificate.Cer
 		ORDER BY i.created_at DESC, i.id DESC LIMIT 500`, personID, personID)
 }
 
+// CertificatesOf are the certificates that were made for an order.
+func (q queries) CertificatesOf(ctx context.Context, id order.ID) ([]certificate.Certificate, error) {
+	return q.holders(ctx, `t.order_id = ? ORDER BY t.n`, id)
+}
+
 // OnToken implements [certificate.Queries].
 func (q queries) OnToken(ctx context.Context, tokenSerial string) ([]certificate.Certificate, error) {
 	return q.holders(ctx, `t.token_serial = ? AND t.token_serial <> '' ORDER BY i.created_at DESC, i.id DESC LIMIT 100`, tokenSerial)

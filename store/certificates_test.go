@@ -88,5 +88,9 @@ func TestCertificates(t *testing.T) {
 			wantSame(t, "held by "+person+", newest first", serials, got)
 		}
 		held("person1", want[1].Serial, want[0].Serial)
+		made, err := db.CertificatesOf(t.Context(), "o1")
+		if err != nil || len(made) != 2 || made[0].Serial != want[0].Serial || made[1].Serial != want[1].Serial {
+			t.Errorf("made for o1: %+v, %v", made, err)
+		}
 	})
 }

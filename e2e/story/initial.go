@@ -25,6 +25,7 @@ func (p *player) initial() {
 	p.pay(o)
 	p.becomes(o, "待审核")
 	p.askState(o)
+	code := p.receipt(o)
 
 	rival := p.visit(secondReviewer, p.card(secondReviewer, o, "待审核").Card.URL)
 	task := p.claim(o)
@@ -50,6 +51,7 @@ func (p *player) initial() {
 	cards := slices.Concat(everyReviewer, everyShipper, []notice{{applicant, "审核通过"}, {applicant, "已发货"}})
 	p.delivered(o, texts, cards)
 	p.history(o)
+	p.check(p.receiptSays(code, "已制证，UKEY 已寄出", "已签发 2 张，均有效", "凭证出具后情况已有变化"), "订单完成后，凭证页显示当前进度与出具时的不同")
 	p.restart(o)
 	p.delivered(o, texts, cards) // and nothing again after the restart
 	p.sealed()

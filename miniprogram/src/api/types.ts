@@ -189,6 +189,20 @@ export interface Invoices {
   next?: string
 }
 
+/** A progress receipt that holds; its code is on the PDF only. */
+export interface Receipt {
+  id: string
+  state: string
+  since: string
+  issued_at: string
+  expires_at: string
+}
+
+export interface Receipts {
+  receipts: Receipt[]
+  can_issue: boolean
+}
+
 export interface Messages {
   messages: { id: string; at: string; title: string; text: string; tail?: string; order: string }[]
   next?: string
