@@ -23,28 +23,26 @@ type Receipt struct {
 	QR        []byte // PNG, leads to that page
 }
 
-const minute = "2006年01月02日 15:04"
-
 // ReceiptPDF returns the progress receipt as a PDF file, ready to be sealed.
 func ReceiptPDF(f *font.Font, r Receipt) ([]byte, error) {
 	if missing := f.Missing(r.CA + r.Company + r.Product + r.State); missing != nil {
 		return nil, MissingGlyphs{missing}
 	}
 	title := "数字证书办理进度凭证"
-	at := r.IssuedAt.In(shanghai).Format(minute)
+	moment := func(t time.Time) string { return t.In(shanghai).Format(time.DateTime) } // as the page writes it
 	p := newPage(f, Blanks{CA: r.CA, Date: r.IssuedAt})
 	p.SetTitle(title, true)
 	p.title(title)
-	p.paragraph(fmt.Sprintf("兹证明，截至 %s，下列单位向%s申请办理电子招标投标数字证书的进度如下：", at, r.CA))
+	p.paragraph(fmt.Sprintf("兹证明，截至 %s，下列单位向%s申请办理电子招标投标数字证书的进度如下：", moment(r.IssuedAt), r.CA))
 	p.table([][2]string{
 		{"单位名称", r.Company},
 		{"统一社会信用代码", r.USCC},
 		{"办理业务", r.Product},
 		{"订单号", r.OrderNo},
 		{"办理状态", r.State},
-		{"进入该状态的时间", r.Since.In(shanghai).Format(minute)},
-		{"本凭证出具时间", at},
-		{"本凭证有效期至", r.ExpiresAt.In(shanghai).Format(minute)},
+		{"进入该状态的时间", moment(r.Since)},
+		{"凭证出具时间", moment(r.IssuedAt)},
+		{"凭证有效期至", moment(r.ExpiresAt)},
 	})
 	p.check(r)
 	p.SetFont("hei", "", 8.5)

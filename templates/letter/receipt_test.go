@@ -45,7 +45,7 @@ func TestReceiptPDF(t *testing.T) {
 		if pages != 1 {
 			t.Errorf("%s: %d pages", name, pages)
 		}
-		for _, want := range []string{"数字证书办理进度凭证", r.Company, r.USCC, r.OrderNo, r.State, "2026年11月23日10:30", "2026年11月23日11:30", "2026年12月23日10:30", r.Code, r.Page} {
+		for _, want := range []string{"数字证书办理进度凭证", r.Company, r.USCC, r.OrderNo, r.State, "2026-11-2310:30:00", "2026-11-2311:30:00", "2026-12-2310:30:00", r.Code, r.Page} {
 			if !strings.Contains(got, want) && want != r.Company {
 				t.Errorf("%s: the receipt does not say %s in %s", name, want, got)
 			}
