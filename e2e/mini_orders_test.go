@@ -40,6 +40,7 @@ func TestInvoicesInTheMiniProgram(t *testing.T) {
 	m.page("order", top(".invoice .download"))
 	m.js(top(".invoice") + `.scrollIntoView({block: "center", behavior: "instant"})`)
 	m.picture("mini-order-invoice")
+	m.receipt()
 	m.press(".invoice .center .link")
 	m.page("invoice", top(".tax-no"))
 	m.picture("mini-invoice")
@@ -70,6 +71,19 @@ func TestInvoicesInTheMiniProgram(t *testing.T) {
 	m.picture("mini-invoices-corrected")
 	m.smallPages()
 	m.quiet()
+}
+
+// receipt issues a progress receipt on an order's page and withdraws it.
+func (m mini) receipt() {
+	m.t.Helper()
+	m.press(".issue-receipt")
+	m.until("a receipt is listed", top(".show-receipt"))
+	m.js(top(".receipts") + `.scrollIntoView({block: "center", behavior: "instant"})`)
+	m.fits()
+	m.picture("mini-order-receipt")
+	m.press(".withdraw-receipt")
+	m.yes("已撤回")
+	m.until("no receipt is listed", "!"+top(".show-receipt"))
 }
 
 // smallPages are those that explain something or take one answer: they fit a phone.
