@@ -53,10 +53,14 @@ func (a *app) openWeb() error {
 	if a.out.realName.OffersFace() {
 		faces = a.out.realName
 	}
+	cal, err := calendar(a.cfg)
+	if err != nil {
+		return err
+	}
 	a.web, err = handlers.New(handlers.Deps{
 		Orders: a.orders, Store: a.db, Sessions: session.NewSessions(a.rdb, a.clock.Now), Codes: session.NewCodes(a.rdb, a.clock.Now, limits),
 		Tickets: session.NewTickets(a.rdb, a.clock.Now), Scans: session.NewScans(a.rdb, a.clock.Now), Mini: a.miniProgram(), Objects: a.out.objects, SendCode: a.out.sendCode, Identify: a.out.realName.Identify, Face: faces,
-		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb),
+		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb), Enquiries: a.db, Workdays: cal,
 		Unlocks: a.unlocks(a.certificates), Runs: a.runs(), HelperURL: a.cfg.HelperURL, MaxDrafts: a.cfg.MaxDrafts,
 		Places: places, Font: face, Metrics: a.metrics, Checks: a.checks(), Log: a.log, Now: a.clock.Now, NewID: newID(a.clock.Now), Key: linksKey,
 		PublicURL: u, CA: a.cfg.CA.Name, Sealer: a.sealer,
@@ -105,7 +109,7 @@ func derive(index []byte, purpose string) ([]byte, error) {
 // openConsole adds the staff's part of the web.
 func (a *app) openConsole() {
 	a.web.Console(handlers.ConsoleDeps{
-		Records: a.db, Staffing: a.staffing(), Reconciler: a.books, Enquiries: a.db, Once: session.NewDedup(a.rdb),
+		Records: a.db, Staffing: a.staffing(), Reconciler: a.books, Once: session.NewDedup(a.rdb),
 		AuthorizeURL: a.out.wechat.AuthorizeURL, Follower: a.out.wechat.Follower, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto,
 		Stations: stations{a, jobs.Deps{Certificates: a.db}}, StationRemote: a.cfg.Station.Remote,
 		Stock: certificate.NewStock(store.Stock{DB: a.db}, a.clock.Now),

@@ -71,6 +71,7 @@ type reader interface {
 	Staff(ctx context.Context, id string) (order.Staff, error)
 	StaffByPerson(ctx context.Context, personID string) (order.Staff, error)
 	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
+	Fees(ctx context.Context, personID string, after order.Cursor, limit int) (order.FeePage, error)
 	InTx(ctx context.Context, fn func(tx order.Tx) error) error
 }
 
@@ -173,6 +174,9 @@ type Deps struct {
 	Unlocks   unlockService
 	Reminders reminderService
 	Runs      runService
+	// Enquiries keeps who wants to be called back; by when follows from Workdays.
+	Enquiries order.Enquiries
+	Workdays  order.Workdays
 	// Attempts bounds guesses of what only insiders know.
 	Attempts  once
 	Places    *identity.Places
@@ -266,6 +270,7 @@ func New(d Deps) (*Server, error) {
 	s.uploadRoutes()
 	s.paymentRoutes()
 	s.orderRoutes()
+	s.accountRoutes()
 	s.invoiceRoutes()
 	s.receiptRoutes()
 	s.restoreRoutes()

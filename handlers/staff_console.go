@@ -21,9 +21,7 @@ type ConsoleDeps struct {
 	Staffing *order.Staffing
 	// Reconciler compares the platforms' bills with our books.
 	Reconciler *order.Reconciler
-	// Enquiries keeps who wants to be called back.
-	Enquiries order.Enquiries
-	Once      once
+	Once       once
 	// AuthorizeURL is where a browser inside WeChat proves who holds it; WeChat
 	// returns it to redirect with a code and the state.
 	AuthorizeURL func(redirect, state string) string

@@ -171,11 +171,6 @@ type paymentRow struct {
 	CreatedAt, PaidAt               time.Time
 }
 
-var paymentLabels = map[order.PaymentState]string{
-	order.PaymentPending: "待支付", order.PaymentClosed: "已关闭", order.PaymentPaid: "已支付", order.PaymentRefundDue: "待退款",
-	order.PaymentRefunding: "退款中", order.PaymentRefundFailed: "退款失败", order.PaymentRefunded: "已退款",
-}
-
 func (k *console) account(c *fiber.Ctx) error { return k.showAccount(c, nil) }
 
 func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
@@ -196,7 +191,7 @@ func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
 	touched := slices.ContainsFunc(items, func(i order.Item) bool { return i.Attempt > 0 })
 	late := touched && o.Status == order.ToIssue || o.Status == order.ToShip || o.Status == order.Completed
 	for _, p := range payments {
-		v.Payments = append(v.Payments, paymentRow{p.TradeNo, paymentLabels[p.State], p.RefundReason, p.Channel.Label(), p.Amount, p.CreatedAt, p.PaidAt})
+		v.Payments = append(v.Payments, paymentRow{p.TradeNo, p.State.Label(), p.RefundReason, p.Channel.Label(), p.Amount, p.CreatedAt, p.PaidAt})
 		if o.Refund == order.NoRefund && p.TradeNo == o.TradeNo && p.State == order.PaymentPaid {
 			v.CanRefund, v.CanPropose = !late, late
 			v.Rest = p.Amount - p.Returned
@@ -224,7 +219,7 @@ func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
 		return err
 	}
 	for _, p := range parts {
-		v.Parts = append(v.Parts, partRow{p, paymentLabels[p.State], p.State == order.PaymentRefundFailed})
+		v.Parts = append(v.Parts, partRow{p, p.State.Label(), p.State == order.PaymentRefundFailed})
 	}
 	if refusal != nil {
 		v.Note = c.FormValue("note")

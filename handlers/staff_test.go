@@ -42,7 +42,7 @@ func newDesk(t testing.TB) *desk {
 	d.books = order.NewReconciler(w.db, map[order.PayChannel]order.BillSource{order.WeChatPay: d}, w.clock.now, newID)
 	w.Console(ConsoleDeps{
 		Stock:   certificate.NewStock(store.Stock{DB: w.db}, w.clock.now),
-		Records: w.db, Staffing: d.staffing, Reconciler: d.books, Enquiries: w.db, Once: session.NewDedup(redis.Client), AppID: testAppID,
+		Records: w.db, Staffing: d.staffing, Reconciler: d.books, Once: session.NewDedup(redis.Client), AppID: testAppID,
 		AuthorizeURL: func(redirect, state string) string {
 			return "https://open.weixin.qq.com/connect/oauth2/authorize?redirect_uri=" + url.QueryEscape(redirect) + "&state=" + state
 		},

@@ -24,6 +24,7 @@ type page struct {
 	Here     string // path, to mark the current menu entry
 	Home     string // where 首页 leads: the project last visited
 	Staff    string // name of the member of staff, on console pages
+	User     string // masked mobile of who is logged in
 	Data     any
 }
 
@@ -52,8 +53,22 @@ func (s *Server) render(c *fiber.Ctx, status int, name, title string, data any) 
 	v := visitorOf(c)
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	return c.Status(status).Render(name, page{
-		Title: title, LoggedIn: v.PersonID() != "", CSRF: s.csrf(v), Here: c.Path(), Staff: staffOf(c).Name, Data: data,
+		Title: title, LoggedIn: v.PersonID() != "", CSRF: s.csrf(v), Here: c.Path(), Staff: staffOf(c).Name, User: s.user(c, title), Data: data,
 	})
+}
+
+// user is how the bar of a page names who is logged in (F11); a fragment has no bar.
+func (s *Server) user(c *fiber.Ctx, title string) string {
+	id := visitorOf(c).PersonID()
+	if id == "" || title == "" {
+		return ""
+	}
+	p, err := s.Store.Person(c.UserContext(), id)
+	if err != nil {
+		s.Log.WarnContext(c.UserContext(), "naming who is logged in", "err", err) // the page matters more
+		return ""
+	}
+	return p.Mobile.Mask()
 }
 
 // yuan writes an amount with two decimals (F5).

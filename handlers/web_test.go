@@ -151,7 +151,7 @@ func newWeb(t testing.TB) *web {
 		Scans: session.NewScans(redis.Client, w.clock.now), Mini: w.miniProgram(),
 		Objects: folder, SendCode: w.keepCode, Identify: w.identify, Face: w,
 		Reminders: certificate.NewReminders(store.Certificates{DB: w.db}, calendar, w.clock.now, newID),
-		Status:    certificates, Attempts: session.NewDedup(redis.Client), Places: places, Font: hei, Metrics: prometheus.NewRegistry(),
+		Status:    certificates, Attempts: session.NewDedup(redis.Client), Enquiries: w.db, Workdays: calendar, Places: places, Font: hei, Metrics: prometheus.NewRegistry(),
 		InitialPINs: w,
 		Checks:      []Check{{"database", w.db.Ping}},
 		Log:         slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock.now, NewID: newID, Key: key, PublicURL: public, CA: "云采盾认证中心", Sealer: w.sealer, MaxDrafts: maxDrafts,

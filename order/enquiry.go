@@ -30,8 +30,16 @@ type Enquiries interface {
 	Enquiry(ctx context.Context, id string) (Enquiry, error)
 	// OpenEnquiries lists open ones behind after, the most pressing first.
 	OpenEnquiries(ctx context.Context, after EnquiryCursor, limit int) ([]Enquiry, error)
+	// EnquiriesOf lists a person's, newest first, by keyset.
+	EnquiriesOf(ctx context.Context, personID string, after Cursor, limit int) (EnquiryPage, error)
 	// CloseEnquiry ends one; Conflict when somebody else has.
 	CloseEnquiry(ctx context.Context, id string, by Actor, at time.Time) error
+}
+
+// EnquiryPage is a page of a person's enquiries.
+type EnquiryPage struct {
+	Enquiries []Enquiry
+	Next      Cursor // zero on the last page
 }
 
 // EnquiryCursor is the place of an enquiry in the list.

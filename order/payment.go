@@ -80,6 +80,14 @@ const (
 	PaymentRefunded     PaymentState = "refunded"
 )
 
+var paymentLabels = map[PaymentState]string{
+	PaymentPending: "待支付", PaymentClosed: "已关闭", PaymentPaid: "已支付", PaymentRefundDue: "待退款",
+	PaymentRefunding: "退款中", PaymentRefundFailed: "退款失败", PaymentRefunded: "已退款",
+}
+
+// Label is what people call the state.
+func (s PaymentState) Label() string { return paymentLabels[s] }
+
 // PayWay is how a trade is paid; a trade that was opened for one way cannot be
 // paid another.
 type PayWay string

@@ -37,6 +37,8 @@ type Queries interface {
 	NotificationByProvider(ctx context.Context, m Medium, providerID string) (Notification, error)
 	// Orders lists orders, newest first, by keyset.
 	Orders(ctx context.Context, f Filter) (Page, error)
+	// Fees lists what a person paid, newest first, by keyset.
+	Fees(ctx context.Context, personID string, after Cursor, limit int) (FeePage, error)
 	// Items lists the items of orders, those of each together.
 	Items(ctx context.Context, of ...ID) ([]Item, error)
 	Item(ctx context.Context, itemID string) (Item, error)

@@ -122,13 +122,34 @@ func (q queries) OpenEnquiries(ctx context.Context, after order.EnquiryCursor, l
 	if err != nil {
 		return nil, failed(err, "listing enquiries")
 	}
-	out := make([]order.Enquiry, len(rows))
+	return q.enquiries(rows)
+}
+
+func (q queries) enquiries(rows []enquiryRow) (out []order.Enquiry, err error) {
+	out = make([]order.Enquiry, len(rows))
 	for i, r := range rows {
 		if out[i], err = q.enquiry(r); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// EnquiriesOf implements [order.Enquiries].
+func (q queries) EnquiriesOf(ctx context.Context, personID string, after order.Cursor, limit int) (page order.EnquiryPage, err error) {
+	limit = pageLimit(limit)
+	where, args := `person_id = ?`, []any{personID}
+	if after != (order.Cursor{}) {
+		where, args = where+` AND (created_at, id) < (?, ?)`, append(args, dbTime(after.At), after.ID)
+	}
+	var rows []enquiryRow
+	err = q.all(ctx, &rows, `SELECT `+enquiryColumns+` FROM enquiries WHERE `+where+` ORDER BY created_at DESC, id DESC LIMIT ?`, append(args, limit+1)...)
+	if err != nil {
+		return page, failed(err, "listing somebody's enquiries")
+	}
+	rows, page.Next = pageOf(rows, limit, func(r enquiryRow) order.Cursor { return order.Cursor{At: r.CreatedAt.UTC(), ID: order.ID(r.ID)} })
+	page.Enquiries, err = q.enquiries(rows)
+	return page, err
 }
 
 // CloseEnquiry implements [order.Enquiries]. Of two who close it at once, one does.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,18 @@ func TestEnquiries(t *testing.T) {
 		must(err)
 		if next.ID != "e5" {
 			t.Errorf("a new one after the old: %s", next.ID)
+		}
+		var mine []string
+		for after, more := (order.Cursor{}), true; more; more = after != (order.Cursor{}) {
+			page, err := db.EnquiriesOf(ctx, people[0].ID, after, 1)
+			must(err)
+			for _, e := range page.Enquiries {
+				mine = append(mine, e.ID)
+			}
+			after = page.Next
+		}
+		if !slices.Equal(mine, []string{"e5", "e1"}) {
+			t.Errorf("one's own, newest first: %v", mine)
 		}
 	})
 }

@@ -78,6 +78,42 @@ func (q queries) Payments(ctx context.Context, id order.ID) ([]order.Payment, er
 	return convert(rows, paymentRow.payment), nil
 }
 
+// Fees implements [order.Queries]. A trade that was never paid is none.
+func (q queries) Fees(ctx context.Context, personID string, after order.Cursor, limit int) (order.FeePage, error) {
+	limit = pageLimit(limit)
+	where, args := `o.person_id = ? AND o.deleted_at IS NULL AND p.paid_at IS NOT NULL`, []any{personID}
+	if after != (order.Cursor{}) {
+		where, args = where+` AND (p.paid_at, p.trade_no) < (?, ?)`, append(args, dbTime(after.At), after.ID)
+	}
+	var rows []struct {
+		OrderID  order.ID           `db:"order_id"`
+		OrderNo  sql.NullString     `db:"order_no"`
+		Product  string             `db:"product_name"`
+		Amount   order.Fen          `db:"amount"`
+		Returned order.Fen          `db:"returned"`
+		State    order.PaymentState `db:"state"`
+		Channel  order.PayChannel   `db:"channel"`
+		PaidAt   time.Time          `db:"paid_at"`
+		TradeNo  string             `db:"trade_no"`
+	}
+	err := q.all(ctx, &rows, `
+		SELECT p.order_id, o.no AS order_no, o.product_name, p.amount, p.returned, p.state, p.channel, p.paid_at, p.trade_no
+		FROM payments p JOIN orders o ON o.id = p.order_id
+		WHERE `+where+`
+		ORDER BY p.paid_at DESC, p.trade_no DESC LIMIT ?`, append(args, limit+1)...)
+	if err != nil {
+		return order.FeePage{}, failed(err, "listing fees")
+	}
+	page := order.FeePage{}
+	for _, r := range rows {
+		page.Fees = append(page.Fees, order.Fee{
+			OrderID: r.OrderID, OrderNo: r.OrderNo.String, Product: r.Product, Amount: r.Amount, Returned: r.Returned, State: r.State, Channel: r.Channel, PaidAt: r.PaidAt.UTC(), TradeNo: r.TradeNo,
+		})
+	}
+	page.Fees, page.Next = pageOf(page.Fees, limit, func(f order.Fee) order.Cursor { return order.Cursor{At: f.PaidAt, ID: order.ID(f.TradeNo)} })
+	return page, nil
+}
+
 // DueQueries implements [order.Queries].
 func (q queries) DueQueries(ctx context.Context, now time.Time, limit int) ([]order.Payment, error) {
 	var rows []paymentRow

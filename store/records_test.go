@@ -500,3 +500,46 @@ func TestTimers(t *testing.T) {
 		wantSame(t, "all of o1 dropped", []order.Timer{other}, due(at.Add(7*time.Hour), 9))
 	})
 }
+
+// F11: what somebody paid, newest first; a trade that was never paid is no fee, and
+// others' are not his.
+func TestFees(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		at := t0.Truncate(time.Millisecond)
+		mine, other := draft("o1"), draft("o2")
+		inTx(t, db, func(tx order.Tx) error {
+			for o, mobile := range map[*order.Order]string{&mine: "17700007069", &other: "17700007070"} {
+				p, err := tx.PersonByMobile(t.Context(), order.Person{ID: "of-" + string(o.ID), Mobile: identity.NewMobile(mobile), CreatedAt: at})
+				if err != nil {
+					return err
+				}
+				o.PersonID, o.DraftToken = p.ID, ""
+			}
+			return nil
+		})
+		mine.No = "SAAS120261123103000000001"
+		insertOrders(t, db, mine, other)
+		pay := func(no string, of order.ID, paid time.Time, s order.PaymentState) {
+			t.Helper()
+			inTx(t, db, func(tx order.Tx) error {
+				return tx.InsertPayment(t.Context(), order.Payment{TradeNo: no, OrderID: of, Amount: 60000, Returned: 30000, State: s, Channel: order.Alipay, Way: order.PayByQRCode, CreatedAt: at, ExpiresAt: at, PaidAt: paid, UpdatedAt: at})
+			})
+		}
+		pay("t1", "o1", at, order.PaymentRefunded)
+		pay("t2", "o1", at.Add(time.Second), order.PaymentPaid)
+		pay("t3", "o1", time.Time{}, order.PaymentClosed)
+		pay("t4", "o2", at, order.PaymentPaid)
+		var got []order.Fee
+		for after, more := (order.Cursor{}), true; more; more = after != (order.Cursor{}) {
+			page, err := db.Fees(t.Context(), mine.PersonID, after, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, after = append(got, page.Fees...), page.Next
+		}
+		paid := order.Fee{OrderID: "o1", OrderNo: mine.No, Product: mine.Product.Name, Amount: 60000, Returned: 30000, State: order.PaymentPaid, Channel: order.Alipay, PaidAt: at.Add(time.Second), TradeNo: "t2"}
+		back := paid
+		back.State, back.PaidAt, back.TradeNo = order.PaymentRefunded, at, "t1"
+		wantSame(t, "fees", []order.Fee{paid, back}, got)
+	})
+}
