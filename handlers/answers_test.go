@@ -53,7 +53,9 @@ func TestRememberedAnswersAreNeverOld(t *testing.T) {
 		{change: "another company", do: func() {
 			m.ok(http.MethodPost, at+"/form", map[string]any{"fields": map[string]string{"org.name": "云岭测试科技（大理）有限公司"}}, nil)
 		}},
-		{change: "confirmed", do: apply(order.Command{On: order.Confirm, By: applicant, Consent: order.Consent{Version: "1", Hash: "h", At: d.clock.now()}, Proven: []order.Fact{order.MobileProven}})},
+		{change: "confirmed", do: func() {
+			d.apply(id, order.Command{On: order.Confirm, By: applicant, Snapshot: d.read(id).Hash(), Consent: order.Consent{Version: "1", Hash: "h", At: d.clock.now()}, Proven: []order.Fact{order.MobileProven}})
+		}},
 		{change: "paid", do: func() {
 			m.ok(http.MethodPost, at+"/pay", nil, nil)
 			o := d.read(id)

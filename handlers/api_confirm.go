@@ -176,7 +176,7 @@ func (s *Server) apiConfirm(ctx context.Context, in *confirmInput) (*placedOutpu
 	if err := s.Codes.Verify(ctx, confirmChallenge(k.c, k.order, k.order.Form), in.Body.Code); err != nil {
 		return nil, err
 	}
-	done, err := s.Orders.Apply(ctx, k.order.ID, order.Command{On: order.Confirm, By: k.actor(), Consent: consent, Proven: []order.Fact{order.MobileProven}})
+	done, err := s.Orders.Apply(ctx, k.order.ID, order.Command{On: order.Confirm, By: k.actor(), Consent: consent, Snapshot: k.order.Hash(), Proven: []order.Fact{order.MobileProven}})
 	return s.placed(ctx, done, err)
 }
 

@@ -100,7 +100,7 @@ func (w *web) asked(change map[order.Field]string) (o order.Order, link string) 
 	ctx, anybody := w.t.Context(), order.Actor{Role: order.Applicant, Channel: order.Web}
 	o, err := w.service.Apply(ctx, "", order.Command{On: order.Save, By: anybody, DraftToken: "b", Product: "yd-initial", Form: order.NewForm(form)})
 	w.must(err)
-	o, err = w.service.Apply(ctx, o.ID, order.Command{On: order.Confirm, By: anybody, DraftToken: "b", Consent: order.Consent{Version: "1", Hash: "h", At: w.clock.now()}, Proven: []order.Fact{order.MobileProven}})
+	o, err = w.service.Apply(ctx, o.ID, order.Command{On: order.Confirm, By: anybody, DraftToken: "b", Snapshot: o.Hash(), Consent: order.Consent{Version: "1", Hash: "h", At: w.clock.now()}, Proven: []order.Fact{order.MobileProven}})
 	w.must(err)
 	p, err := w.service.OpenPayment(ctx, o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, order.WeChatPay)
 	w.must(err)

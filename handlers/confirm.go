@@ -199,7 +199,7 @@ func (s *Server) confirm(c *fiber.Ctx) error {
 	}
 	done, err := s.Orders.Apply(c.UserContext(), o.ID, order.Command{
 		On: order.Confirm, By: visitorOf(c).Actor(c), DraftToken: visitorOf(c).DraftToken(),
-		Consent: s.consent(c), Proven: []order.Fact{order.MobileProven},
+		Consent: s.consent(c), Snapshot: o.Hash(), Proven: []order.Fact{order.MobileProven},
 	})
 	if err != nil {
 		return err

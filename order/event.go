@@ -111,7 +111,7 @@ type Command struct {
 	DraftToken string
 
 	Consent  Consent
-	Snapshot string   // approve: the hash the reviewer saw
+	Snapshot string   // confirm: the hash of the form whose mobile was proven; approve: the hash the reviewer saw
 	Ticks    []Tick   // approve
 	Reasons  []Reason // reject
 	Item     string   // make_key, key_verified, key_failed, retry_key: item id

@@ -107,7 +107,7 @@ func TestReissue(t *testing.T) {
 		if o.Form.Get(order.ShipName) != "赵大山" || o.Form.Get(order.AuthNeed) != order.No {
 			t.Errorf("recipient %q, authorisation %q", o.Form.Masked(order.ShipName), o.Form.Get(order.AuthNeed))
 		}
-		confirm := order.Command{On: order.Confirm, By: by, Consent: order.Consent{Version: "1", Hash: "h", At: h.now()}, Proven: []order.Fact{order.MobileProven}}
+		confirm := order.Command{On: order.Confirm, By: by, Snapshot: o.Hash(), Consent: order.Consent{Version: "1", Hash: "h", At: h.now()}, Proven: []order.Fact{order.MobileProven}}
 		if _, err := h.Apply(ctx, o.ID, confirm); codeOf(err) != "form_incomplete" { // why it is needed
 			t.Errorf("without a cause: %v", err)
 		}

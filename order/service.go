@@ -272,6 +272,9 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 	case Save:
 		return s.prepareDraft(ctx, tx, o, c)
 	case Confirm:
+		if c.Snapshot != o.Hash() { // the mobile that was proven is that of another form
+			return o, Errorf(Conflict, "form_changed", "订单内容刚刚被修改，请核对后重新确认")
+		}
 		if err := s.adopt(ctx, tx, &o, o.Mobile(), *c); err != nil {
 			return o, err
 		}

@@ -220,7 +220,7 @@ func (h *house) draft(t *testing.T, change map[order.Field]string) order.Order {
 func (h *house) confirm(t *testing.T, o order.Order) order.Order {
 	t.Helper()
 	o, err := h.Apply(t.Context(), o.ID, order.Command{
-		On: order.Confirm, By: order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, DraftToken: browser,
+		On: order.Confirm, By: order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, DraftToken: browser, Snapshot: o.Hash(),
 		Consent: order.Consent{Version: "2026-11", Hash: "h", At: h.now(), IP: "127.0.0.1"}, Proven: []order.Fact{order.MobileProven},
 	})
 	if err != nil {
@@ -771,6 +771,28 @@ func TestOthersOrders(t *testing.T) {
 	})
 }
 
+// F19, F55: a code proves the mobile of the form that it was asked for. Whoever puts
+// another's mobile into the draft meanwhile does not become that person.
+func TestConfirmationIsOfTheFormThatWasProven(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		seen := h.draft(t, nil)
+		by := order.Actor{Role: order.Applicant, Channel: order.Web}
+		h.mustApply(t, seen.ID, order.Command{On: order.Save, By: by, DraftToken: browser, Product: seen.Product.Code, Term: seen.Product.Term, Lines: seen.Lines, Form: seen.Form.With(order.AgentMobile, "13700137000")})
+		confirm := order.Command{On: order.Confirm, By: by, DraftToken: browser, Snapshot: seen.Hash(), Proven: []order.Fact{order.MobileProven}, Consent: order.Consent{Version: "1", Hash: "h", At: h.now()}}
+		if _, err := h.Apply(t.Context(), seen.ID, confirm); !errors.Is(err, order.Conflict) {
+			t.Errorf("another mobile than the one proven: %v", err)
+		}
+		now := h.order(t, seen.ID)
+		if now.Status != order.Draft || now.PersonID != "" {
+			t.Fatalf("refused, yet %s of %q", now.State, now.PersonID)
+		}
+		confirm.Snapshot = now.Hash()
+		if o := h.mustApply(t, seen.ID, confirm); o.Status != order.AwaitingPayment {
+			t.Errorf("the form as it is: %s", o.State)
+		}
+	})
+}
+
 // A save with something wrong names every field and changes nothing (F14, G30).
 func TestDraftFaults(t *testing.T) {
 	h := newHouse(t, storetest.DSN(t, "sqlite", store.MigrateAt))
@@ -783,7 +805,7 @@ func TestDraftFaults(t *testing.T) {
 		t.Fatalf("faults: %v", err)
 	}
 	o := h.draft(t, map[order.Field]string{order.LetterImage: "", order.AgentEmail: "", order.ShipAddress: ""})
-	_, err = h.Apply(t.Context(), o.ID, order.Command{On: order.Confirm, By: order.Actor{Role: order.Applicant}, DraftToken: browser, Proven: []order.Fact{order.MobileProven}, Consent: order.Consent{Version: "1", Hash: "h", At: h.now()}})
+	_, err = h.Apply(t.Context(), o.ID, order.Command{On: order.Confirm, By: order.Actor{Role: order.Applicant}, DraftToken: browser, Snapshot: o.Hash(), Proven: []order.Fact{order.MobileProven}, Consent: order.Consent{Version: "1", Hash: "h", At: h.now()}})
 	e, ok = order.AsError(err)
 	if !ok || len(e.Fields) != 3 {
 		t.Fatalf("incomplete: %v", err)

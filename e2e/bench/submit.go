@@ -34,7 +34,7 @@ func form(mobile string) order.Form {
 
 // drafts makes n drafts of two keys, each by somebody else. The service makes
 // the first; the others are copies, stored in one transaction.
-func (w *world) drafts(ctx context.Context, product string, n int) ([]order.ID, error) {
+func (w *world) drafts(ctx context.Context, product string, n int) ([]order.Order, error) {
 	o, err := w.orders.Apply(ctx, "", order.Command{
 		On: order.Save, By: order.Actor{Role: order.Applicant, Channel: order.Web}, DraftToken: browser, Product: product,
 		Lines: []order.Line{{Quantity: 1}, {Seal: order.UnitSeal, Quantity: 1}}, Form: form(w.mobile()),
@@ -42,40 +42,40 @@ func (w *world) drafts(ctx context.Context, product string, n int) ([]order.ID, 
 	if err != nil {
 		return nil, fmt.Errorf("drafting: %w", err)
 	}
-	ids := []order.ID{o.ID}
+	made := []order.Order{o}
 	err = w.db.InTx(ctx, func(tx order.Tx) error {
-		for len(ids) < n {
+		for len(made) < n {
 			o.ID, o.Form = order.ID(newID()), o.Form.With(order.AgentMobile, identity.NewMobile(w.mobile()).Reveal())
-			ids = append(ids, o.ID)
+			made = append(made, o)
 			if err := tx.InsertOrder(ctx, o); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return ids, err
+	return made, err
 }
 
-func confirmation() order.Command {
+func confirmation(o order.Order) order.Command {
 	return order.Command{
-		On: order.Confirm, By: order.Actor{Role: order.Applicant, Channel: order.Web, IP: "127.0.0.1"}, DraftToken: browser,
+		On: order.Confirm, By: order.Actor{Role: order.Applicant, Channel: order.Web, IP: "127.0.0.1"}, DraftToken: browser, Snapshot: o.Hash(),
 		Consent: order.Consent{Version: "2026-11", Hash: strings.Repeat("0", 64), At: now(), IP: "127.0.0.1"}, Proven: []order.Fact{order.MobileProven},
 	}
 }
 
 // submitRow confirms drafts: the whole transaction of an order that is placed.
 func (w *world) submitRow(ctx context.Context, name, product string, perRound int) row {
-	var ids []order.ID
+	var drafts []order.Order
 	return row{
 		name: name, workers: writers,
 		prepare: func() (n int, err error) {
-			if ids, err = w.drafts(ctx, product, perRound); err == nil && strings.HasPrefix(w.dsn, "postgres") {
+			if drafts, err = w.drafts(ctx, product, perRound); err == nil && strings.HasPrefix(w.dsn, "postgres") {
 				err = execPostgres(ctx, w.dsn, "ANALYZE") // or plans are of the moment when autovacuum saw a small table
 			}
-			return len(ids), err
+			return len(drafts), err
 		},
 		do: func(_, n int) error {
-			_, err := w.orders.Apply(ctx, ids[n], confirmation())
+			_, err := w.orders.Apply(ctx, drafts[n].ID, confirmation(drafts[n]))
 			return err
 		},
 	}

@@ -228,7 +228,7 @@ func (w *world) populate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		o, err := w.orders.Apply(ctx, drafts[0], confirmation())
+		o, err := w.orders.Apply(ctx, drafts[0].ID, confirmation(drafts[0]))
 		if err != nil {
 			return fmt.Errorf("confirming: %w", err)
 		}

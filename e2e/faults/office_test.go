@@ -156,7 +156,7 @@ func (f *office) place(ctx context.Context, n int) (order.ID, error) {
 		return "", err
 	}
 	_, err = f.Apply(ctx, o.ID, order.Command{
-		On: order.Confirm, By: by, DraftToken: browser, Proven: []order.Fact{order.MobileProven},
+		On: order.Confirm, By: by, DraftToken: browser, Snapshot: o.Hash(), Proven: []order.Fact{order.MobileProven},
 		Consent: order.Consent{Version: "2026-11", Hash: "h", At: time.Now(), IP: "127.0.0.1"},
 	})
 	return o.ID, err
