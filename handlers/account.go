@@ -18,8 +18,8 @@ func (s *Server) accountRoutes() {
 	s.get("/service", Public, s.servicePage)
 	s.get("/mini", Public, s.miniPage)
 	s.get("/fees", Applicant, s.fees)
-	s.get("/tickets", Applicant, s.tickets)
-	s.post("/tickets", Applicant, s.openTicket)
+	s.get("/enquiries", Applicant, s.ownEnquiries)
+	s.post("/enquiries", Applicant, s.enquire)
 	s.get("/me", Applicant, s.me)
 }
 
@@ -66,13 +66,13 @@ func (s *Server) fees(c *fiber.Ctx) error {
 	return s.render(c, http.StatusOK, "fees", "费用中心", v)
 }
 
-// ticketTopics are what somebody may ask to be called about.
-var ticketTopics = []string{"办理进度", "支付与退款", "发票", "UKEY 使用", "投诉与建议", "其他"}
+// enquiryTopics are what somebody may ask to be called about.
+var enquiryTopics = []string{"办理进度", "支付与退款", "发票", "UKEY 使用", "投诉与建议", "其他"}
 
-// maxTicket is how much may be said with it, in characters.
-const maxTicket = 200
+// maxEnquiry is how much may be said with it, in characters.
+const maxEnquiry = 200
 
-type ticketsView struct {
+type ownEnquiriesView struct {
 	Topics       []string
 	Rows         []order.Enquiry
 	Next         string
@@ -82,12 +82,12 @@ type ticketsView struct {
 	Error        string
 }
 
-// tickets is 工单: what somebody wants to be called back about, here or in the chat.
-func (s *Server) tickets(c *fiber.Ctx) error {
-	return s.showTickets(c, http.StatusOK, ticketsView{})
+// ownEnquiries is 工单: what somebody wants to be called back about, here or in the chat.
+func (s *Server) ownEnquiries(c *fiber.Ctx) error {
+	return s.showOwnEnquiries(c, http.StatusOK, ownEnquiriesView{})
 }
 
-func (s *Server) showTickets(c *fiber.Ctx, status int, v ticketsView) error {
+func (s *Server) showOwnEnquiries(c *fiber.Ctx, status int, v ownEnquiriesView) error {
 	after, err := parseCursor(c.Query("after"))
 	if err != nil {
 		return err
@@ -96,27 +96,27 @@ func (s *Server) showTickets(c *fiber.Ctx, status int, v ticketsView) error {
 	if err != nil {
 		return err
 	}
-	v.Topics, v.Rows = ticketTopics, page.Enquiries
+	v.Topics, v.Rows = enquiryTopics, page.Enquiries
 	v.Waiting = slices.ContainsFunc(v.Rows, func(e order.Enquiry) bool { return e.DoneAt.IsZero() })
 	if page.Next != (order.Cursor{}) {
-		v.Next = "/tickets?after=" + cursorText(page.Next)
+		v.Next = "/enquiries?after=" + cursorText(page.Next)
 	}
-	return s.render(c, status, "tickets", "工单", v)
+	return s.render(c, status, "enquiries", "工单", v)
 }
 
-// openTicket asks to be called back. Secrets that people write all the same are not kept.
-func (s *Server) openTicket(c *fiber.Ctx) error {
-	v := ticketsView{Topic: c.FormValue("topic"), Typed: strings.TrimSpace(c.FormValue("said")), Urgent: c.FormValue("urgent") == "yes"}
+// enquire asks to be called back. Secrets that people write all the same are not kept.
+func (s *Server) enquire(c *fiber.Ctx) error {
+	v := ownEnquiriesView{Topic: c.FormValue("topic"), Typed: strings.TrimSpace(c.FormValue("said")), Urgent: c.FormValue("urgent") == "yes"}
 	switch {
-	case !slices.Contains(ticketTopics, v.Topic):
+	case !slices.Contains(enquiryTopics, v.Topic):
 		v.Error = "请选择事由"
 	case v.Typed == "":
 		v.Error = "请写明需要我们帮您做什么"
-	case utf8.RuneCountInString(v.Typed) > maxTicket:
+	case utf8.RuneCountInString(v.Typed) > maxEnquiry:
 		v.Error = "内容最多 200 字，请精简"
 	}
 	if v.Error != "" {
-		return s.showTickets(c, http.StatusUnprocessableEntity, v)
+		return s.showOwnEnquiries(c, http.StatusUnprocessableEntity, v)
 	}
 	said, _ := identity.RedactText(v.Typed)
 	e := order.Enquiry{ID: s.NewID(), PersonID: visitorOf(c).PersonID(), Topic: v.Topic, Said: said, Urgent: v.Urgent, CreatedAt: s.Now()}
@@ -124,7 +124,7 @@ func (s *Server) openTicket(c *fiber.Ctx) error {
 	if _, err := s.Enquiries.Enquire(c.UserContext(), e); err != nil {
 		return err
 	}
-	return c.Redirect("/tickets", http.StatusSeeOther)
+	return c.Redirect("/enquiries", http.StatusSeeOther)
 }
 
 // me is 个人中心.
