@@ -179,8 +179,8 @@ func (w *web) everything(t *testing.T) map[order.ID]int64 {
 	return out
 }
 
-// F22: the session's secret changes at login and dies at logout and after 30
-// idle minutes.
+// F18, F22: the secret of a session, which a login by SMS begins, changes at login and
+// dies at logout and after 30 idle minutes.
 func TestSessions(t *testing.T) {
 	w := newWeb(t)
 	b := w.browser()

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -35,6 +36,9 @@ type SummaryJSON struct {
 	Groups []GroupJSON `json:"groups"`
 	Lines  []LineJSON  `json:"lines"`
 	Mobile string      `json:"mobile" doc:"Masked: where the code goes"`
+	Term   int         `json:"term,omitempty" doc:"Years of the certificate, where it makes one of so many"`
+	// Verified is the 认证类型 (F8).
+	Verified string `json:"verification" doc:"How the subscriber is verified (认证类型)"`
 }
 
 // PlacedJSON is an order after its confirmation or resubmission. Token is set when
@@ -133,7 +137,11 @@ func (s *Server) apiSummary(ctx context.Context, _ *idInput) (*summaryOutput, er
 		return nil, formIncomplete()
 	}
 	v := s.confirmView(o)
-	return &summaryOutput{SummaryJSON{orderJSON(o, nil), groupJSON(v.Groups), lineJSON(v.Lines), v.Mobile}}, nil
+	out := SummaryJSON{Order: orderJSON(o, nil), Groups: groupJSON(v.Groups), Lines: lineJSON(v.Lines), Mobile: v.Mobile, Verified: o.Product.VerifiedAs()}
+	if slices.Contains(termed, o.Business) {
+		out.Term = o.Product.Term
+	}
+	return &summaryOutput{out}, nil
 }
 
 func formIncomplete() error {

@@ -109,7 +109,7 @@ func (s *Server) apiScan(ctx context.Context, on session.ScanEvent, ticket strin
 
 func (s *Server) apiPhoto(ctx context.Context, _ *ticketInput) (*photoOutput, error) {
 	t, err := s.phoneTicket(callOf(ctx).c)
-	return &photoOutput{PhotoJSON{Label: t.Field.Label()}}, err
+	return &photoOutput{PhotoJSON{Label: t.Label}}, err
 }
 
 func (s *Server) apiTakePhoto(ctx context.Context, _ *photoInput) (*photoOutput, error) {
@@ -119,7 +119,7 @@ func (s *Server) apiTakePhoto(ctx context.Context, _ *photoInput) (*photoOutput,
 		return nil, err
 	}
 	warnings, err := s.takePhonePicture(k.c, t)
-	return &photoOutput{PhotoJSON{t.Field.Label(), true, warnings}}, err
+	return &photoOutput{PhotoJSON{t.Label, true, warnings}}, err
 }
 
 func (s *Server) apiMessages(ctx context.Context, in *messagesInput) (*messagesOutput, error) {

@@ -26,6 +26,7 @@ type ProductJSON struct {
 // FormJSON is an application as its form shows it.
 type FormJSON struct {
 	Order     OrderJSON    `json:"order"`
+	Verified  string       `json:"verification" doc:"How the subscriber is verified (认证类型)"`
 	Fixing    bool         `json:"fixing,omitempty" doc:"A rejected order is being put right: product and quantity are locked, nothing is saved before it is sent in again"`
 	Groups    []GroupJSON  `json:"groups"`
 	Lines     []LineJSON   `json:"lines"`
@@ -36,7 +37,7 @@ type FormJSON struct {
 	LineFault string       `json:"line_fault,omitempty"`
 	Complete  bool         `json:"complete" doc:"Nothing is missing: go on to the confirmation"`
 	NeedsCode bool         `json:"needs_code,omitempty" doc:"The mobile was changed: sending in takes an SMS code"`
-	Fixed     bool         `json:"fixed,omitempty" doc:"Product lines and term are not the applicant's to change"`
+	Fixed     bool         `json:"fixed,omitempty" doc:"Product lines are not the applicant's to change"`
 	About     *AboutJSON   `json:"about,omitempty" doc:"The certificate that the application is about"`
 	Bid       *BidJSON     `json:"bid,omitempty" doc:"What a renewal means for bids that are not opened yet"`
 }
@@ -325,7 +326,7 @@ func (s *Server) formOf(ctx context.Context, o order.Order, v formView) (FormJSO
 // formJSON is the page's form for programs.
 func (s *Server) formJSON(o order.Order, v formView) FormJSON {
 	out := FormJSON{
-		Order: orderJSON(o, nil), Fixing: v.Fixing, Lines: lineJSON(v.Lines), Terms: optionJSON(v.Terms), Term: o.Product.Term, MaxKeys: o.Product.MaxKeys,
+		Order: orderJSON(o, nil), Verified: o.Product.VerifiedAs(), Fixing: v.Fixing, Lines: lineJSON(v.Lines), Terms: append([]OptionJSON{}, optionJSON(v.Terms)...), Term: o.Product.Term, MaxKeys: o.Product.MaxKeys,
 		LineFault: v.LineFault, NeedsCode: v.MobileChanged, Fixed: v.Fixed, Groups: groupJSON(v.Groups),
 	}
 	if v.CanAdd && !v.Fixed {

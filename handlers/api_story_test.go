@@ -110,9 +110,9 @@ func TestPurchaseThroughTheAPI(t *testing.T) {
 	w := newWeb(t)
 	m := w.mini("m1", "").login(agentMobile)
 	at, _ := m.applied()
-	var summary SummaryJSON
+	var summary SummaryJSON // F54: everything, also for how long
 	m.ok(http.MethodGet, at+"/summary", nil, &summary)
-	if summary.Mobile != "138****8000" || summary.Order.Amount != 60000 || len(summary.Groups) < 4 {
+	if summary.Mobile != "138****8000" || summary.Order.Amount != 60000 || len(summary.Groups) < 4 || summary.Term != 1 || summary.Verified != "基本信息认证" {
 		t.Errorf("summary %+v", summary)
 	}
 	var texts AgreementsJSON

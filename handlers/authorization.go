@@ -3,7 +3,6 @@ package handlers
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -213,7 +212,7 @@ func (s *Server) authPhone(c *fiber.Ctx, l legalRep) error {
 	v.Mobile = c.FormValue("mobile")
 	err := l.typed(v.Mobile)
 	if err == nil {
-		err = s.Codes.Verify(c.UserContext(), s.authChallenge(c, l, codeAuthPhone), strings.TrimSpace(c.FormValue("code")))
+		err = s.Codes.Verify(c.UserContext(), s.authChallenge(c, l, codeAuthPhone), c.FormValue("code"))
 	}
 	if detail, ok := correctable(err); ok {
 		v.Error = detail

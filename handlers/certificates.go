@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -421,7 +420,7 @@ func (s *Server) change(c *fiber.Ctx, e certificate.Event) error {
 	if !view.Sure {
 		return again("请勾选确认后再提交")
 	}
-	err = s.Codes.Verify(c.UserContext(), challenge, strings.TrimSpace(c.FormValue("code")))
+	err = s.Codes.Verify(c.UserContext(), challenge, c.FormValue("code"))
 	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
 		return again(fault.Detail)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -91,7 +90,9 @@ func (s *Server) confirmPage(c *fiber.Ctx) error {
 	if !s.complete(o) {
 		return c.Redirect(s.placeOf(o), http.StatusSeeOther)
 	}
-	return s.showConfirm(c, http.StatusOK, s.confirmView(o))
+	view := s.confirmView(o)
+	view.Agreed = agreesOnForm(o, false) && c.Query("agreed") == "yes"
+	return s.showConfirm(c, http.StatusOK, view)
 }
 
 func (s *Server) showConfirm(c *fiber.Ctx, status int, v confirmView) error {
@@ -189,7 +190,7 @@ func (s *Server) confirm(c *fiber.Ctx) error {
 	if !s.complete(o) { // also when it was confirmed a moment ago
 		return s.goTo(c, s.placeOf(o))
 	}
-	err = s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, o.Form), strings.TrimSpace(c.FormValue("code")))
+	err = s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, o.Form), c.FormValue("code"))
 	if e, ok := order.AsError(err); ok && (e.Kind == order.Invalid || e.Kind == order.RateLimited) {
 		view.Asking, view.Code.Error = true, e.Detail
 		return s.showConfirm(c, http.StatusUnprocessableEntity, view)

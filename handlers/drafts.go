@@ -132,12 +132,21 @@ func (s *Server) postForm(c *fiber.Ctx) error {
 		saved = o
 	}
 	typed = typed.WithOurs(saved.Form)
+	agreed := c.FormValue("agree") == "yes"
 	if do == "submit" && err == nil {
-		if faults = order.CheckForm(saved.Product, typed, s.Now().In(order.Shanghai)); len(faults) == 0 {
-			return s.goTo(c, "/orders/"+string(o.ID)+"/confirm")
+		to := "/orders/" + string(o.ID) + "/confirm"
+		faults = order.CheckForm(saved.Product, typed, s.Now().In(order.Shanghai))
+		if agreesOnForm(saved, false) {
+			if to += "?agreed=yes"; !agreed {
+				faults = append(faults, order.FieldError{Field: "agree", Detail: "请先阅读并勾选同意协议"})
+			}
+		}
+		if len(faults) == 0 {
+			return s.goTo(c, to)
 		}
 	}
 	view := s.formView(saved, typed, faults, false)
+	view.Agreed = agreed
 	if err != nil {
 		view.LineFault = lineFault.Detail
 	} else {
@@ -185,7 +194,7 @@ func (s *Server) postFix(c *fiber.Ctx, o order.Order, form order.Form) error {
 	}
 	cmd := order.Command{On: order.Resubmit, By: visitorOf(c).Actor(c), Form: typed}
 	if view.MobileChanged {
-		err := s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, typed), strings.TrimSpace(c.FormValue("code")))
+		err := s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, typed), c.FormValue("code"))
 		if e, ok := order.AsError(err); ok && e.Kind == order.Invalid {
 			view.Code.Error, view.Faults = e.Detail, []order.FieldError{{Field: order.AgentMobile, Detail: "手机号已修改，请获取并填写短信验证码"}}
 			return s.answerForm(c, view, "submit")

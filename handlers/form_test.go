@@ -31,6 +31,46 @@ func TestSubmissionListsAllFaults(t *testing.T) {
 	}
 }
 
+// What the form of a purchase shows before anything is typed: the product (F4, F5,
+// F10), what is verified (F8), the sections (F13), who and what is asked for (F24,
+// F30, F32, F45), what pictures may be (F33), the way of the legal representative
+// (F40, F42), and what it costs (F53) beside the buttons (F51).
+func TestFormOfAPurchase(t *testing.T) {
+	b := newWeb(t).browser()
+	if page := b.get("/p/ydnyCA7m2k"); page.Status != http.StatusOK || !strings.Contains(page.Body, "初购") || !strings.Contains(page.Body, "更新") || !strings.Contains(page.Body, "解锁") { // F1, F2
+		t.Errorf("the project's home page: %d", page.Status)
+	}
+	if other := b.get("/p/ydnyCA7m2j"); other.Status != http.StatusNotFound { // an opaque key is not guessed at
+		t.Errorf("another project: %d", other.Status)
+	}
+	path := b.draft()
+	page := b.get(path + "/edit").Body
+	b.post(path+"/form", url.Values{"do": {"auto"}, "auth.way": {order.AuthMiniProgram}}, "HX-Request", "true", "X-Changed", "auth.way")
+	online := b.get(path + "/edit").Body
+	for what, test := range map[string]struct {
+		page string
+		says []string
+	}{
+		"lines":    {page, []string{"产品名称", "印章类型", "购买数量", "证书年限", "费用金额", "300.00 元", `<option value="unit">单位公章`, `<option value="legal_rep">法人章`, `<option value="" selected>无`}},
+		"sidebar":  {page, []string{`<a href="#product">产品规格`, `<a href="#kind">认证类型`, `<a href="#agent">经办人信息`, `<a href="#org">单位信息`, `<a href="#auth">授权书`, `<a href="#ship">收件信息`}},
+		"verified": {page, []string{`<section class="card" id="kind" aria-labelledby="kind-h"><h2 id="kind-h">认证类型</h2><p>基本信息认证</p></section>`}},
+		"unit":     {page, []string{`value="enterprise" checked>企业`, "个体工商户", "政府机构/事业单位", `<option value="">请选择</option><option value="C">制造业`, "支持 jpg、jpeg、png 格式的彩色图片，大小不超过 8M"}},
+		"delivery": {page, []string{`value="courier" checked>快递`, "自取", "同经办人"}},
+		"buttons":  {page, []string{`value="save">保存`, `value="submit">提交信息`, `应付金额 <strong class="money big">¥ 300.00`}},
+		"banner":   {online, []string{"加快流程，高效授权，快速通过，立刻制证", "请填写准确的法定代表人手机号，系统会向此手机号发送法人授权通知"}},
+		"online":   {online, []string{`class="must">法定代表人姓名`, `id="legal.id_type"`, `selected>居民身份证`, `class="must">法定代表人手机号`, `class="must">法定代表人证件号码`}},
+	} {
+		for _, says := range test.says {
+			if !strings.Contains(test.page, says) {
+				t.Errorf("%s: the form lacks %s", what, says)
+			}
+		}
+	}
+	if strings.Contains(page, `href="#invoice">`) || strings.Contains(online, `id="letter"`) { // G7, F43
+		t.Error("the sidebar names the invoice, or both ways of the authorisation are asked for")
+	}
+}
+
 // G30: saving keeps what is well formed and says what is not.
 func TestSavingKeepsWhatIsWellFormed(t *testing.T) {
 	b := newWeb(t).browser()

@@ -11,8 +11,10 @@ import (
 // formView is the application form as the page shows it.
 type formView struct {
 	Order         order.Order
-	Fixing        bool // a rejected order is being put right
-	Fixed         bool // product lines are not the applicant's to change
+	Fixing        bool        // a rejected order is being put right
+	Fixed         bool        // product lines are not the applicant's to change
+	Texts         []legalText // a renewal's are agreed to on the form (F52)
+	Agreed        bool
 	AuthStands    bool // the earlier authorisation speaks for this order too
 	Lines         []lineView
 	LineFault     string
@@ -81,7 +83,13 @@ var autocompletions = map[order.Field]string{
 func (s *Server) formView(o order.Order, typed order.Form, faults []order.FieldError, fixing bool) formView {
 	v := formView{Order: o, Typed: typed, Fixed: fixing || o.NeedsCertificate(), AuthStands: typed.Get(order.AuthNeed) == order.No, Fixing: fixing, Faults: faults, CanAdd: !fixing && len(freeSeals(o.Product, o.Lines)) > 0}
 	v.Lines = lineViews(o)
+	if agreesOnForm(o, fixing) {
+		v.Texts = s.texts
+	}
 	for _, y := range o.Product.Years {
+		if !slices.Contains(termed, o.Business) {
+			break
+		}
 		v.Terms = append(v.Terms, choice{Value: itoa(y), Label: itoa(y) + "年期", Chosen: y == o.Product.Term})
 	}
 	for _, r := range o.Reasons {
@@ -103,6 +111,10 @@ func (s *Server) formView(o order.Order, typed order.Form, faults []order.FieldE
 	return v
 }
 
+// agreesOnForm: a renewal is agreed to on its form, everything else when it is
+// confirmed (F52).
+func agreesOnForm(o order.Order, fixing bool) bool { return o.Business == order.Renewal && !fixing }
+
 // termed are the businesses that make a certificate of so many years.
 var termed = []order.Business{order.Initial, order.Renewal}
 
@@ -123,7 +135,8 @@ func lineViews(o order.Order) []lineView {
 
 func viewOfReason(p order.Product, f order.Form, r order.Reason) reasonView {
 	anchor := r.Anchor(p, f)
-	return reasonView{Text: r.Text(), Anchor: anchor, Label: anchor.Label()}
+	spec, _ := anchor.Spec()
+	return reasonView{Text: r.Text(), Anchor: anchor, Label: spec.LabelFor(f)}
 }
 
 func (s *Server) fieldView(o order.Order, spec order.FieldSpec, typed order.Form, form formView) fieldView {

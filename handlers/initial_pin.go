@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -130,7 +129,7 @@ func (s *Server) tellInitialPIN(c *fiber.Ctx) error {
 	case !v.Got:
 		return again("请确认已经收到这把 UKEY")
 	}
-	err = s.Codes.Verify(c.UserContext(), challenge, strings.TrimSpace(c.FormValue("code")))
+	err = s.Codes.Verify(c.UserContext(), challenge, c.FormValue("code"))
 	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
 		return again(fault.Detail)
 	}

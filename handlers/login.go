@@ -102,7 +102,7 @@ func (s *Server) loginWithCode(c *fiber.Ctx) error {
 	view := loginView{SMS: true, Next: localPath(c.FormValue("next")), Mobile: c.FormValue("mobile"), Code: codeView{URL: "/login/code"}}
 	mobile, err := identity.ParseMobile(view.Mobile)
 	if err == nil {
-		err = s.Codes.Verify(c.UserContext(), s.loginChallenge(c, mobile), strings.TrimSpace(c.FormValue("code")))
+		err = s.Codes.Verify(c.UserContext(), s.loginChallenge(c, mobile), c.FormValue("code"))
 		if e, ok := order.AsError(err); ok && e.Kind != order.Unavailable {
 			err = &formFault{e.Detail}
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -98,7 +97,7 @@ func (s *Server) proveOld(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	err = s.Codes.Verify(c.UserContext(), oldChallenge(c, view.Cert.Serial, p), strings.TrimSpace(c.FormValue("code")))
+	err = s.Codes.Verify(c.UserContext(), oldChallenge(c, view.Cert.Serial, p), c.FormValue("code"))
 	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
 		view.Error = fault.Detail
 		return s.showRebind(c, http.StatusUnprocessableEntity, view)
@@ -189,7 +188,7 @@ func (s *Server) rebind(c *fiber.Ctx) error {
 	if err != nil {
 		return again(err.Error())
 	}
-	err = s.Codes.Verify(c.UserContext(), newChallenge(c, view.Cert.Serial, m), strings.TrimSpace(c.FormValue("code")))
+	err = s.Codes.Verify(c.UserContext(), newChallenge(c, view.Cert.Serial, m), c.FormValue("code"))
 	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
 		return again(fault.Detail)
 	}

@@ -97,10 +97,16 @@ func TestRenewalPages(t *testing.T) {
 	if a := b.post(path+"/form", url.Values{"legal.name": {"张新"}, "do": {"submit"}}); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "请上传盖章授权书") {
 		t.Errorf("submitted without a letter: %d", a.Status)
 	}
-	if a := b.post(path+"/form", url.Values{"legal.name": {first.Form.Get(order.LegalName)}, "about.bid": {"no"}, "do": {"submit"}}); a.location() != path+"/confirm" {
-		t.Fatalf("submit: %d %s", a.Status, faultsIn(a.Body))
+	form = url.Values{"legal.name": {first.Form.Get(order.LegalName)}, "about.bid": {"no"}, "do": {"submit"}}
+	if a := b.post(path+"/form", form); a.Status != http.StatusUnprocessableEntity || !strings.Contains(faultsIn(a.Body), `href="#agree"`) { // F52: on the form
+		t.Errorf("submitted without the tick: %d %s", a.Status, faultsIn(a.Body))
 	}
-	pages["confirm-renewal"] = b.get(path + "/confirm")
+	form.Set("agree", "yes")
+	confirm := b.post(path+"/form", form)
+	if confirm.location() != path+"/confirm?agreed=yes" {
+		t.Fatalf("submit: %d %s", confirm.Status, faultsIn(confirm.Body))
+	}
+	pages["confirm-renewal"] = b.get(confirm.location())
 	b.post(path+"/code", nil, "HX-Request", "true")
 	if a := b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}}); a.location() != path { // F61
 		t.Fatalf("confirm: %d %s", a.Status, a.Body)
@@ -127,7 +133,7 @@ func TestCloseRefusedRenewal(t *testing.T) {
 	b := w.holder()
 	b.later(350 * 24 * time.Hour)
 	path := strings.TrimSuffix(b.post("/orders", begin(heldSerial, order.Renewal)).location(), "/edit")
-	b.post(path+"/form", url.Values{"about.bid": {"no"}, "do": {"submit"}})
+	b.post(path+"/form", url.Values{"about.bid": {"no"}, "agree": {"yes"}, "do": {"submit"}})
 	b.post(path+"/code", nil, "HX-Request", "true")
 	b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
 	if a := b.post(path+"/close", nil); a.Status != http.StatusConflict {
@@ -179,7 +185,8 @@ func (b *browser) submitted(edit string, form url.Values) string {
 	b.t.Helper()
 	path := strings.TrimSuffix(edit, "/edit")
 	form.Set("do", "submit")
-	if a := b.post(path+"/form", form); a.location() != path+"/confirm" {
+	form.Set("agree", "yes")
+	if a := b.post(path+"/form", form); !strings.HasPrefix(a.location(), path+"/confirm") {
 		b.t.Fatalf("submit: %d %s", a.Status, faultsIn(a.Body))
 	}
 	b.clock.advance(2 * time.Minute)
@@ -282,8 +289,16 @@ func TestOffersPage(t *testing.T) {
 	form := begin(heldSerial, order.Renewal)
 	form.Set("product", "yd-renewal-key")
 	edit := b.post("/orders", form).location()
-	if o := w.order(strings.TrimSuffix(edit, "/edit")); o.Product.Code != "yd-renewal-key" || o.Amount != 20000 {
+	path := strings.TrimSuffix(edit, "/edit")
+	if o := w.order(path); o.Product.Code != "yd-renewal-key" || o.Amount != 20000 {
 		t.Errorf("chosen: %s, %d fen", o.Product.Code, o.Amount)
+	}
+	if page := b.get(edit).Body; !strings.Contains(page, `<select id="term-0" name="term">`) || strings.Contains(page, `name="quantity"`) { // F5, F7: a price per year, and the years that are offered
+		t.Errorf("the form of a renewal for one to three years:\n%s", page)
+	}
+	b.post(path+"/form", url.Values{"do": {"auto"}, "term": {"3"}}, "HX-Request", "true", "X-Changed", "term")
+	if o := w.order(path); o.Product.Term != 3 || o.Amount != 60000 {
+		t.Errorf("for three years: %d, %d fen", o.Product.Term, o.Amount)
 	}
 	if a := b.get("/certificates/" + heldSerial + "/offers/initial"); a.Status == http.StatusInternalServerError {
 		t.Errorf("a business without a certificate: %d", a.Status)

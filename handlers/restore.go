@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -76,7 +75,7 @@ func (s *Server) restore(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	err = s.Codes.Verify(c.UserContext(), challenge, strings.TrimSpace(c.FormValue("code")))
+	err = s.Codes.Verify(c.UserContext(), challenge, c.FormValue("code"))
 	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
 		view.Error = fault.Detail
 		return s.render(c, http.StatusUnprocessableEntity, "restore", "恢复证书", view)

@@ -229,7 +229,7 @@ func (k *console) bind(c *fiber.Ctx) error {
 	v := bindView{Mobile: c.FormValue("mobile"), Sent: true}
 	mobile, err := typedMobile(v.Mobile)
 	if err == nil {
-		err = k.Codes.Verify(c.UserContext(), bindChallenge(c, at, mobile), strings.TrimSpace(c.FormValue("code")))
+		err = k.Codes.Verify(c.UserContext(), bindChallenge(c, at, mobile), c.FormValue("code"))
 	}
 	if err != nil {
 		return k.showBind(c, v, err)

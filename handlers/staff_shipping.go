@@ -9,6 +9,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -205,7 +206,7 @@ func (k *console) pickUp(c *fiber.Ctx) error {
 	if err := allow(c.UserContext(), k.Once, "pick-up:"+c.Params("id"), pickUpTries, pickUpTriesIn, "取件码错误次数过多，请 15 分钟后再试"); err != nil {
 		return k.again(c, err)
 	}
-	return k.handOver(c, order.Command{On: order.PickUp, PickUpCode: strings.TrimSpace(c.FormValue("code"))})
+	return k.handOver(c, order.Command{On: order.PickUp, PickUpCode: strings.TrimSpace(identity.HalfWidth(c.FormValue("code")))})
 }
 
 // parcelReturned takes back a parcel whose keys were counted (row 49).

@@ -139,7 +139,7 @@ func (s *Server) proven(c *fiber.Ctx, view unlockView) (certificate.Subject, err
 	if !validSerial(view.Serial) {
 		return certificate.Subject{}, &formFault{"请填写 UKEY 上的序列号：TW 加 14 位数字"}
 	}
-	err := s.Codes.Verify(c.UserContext(), unlockChallenge(c, view.Serial), strings.TrimSpace(c.FormValue("code")))
+	err := s.Codes.Verify(c.UserContext(), unlockChallenge(c, view.Serial), c.FormValue("code"))
 	if e, ok := order.AsError(err); ok && (e.Kind == order.Invalid || e.Kind == order.RateLimited) {
 		return certificate.Subject{}, &formFault{e.Detail}
 	}

@@ -223,6 +223,7 @@ const ticketUpload = "upload"
 type phoneTicket struct {
 	Order order.ID
 	Field order.Field
+	Label string // what to photograph (F27)
 }
 
 // offerPhone makes a one-time code to take the photo with a phone (F25, F26).
@@ -234,7 +235,8 @@ func (s *Server) offerPhone(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(phoneTicket{o.ID, f})
+	spec, _ := f.Spec()
+	value, err := json.Marshal(phoneTicket{o.ID, f, spec.LabelFor(o.Form)})
 	if err != nil {
 		return err
 	}
@@ -301,7 +303,7 @@ func (s *Server) phonePage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "phone", "拍照上传", phoneView{Label: t.Field.Label()})
+	return s.render(c, http.StatusOK, "phone", "拍照上传", phoneView{Label: t.Label})
 }
 
 // phoneUpload takes the photo; the first good one uses the ticket up.
@@ -310,7 +312,7 @@ func (s *Server) phoneUpload(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	view := phoneView{Label: t.Field.Label()}
+	view := phoneView{Label: t.Label}
 	view.Warnings, err = s.takePhonePicture(c, t)
 	if fault, ok := order.AsError(err); ok && fault.Kind == order.Invalid {
 		view.Fault = fault.Detail

@@ -200,7 +200,7 @@ func TestPaperCollectsNoDocument(t *testing.T) {
 	}
 }
 
-// F43: only the chosen tab is checked.
+// F36, F43: one of two ways, and only the chosen tab is checked.
 func TestOnlyTheChosenWayIsChecked(t *testing.T) {
 	p := Product{IssueMode: ByAdmin, Authorizations: []string{AuthPaper, AuthMiniProgram}}
 	for way, want := range map[string]string{AuthPaper: "letter", AuthMiniProgram: "legal.id_type legal.mobile legal.id_no"} {

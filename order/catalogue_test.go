@@ -28,7 +28,7 @@ func TestCatalogueRefusesSlips(t *testing.T) {
 		"authorizations is":    product("paper", "word"),
 		"at least 0 fen":       product(`"price_fen": 1`, `"price_fen": -1`),
 		"1 to 5 years":         product(`"years": [1]`, `"years": [6]`),
-		"max_keys is 1 to":     product(`"max_keys": 1`, `"max_keys": 0`),
+		"max_keys is 1 to":     product(`"max_keys": 1`, `"max_keys": -1`),
 		"is about one":         product("initial", "renewal", `"max_keys": 1`, `"max_keys": 2`),
 		"unlock_self is free":  product("initial", "unlock_self", "admin", "self"),
 		"issue_mode of resume": product("initial", "resume"),
@@ -41,5 +41,19 @@ func TestCatalogueRefusesSlips(t *testing.T) {
 	both := strings.NewReplacer(`"price_fen": 1`, `"price_fen": -1`, `"years": [1]`, `"years": []`, "p256", "sm2").Replace(product())
 	if _, err := ReadCatalogue(strings.NewReader(both)); err == nil || strings.Count(err.Error(), "\n") != 1 {
 		t.Errorf("two faults: %v", err)
+	}
+}
+
+// F6, F8: what a catalogue leaves open is what the design says: at most 20 keys, one
+// where a certificate is named, and 基本信息认证.
+func TestCatalogueDefaults(t *testing.T) {
+	c, err := ReadCatalogue(strings.NewReader(`{"projects": [{"key": "p", "name": "n"}], "products": [
+		{"code": "a", "project": "p", "name": "n", "business": "initial", "issue_mode": "admin", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 1, "years": [1]},
+		{"code": "b", "project": "p", "name": "n", "business": "renewal", "issue_mode": "self", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 0, "years": [1], "verification": "扩展信息认证"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := c.Products[0], c.Products[1]; a.MaxKeys != 20 || b.MaxKeys != 1 || a.VerifiedAs() != "基本信息认证" || b.VerifiedAs() != "扩展信息认证" {
+		t.Errorf("%d keys %s, %d keys %s", a.MaxKeys, a.VerifiedAs(), b.MaxKeys, b.VerifiedAs())
 	}
 }

@@ -207,7 +207,7 @@ func CheckForm(p Product, f Form, today time.Time) []FieldError {
 		switch {
 		case !s.IsAsked(p, f):
 		case v == "" && s.IsRequired(p, f):
-			faults = append(faults, FieldError{s.Name, s.missing()})
+			faults = append(faults, FieldError{s.Name, s.missing(f)})
 		case v != "":
 			if _, err := s.check(p, v, f, today); err != nil {
 				faults = append(faults, FieldError{s.Name, err.Error()})
@@ -223,10 +223,10 @@ func checkDelivery(f Form) []FieldError {
 	})
 }
 
-func (s FieldSpec) missing() string {
+func (s FieldSpec) missing(f Form) string {
 	switch s.Input {
 	case Image:
-		return "请上传" + s.Label
+		return "请上传" + s.LabelFor(f)
 	case Select, Radio:
 		return "请选择" + s.Label
 	default:

@@ -1,9 +1,13 @@
 package order
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/identity"
 )
 
 // What the form takes as a company's name, the CA can write into a certificate
@@ -48,6 +52,40 @@ func TestOrgNameIsNormalised(t *testing.T) {
 	} {
 		if got, err := checkOrgName(typed, Form{}, t0); got != want || err != nil {
 			t.Errorf("%q: %q, %v; want %q", typed, got, err, want)
+		}
+	}
+}
+
+// F27: whoever shows another document than 身份证 is asked for its photo page; of a
+// second page nothing is said.
+func TestPagesOfAnotherDocument(t *testing.T) {
+	p := Product{IssueMode: ByAdmin, Price: 30000, Authorizations: []string{AuthPaper}}
+	for document, want := range map[identity.DocType]string{identity.ResidentID: "请上传身份证正面 请上传身份证反面", identity.Passport: "请上传证件照片页"} {
+		var got []string
+		for _, f := range CheckForm(p, filled(map[Field]string{IDType: string(document), IDNo: "E12345678", IDFront: "", IDBack: ""}), t0) {
+			if f.Field == IDFront || f.Field == IDBack {
+				got = append(got, f.Detail)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, want %s", document, got, want)
+		}
+	}
+}
+
+// F40: the legal representative needs a document's age, not the 18 years of an
+// applicant, and nothing that is said about him speaks of the applicant (rules.md 3.4).
+func TestLegalRepresentativesDocument(t *testing.T) {
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, Shanghai)
+	f := DefaultForm()
+	for no, want := range map[string]string{
+		"110101200901010016": "", // 17
+		"11010120120101001x": "证件持有人未达到办理年龄，请核对证件号码或更换办理人。",
+		"11010519491231002x": "",
+	} {
+		_, err := checkLegalDocument(no, f, at)
+		if got := fmt.Sprint(err); want == "" && err != nil || want != "" && got != want {
+			t.Errorf("%s: %v", no, err)
 		}
 	}
 }

@@ -174,7 +174,7 @@ func checkDocument(v string, f Form, today time.Time) (string, error) {
 }
 
 func checkLegalDocument(v string, f Form, today time.Time) (string, error) {
-	d, err := identity.ParseDocNo(identity.DocType(f.Get(LegalIDType)), v, identity.MinApplicantAge, today)
+	d, err := identity.ParseDocNo(identity.DocType(f.Get(LegalIDType)), v, identity.MinHolderAge, today)
 	return d.Reveal(), err
 }
 

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,9 +36,11 @@ type Product struct {
 	Authorizations []string `json:"authorizations"`
 	Seals          []Seal   `json:"seals,omitempty"` // seal types offered (F10)
 	MaxKeys        int      `json:"max_keys"`        // most keys in one order (F6)
-	OnSale         bool     `json:"on_sale"`
-	Test           bool     `json:"test,omitempty"`      // certificates are tagged 测试专用
-	FourEyes       bool     `json:"four_eyes,omitempty"` // the issuer differs from the approver
+	// Verification is the 认证类型 that the form shows, when it is another than usual (F8).
+	Verification string `json:"verification,omitempty"`
+	OnSale       bool   `json:"on_sale"`
+	Test         bool   `json:"test,omitempty"`      // certificates are tagged 测试专用
+	FourEyes     bool   `json:"four_eyes,omitempty"` // the issuer differs from the approver
 }
 
 // Project is one bidding project with its own home page (F1, F2).
@@ -69,8 +72,22 @@ func ReadCatalogue(r io.Reader) (Catalogue, error) {
 	if err := dec.Decode(&c); err != nil {
 		return Catalogue{}, fmt.Errorf("reading the catalogue: %w", err)
 	}
+	for i := range c.Products {
+		if p := &c.Products[i]; p.MaxKeys == 0 {
+			p.MaxKeys = usualMaxKeys
+			if p.Business.NeedsCertificate() {
+				p.MaxKeys = 1
+			}
+		}
+	}
 	return c, c.validate()
 }
+
+// usualMaxKeys is how many keys one order may have where the catalogue does not say (F6).
+const usualMaxKeys = 20
+
+// VerifiedAs is the 认证类型 of the product (F8).
+func (p Product) VerifiedAs() string { return cmp.Or(p.Verification, "基本信息认证") }
 
 // Product returns the product with that code.
 func (c Catalogue) Product(code string) (Product, error) {

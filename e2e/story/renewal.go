@@ -63,6 +63,9 @@ func (p *player) apply(c issued, business, product string, values map[string]str
 	p.check(page.Value("agent.name") == applicant && page.Value("id.no") == form["id.no"] && page.Value("id.front") != "", "经办人资料和证件照片已预填", page.Text())
 	p.check(page.Says("之前的授权书仍然有效"), "资料没有变化，不需要重新授权", page.Text())
 	all := map[string]string{"do": "submit"}
+	if page.Has("agree") { // on the form of a renewal
+		all["agree"] = "yes"
+	}
 	maps.Copy(all, values)
 	page = p.shown(p.send(p.browser, page, o.page()+"/form", all))
 	p.check(strings.HasSuffix(page.URL.Path, "/confirm") && page.Says(c.serial), "确认页写明要办理的证书", page.URL.Path, page.Text())

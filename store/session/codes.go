@@ -107,7 +107,8 @@ func (c *Codes) Issue(ctx context.Context, ch Challenge) (string, error) {
 
 // Verify consumes the challenge's code when it is right. A wrong guess is
 // counted in the same step that compares it, so parallel guesses gain nothing.
-func (c *Codes) Verify(ctx context.Context, ch Challenge, code string) error {
+func (c *Codes) Verify(ctx context.Context, ch Challenge, typed string) error {
+	code := strings.Join(strings.Fields(identity.HalfWidth(typed)), "")
 	tries := counter{key: prefix + "tries:" + c.mobileTag(ch), code: "code_tries_exhausted", windows: []window{{24 * time.Hour, c.limits.TriesPerDay}}}
 	token := newToken()
 	if _, err := c.takeAll(ctx, token, []counter{tries}); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,11 @@ func wrong(code string) string {
 	return "000000"
 }
 
+// fullWidth is a code as a Chinese input method may type it.
+func fullWidth(code string) string {
+	return strings.Map(func(r rune) rune { return r - '0' + '０' }, code)
+}
+
 // F55–F57: 6 digits, 60 s, single use, five tries, bound to its challenge.
 func TestVerify(t *testing.T) {
 	asked := Challenge{Purpose: "confirm", Mobile: mobile, Subject: "order1", IP: "192.0.2.1"}
@@ -45,9 +51,12 @@ func TestVerify(t *testing.T) {
 		wait    time.Duration
 		wrong   int // guesses before
 		answers Challenge
+		typed   func(code string) string
 		want    string // code of the refusal
 	}{
 		{name: "right", answers: asked},
+		{name: "full width", answers: asked, typed: fullWidth},
+		{name: "with spaces", answers: asked, typed: func(code string) string { return " " + code[:3] + " " + code[3:] }},
 		{name: "from another address", answers: with(func(ch *Challenge) { ch.IP = "192.0.2.2" })},
 		{name: "just in time", wait: time.Minute - time.Millisecond, answers: asked},
 		{name: "too late", wait: time.Minute, answers: asked, want: "code_expired"},
@@ -71,6 +80,9 @@ func TestVerify(t *testing.T) {
 					wantCode(t, "wrong guess", c.Verify(t.Context(), asked, wrong(code)), order.Invalid, "code_wrong")
 				}
 				clk.advance(tt.wait)
+				if tt.typed != nil {
+					code = tt.typed(code)
+				}
 				err := c.Verify(t.Context(), tt.answers, code)
 				if tt.want != "" {
 					wantCode(t, "Verify", err, order.Invalid, tt.want)

@@ -94,6 +94,8 @@ export interface Line {
 
 export interface Form {
   order: Order
+  /** 认证类型 */
+  verification: string
   fixing?: boolean
   groups: Group[]
   lines: Line[]
@@ -136,6 +138,8 @@ export interface Summary {
   groups: Group[]
   lines: Line[]
   mobile: string
+  term?: number
+  verification: string
 }
 
 export interface Placed {
