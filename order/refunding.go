@@ -87,10 +87,9 @@ func (s *Service) RetryKeysRefund(ctx context.Context, id ID, refundNo string, b
 	if r.OrderID != id || r.State != PaymentRefundFailed || by.Role != Finance {
 		return Errorf(Conflict, "refund_not_failed", "该笔退款没有失败，不需要重试")
 	}
+	r.State, r.UpdatedAt = PaymentRefundDue, s.now()
 	return s.store.InTx(ctx, func(tx Tx) error {
-		was := r.State
-		r.State, r.UpdatedAt = PaymentRefundDue, s.now()
-		if err := tx.UpdateKeysRefund(ctx, r, was); err != nil {
+		if err := tx.UpdateKeysRefund(ctx, r, PaymentRefundFailed); err != nil {
 			return err
 		}
 		if err := tx.AppendAudit(ctx, AuditRecord{OrderID: id, Action: "keys_refund_retry", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()}); err != nil {

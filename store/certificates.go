@@ -168,6 +168,9 @@ func (q queries) FindCertificates(ctx context.Context, text string, limit int) (
 
 // SetRevocation implements [certificate.Tx].
 func (tx *Tx) SetRevocation(ctx context.Context, c certificate.Certificate) error {
+	if err := tx.holdOrder(ctx, `?`, c.OrderID); err != nil {
+		return err
+	}
 	n, err := tx.exec(ctx, `UPDATE issues SET revoked_at = ?, revocation_reason = ? WHERE serial = ? AND status_rev = ?`, nullTime(c.RevokedAt), c.Reason, c.Serial, c.Rev)
 	if err != nil {
 		return failed(err, "changing the status of %s", c.Serial)

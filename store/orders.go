@@ -184,6 +184,16 @@ func (tx *Tx) Order(ctx context.Context, id order.ID) (order.Order, error) {
 	return tx.oneOrder(ctx, `deleted_at IS NULL AND id = ?`+tx.dia.forUpdate, id)
 }
 
+// holdOrder locks the row of an order, deleted or not, whose id is which: a parameter,
+// or a query with one. Whoever changes what hangs on an order (a trade, a certificate, a
+// ticket) holds the order first: two who begin at different ends would wait for each other.
+func (tx *Tx) holdOrder(ctx context.Context, which string, arg any) error {
+	if tx.dia.forUpdate == "" {
+		return nil // SQLite has one writer
+	}
+	return tx.later(ctx, must("locking an order"), `SELECT 1 FROM orders WHERE id IN (`+which+`)`+tx.dia.forUpdate, arg)
+}
+
 // OrderByNo implements [order.Queries].
 func (q queries) OrderByNo(ctx context.Context, no string) (order.Order, error) {
 	return q.oneOrder(ctx, `deleted_at IS NULL AND no = ?`, no)

@@ -55,8 +55,12 @@ func (db *DB) Payment(ctx context.Context, tradeNo string) (order.Payment, error
 	return db.payment(ctx, tradeNo, "")
 }
 
-// Payment returns one trade; its row stays locked until the transaction ends.
+// Payment returns one trade; its row and its order's stay locked until the transaction
+// ends.
 func (tx *Tx) Payment(ctx context.Context, tradeNo string) (order.Payment, error) {
+	if err := tx.holdOrder(ctx, `SELECT order_id FROM payments WHERE trade_no = ?`, tradeNo); err != nil {
+		return order.Payment{}, err
+	}
 	return tx.payment(ctx, tradeNo, tx.dia.forUpdate)
 }
 
@@ -139,6 +143,9 @@ func (tx *Tx) InsertPayment(ctx context.Context, p order.Payment) error {
 
 // UpdatePayment implements [order.Tx].
 func (tx *Tx) UpdatePayment(ctx context.Context, p order.Payment, was order.PaymentState) error {
+	if err := tx.holdOrder(ctx, `?`, p.OrderID); err != nil {
+		return err
+	}
 	n, err := tx.execNamed(ctx, `
 		UPDATE payments
 		SET state = :state, code_url = :code_url, prepay_id = :prepay_id, transaction_id = :transaction_id, refund_no = :refund_no, refund_reason = :refund_reason, returned = :returned,

@@ -89,6 +89,13 @@ func (tx *Tx) InsertTicket(ctx context.Context, t certificate.Ticket) error {
 // UpdateTicket implements [certificate.TicketTx]. The WHERE clause is the
 // guarantee: of two who move a ticket at once, one does.
 func (tx *Tx) UpdateTicket(ctx context.Context, t certificate.Ticket, was certificate.Ticket) error {
+	which, arg := `?`, string(was.OrderID)
+	if arg == "" { // of a self-service unlock
+		which, arg = `SELECT order_id FROM order_items WHERE cert_serial = ?`, was.CertSerial
+	}
+	if err := tx.holdOrder(ctx, which, arg); err != nil {
+		return err
+	}
 	n, err := tx.execNamed(ctx, `
 		UPDATE helper_tickets
 		SET state = :state, step = :step, failure = :failure, public_key = :public_key, expires_at = :expires_at, updated_at = :updated_at
