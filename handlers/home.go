@@ -25,9 +25,11 @@ func (s *Server) home(c *fiber.Ctx) error {
 
 type projectView struct {
 	Project order.Project
-	Initial []offerView   // F1: the three businesses
-	Renewal bool          // the project renews
-	Drafts  []order.Order // what this visitor has not finished
+	Initial []offerView // F1: the three businesses
+	// Renewal, UnlockSelf and UnlockApproval say what else the project offers.
+	Renewal, UnlockSelf, UnlockApproval bool
+
+	Drafts []order.Order // what this visitor has not finished
 }
 
 // offerView is a product on offer, named without its project.
@@ -46,10 +48,19 @@ func (s *Server) showProject(c *fiber.Ctx, key string) error {
 	}
 	view := projectView{Project: p}
 	for _, q := range products {
-		if q.OnSale && q.Business == order.Initial {
-			view.Initial = append(view.Initial, offerView{q.Code, catalogue.ShortName(q), q.Hint, q.Price})
+		if !q.OnSale {
+			continue
 		}
-		view.Renewal = view.Renewal || q.OnSale && q.Business == order.Renewal
+		switch q.Business {
+		case order.Initial:
+			view.Initial = append(view.Initial, offerView{q.Code, catalogue.ShortName(q), q.Hint, q.Price})
+		case order.Renewal:
+			view.Renewal = true
+		case order.UnlockSelf:
+			view.UnlockSelf = true
+		case order.UnlockApproval:
+			view.UnlockApproval = true
+		}
 	}
 	if view.Drafts, err = s.drafts(c); err != nil {
 		return err

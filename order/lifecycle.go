@@ -303,7 +303,10 @@ var rowsOn = func() map[Event][]*transition {
 func next(o Order, c Command) (transition, error) {
 	rows := rowsOn[c.On]
 	i := slices.IndexFunc(rows, func(t *transition) bool { return t.matches(o, c) })
-	if i < 0 {
+	switch {
+	case i < 0 && o.State == None:
+		return transition{}, Errorf(Conflict, "not_applied_for", "%s不需要提交申请，请在「我的证书」中选择证书后直接办理", o.Business.Label())
+	case i < 0:
 		return transition{}, Errorf(Conflict, "order_not_ready", "订单当前状态为「%s」，不能执行该操作，请刷新后查看", o.State.Label())
 	}
 	t := *rows[i]

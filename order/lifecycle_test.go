@@ -549,6 +549,7 @@ func TestRefused(t *testing.T) {
 		{"giving up every key", in(unclaimed, nil), step{Command{On: GiveUpKeys, By: actorOf(Finance), Keys: 2}, unclaimed}, "keys_to_give_required"},
 		{"giving up what is made", in(making, func(w *walker) { w.items[0].Stage, w.items[1].Stage = ItemVerified, ItemMaking }), on(GiveUpKeys, Finance, making), "keys_to_give_required"},
 		{"the applicant gives up what nobody proposed", in(unclaimed, nil), on(GiveUpKeys, Applicant, unclaimed), "applicant_agreed_required"},
+		{"applying for a self-service unlock", newWalker(UnlockSelf, BySelf, 0, 1, nil), on(Save, Applicant, draft), "not_applied_for"},
 		{"edit in 待审核", in(queued, nil), on(Save, Applicant, draft), "order_not_ready"},
 		{"late approval of 已退款", in(refunded, nil), on(Approve, Reviewer, unclaimed), "order_not_ready"},
 		{"withdrawal after a serial", in(making, func(w *walker) { w.items[0].Attempt = 1 }), on(AuthWithdrawn, LegalRep, fixable), "too_late_to_withdraw"},
