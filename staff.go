@@ -65,7 +65,7 @@ func (s staffAddCmd) Run(ctx context.Context, c *cli) error {
 		roles = append(roles, order.Role(strings.TrimSpace(r)))
 	}
 	return c.withStaffing(ctx, func(st *order.Staffing) error {
-		m, err := st.Add(ctx, order.NewMember{Name: s.Name, Mobile: s.Mobile, Roles: roles, Company: s.Company, Leader: s.Leader, TOTPSecret: secret})
+		m, err := st.Add(ctx, order.BySystem, order.NewMember{Name: s.Name, Mobile: s.Mobile, Roles: roles, Company: s.Company, Leader: s.Leader, TOTPSecret: secret})
 		if err != nil {
 			return err
 		}
@@ -83,18 +83,21 @@ type staffListCmd struct{}
 // Run prints one line per member.
 func (staffListCmd) Run(ctx context.Context, c *cli) error {
 	return c.withStaffing(ctx, func(st *order.Staffing) error {
-		all, err := st.List(ctx)
-		if err != nil {
-			return err
-		}
 		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-		for _, m := range all {
-			state := "enabled"
-			if m.Disabled {
-				state = "disabled"
-			}
-			if _, err := fmt.Fprintf(w, "%s\t%s\t%v\t%s\n", m.ID, m.Name, m.Roles, state); err != nil {
+		for after, more := (order.Cursor{}), true; more; more = after != (order.Cursor{}) {
+			page, err := st.Page(ctx, after, 0)
+			if err != nil {
 				return err
+			}
+			after = page.Next
+			for _, m := range page.Colleagues {
+				state := "enabled"
+				if m.Disabled {
+					state = "disabled"
+				}
+				if _, err := fmt.Fprintf(w, "%s\t%s\t%v\t%s\n", m.ID, m.Name, m.Roles, state); err != nil {
+					return err
+				}
 			}
 		}
 		return w.Flush()

@@ -118,13 +118,13 @@ func approvedOrder(t *testing.T, a *app, n int) order.Order {
 
 func staffNamed(t *testing.T, a *app, name string) order.Staff {
 	t.Helper()
-	all, err := order.NewStaffing(a.db, nil, a.clock.Now, newID(a.clock.Now)).List(t.Context())
+	all, err := order.NewStaffing(a.db, nil, a.clock.Now, newID(a.clock.Now)).Page(t.Context(), order.Cursor{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range all {
+	for _, m := range all.Colleagues {
 		if m.Name == name {
-			return m
+			return m.Staff
 		}
 	}
 	t.Fatalf("no %s", name)

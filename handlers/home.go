@@ -51,16 +51,12 @@ func (s *Server) showProject(c *fiber.Ctx, key string) error {
 		if !q.OnSale {
 			continue
 		}
-		switch q.Business {
-		case order.Initial:
+		if q.Business == order.Initial {
 			view.Initial = append(view.Initial, offerView{q.Code, catalogue.ShortName(q), q.Hint, q.Price})
-		case order.Renewal:
-			view.Renewal = true
-		case order.UnlockSelf:
-			view.UnlockSelf = true
-		case order.UnlockApproval:
-			view.UnlockApproval = true
 		}
+		view.Renewal = view.Renewal || q.Business == order.Renewal
+		view.UnlockSelf = view.UnlockSelf || q.Business == order.UnlockSelf
+		view.UnlockApproval = view.UnlockApproval || q.Business == order.UnlockApproval
 	}
 	if view.Drafts, err = s.drafts(c); err != nil {
 		return err

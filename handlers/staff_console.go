@@ -95,6 +95,7 @@ func (s *Server) Console(d ConsoleDeps) {
 	k.certificateRoutes()
 	k.inboxRoutes()
 	k.enquiryRoutes()
+	k.peopleRoutes()
 }
 
 // consolePage is the frame of a console page; Body is the page's own.
@@ -128,6 +129,7 @@ var desks = []struct {
 	{"/staff/certificates", "证书", []order.Role{order.Issuer}},
 	{inboxPath, "消息", nil},
 	{"/staff/enquiries", "回电", []order.Role{order.Reviewer}},
+	{peoplePath, "同事", []order.Role{order.Admin}},
 }
 
 // show answers with a console page. A notice says why an action was refused.

@@ -179,7 +179,7 @@ func TestAccountChangesEndSessions(t *testing.T) {
 	}
 	shipper := members[0]
 	shipper.Roles = []order.Role{order.Shipper}
-	m, err := d.staffing.Add(t.Context(), shipper)
+	m, err := d.staffing.Add(t.Context(), order.BySystem, shipper)
 	must(t, err)
 	if m.ID != d.staff["李审核"].ID || m.TOTPSecret != d.staff["李审核"].TOTPSecret {
 		t.Error("adding again made another account or another secret")

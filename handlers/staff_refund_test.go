@@ -15,7 +15,7 @@ func (d *desk) second() *browser {
 	d.t.Helper()
 	secret, err := NewTOTPSecret()
 	must(d.t, err)
-	m, err := d.staffing.Add(d.t.Context(), order.NewMember{Name: "郑财务", Mobile: "13900000007", Roles: []order.Role{order.Finance}, TOTPSecret: secret})
+	m, err := d.staffing.Add(d.t.Context(), order.BySystem, order.NewMember{Name: "郑财务", Mobile: "13900000007", Roles: []order.Role{order.Finance}, TOTPSecret: secret})
 	must(d.t, err)
 	d.staff["郑财务"] = m
 	members = append(members, order.NewMember{Name: "郑财务", Mobile: "13900000007"})

@@ -39,6 +39,8 @@ func TestConsolePages(t *testing.T) {
 	goldenPage(t, "making-empty", admin.get("/staff/making").Body)
 	goldenPage(t, "shipping-empty", admin.get("/staff/shipping").Body)
 	goldenPage(t, "finance-empty", admin.get("/staff/finance").Body)
+	goldenPage(t, "people", admin.get(peoplePath).Body)
+	goldenPage(t, "colleague", admin.get(peoplePath+"/"+d.staff["李审核"].ID).Body)
 	goldenPage(t, "search-empty", admin.get("/staff/orders?no=9999").Body)
 	o := d.inReview()
 	page := "/staff/review/" + string(o.ID)

@@ -73,7 +73,7 @@ func (d *desk) hire() *desk {
 		var err error
 		n.TOTPSecret, err = NewTOTPSecret()
 		must(d.t, err)
-		m, err := d.staffing.Add(d.t.Context(), n)
+		m, err := d.staffing.Add(d.t.Context(), order.BySystem, n)
 		must(d.t, err)
 		d.staff[n.Name] = m
 	}

@@ -85,6 +85,8 @@ type Queries interface {
 	Staff(ctx context.Context, id string) (Staff, error)
 	StaffByPerson(ctx context.Context, personID string) (Staff, error)
 	StaffWithRole(ctx context.Context, r Role) ([]Staff, error)
+	// Colleagues lists accounts, open and closed, the longest serving first.
+	Colleagues(ctx context.Context, after Cursor, limit int) (ColleaguePage, error)
 	Authorization(ctx context.Context, id string) (Authorization, error)
 	// ActiveAuthorization is the order's authorisation that is open or signed.
 	ActiveAuthorization(ctx context.Context, id ID) (Authorization, error)
@@ -236,6 +238,9 @@ type Tx interface {
 	// row when there is none (id is the new person's id).
 	PersonByMobile(ctx context.Context, p Person) (Person, error)
 	LinkWeChat(ctx context.Context, w WeChatIdentity) error
+	// HoldStaff returns accounts by their ids, those that there are; nobody else changes
+	// them until the transaction ends.
+	HoldStaff(ctx context.Context, ids ...string) (map[string]Staff, error)
 	SaveStaff(ctx context.Context, s Staff) error
 }
 

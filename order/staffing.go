@@ -29,80 +29,168 @@ func NewStaffing(store Store, end StaffSessions, now func() time.Time, newID fun
 	return &Staffing{store: store, end: end, now: now, newID: newID}
 }
 
+// Rights are what a member of staff is called and may do.
+type Rights struct {
+	Name    string
+	Roles   []Role
+	Company string // unit code of his own company; may be empty
+	Leader  bool   // hears of what is late and may assign tasks
+}
+
 // NewMember describes a member of staff to [Staffing.Add].
 type NewMember struct {
 	Name    string
 	Mobile  string
 	Roles   []Role
-	Company string // unit code of his own company; may be empty
-	Leader  bool   // hears of what is late and may assign tasks
+	Company string // as in [Rights]
+	Leader  bool
 	// TOTPSecret is used when the account is new or has none; base32.
 	TOTPSecret string
 }
 
-// Add makes the account of a member of staff, known by the mobile. Adding a
-// known one again brings name, roles and company up to date, enables the account
-// and keeps its TOTP secret.
-func (s *Staffing) Add(ctx context.Context, n NewMember) (Staff, error) {
-	mobile, err := n.check()
+// Add makes the account of a member of staff, known by the mobile. The system may
+// add a known one again: that brings name, roles and company up to date, enables the
+// account and keeps its TOTP secret. Admins change a known one with [Staffing.Change].
+func (s *Staffing) Add(ctx context.Context, by Actor, n NewMember) (Staff, error) {
+	mobile, err := identity.ParseMobile(n.Mobile)
+	if err != nil {
+		return Staff{}, Errorf(Invalid, "staff_invalid", "%s", err.Error())
+	}
+	r, err := Rights{n.Name, n.Roles, n.Company, n.Leader}.check()
 	if err != nil {
 		return Staff{}, err
 	}
 	var was, m Staff
 	err = s.store.InTx(ctx, func(tx Tx) error {
+		if err := s.mayManage(ctx, tx, by); err != nil {
+			return err
+		}
 		person, err := tx.PersonByMobile(ctx, Person{ID: s.newID(), Mobile: mobile, CreatedAt: s.now()})
 		if err != nil {
 			return err
 		}
 		was, err = tx.StaffByPerson(ctx, person.ID)
-		if e, ok := AsError(err); ok && e.Kind == NotFound {
+		switch e, ok := AsError(err); {
+		case ok && e.Kind == NotFound:
 			was = Staff{ID: s.newID(), PersonID: person.ID, CreatedAt: s.now()}
-		} else if err != nil {
+		case err != nil:
 			return err
+		case by.Role != System:
+			return Errorf(Conflict, "staff_exists", "该手机号已有账号（%s），请在列表中修改", was.Name)
 		}
 		m = was
-		m.Name, m.Roles, m.Company, m.Leader, m.Disabled = n.Name, n.Roles, n.Company, n.Leader, false
+		m.set(r)
+		m.Disabled = false
 		m.TOTPSecret = cmp.Or(was.TOTPSecret, n.TOTPSecret)
-		return s.save(ctx, tx, m, "staff_add")
+		return s.save(ctx, tx, m, by, "staff_add")
 	})
-	if err != nil || slices.Equal(was.Roles, m.Roles) && was.Company == m.Company && was.Leader == m.Leader {
+	return s.ended(ctx, was, m, err)
+}
+
+// Change gives an account another name and other rights.
+func (s *Staffing) Change(ctx context.Context, by Actor, id string, r Rights) (Staff, error) {
+	r, err := r.check()
+	if err != nil {
+		return Staff{}, err
+	}
+	return s.change(ctx, by, id, "staff_change", func(m *Staff) { m.set(r) })
+}
+
+// SetDisabled closes an account, or opens a closed one again. Every login of a closed
+// one ends now, and none is possible.
+func (s *Staffing) SetDisabled(ctx context.Context, by Actor, id string, disabled bool) (Staff, error) {
+	return s.change(ctx, by, id, map[bool]string{true: "staff_disable", false: "staff_enable"}[disabled], func(m *Staff) { m.Disabled = disabled })
+}
+
+// SetTOTP gives an account another secret, in base32, for one that was lost with its
+// telephone: the codes of the old one are void.
+func (s *Staffing) SetTOTP(ctx context.Context, by Actor, id, secret string) (Staff, error) {
+	return s.change(ctx, by, id, "staff_totp", func(m *Staff) { m.TOTPSecret = secret })
+}
+
+// change does what fn says to an account. Who is no admin any more at that very moment
+// may not, and nobody takes his own rights away: so there is always an admin left, also
+// when two close each other.
+func (s *Staffing) change(ctx context.Context, by Actor, id, action string, fn func(*Staff)) (Staff, error) {
+	var was, m Staff
+	err := s.store.InTx(ctx, func(tx Tx) error {
+		held, err := tx.HoldStaff(ctx, id, by.StaffID)
+		if err != nil {
+			return err
+		}
+		if by.Role != System && !held[by.StaffID].Has(Admin) {
+			return errNotAdmin
+		}
+		var known bool
+		if was, known = held[id]; !known {
+			return errNoStaff
+		}
+		m = was
+		fn(&m)
+		if id == by.StaffID && !m.Has(Admin) {
+			return Errorf(Conflict, "own_rights", "不能停用自己，也不能取消自己的管理员角色，请由另一位管理员操作")
+		}
+		return s.save(ctx, tx, m, by, action)
+	})
+	return s.ended(ctx, was, m, err)
+}
+
+var (
+	errNotAdmin = Errorf(Forbidden, "not_admin", "只有管理员可以管理同事的账号")
+	errNoStaff  = Errorf(NotFound, "staff_not_found", "没有找到该工作人员")
+)
+
+// mayManage refuses who is no admin; the system may.
+func (s *Staffing) mayManage(ctx context.Context, tx Tx, by Actor) error {
+	if by.Role == System {
+		return nil
+	}
+	held, err := tx.HoldStaff(ctx, by.StaffID)
+	if err == nil && !held[by.StaffID].Has(Admin) {
+		err = errNotAdmin
+	}
+	return err
+}
+
+// ended ends the logins that were made with other rights than m has now.
+func (s *Staffing) ended(ctx context.Context, was, m Staff, err error) (Staff, error) {
+	if err != nil || slices.Equal(was.Roles, m.Roles) && was.Company == m.Company && was.Leader == m.Leader && was.Disabled == m.Disabled && was.TOTPSecret == m.TOTPSecret {
 		return m, err
 	}
 	return m, s.end(ctx, m.ID)
 }
 
-// check normalises the description in place and names what is wrong with it.
-func (n *NewMember) check() (identity.Mobile, error) {
-	mobile, err := identity.ParseMobile(n.Mobile)
-	if err != nil {
-		return mobile, Errorf(Invalid, "staff_invalid", "%s", err.Error())
-	}
-	name, err := identity.ParsePersonName(n.Name)
-	if err != nil {
-		return mobile, Errorf(Invalid, "staff_invalid", "%s", err.Error())
-	}
-	n.Name = name.Reveal()
-	if n.Company != "" {
-		unit, err := identity.CheckUnitCode(n.Company)
-		if err != nil {
-			return mobile, Errorf(Invalid, "staff_invalid", "%s", err.Error())
-		}
-		n.Company = unit.Value
-	}
-	if len(n.Roles) == 0 {
-		return mobile, Errorf(Invalid, "staff_invalid", "请至少给出一个角色")
-	}
-	for _, r := range n.Roles {
-		if !slices.Contains(StaffRoles, r) {
-			return mobile, Errorf(Invalid, "staff_invalid", "角色「%s」不存在，可用：%v", r, StaffRoles)
-		}
-	}
-	n.Roles = slices.Compact(slices.Sorted(slices.Values(n.Roles)))
-	return mobile, nil
+func (s *Staff) set(r Rights) {
+	s.Name, s.Roles, s.Company, s.Leader = r.Name, r.Roles, r.Company, r.Leader
 }
 
-// Disable closes the account with that mobile: every login ends now, and none is
-// possible until the account is added again.
+// check returns the rights in normal form, or names what is wrong with them.
+func (r Rights) check() (Rights, error) {
+	name, err := identity.ParsePersonName(r.Name)
+	if err != nil {
+		return r, Errorf(Invalid, "staff_invalid", "%s", err.Error())
+	}
+	r.Name = name.Reveal()
+	if r.Company != "" {
+		unit, err := identity.CheckUnitCode(r.Company)
+		if err != nil {
+			return r, Errorf(Invalid, "staff_invalid", "%s", err.Error())
+		}
+		r.Company = unit.Value
+	}
+	if len(r.Roles) == 0 {
+		return r, Errorf(Invalid, "staff_invalid", "请至少给出一个角色")
+	}
+	for _, role := range r.Roles {
+		if !slices.Contains(StaffRoles, role) {
+			return r, Errorf(Invalid, "staff_invalid", "角色「%s」不存在，可用：%v", role, StaffRoles)
+		}
+	}
+	r.Roles = slices.Compact(slices.Sorted(slices.Values(r.Roles)))
+	return r, nil
+}
+
+// Disable closes the account with that mobile, for an operator at the command line.
 func (s *Staffing) Disable(ctx context.Context, mobile string) (Staff, error) {
 	number, err := identity.ParseMobile(mobile)
 	if err != nil {
@@ -114,25 +202,26 @@ func (s *Staffing) Disable(ctx context.Context, mobile string) (Staff, error) {
 		if err != nil {
 			return err
 		}
-		if m, err = tx.StaffByPerson(ctx, person.ID); err != nil {
-			return err
-		}
-		m.Disabled = true
-		return s.save(ctx, tx, m, "staff_disable")
+		m, err = tx.StaffByPerson(ctx, person.ID)
+		return err
 	})
 	if err != nil {
 		return m, err
 	}
-	return m, s.end(ctx, m.ID)
+	return s.SetDisabled(ctx, BySystem, m.ID, true)
 }
 
 // SetQuiet sets the hours in which a member of staff wants no messages; they wait
 // in the inbox and go out afterwards.
 func (s *Staffing) SetQuiet(ctx context.Context, by Actor, q Quiet) error {
 	return s.store.InTx(ctx, func(tx Tx) error {
-		m, err := tx.Staff(ctx, by.StaffID)
+		held, err := tx.HoldStaff(ctx, by.StaffID)
 		if err != nil {
 			return err
+		}
+		m, known := held[by.StaffID]
+		if !known {
+			return errNoStaff
 		}
 		m.Quiet = q
 		if err := tx.SaveStaff(ctx, m); err != nil {
@@ -147,31 +236,28 @@ func (s *Staffing) ReadInbox(ctx context.Context, staffID string) error {
 	return s.store.InTx(ctx, func(tx Tx) error { return tx.ReadMessages(ctx, staffID, s.now()) })
 }
 
-func (s *Staffing) save(ctx context.Context, tx Tx, m Staff, action string) error {
+func (s *Staffing) save(ctx context.Context, tx Tx, m Staff, by Actor, action string) error {
 	if err := tx.SaveStaff(ctx, m); err != nil {
 		return err
 	}
-	return tx.AppendAudit(ctx, AuditRecord{Action: action + ":" + m.ID, ActorID: string(System), Role: System, Channel: Internal, Outcome: "ok", At: s.now()})
+	return tx.AppendAudit(ctx, AuditRecord{Action: action + ":" + m.ID, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})
 }
 
-// List returns everybody who can log in, the longest serving first.
-func (s *Staffing) List(ctx context.Context) ([]Staff, error) {
-	var all []Staff
-	for _, r := range StaffRoles {
-		with, err := s.store.StaffWithRole(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range with {
-			if !slices.ContainsFunc(all, func(known Staff) bool { return known.ID == m.ID }) {
-				all = append(all, m)
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b Staff) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	return all, nil
+// Colleague is an account of staff with the mobile that identifies it.
+type Colleague struct {
+	Staff
+	Mobile identity.Mobile
+}
+
+// ColleaguePage is one page of a list of accounts.
+type ColleaguePage struct {
+	Colleagues []Colleague
+	Next       Cursor // zero at the end
+}
+
+// Page returns accounts, open and closed, the longest serving first.
+func (s *Staffing) Page(ctx context.Context, after Cursor, limit int) (ColleaguePage, error) {
+	return s.store.Colleagues(ctx, after, limit)
 }
 
 // BindWeChat lets the person with a mobile that was just proven by SMS log in

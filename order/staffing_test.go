@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ var li = order.NewMember{Name: "李审核", Mobile: "138 0000 0001", Roles: []or
 // F126: staff and their roles.
 func TestAddStaff(t *testing.T) {
 	s, db, ended := staffing(t)
-	first, err := s.Add(t.Context(), li)
+	first, err := s.Add(t.Context(), order.BySystem, li)
 	must(t, err)
 	if !slices.Equal(first.Roles, []order.Role{order.Reviewer, order.Shipper}) || first.TOTPSecret != li.TOTPSecret {
 		t.Errorf("added %+v", first.Roles)
@@ -58,7 +59,7 @@ func TestAddStaff(t *testing.T) {
 	again := li
 	again.Name, again.TOTPSecret = "李复核", "OTHERSECRET"
 	*ended = nil
-	second, err := s.Add(t.Context(), again)
+	second, err := s.Add(t.Context(), order.BySystem, again)
 	must(t, err)
 	if second.ID != first.ID || second.Name != "李复核" || second.TOTPSecret != li.TOTPSecret {
 		t.Error("the same mobile made another account, or lost its secret")
@@ -67,7 +68,7 @@ func TestAddStaff(t *testing.T) {
 		t.Errorf("a change of name ended sessions of %v", *ended)
 	}
 	again.Roles = []order.Role{order.Finance}
-	_, err = s.Add(t.Context(), again)
+	_, err = s.Add(t.Context(), order.BySystem, again)
 	must(t, err)
 	if !slices.Equal(*ended, []string{first.ID}) { // reliability 20
 		t.Errorf("a change of roles ended sessions of %v", *ended)
@@ -96,14 +97,13 @@ func TestAddStaffRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := li
 			c.change(&n)
-			if _, err := s.Add(t.Context(), n); !errors.Is(err, order.Invalid) || strings.Contains(err.Error(), n.Mobile) {
+			if _, err := s.Add(t.Context(), order.BySystem, n); !errors.Is(err, order.Invalid) || strings.Contains(err.Error(), n.Mobile) {
 				t.Errorf("err = %v", err)
 			}
 		})
 	}
-	all, err := s.List(t.Context())
-	if err != nil || len(all) != 0 {
-		t.Errorf("%d accounts, %v", len(all), err)
+	if all, err := s.Page(t.Context(), order.Cursor{}, 0); err != nil || len(all.Colleagues) != 0 {
+		t.Errorf("%d accounts, %v", len(all.Colleagues), err)
 	}
 }
 
@@ -111,12 +111,8 @@ func TestDisableStaff(t *testing.T) {
 	s, _, ended := staffing(t)
 	zhao := order.NewMember{Name: "赵管理", Mobile: "13800000002", Roles: []order.Role{order.Admin}}
 	for _, n := range []order.NewMember{li, zhao} {
-		_, err := s.Add(t.Context(), n)
+		_, err := s.Add(t.Context(), order.BySystem, n)
 		must(t, err)
-	}
-	all, err := s.List(t.Context())
-	if err != nil || len(all) != 2 {
-		t.Fatalf("%d accounts, %v", len(all), err)
 	}
 	*ended = nil
 	m, err := s.Disable(t.Context(), "+86 13800000001")
@@ -124,21 +120,140 @@ func TestDisableStaff(t *testing.T) {
 	if !m.Disabled || m.Has(order.Reviewer) || !slices.Equal(*ended, []string{m.ID}) {
 		t.Errorf("disabled %v, sessions ended: %v", m.Disabled, *ended)
 	}
-	if all, err = s.List(t.Context()); err != nil || len(all) != 1 || all[0].Name != "赵管理" {
-		t.Errorf("%d accounts, %v", len(all), err)
+	all, err := s.Page(t.Context(), order.Cursor{}, 0)
+	if err != nil || len(all.Colleagues) != 2 || !all.Colleagues[0].Disabled || all.Colleagues[1].Disabled || all.Colleagues[0].Mobile.Reveal() != "13800000001" {
+		t.Errorf("accounts %+v, %v", all, err)
 	}
 	if _, err := s.Disable(t.Context(), "13800000009"); !errors.Is(err, order.NotFound) {
 		t.Errorf("disabling a stranger: %v", err)
 	}
-	again, err := s.Add(t.Context(), li)
+	again, err := s.Add(t.Context(), order.BySystem, li)
 	if err != nil || again.Disabled || again.ID != m.ID {
 		t.Errorf("enabling again: %v", err)
 	}
 }
 
+// F126: an admin manages the accounts of his colleagues; the audit trail names him.
+func TestManageStaff(t *testing.T) {
+	_, db, ended := staffing(t)
+	trail := &[]string{}
+	s := order.NewStaffing(audited{db, trail}, func(_ context.Context, id string) error { *ended = append(*ended, id); return nil }, func() time.Time { return now }, func() string { return ulid.Make().String() })
+	boss, err := s.Add(t.Context(), order.BySystem, order.NewMember{Name: "赵管理", Mobile: "13800000002", Roles: []order.Role{order.Admin}, TOTPSecret: "A"})
+	must(t, err)
+	mate, err := s.Add(t.Context(), order.BySystem, li)
+	must(t, err)
+	by, other := boss.Actor(order.Admin, order.Web, "192.0.2.1"), mate.Actor(order.Reviewer, order.Web, "192.0.2.2")
+	rights := order.Rights{Name: "李审核", Roles: []order.Role{order.Finance}, Leader: true}
+	invited := order.NewMember{Name: "孙发货", Mobile: "13800000003", Roles: []order.Role{order.Shipper}}
+
+	for name, c := range map[string]struct {
+		do   func() error
+		kind order.Kind
+	}{
+		"whom nobody made an admin adds":    {func() error { _, err := s.Add(t.Context(), other, invited); return err }, order.Forbidden},
+		"whom nobody made an admin changes": {func() error { _, err := s.Change(t.Context(), other, mate.ID, rights); return err }, order.Forbidden},
+		"whom nobody made an admin closes":  {func() error { _, err := s.SetDisabled(t.Context(), other, boss.ID, true); return err }, order.Forbidden},
+		"an admin adds whom there is":       {func() error { _, err := s.Add(t.Context(), by, li); return err }, order.Conflict},
+		"an admin closes himself":           {func() error { _, err := s.SetDisabled(t.Context(), by, boss.ID, true); return err }, order.Conflict},
+		"an admin is an admin no more":      {func() error { _, err := s.Change(t.Context(), by, boss.ID, rights); return err }, order.Conflict},
+		"nobody's account":                  {func() error { _, err := s.Change(t.Context(), by, "nope", rights); return err }, order.NotFound},
+		"no role": {func() error {
+			_, err := s.Change(t.Context(), by, mate.ID, order.Rights{Name: "李审核"})
+			return err
+		}, order.Invalid},
+	} {
+		*ended = nil
+		if err := c.do(); !errors.Is(err, c.kind) || len(*ended) != 0 {
+			t.Errorf("%s: %v, sessions ended of %v", name, err, *ended)
+		}
+	}
+
+	for _, c := range []struct {
+		name string
+		do   func() (order.Staff, error)
+		want func(order.Staff) bool
+	}{
+		{"change", func() (order.Staff, error) { return s.Change(t.Context(), by, mate.ID, rights) }, func(m order.Staff) bool { return m.Leader && m.Has(order.Finance) && !m.Has(order.Reviewer) }},
+		{"another secret", func() (order.Staff, error) { return s.SetTOTP(t.Context(), by, mate.ID, "B") }, func(m order.Staff) bool { return m.TOTPSecret == "B" }},
+		{"close", func() (order.Staff, error) { return s.SetDisabled(t.Context(), by, mate.ID, true) }, func(m order.Staff) bool { return m.Disabled }},
+		{"open again", func() (order.Staff, error) { return s.SetDisabled(t.Context(), by, mate.ID, false) }, func(m order.Staff) bool { return !m.Disabled && m.Leader }},
+	} {
+		*ended = nil
+		_, err := c.do()
+		must(t, err)
+		stored, err := db.Staff(t.Context(), mate.ID)
+		must(t, err)
+		if !c.want(stored) || !slices.Equal(*ended, []string{mate.ID}) { // reliability 20
+			t.Errorf("%s: stored %+v, sessions ended of %v", c.name, stored, *ended)
+		}
+	}
+
+	want := []string{"staff_change:" + mate.ID, "staff_totp:" + mate.ID, "staff_disable:" + mate.ID, "staff_enable:" + mate.ID}
+	if !slices.Equal(*trail, want) {
+		t.Errorf("audit of the admin: %v, want %v", *trail, want)
+	}
+}
+
+// audited is a store that tells what admins leave in the audit trail.
+type audited struct {
+	order.Store
+	trail *[]string
+}
+
+func (a audited) InTx(ctx context.Context, fn func(order.Tx) error) error {
+	return a.Store.InTx(ctx, func(tx order.Tx) error { return fn(auditedTx{tx, a.trail}) })
+}
+
+type auditedTx struct {
+	order.Tx
+	trail *[]string
+}
+
+func (tx auditedTx) AppendAudit(ctx context.Context, r order.AuditRecord) error {
+	if r.Role == order.Admin && r.IP != "" {
+		*tx.trail = append(*tx.trail, r.Action)
+	}
+	return tx.Tx.AppendAudit(ctx, r)
+}
+
+// Two admins who close each other at once: one of them stays.
+func TestAnAdminIsLeft(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		end := func(context.Context, string) error { return nil }
+		s := order.NewStaffing(h.db, end, h.now, func() string { return ulid.Make().String() })
+		var admins [2]order.Staff
+		for i, mobile := range []string{"13800000001", "13800000002"} {
+			var err error
+			admins[i], err = s.Add(t.Context(), order.BySystem, order.NewMember{Name: "赵管理", Mobile: mobile, Roles: []order.Role{order.Admin}, TOTPSecret: "A"})
+			must(t, err)
+		}
+		for range 10 {
+			var (
+				errs [2]error
+				wg   sync.WaitGroup
+				gate = make(chan struct{})
+			)
+			for i := range admins {
+				wg.Go(func() {
+					<-gate
+					_, errs[i] = s.SetDisabled(t.Context(), admins[i].Actor(order.Admin, order.Web, ""), admins[1-i].ID, true)
+				})
+			}
+			close(gate)
+			wg.Wait()
+			left := slices.IndexFunc(errs[:], func(err error) bool { return err == nil })
+			if left < 0 || !errors.Is(errs[1-left], order.Forbidden) {
+				t.Fatalf("both closed each other, or neither: %v", errs)
+			}
+			_, err := s.SetDisabled(t.Context(), admins[left].Actor(order.Admin, order.Web, ""), admins[1-left].ID, false)
+			must(t, err)
+		}
+	})
+}
+
 func TestBindWeChat(t *testing.T) {
 	s, _, _ := staffing(t)
-	m, err := s.Add(t.Context(), li)
+	m, err := s.Add(t.Context(), order.BySystem, li)
 	must(t, err)
 	user := order.WeChatIdentity{AppID: "wx1", OpenID: "open1"}
 	if _, err := s.ByWeChat(t.Context(), user.AppID, user.OpenID); !errors.Is(err, order.NotFound) {

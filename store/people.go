@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/identity"
@@ -195,6 +196,58 @@ func (q queries) StaffWithRole(ctx context.Context, role order.Role) ([]order.St
 		}
 	}
 	return with, nil
+}
+
+// HoldStaff implements [order.Tx]. Two who hold the same do so in the same order.
+func (tx *Tx) HoldStaff(ctx context.Context, ids ...string) (map[string]order.Staff, error) {
+	list, args := among(ids)
+	var rows []staffRow
+	if err := tx.all(ctx, &rows, `SELECT `+staffColumns+` FROM staff WHERE id IN `+list+` ORDER BY id`+tx.dia.forUpdate, args...); err != nil {
+		return nil, failed(err, "reading staff")
+	}
+	held := map[string]order.Staff{}
+	for _, r := range rows {
+		var err error
+		if held[r.ID], err = tx.staffOfRow(r); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
+// Colleagues implements [order.Queries].
+func (q queries) Colleagues(ctx context.Context, after order.Cursor, limit int) (order.ColleaguePage, error) {
+	limit = pageLimit(limit)
+	where, args := `TRUE`, []any{}
+	if after != (order.Cursor{}) {
+		where, args = `(s.created_at, s.id) > (?, ?)`, []any{dbTime(after.At), after.ID}
+	}
+	var rows []struct {
+		staffRow
+		SealedMobile []byte `db:"sealed_mobile"`
+	}
+	err := q.all(ctx, &rows, `
+		SELECT s.`+strings.ReplaceAll(staffColumns, ", ", ", s.")+`, p.sealed_mobile
+		FROM staff s JOIN people p ON p.id = s.person_id
+		WHERE `+where+`
+		ORDER BY s.created_at, s.id LIMIT ?`, append(args, limit+1)...)
+	if err != nil {
+		return order.ColleaguePage{}, failed(err, "listing staff")
+	}
+	page := order.ColleaguePage{}
+	for _, r := range rows {
+		s, err := q.staffOfRow(r.staffRow)
+		if err != nil {
+			return page, err
+		}
+		mobile, err := q.seal.openBytes(r.SealedMobile, mobileCell(r.PersonID))
+		if err != nil {
+			return page, err
+		}
+		page.Colleagues = append(page.Colleagues, order.Colleague{Staff: s, Mobile: identity.NewMobile(string(mobile))})
+	}
+	page.Colleagues, page.Next = pageOf(page.Colleagues, limit, func(c order.Colleague) order.Cursor { return order.Cursor{At: c.CreatedAt, ID: order.ID(c.ID)} })
+	return page, nil
 }
 
 // SaveStaff implements [order.Tx].
