@@ -76,7 +76,7 @@ func (a *app) openOutside() (*outside, error) {
 	}
 	if o.sms, err = sms.NewTencent(sms.Config{
 		SecretID: cfg.SMS.SecretID.Reveal(), SecretKey: cfg.SMS.SecretKey.Reveal(), SdkAppID: cfg.SMS.SDKAppID, SignName: cfg.SMS.SignName,
-		Templates: smsTemplateIDs(cfg.SMS.Templates), Region: cfg.SMS.Region, BaseURL: cfg.SMS.BaseURL, Now: a.clock.Now, Latency: of("sms"),
+		Template: a.settings.SMSTemplate, Region: cfg.SMS.Region, BaseURL: cfg.SMS.BaseURL, Now: a.clock.Now, Latency: of("sms"),
 	}); err != nil {
 		return nil, err
 	}

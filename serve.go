@@ -77,12 +77,13 @@ type app struct {
 	clock   *clock
 	metrics *prometheus.Registry
 
-	db     *store.DB
-	rdb    redis.UniversalClient
-	out    *outside
-	links  notice.Links
-	orders *order.Service
-	books  *order.Reconciler
+	db       *store.DB
+	rdb      redis.UniversalClient
+	out      *outside
+	links    notice.Links
+	settings *order.Settings
+	orders   *order.Service
+	books    *order.Reconciler
 
 	certificates *certificate.Service
 	statuses     *issuance.Remembering
@@ -146,6 +147,9 @@ func (a *app) open(ctx context.Context) (err error) {
 		}
 	}
 	if cfg.HandlesPeople() { // an issuer calls no provider and has none of their secrets
+		if err := a.openSettings(ctx); err != nil {
+			return err
+		}
 		if a.out, err = a.openOutside(); err != nil {
 			return err
 		}
@@ -171,7 +175,9 @@ func (a *app) open(ctx context.Context) (err error) {
 	return nil
 }
 
-func (a *app) openOrders() error {
+// openSettings reads what is set up: the files and the configuration, and what admins
+// have set up since.
+func (a *app) openSettings(ctx context.Context) error {
 	cal, err := calendar(a.cfg)
 	if err != nil {
 		return err
@@ -180,6 +186,11 @@ func (a *app) openOrders() error {
 	if err != nil {
 		return err
 	}
+	a.settings = order.NewSettings(a.db, cat, cal, smsTemplateIDs(a.cfg.SMS.Templates), a.clock.Now)
+	return a.settings.Refresh(ctx)
+}
+
+func (a *app) openOrders() error {
 	index, err := key(a.cfg.PII.IndexKey, "YCD_PII_INDEX_KEY")
 	if err != nil {
 		return err
@@ -188,10 +199,10 @@ func (a *app) openOrders() error {
 	if err != nil {
 		return err
 	}
-	a.reminders = certificate.NewReminders(store.Certificates{DB: a.db}, cal, a.clock.Now, newID(a.clock.Now))
+	a.reminders = certificate.NewReminders(store.Certificates{DB: a.db}, a.settings.Calendar(), a.clock.Now, newID(a.clock.Now))
 	a.certificates = certificate.NewService(store.Certificates{DB: a.db}, a.clock.Now, newID(a.clock.Now))
 	a.orders = order.NewService(order.Deps{
-		Store: a.db, Gateways: a.out.gateways(), Mini: a.out.pay, Courier: a.out.courier, Certificates: a.certificates, Calendar: cal, Catalogue: cat, Now: a.clock.Now, NewID: newID(a.clock.Now),
+		Store: a.db, Gateways: a.out.gateways(), Mini: a.out.pay, Courier: a.out.courier, Certificates: a.certificates, Calendar: a.settings.Calendar(), Catalogue: a.settings.Catalogue, Now: a.clock.Now, NewID: newID(a.clock.Now),
 		LinkKey: linkKey, MaxDrafts: a.cfg.MaxDrafts,
 	})
 	a.books = order.NewReconciler(a.db, a.out.bills(), a.clock.Now, newID(a.clock.Now))
@@ -353,6 +364,9 @@ func (a *app) serve(ctx context.Context) error {
 			return a.jobs.Stop(stop)
 		})
 	}
+	if a.settings != nil {
+		go a.follow(ctx)
+	}
 	if a.cfg.HasRole(config.RoleJobs) {
 		go a.sweep(ctx)
 	}
@@ -397,6 +411,22 @@ func (a *app) front() (front *fiber.App, shutdown func(context.Context) error) {
 	}
 	health := handlers.Health(a.checks(), a.metrics, a.log)
 	return health, health.ShutdownWithContext
+}
+
+// follow notices what admins set up in another process, every other second.
+func (a *app) follow(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := a.settings.Refresh(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("reading settings", "err", err)
+			}
+		}
+	}
 }
 
 // sweep keeps the promises of the clock, once a second.

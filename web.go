@@ -53,14 +53,10 @@ func (a *app) openWeb() error {
 	if a.out.realName.OffersFace() {
 		faces = a.out.realName
 	}
-	cal, err := calendar(a.cfg)
-	if err != nil {
-		return err
-	}
 	a.web, err = handlers.New(handlers.Deps{
 		Orders: a.orders, Store: a.db, Sessions: session.NewSessions(a.rdb, a.clock.Now), Codes: session.NewCodes(a.rdb, a.clock.Now, limits),
 		Tickets: session.NewTickets(a.rdb, a.clock.Now), Scans: session.NewScans(a.rdb, a.clock.Now), Mini: a.miniProgram(), Objects: a.out.objects, SendCode: a.out.sendCode, Identify: a.out.realName.Identify, Face: faces,
-		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb), Enquiries: a.db, Workdays: cal,
+		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb), Enquiries: a.db, Workdays: a.settings.Calendar(),
 		Unlocks: a.unlocks(a.certificates), Runs: a.runs(), HelperURL: a.cfg.HelperURL, MaxDrafts: a.cfg.MaxDrafts,
 		Places: places, Font: face, Metrics: a.metrics, Checks: a.checks(), Log: a.log, Now: a.clock.Now, NewID: newID(a.clock.Now), Key: linksKey,
 		PublicURL: u, CA: a.cfg.CA.Name, Sealer: a.sealer,
@@ -109,7 +105,8 @@ func derive(index []byte, purpose string) ([]byte, error) {
 // openConsole adds the staff's part of the web.
 func (a *app) openConsole() {
 	a.web.Console(handlers.ConsoleDeps{
-		Records: a.db, Staffing: a.staffing(), Reconciler: a.books, Once: session.NewDedup(a.rdb),
+		Settings: a.settings,
+		Records:  a.db, Staffing: a.staffing(), Reconciler: a.books, Once: session.NewDedup(a.rdb),
 		AuthorizeURL: a.out.wechat.AuthorizeURL, Follower: a.out.wechat.Follower, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto,
 		Stations: stations{a, jobs.Deps{Certificates: a.db}}, StationRemote: a.cfg.Station.Remote,
 		Stock: certificate.NewStock(store.Stock{DB: a.db}, a.clock.Now),
@@ -136,13 +133,9 @@ func (a *app) openBot() error {
 	if err != nil {
 		return err
 	}
-	cal, err := calendar(a.cfg)
-	if err != nil {
-		return err
-	}
 	dialogue := bot.NewDialogue(bot.Deps{
 		AppID: w.AppID, PublicURL: a.links.PublicURL, Recogniser: recogniser, Store: a.db, Deliveries: a.orders, Reviews: a.orders, Staffing: a.staffing(), Codes: a.web.Codes, SendCode: a.out.sendCode, UnionID: a.out.wechat.UnionID,
-		Vault: a.db.Sealer(), Memory: session.NewContexts(a.rdb, a.clock.Now), Workdays: cal, Catalogue: a.orders.Catalogue, Payments: a.orders, Enquiries: a.db, Consents: a.db, Certs: a.certificates, CustomerService: w.CustomerService, Now: a.clock.Now, NewID: newID(a.clock.Now), Log: a.log,
+		Vault: a.db.Sealer(), Memory: session.NewContexts(a.rdb, a.clock.Now), Workdays: a.settings.Calendar(), Catalogue: a.orders.Catalogue, Payments: a.orders, Enquiries: a.db, Consents: a.db, Certs: a.certificates, CustomerService: w.CustomerService, Now: a.clock.Now, NewID: newID(a.clock.Now), Log: a.log,
 	})
 	h := bot.Handler(codec, dialogue, session.NewTalks(a.rdb, a.clock.Now, bot.AnswerTTL, bot.MemoryTTL), a.log)
 	a.web.Mount(fiber.MethodGet, "/wechat/official", handlers.Signed, h)

@@ -560,7 +560,7 @@ func (c *chat) service(clock func() time.Time) *order.Service {
 	c.must(err)
 	catalogue, err := order.ReadCatalogue(bytes.NewReader(order.SeededCatalogue()))
 	c.must(err)
-	return order.NewService(order.Deps{Store: c.db, Calendar: calendar, Catalogue: catalogue, Now: clock, NewID: c.newID})
+	return order.NewService(order.Deps{Store: c.db, Calendar: calendar, Catalogue: func() order.Catalogue { return catalogue }, Now: clock, NewID: c.newID})
 }
 
 func (c *chat) newID() string {

@@ -69,7 +69,7 @@ func (f *office) counter(t *testing.T) *counter {
 		Serial: usbkey, State: issuance.TokenPersonalized, IssueID: is.ID, SealedSOPIN: []byte("1"), SealedUserPIN: []byte("2"), SealedSecret: []byte("3"), CreatedAt: now, UpdatedAt: now,
 	}))
 	c := &counter{f: f}
-	orders := order.NewService(order.Deps{Store: f.db, Certificates: f.Service, Catalogue: catalogue, Now: func() time.Time { return now }, NewID: f.newID})
+	orders := order.NewService(order.Deps{Store: f.db, Certificates: f.Service, Catalogue: func() order.Catalogue { return catalogue }, Now: func() time.Time { return now }, NewID: f.newID})
 	c.Unlocks = certificate.NewUnlocks(certificate.UnlockDeps{
 		Certificates: f.Service, Orders: orders, Issuer: c,
 		DER: func(context.Context, string) ([]byte, error) { return []byte("der"), nil },

@@ -19,6 +19,7 @@ import (
 type ConsoleDeps struct {
 	Records  consoleReader
 	Staffing *order.Staffing
+	Settings *order.Settings
 	// Reconciler compares the platforms' bills with our books.
 	Reconciler *order.Reconciler
 	Once       once
@@ -96,6 +97,9 @@ func (s *Server) Console(d ConsoleDeps) {
 	k.inboxRoutes()
 	k.enquiryRoutes()
 	k.peopleRoutes()
+	k.productRoutes()
+	k.calendarRoutes()
+	k.smsRoutes()
 }
 
 // consolePage is the frame of a console page; Body is the page's own.
@@ -130,6 +134,9 @@ var desks = []struct {
 	{inboxPath, "消息", nil},
 	{"/staff/enquiries", "回电", []order.Role{order.Reviewer}},
 	{peoplePath, "同事", []order.Role{order.Admin}},
+	{productsPath, "产品", []order.Role{order.Admin}},
+	{calendarPath, "节假日", []order.Role{order.Admin}},
+	{smsPath, "短信", []order.Role{order.Admin}},
 }
 
 // show answers with a console page. A notice says why an action was refused.

@@ -41,8 +41,9 @@ func newDesk(t testing.TB) *desk {
 	d := &desk{web: w, staffing: order.NewStaffing(w.db, end, w.clock.now, newID), staff: map[string]order.Staff{}}
 	d.books = order.NewReconciler(w.db, map[order.PayChannel]order.BillSource{order.WeChatPay: d}, w.clock.now, newID)
 	w.Console(ConsoleDeps{
-		Stock:   certificate.NewStock(store.Stock{DB: w.db}, w.clock.now),
-		Records: w.db, Staffing: d.staffing, Reconciler: d.books, Once: session.NewDedup(redis.Client), AppID: testAppID,
+		Settings: w.settings,
+		Stock:    certificate.NewStock(store.Stock{DB: w.db}, w.clock.now),
+		Records:  w.db, Staffing: d.staffing, Reconciler: d.books, Once: session.NewDedup(redis.Client), AppID: testAppID,
 		AuthorizeURL: func(redirect, state string) string {
 			return "https://open.weixin.qq.com/connect/oauth2/authorize?redirect_uri=" + url.QueryEscape(redirect) + "&state=" + state
 		},

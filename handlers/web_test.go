@@ -42,13 +42,14 @@ import (
 // only the payment gateway and the SMS are fakes.
 type web struct {
 	*Server
-	t       testing.TB
-	service *order.Service
-	db      *store.DB
-	gateway *gateway
-	told    map[string]bool // whose initial PIN was told
-	clock   *testClock
-	log     *bytes.Buffer
+	t        testing.TB
+	service  *order.Service
+	settings *order.Settings
+	db       *store.DB
+	gateway  *gateway
+	told     map[string]bool // whose initial PIN was told
+	clock    *testClock
+	log      *bytes.Buffer
 
 	wechat *phones
 
@@ -142,7 +143,8 @@ func newWeb(t testing.TB) *web {
 	public, err := url.Parse("http://127.0.0.1:8080")
 	must(err)
 	certificates := certificate.NewService(store.Certificates{DB: w.db}, w.clock.now, newID)
-	w.service = order.NewService(order.Deps{Store: w.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: w.gateway, order.Alipay: w.gateway}, Mini: w.gateway, Certificates: certificates, Calendar: calendar, Catalogue: catalogue, Now: w.clock.now, NewID: newID, LinkKey: key, MaxDrafts: maxDrafts})
+	w.settings = order.NewSettings(w.db, catalogue, calendar, map[string]string{"shipped": "1001"}, w.clock.now)
+	w.service = order.NewService(order.Deps{Store: w.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: w.gateway, order.Alipay: w.gateway}, Mini: w.gateway, Certificates: certificates, Calendar: calendar, Catalogue: w.settings.Catalogue, Now: w.clock.now, NewID: newID, LinkKey: key, MaxDrafts: maxDrafts})
 	limits := session.DefaultLimits(key)
 	limits.LoggedIn = LoggedInCodes()
 	w.Server, err = New(Deps{

@@ -80,7 +80,7 @@ func newWorld(t *testing.T) *world {
 	w.subErr = map[order.Way]error{}
 	w.Deps = Deps{
 		Subscriptions: []Subscription{w.subscription(order.BySubscription, "wx1"), w.subscription(order.ByMiniSubscription, "wxmini")},
-		Orders:        order.NewService(order.Deps{Store: db, Calendar: cal, Catalogue: cat, Now: now, NewID: w.newID, LinkKey: make([]byte, 32)}),
+		Orders:        order.NewService(order.Deps{Store: db, Calendar: cal, Catalogue: func() order.Catalogue { return cat }, Now: now, NewID: w.newID, LinkKey: make([]byte, 32)}),
 		Store:         db, Objects: w, SMS: smsFake{w}, WeChat: w, RealName: w, Links: notice.Links{PublicURL: "https://ra.example.cn"},
 		Templates: map[string]string{notice.ProgressTemplate: "T1", notice.TaskTemplate: "T2"}, AppID: "wx1", Desk: w, NewID: w.newID, Office: w, StationAuto: true, Now: now, Wall: now,
 	}

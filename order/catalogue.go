@@ -5,11 +5,12 @@ import (
 	_ "embed" // the seeded catalogue
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// seededCatalogue is what a development start offers until staff edit the file.
+// seededCatalogue is what a development start offers until staff change it.
 // Its project is invented; prices are those of the manual. It switches the
 // condition "paper letter and new company" of the second approval off, so that
 // a demonstration needs one reviewer.
@@ -23,57 +24,109 @@ func SeededCatalogue() []byte { return bytes.Clone(seededCatalogue) }
 // handsOff are the businesses that make no key.
 var handsOff = []Business{UnlockSelf, UnlockApproval, Resume, Rebind}
 
+// productRules are what must be true of a product, by the field of the catalogue's file,
+// and what an admin reads when it is not.
+var productRules = []struct {
+	field Field
+	holds func(Product) bool
+	says  string
+}{
+	{"code", func(p Product) bool { return productCode.MatchString(p.Code) }, "代码为 1 到 40 个字母、数字、连字符或下划线"},
+	{"name", func(p Product) bool { return strings.TrimSpace(p.Name) != "" }, "请填写产品名称"},
+	{"business", func(p Product) bool { return slices.Contains(Businesses, p.Business) }, "请选择业务"},
+	{"issue_mode", func(p Product) bool { return p.IssueMode == ByAdmin || p.IssueMode == BySelf }, "请选择 admin（管理员制证）或 self（用户自己的 UKEY）"},
+	{"issue_mode", func(p Product) bool { return !slices.Contains(handsOff, p.Business) || p.IssueMode == BySelf }, "该业务不制作 UKEY，请选择 self"},
+	{"algorithm", func(p Product) bool { return p.Algorithm == P256 || p.Algorithm == RSA2048 }, "请选择 p256 或 rsa2048"},
+	{"authorizations", func(p Product) bool {
+		return len(p.Authorizations) > 0 && !slices.ContainsFunc(p.Authorizations, func(w string) bool { return w != AuthPaper && w != AuthMiniProgram })
+	}, "请至少选择一种授权方式：paper（纸质授权书）、miniprogram（小程序法人授权）"},
+	{"price_fen", func(p Product) bool { return p.Price >= 0 }, "价格不能小于 0"},
+	{"price_fen", func(p Product) bool { return p.Business != UnlockSelf || p.Price == 0 }, "自助解锁免费，价格须为 0"}, // F85
+	{"years", func(p Product) bool { return len(p.Years) > 0 && slices.Min(p.Years) >= 1 && slices.Max(p.Years) <= 5 }, "年限为 1 到 5 年，至少一种"},
+	{"seals", func(p Product) bool {
+		return !slices.ContainsFunc(p.Seals, func(s Seal) bool { return !slices.Contains(Seals, s) })
+	}, "请选择印章类型"},
+	{"max_keys", func(p Product) bool { return p.MaxKeys >= 1 && p.MaxKeys <= 1000 }, "最多购买数量为 1 到 1000"},
+	{"max_keys", func(p Product) bool { return !p.Business.NeedsCertificate() || p.MaxKeys == 1 }, "该业务针对一张证书办理，最多购买数量须为 1"},
+	{"seals", func(p Product) bool { return !p.Business.NeedsCertificate() || len(p.Seals) == 0 }, "该业务针对一张证书办理，不能选择印章类型"},
+}
+
+var productCode = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+
+// faults are the fields of the product that are wrong.
+func (p Product) faults() (faults []FieldError) {
+	for _, r := range productRules {
+		if !r.holds(p) {
+			faults = append(faults, FieldError{r.field, r.says})
+		}
+	}
+	return faults
+}
+
 // validate names every fault of the catalogue at once.
 func (c Catalogue) validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	projects, codes := map[string]bool{}, map[string]bool{}
 	for _, p := range c.Projects {
-		if p.Key == "" || p.Name == "" || projects[p.Key] {
+		if p.Key == "" || strings.TrimSpace(p.Name) == "" || projects[p.Key] {
 			fault("project %q: key and name are required and the key is unique", p.Key)
 		}
 		projects[p.Key] = true
 	}
 	for _, p := range c.Products {
-		if p.Code == "" || codes[p.Code] {
-			fault("product %q: the code is required and unique", p.Code)
+		if codes[p.Code] {
+			fault("product %q: the code is not unique", p.Code)
 		}
 		codes[p.Code] = true
-		if strings.TrimSpace(p.Name) == "" {
-			fault("product %q: the name is required", p.Code)
-		}
-		if p.Business == UnlockSelf && p.Price != 0 {
-			fault("product %q: unlock_self is free", p.Code) // F85
-		}
 		if !projects[p.Project] {
 			fault("product %q: unknown project %q", p.Code, p.Project)
 		}
-		if !slices.Contains(Businesses, p.Business) {
-			fault("product %q: unknown business %q", p.Code, p.Business)
-		}
-		if p.IssueMode != ByAdmin && p.IssueMode != BySelf {
-			fault("product %q: issue_mode is admin or self", p.Code)
-		}
-		if p.Algorithm != P256 && p.Algorithm != RSA2048 {
-			fault("product %q: algorithm is p256 or rsa2048", p.Code)
-		}
-		if len(p.Authorizations) == 0 || slices.ContainsFunc(p.Authorizations, func(w string) bool { return w != AuthPaper && w != AuthMiniProgram }) {
-			fault("product %q: authorizations is a list of paper and miniprogram", p.Code)
-		}
-		if p.Price < 0 || len(p.Years) == 0 || slices.Min(p.Years) < 1 || slices.Max(p.Years) > 5 {
-			fault("product %q: the price is at least 0 fen and terms are 1 to 5 years", p.Code)
-		}
-		if p.Business.NeedsCertificate() && (p.MaxKeys != 1 || len(p.Seals) > 0) {
-			fault("product %q: %s is about one certificate: max_keys is 1 and there are no seals", p.Code, p.Business)
-		}
-		if slices.Contains(handsOff, p.Business) && p.IssueMode != BySelf {
-			fault("product %q: issue_mode of %s is self", p.Code, p.Business)
-		}
-		if p.MaxKeys < 1 || p.MaxKeys > 1000 {
-			fault("product %q: max_keys is 1 to 1000", p.Code)
+		for _, f := range p.faults() {
+			fault("product %q: %s: %s", p.Code, f.Field, f.Detail)
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// WithProduct returns the catalogue with a product changed or, when fresh, added behind
+// the others of its project. The error names the fields that are wrong.
+func (c Catalogue) WithProduct(p Product, fresh bool) (Catalogue, error) {
+	faults := p.faults()
+	i := slices.IndexFunc(c.Products, func(q Product) bool { return q.Code == p.Code })
+	if fresh && i >= 0 {
+		faults = append(faults, FieldError{"code", "该代码已被「" + c.Products[i].Name + "」使用，请换一个"})
+	}
+	if _, _, err := c.Project(p.Project); err != nil {
+		faults = append(faults, FieldError{"project", "没有找到该项目"})
+	}
+	switch {
+	case len(faults) > 0:
+		return c, formFaults(faults)
+	case fresh:
+		c.Products = append(slices.Clone(c.Products), p)
+	case i < 0:
+		return c, productNotFound
+	default:
+		c.Products = slices.Clone(c.Products)
+		c.Products[i] = p
+	}
+	return c, nil
+}
+
+// WithProject returns the catalogue with a project of that key named so, or added.
+func (c Catalogue) WithProject(p Project) (Catalogue, error) {
+	p.Name = strings.TrimSpace(p.Name)
+	if p.Name == "" {
+		return c, formFaults([]FieldError{{"project", "请填写项目名称"}})
+	}
+	c.Projects = slices.Clone(c.Projects)
+	if i := slices.IndexFunc(c.Projects, func(q Project) bool { return q.Key == p.Key }); i >= 0 {
+		c.Projects[i] = p
+	} else {
+		c.Projects = append(c.Projects, p)
+	}
+	return c, nil
 }
 
 // priced returns o priced from the catalogue: unit price × keys × years (F7).

@@ -17,21 +17,21 @@ func TestCatalogueRefusesSlips(t *testing.T) {
 		return `{"projects": [{"key": "p", "name": "n"}], "products": [` + strings.NewReplacer(change...).Replace(text) + `]}`
 	}
 	for says, file := range map[string]string{
-		"":                     product(),
-		"unknown field":        product(`"code"`, `"prise": 1, "code"`),
-		"code is required":     product(`"code": "c"`, `"code": ""`),
-		"name is required":     product(`"name": "n"`, `"name": " "`),
-		"unknown project":      product(`"project": "p"`, `"project": "q"`),
-		"unknown business":     product("initial", "gift"),
-		"issue_mode is":        product("admin", "nobody"),
-		"algorithm is":         product("p256", "sm2"),
-		"authorizations is":    product("paper", "word"),
-		"at least 0 fen":       product(`"price_fen": 1`, `"price_fen": -1`),
-		"1 to 5 years":         product(`"years": [1]`, `"years": [6]`),
-		"max_keys is 1 to":     product(`"max_keys": 1`, `"max_keys": -1`),
-		"is about one":         product("initial", "renewal", `"max_keys": 1`, `"max_keys": 2`),
-		"unlock_self is free":  product("initial", "unlock_self", "admin", "self"),
-		"issue_mode of resume": product("initial", "resume"),
+		"":                 product(),
+		"unknown field":    product(`"code"`, `"prise": 1, "code"`),
+		"code: 代码为":        product(`"code": "c"`, `"code": ""`),
+		"请填写产品名称":          product(`"name": "n"`, `"name": " "`),
+		"unknown project":  product(`"project": "p"`, `"project": "q"`),
+		"请选择业务":            product("initial", "gift"),
+		"issue_mode: 请":    product("admin", "nobody"),
+		"algorithm: ":      product("p256", "sm2"),
+		"authorizations: ": product("paper", "word"),
+		"价格不能小于 0":         product(`"price_fen": 1`, `"price_fen": -1`),
+		"1 到 5 年":          product(`"years": [1]`, `"years": [6]`),
+		"1 到 1000":         product(`"max_keys": 1`, `"max_keys": -1`),
+		"针对一张证书":           product("initial", "renewal", `"max_keys": 1`, `"max_keys": 2`),
+		"自助解锁免费":           product("initial", "unlock_self", "admin", "self"),
+		"不制作 UKEY":         product("initial", "resume"),
 	} {
 		_, err := ReadCatalogue(strings.NewReader(file))
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
@@ -39,8 +39,8 @@ func TestCatalogueRefusesSlips(t *testing.T) {
 		}
 	}
 	both := strings.NewReplacer(`"price_fen": 1`, `"price_fen": -1`, `"years": [1]`, `"years": []`, "p256", "sm2").Replace(product())
-	if _, err := ReadCatalogue(strings.NewReader(both)); err == nil || strings.Count(err.Error(), "\n") != 1 {
-		t.Errorf("two faults: %v", err)
+	if _, err := ReadCatalogue(strings.NewReader(both)); err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("three faults: %v", err)
 	}
 }
 

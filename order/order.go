@@ -106,6 +106,9 @@ const (
 	PersonSeal Seal = "legal_rep"
 )
 
+// Seals are all seal types.
+var Seals = []Seal{NoSeal, UnitSeal, PersonSeal}
+
 // Label is the seal type as people read it.
 func (s Seal) Label() string {
 	switch s {

@@ -281,13 +281,14 @@ func informOfReplacements(ctx context.Context, tx Tx, c *Command) error {
 // have withdrawn the authorisation since the key was made (row 19), so it stands.
 func (s *Service) newReplacement(c Command) (Order, error) {
 	was := *c.replaces
-	i := slices.IndexFunc(s.catalogue.Products, func(p Product) bool {
+	products := s.catalogue().Products
+	i := slices.IndexFunc(products, func(p Product) bool {
 		return p.Business == Reissue && p.IssueMode == ByAdmin && p.Project == was.Product.Project
 	})
 	if i < 0 {
 		return Order{}, Errorf(Conflict, "no_replacement_product", "该项目没有由管理员制证的补办产品，请先在产品目录中添加")
 	}
-	p := s.catalogue.Products[i]
+	p := products[i]
 	p.Price, p.Algorithm, p.FourEyes, p.Test, p.Term = 0, was.Product.Algorithm, was.Product.FourEyes, was.Product.Test, p.Years[0]
 	form := was.Form.With(Cause, "lost").With(AboutEntry, EntryHolder).With(AboutBase, string(was.ID)).With(AuthNeed, No).With(InvoiceWant, No)
 	return Order{

@@ -85,6 +85,11 @@ type Queries interface {
 	Staff(ctx context.Context, id string) (Staff, error)
 	StaffByPerson(ctx context.Context, personID string) (Staff, error)
 	StaffWithRole(ctx context.Context, r Role) ([]Staff, error)
+	// SettingVersions are the newest versions of what admins have set up.
+	SettingVersions(ctx context.Context) (map[SettingName]int, error)
+	Setting(ctx context.Context, name SettingName, version int) (Setting, error)
+	// SettingHistory lists the versions of a setting, the newest first, without bodies.
+	SettingHistory(ctx context.Context, name SettingName, limit int) ([]Setting, error)
 	// Colleagues lists accounts, open and closed, the longest serving first.
 	Colleagues(ctx context.Context, after Cursor, limit int) (ColleaguePage, error)
 	Authorization(ctx context.Context, id string) (Authorization, error)
@@ -238,6 +243,8 @@ type Tx interface {
 	// row when there is none (id is the new person's id).
 	PersonByMobile(ctx context.Context, p Person) (Person, error)
 	LinkWeChat(ctx context.Context, w WeChatIdentity) error
+	// InsertSetting adds a version; Conflict when there is one of that number.
+	InsertSetting(ctx context.Context, s Setting) error
 	// HoldStaff returns accounts by their ids, those that there are; nobody else changes
 	// them until the transaction ends.
 	HoldStaff(ctx context.Context, ids ...string) (map[string]Staff, error)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -57,7 +59,8 @@ type SecondRule struct {
 	PaperNewCompany bool `json:"paper_new_company"`
 }
 
-// Catalogue is what is on offer and the review conditions. Staff edit its file.
+// Catalogue is what is on offer and the review conditions: a file, or what admins have
+// set up since ([Settings]).
 type Catalogue struct {
 	Projects       []Project  `json:"projects"`
 	Products       []Product  `json:"products"`
@@ -96,8 +99,10 @@ func (c Catalogue) Product(code string) (Product, error) {
 			return p, nil
 		}
 	}
-	return Product{}, Errorf(NotFound, "product_not_found", "没有找到该产品，请返回首页重新选择")
+	return Product{}, productNotFound
 }
+
+var productNotFound = Errorf(NotFound, "product_not_found", "没有找到该产品，请返回首页重新选择")
 
 // ShortName is a product's name without that of its project, for places that
 // name the project already.
@@ -125,4 +130,16 @@ func (c Catalogue) Project(key string) (Project, []Product, error) {
 		return p, of, nil
 	}
 	return Project{}, nil, Errorf(NotFound, "project_not_found", "没有找到该项目，请核对网址")
+}
+
+var yuanForm = regexp.MustCompile(`^([0-9]{1,7})(?:\.([0-9]{1,2}))?$`)
+
+// ParseYuan reads an amount of at most 9,999,999.99 yuan as people type it.
+func ParseYuan(text string) (Fen, error) {
+	m := yuanForm.FindStringSubmatch(strings.TrimSpace(text))
+	if m == nil {
+		return 0, fmt.Errorf("%q is no amount", text)
+	}
+	n, err := strconv.Atoi(m[1] + (m[2] + "00")[:2])
+	return Fen(n), err
 }

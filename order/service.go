@@ -21,7 +21,7 @@ type Service struct {
 	courier      CourierDesk
 	certificates Certificates
 	calendar     *Calendar
-	catalogue    Catalogue
+	catalogue    func() Catalogue
 	now          func() time.Time
 	newID        func() string
 	linkKey      []byte
@@ -39,8 +39,9 @@ type Deps struct {
 	// Certificates tells of the certificates that orders are about.
 	Certificates Certificates
 	Calendar     *Calendar
-	Catalogue    Catalogue
-	Now          func() time.Time
+	// Catalogue is what is on offer now.
+	Catalogue func() Catalogue
+	Now       func() time.Time
 	// NewID makes a fresh, sortable, unguessable id (a ULID).
 	NewID func() string
 	// LinkKey makes the tokens in the links to the legal representative; the same
@@ -60,7 +61,7 @@ func NewService(d Deps) *Service {
 }
 
 // Catalogue returns what is on offer.
-func (s *Service) Catalogue() Catalogue { return s.catalogue }
+func (s *Service) Catalogue() Catalogue { return s.catalogue() }
 
 // slaDays is the promise of F63.
 const slaDays = 3
@@ -206,7 +207,7 @@ func (o Order) OwnedBy(personID, draftToken string) bool {
 // inform gathers what the facts of a command are told by.
 func (s *Service) inform(ctx context.Context, tx Tx, o *Order, c *Command) (err error) {
 	c.at = s.now()
-	c.second = s.catalogue.SecondApproval
+	c.second = s.catalogue().SecondApproval
 	c.due = func(t time.Time) time.Time { return s.calendar.Due(t, slaDays) }
 	c.review = func(t time.Time) time.Time { return s.calendar.Due(t, reviewDays) }
 	if c.Assignee != "" {
@@ -224,7 +225,7 @@ func (s *Service) inform(ctx context.Context, tx Tx, o *Order, c *Command) (err 
 		c.about = &a
 	}
 	if o.Product.Code != "" {
-		if p, err := s.catalogue.Product(o.Product.Code); err == nil {
+		if p, err := s.catalogue().Product(o.Product.Code); err == nil {
 			c.known = &p
 		}
 	}
@@ -321,7 +322,7 @@ func formFaults(faults []FieldError) error {
 // prepareDraft prices a draft from the catalogue and checks the formats of what
 // is filled (row 1, G30).
 func (s *Service) prepareDraft(ctx context.Context, tx Tx, o Order, c *Command) (Order, error) {
-	p, err := s.catalogue.Product(c.Product)
+	p, err := s.catalogue().Product(c.Product)
 	if err != nil {
 		return o, err
 	}

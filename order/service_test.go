@@ -166,7 +166,7 @@ func newHouse(t *testing.T, dsn string) *house {
 	h.pay, h.alipay = newGateway(order.WeChatPay, h.now), newGateway(order.Alipay, h.now)
 	h.courier = &courierDesk{}
 	h.certificates = certificate.NewService(store.Certificates{DB: db}, h.now, h.newID)
-	h.Service = order.NewService(order.Deps{Store: db, Gateways: h.gateways(), Courier: h.courier, Certificates: h.certificates, Calendar: calendar, Catalogue: catalogue, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
+	h.Service = order.NewService(order.Deps{Store: db, Gateways: h.gateways(), Courier: h.courier, Certificates: h.certificates, Calendar: calendar, Catalogue: func() order.Catalogue { return catalogue }, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
 	return h
 }
 

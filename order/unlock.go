@@ -11,7 +11,7 @@ func (c Command) unlocksAlone() bool {
 // newUnlock is the order of a self-service unlock before its one event. The form
 // holds the bound mobile and nothing else; the company's name stays blank (F84).
 func (s *Service) newUnlock(c Command) (Order, error) {
-	p, err := s.catalogue.Product(c.Product)
+	p, err := s.catalogue().Product(c.Product)
 	if err != nil {
 		return Order{}, err
 	}

@@ -1,13 +1,18 @@
 package order
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,17 +26,25 @@ const (
 	closingMinute = 30
 )
 
-// Calendar knows which days are worked in China. Its data is a file for each
-// year, after the notice of the State Council; a year without a confirmed file
+// Calendar knows which days are worked in China. Its data is a [WorkYear] for each
+// year, after the notice of the State Council; a year without a confirmed one
 // has its weekends and fixed holidays off, and staff are told.
 type Calendar struct {
-	years map[int]workYear
+	years atomic.Pointer[map[int]workYear] // never changed, replaced
+}
+
+// WorkYear is what is special about a year's days: the form of its file.
+type WorkYear struct {
+	Year      int      `json:"year"`
+	Confirmed bool     `json:"confirmed"` // by the State Council's notice
+	Source    string   `json:"source"`
+	Off       []string `json:"off"`  // days, or first/last of a run
+	Work      []string `json:"work"` // weekend days worked in exchange
 }
 
 type workYear struct {
-	confirmed bool
-	off       map[date]bool
-	work      map[date]bool // weekend days that are worked in exchange
+	WorkYear
+	off, work map[date]bool
 }
 
 // date is a calendar day in Shanghai.
@@ -89,7 +102,7 @@ func EmbeddedWorkdays() (fs.FS, error) { return fs.Sub(workdayFiles, "workdays")
 // LoadCalendar reads every YEAR.json at the root of each layer. A year of a later
 // layer replaces that year of an earlier one.
 func LoadCalendar(layers ...fs.FS) (*Calendar, error) {
-	c := &Calendar{years: map[int]workYear{}}
+	years := map[int]workYear{}
 	for _, layer := range layers {
 		names, err := fs.Glob(layer, "*.json")
 		if err != nil {
@@ -100,22 +113,38 @@ func LoadCalendar(layers ...fs.FS) (*Calendar, error) {
 			if err != nil {
 				return nil, fmt.Errorf("workdays %s: %w", name, err)
 			}
-			c.years[year] = y
+			years[year] = y
 		}
 	}
+	c := &Calendar{}
+	c.years.Store(&years)
 	return c, nil
 }
 
-// loadYear refuses what a slip of staff would look like, for a wrong calendar
-// silently moves every promise made to customers.
-func loadYear(layer fs.FS, name string) (int, workYear, error) {
-	var file struct {
-		Year      int      `json:"year"`
-		Confirmed bool     `json:"confirmed"`
-		Source    string   `json:"source"`
-		Off       []string `json:"off"`  // days, or first/last of a run
-		Work      []string `json:"work"` // weekend days worked
+// of is a year of the calendar; the zero value when nothing is known of it.
+func (c *Calendar) of(year int) workYear { return (*c.years.Load())[year] }
+
+// Years are the years of which something is known, the earliest first.
+func (c *Calendar) Years() []int { return slices.Sorted(maps.Keys(*c.years.Load())) }
+
+// WorkYear is what is known of a year.
+func (c *Calendar) WorkYear(year int) WorkYear {
+	y := c.of(year).WorkYear
+	y.Year = year
+	return y
+}
+
+// put replaces years.
+func (c *Calendar) put(changed []workYear) {
+	years := maps.Clone(*c.years.Load())
+	for _, y := range changed {
+		years[y.Year] = y
 	}
+	c.years.Store(&years)
+}
+
+func loadYear(layer fs.FS, name string) (int, workYear, error) {
+	var file WorkYear
 	b, err := fs.ReadFile(layer, name)
 	if err != nil {
 		return 0, workYear{}, err
@@ -126,22 +155,45 @@ func loadYear(layer fs.FS, name string) (int, workYear, error) {
 	if want := strings.TrimSuffix(path.Base(name), ".json"); want != strconv.Itoa(file.Year) {
 		return 0, workYear{}, fmt.Errorf("holds year %d", file.Year)
 	}
-	if file.Confirmed && file.Source == "" {
-		return 0, workYear{}, fmt.Errorf("confirmed without a source")
+	y, faults := file.check()
+	for _, f := range faults {
+		err = errors.Join(err, fmt.Errorf("%s: %s", f.Field, f.Detail))
 	}
-	y := workYear{confirmed: file.Confirmed}
-	if y.off, err = dates(file.Off, file.Year); err != nil {
-		return 0, workYear{}, err
+	return file.Year, y, err
+}
+
+// check names what a slip of staff would look like, for a wrong calendar silently
+// moves every promise made to customers.
+func (w WorkYear) check() (y workYear, faults []FieldError) {
+	y.WorkYear = w
+	fault := func(f Field, says string) { faults = append(faults, FieldError{f, says}) }
+	if w.Year < 2000 || w.Year > 2100 {
+		fault("year", "年份不正确")
 	}
-	if y.work, err = dates(file.Work, file.Year); err != nil {
-		return 0, workYear{}, err
+	if w.Confirmed && strings.TrimSpace(w.Source) == "" {
+		fault("source", "请填写通知的名称或文号，再标记为已公布")
 	}
-	for d := range y.work {
-		if !d.weekend() || y.off[d] {
-			return 0, workYear{}, fmt.Errorf("%s is worked anyway, or also off", d.closing().Format(time.DateOnly))
+	for _, list := range []struct {
+		field Field
+		text  []string
+		days  *map[date]bool
+	}{{"off", w.Off, &y.off}, {"work", w.Work, &y.work}} {
+		var err error
+		if *list.days, err = dates(list.text, w.Year); err != nil {
+			fault(list.field, err.Error())
 		}
 	}
-	return file.Year, y, nil
+	for d := range y.work {
+		if day := d.closing().Format(time.DateOnly); y.off[d] {
+			fault("work", day+" 既是放假又是上班")
+		} else if !d.weekend() {
+			fault("work", day+" 不是周末，本来就上班")
+		}
+	}
+	slices.SortFunc(faults, func(a, b FieldError) int {
+		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Detail, b.Detail))
+	})
+	return y, faults
 }
 
 // dates expands a list of 2026-01-01 and 2026-01-01/2026-01-03.
@@ -153,15 +205,9 @@ func dates(list []string, year int) (map[date]bool, error) {
 			last = first
 		}
 		from, err := time.ParseInLocation(time.DateOnly, first, Shanghai)
-		if err != nil {
-			return nil, err
-		}
-		to, err := time.ParseInLocation(time.DateOnly, last, Shanghai)
-		if err != nil {
-			return nil, err
-		}
-		if from.Year() != year || to.Year() != year || to.Before(from) {
-			return nil, fmt.Errorf("%s is not a run of days of %d", s, year)
+		to, err2 := time.ParseInLocation(time.DateOnly, last, Shanghai)
+		if err != nil || err2 != nil || from.Year() != year || to.Year() != year || to.Before(from) {
+			return nil, fmt.Errorf("「%s」不是 %d 年的日期，应为 2027-01-01 或 2027-01-01/2027-01-03", s, year)
 		}
 		for d, end := dateOf(from), dateOf(to).next(); d != end; d = d.next() {
 			set[d] = true
@@ -172,17 +218,17 @@ func dates(list []string, year int) (map[date]bool, error) {
 
 // Confirmed reports whether the State Council's notice for a year is known. Until
 // it is, a due date in that year may move.
-func (c *Calendar) Confirmed(year int) bool { return c.years[year].confirmed }
+func (c *Calendar) Confirmed(year int) bool { return c.of(year).Confirmed }
 
 // IsWorkday reports whether the Shanghai day of t is worked.
 func (c *Calendar) IsWorkday(t time.Time) bool { return c.isWorkday(dateOf(t)) }
 
 func (c *Calendar) isWorkday(d date) bool {
-	y := c.years[d.year]
+	y := c.of(d.year)
 	switch {
 	case y.work[d]:
 		return true
-	case y.off[d], !y.confirmed && fixedHolidays[[2]int{int(d.month), d.day}]:
+	case y.off[d], !y.Confirmed && fixedHolidays[[2]int{int(d.month), d.day}]:
 		return false
 	default:
 		return !d.weekend()

@@ -104,7 +104,7 @@ func (w *world) roundTripRow(ctx context.Context, a *authority) (row, error) {
 	}
 	u := certificate.NewUnlocks(certificate.UnlockDeps{
 		Certificates: certificates, Issuer: desk.NewDesk(requests, clock, time.After, office),
-		Orders: order.NewService(order.Deps{Store: w.db, Certificates: certificates, Catalogue: catalogue, Now: clock, NewID: newID}),
+		Orders: order.NewService(order.Deps{Store: w.db, Certificates: certificates, Catalogue: func() order.Catalogue { return catalogue }, Now: clock, NewID: newID}),
 		DER:    func(context.Context, string) ([]byte, error) { return is.Certificate, nil },
 		Verify: issuance.VerifyChallenge,
 	})

@@ -150,7 +150,8 @@ func (w *world) open(ctx context.Context, dir string, rdb redis.UniversalClient)
 	if err != nil {
 		return err
 	}
-	w.orders = order.NewService(order.Deps{Store: w.db, Calendar: calendar, Catalogue: withGift(catalogue), Now: now, NewID: newID})
+	onOffer := withGift(catalogue)
+	w.orders = order.NewService(order.Deps{Store: w.db, Calendar: calendar, Catalogue: func() order.Catalogue { return onOffer }, Now: now, NewID: newID})
 
 	// The log costs what it costs in production but its destination is free.
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)

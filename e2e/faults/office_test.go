@@ -135,7 +135,7 @@ func openOffice(t *testing.T, dsn string, s secrets, w world) *office {
 		t.Fatal(err)
 	}
 	f := &office{db: db, dsn: dsn, world: w, staff: map[order.Role]order.Actor{}}
-	f.Service = order.NewService(order.Deps{Store: db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: gateway}, Calendar: calendar, Catalogue: catalogue, Now: time.Now, NewID: newID})
+	f.Service = order.NewService(order.Deps{Store: db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: gateway}, Calendar: calendar, Catalogue: func() order.Catalogue { return catalogue }, Now: time.Now, NewID: newID})
 	for _, r := range []order.Role{order.Reviewer, order.Issuer, order.Shipper} {
 		all, err := db.StaffWithRole(t.Context(), r)
 		if err != nil || len(all) == 0 {

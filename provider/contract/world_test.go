@@ -165,7 +165,7 @@ func (w *world) shop(key *rsa.PrivateKey) *pay.Alipay {
 func (w *world) texts(secretKey string) *sms.Tencent {
 	return must(sms.NewTencent(sms.Config{
 		SecretID: "sms-id", SecretKey: secretKey, SdkAppID: "1400000001", SignName: "云采盾",
-		Templates: map[string]string{"shipped": "1001", "unapproved": "9999"}, BaseURL: w.url + "/sms.tencentcloudapi.com", Now: w.sim.Now,
+		Template: func(name string) string { return map[string]string{"shipped": "1001", "unapproved": "9999"}[name] }, BaseURL: w.url + "/sms.tencentcloudapi.com", Now: w.sim.Now,
 	}))
 }
 

@@ -24,12 +24,13 @@ import (
 type Config struct {
 	SecretID, SecretKey string
 	SdkAppID            string
-	SignName            string            // the approved signature, without 【】
-	Templates           map[string]string // our template names to approved template ids
-	Region              string            // default ap-guangzhou
-	BaseURL             string            // default https://sms.tencentcloudapi.com
-	Now                 func() time.Time
-	Latency             prometheus.ObserverVec // by "op" and "outcome"; may be nil
+	SignName            string // the approved signature, without 【】
+	// Template is the approved template id of one of our template names, "" without one.
+	Template func(name string) string
+	Region   string // default ap-guangzhou
+	BaseURL  string // default https://sms.tencentcloudapi.com
+	Now      func() time.Time
+	Latency  prometheus.ObserverVec // by "op" and "outcome"; may be nil
 }
 
 // Tencent is one SMS application. It is safe for concurrent use.
@@ -57,15 +58,15 @@ func NewTencent(cfg Config) (*Tencent, error) {
 }
 
 // Send hands a message over and returns the provider's serial number. id is ours
-// and comes back in delivery reports; template is a name of Config.Templates and
+// and comes back in delivery reports; template is a name that Config.Template knows and
 // params are its {1}, {2} ….
 //
 // RateLimited: the number or the account has had its share. Invalid: the number
 // cannot be reached by SMS. Unavailable: nobody knows whether it went out; ask
 // Sent before sending again.
 func (t *Tencent) Send(ctx context.Context, id string, to identity.Mobile, template string, params []string) (string, error) {
-	templateID, ok := t.cfg.Templates[template]
-	if !ok {
+	templateID := t.cfg.Template(template)
+	if templateID == "" {
 		return "", fmt.Errorf("sms: template %q is not configured", template)
 	}
 	in := struct {

@@ -39,7 +39,7 @@ func newTestSMS(t *testing.T, body string) (*Tencent, *map[string]any) {
 	t.Cleanup(srv.Close)
 	s, err := NewTencent(Config{
 		SecretID: "id", SecretKey: "key", SdkAppID: "1400000001", SignName: "云采盾", BaseURL: srv.URL,
-		Templates: map[string]string{"shipped": "1001"}, Now: func() time.Time { return noon },
+		Template: func(name string) string { return map[string]string{"shipped": "1001"}[name] }, Now: func() time.Time { return noon },
 	})
 	if err != nil {
 		t.Fatal(err)
