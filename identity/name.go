@@ -37,12 +37,12 @@ func MaskHolder(name string) string {
 
 const maxNameLength = 50
 
-// ParsePersonName accepts Chinese names, names of minorities with the middle dot
-// and names in Latin letters.
+// ParsePersonName accepts Chinese names, names of minorities with the middle dot,
+// whichever dot was typed, and names in Latin letters.
 func ParsePersonName(s string) (PersonName, error) {
 	n := strings.Join(strings.Fields(strings.Map(middleDot, HalfWidth(s))), " ")
 	if strings.ContainsFunc(n, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
-		n = strings.ReplaceAll(n, " ", "") // 王 琪, spaced for alignment
+		n = strings.NewReplacer(" ", "", ".", "·").Replace(n) // 王 琪, spaced for alignment; 阿卜杜拉．买买提
 	}
 	switch length := utf8.RuneCountInString(n); {
 	case n == "":
@@ -55,9 +55,10 @@ func ParsePersonName(s string) (PersonName, error) {
 	return NewPersonName(n), nil
 }
 
-// middleDot maps the dots that input methods offer to the one of GB 18030 names.
+// middleDot maps the dots that input methods offer to the one of GB 18030 names. The
+// full stop is none of them: Jr. is written with it, and only Chinese names are not.
 func middleDot(r rune) rune {
-	if strings.ContainsRune("•‧・∙⋅", r) {
+	if strings.ContainsRune("•‧・･∙⋅․", r) {
 		return '·'
 	}
 	return r

@@ -179,6 +179,26 @@ func TestParseEmail(t *testing.T) {
 	}
 }
 
+// F24: whichever dot an input method offers, the name is the one on the document.
+func TestMiddleDotOfNames(t *testing.T) {
+	for dot, of := range map[string]string{
+		"·": "GB 18030", "．": "full-width full stop", ".": "full stop", "•": "bullet", "・": "katakana", "･": "half-width katakana", "‧": "hyphenation point",
+		"∙": "bullet operator", "⋅": "dot operator", "․": "one dot leader", " · ": "spaced", " . ": "spaced full stop",
+	} {
+		t.Run(of, func(t *testing.T) {
+			got, err := ParsePersonName("阿卜杜拉" + dot + "买买提" + dot + "艾力")
+			if got.Reveal() != "阿卜杜拉·买买提·艾力" || err != nil {
+				t.Errorf("%q, %v", got.Reveal(), err)
+			}
+		})
+	}
+	for in, want := range map[string]string{"John A. Smith Jr.": "John A. Smith Jr.", "Ｊ．Ｓｍｉｔｈ": "J.Smith", "Mary•Ann": "Mary·Ann"} { // Latin names keep their full stops
+		if got, err := ParsePersonName(in); got.Reveal() != want || err != nil {
+			t.Errorf("%q: %q, %v", in, got.Reveal(), err)
+		}
+	}
+}
+
 func TestParsePersonName(t *testing.T) {
 	for in, want := range map[string]string{
 		"王小琪": "王小琪", " 王 琪 ": "王琪", "阿卜杜拉•买买提": "阿卜杜拉·买买提", "John  O'Neil-Smith Jr.": "John O'Neil-Smith Jr.", "䶮㐂": "䶮㐂", "José": "José",
