@@ -65,19 +65,21 @@ type GroupJSON struct {
 
 // FieldJSON is a field with its value.
 type FieldJSON struct {
-	Name     string       `json:"name" example:"org.name"`
-	Input    string       `json:"input" enum:"text,tel,email,select,radio,image,switch,datetime-local"`
-	Label    string       `json:"label"`
-	Hint     string       `json:"hint,omitempty"`
-	Value    string       `json:"value" doc:"Of an image: the reference to send back"`
-	Fault    string       `json:"fault,omitempty" doc:"What is wrong, in Chinese"`
-	Reason   string       `json:"reason,omitempty" doc:"Why a reviewer refused it"`
-	Required bool         `json:"required"`
-	Locked   bool         `json:"locked,omitempty" doc:"To be read only"`
-	Max      int          `json:"max"`
-	Options  []OptionJSON `json:"options,omitempty"`
-	Redraw   bool         `json:"redraw,omitempty" doc:"Other fields depend on it: save at once and draw the answer"`
-	Picture  *PictureJSON `json:"picture,omitempty"`
+	Name       string       `json:"name" example:"org.name"`
+	Input      string       `json:"input" enum:"text,tel,email,select,radio,image,switch,datetime-local"`
+	Label      string       `json:"label"`
+	Hint       string       `json:"hint,omitempty"`
+	Value      string       `json:"value" doc:"Of an image: the reference to send back"`
+	Fault      string       `json:"fault,omitempty" doc:"What is wrong, in Chinese"`
+	Doubt      string       `json:"doubt,omitempty" doc:"What is odd about the value, in Chinese; it blocks nothing"`
+	Suggestion string       `json:"suggestion,omitempty" doc:"What was probably meant by a wrong value: offer it, never put it in unasked"`
+	Reason     string       `json:"reason,omitempty" doc:"Why a reviewer refused it"`
+	Required   bool         `json:"required"`
+	Locked     bool         `json:"locked,omitempty" doc:"To be read only"`
+	Max        int          `json:"max"`
+	Options    []OptionJSON `json:"options,omitempty"`
+	Redraw     bool         `json:"redraw,omitempty" doc:"Other fields depend on it: save at once and draw the answer"`
+	Picture    *PictureJSON `json:"picture,omitempty"`
 }
 
 // PictureJSON is an uploaded picture. The addresses work for five minutes.
@@ -365,7 +367,7 @@ func groupJSON(groups []groupView) (out []GroupJSON) {
 		j := GroupJSON{ID: string(g.ID), Label: g.Label}
 		for _, f := range g.Fields {
 			fj := FieldJSON{
-				Name: string(f.Name), Input: string(f.Input), Label: f.Label, Hint: f.Hint, Value: f.Value, Fault: f.Fault, Reason: f.Reason, Required: f.Required, Locked: f.Locked,
+				Name: string(f.Name), Input: string(f.Input), Label: f.Label, Hint: f.Hint, Value: f.Value, Fault: f.Fault, Doubt: f.Doubt, Suggestion: f.Suggestion, Reason: f.Reason, Required: f.Required, Locked: f.Locked,
 				Max: f.Max, Options: optionJSON(f.Choices), Redraw: len(redraws[f.Name]) > 0,
 			}
 			if f.Input == order.Image {

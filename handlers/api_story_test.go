@@ -85,6 +85,16 @@ func TestFormThroughTheAPI(t *testing.T) {
 	if form.LineFault == "" || w.order(at).Quantity() != 3 {
 		t.Errorf("999 keys: %+v", form)
 	}
+	var odd FormJSON // F30, F31
+	m.ok(http.MethodPost, at+"/form", map[string]any{"fields": map[string]string{"agent.name": "阿卜杜拉．买买提", "agent.mobile": "17012347069", "org.uscc": "92440300MA00000074"}}, &odd)
+	if name, mobile := odd.field("agent.name"), odd.field("agent.mobile"); name.Value != "阿卜杜拉·买买提" || !strings.Contains(mobile.Doubt, "虚拟运营商") || mobile.Fault != "" || !strings.Contains(odd.field("org.type").Doubt, "个体工商户") {
+		t.Errorf("doubts: %+v %+v %+v", name, mobile, odd.field("org.type"))
+	}
+	odd = FormJSON{}
+	m.ok(http.MethodPost, at+"/form", map[string]any{"fields": map[string]string{"org.uscc": "9111OIO8MAOOTEN18F"}}, &odd)
+	if f := odd.field("org.uscc"); f.Suggestion != "91110108MA00TEN18F" || f.Fault == "" || f.Value != "9111OIO8MAOOTEN18F" {
+		t.Errorf("suggestion: %+v", f)
+	}
 	// Other fields follow from a choice.
 	m.ok(http.MethodPost, at+"/form", map[string]any{"fields": map[string]string{"ship.province": "北京市"}}, &form)
 	if f := form.field("ship.city"); f.Input != "select" || len(f.Options) == 0 || !form.field("ship.province").Redraw {

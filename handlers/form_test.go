@@ -89,6 +89,34 @@ func TestSavingKeepsWhatIsWellFormed(t *testing.T) {
 	}
 }
 
+// F28, F30, F31: what is odd about a value stands beside its field as soon as it is
+// saved, and blocks nothing; a letter typed for a digit is put right by one press.
+func TestDoubtsBesideTheForm(t *testing.T) {
+	b := newWeb(t).browser()
+	path := b.filled()
+	odd := url.Values{"do": {"auto"}, "agent.mobile": {"17012347069"}, "org.uscc": {"92440300MA00000074"}}
+	a := b.post(path+"/form", odd, "HX-Request", "true", "X-Changed", "org.uscc")
+	for _, says := range []string{
+		`id="doubt-agent-mobile" role="status" hx-swap-oob="true">这是虚拟运营商号段`, `id="doubt-org-type" role="status" hx-swap-oob="true">信用代码以 92 开头`,
+		`id="doubt-org-uscc" role="status" hx-swap-oob="true"></p>`, `id="err-agent-mobile" role="alert" hx-swap-oob="true"></p>`,
+	} {
+		if !strings.Contains(a.Body, says) {
+			t.Errorf("the answer lacks %s: %s", says, a.Body)
+		}
+	}
+	if page := b.get(path + "/edit").Body; !strings.Contains(page, `role="status">这是虚拟运营商号段`) || !strings.Contains(page, `aria-describedby="err-agent-mobile doubt-agent-mobile"`) {
+		t.Error("the page does not show it when he comes back")
+	}
+	odd.Set("do", "submit")
+	if a := b.post(path+"/form", odd); a.location() != path+"/confirm" {
+		t.Errorf("a doubt blocks: %d %s", a.Status, faultsIn(a.Body))
+	}
+	a = b.post(path+"/form", url.Values{"do": {"auto"}, "org.uscc": {"9111OIO8MAOOTEN18F"}}, "HX-Request", "true", "X-Changed", "org.uscc")
+	if !strings.Contains(a.Body, `data-fill="org.uscc">91110108MA00TEN18F</button>`) || b.order(path).Form.Get(order.OrgUSCC) != "" {
+		t.Errorf("the suggestion is missing, or was taken unasked: %s", a.Body)
+	}
+}
+
 // F4, F6, F7: lines, quantity and price come from the server; 20 keys at most.
 func TestProductLines(t *testing.T) {
 	b := newWeb(t).browser()

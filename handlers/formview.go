@@ -66,6 +66,8 @@ type fieldView struct {
 	Max                              int
 	Picture                          pictureView
 	Reason                           string // why a reviewer refused this field
+	Doubtful                         bool   // the field can be in doubt
+	Doubt, Suggestion                string // what is odd about the value; what was meant by a wrong one
 }
 
 type reasonView struct {
@@ -143,7 +145,7 @@ func (s *Server) fieldView(o order.Order, spec order.FieldSpec, typed order.Form
 	value := typed.Get(spec.Name)
 	f := fieldView{
 		Name: spec.Name, Input: spec.Input, Label: spec.LabelFor(typed), Hint: spec.Hint, Value: value,
-		Required: spec.IsRequired(o.Product, typed), Locked: spec.IsLocked(o.Product, typed), Max: spec.Max, Autocomplete: autocompletions[spec.Name],
+		Required: spec.IsRequired(o.Product, typed), Locked: spec.IsLocked(o.Product, typed), Max: spec.Max, Doubtful: spec.Doubt != nil, Autocomplete: autocompletions[spec.Name],
 	}
 	if f.Max == 0 {
 		f.Max = 100
@@ -156,6 +158,9 @@ func (s *Server) fieldView(o order.Order, spec order.FieldSpec, typed order.Form
 	}
 	if i := slices.IndexFunc(form.Faults, func(e order.FieldError) bool { return e.Field == spec.Name }); i >= 0 {
 		f.Fault = form.Faults[i].Detail
+		f.Suggestion = spec.SuggestionFor(typed)
+	} else if !f.Locked { // what cannot be changed is not doubted
+		f.Doubt = spec.DoubtOf(typed)
 	}
 	for _, r := range form.Reasons {
 		if form.Fixing && r.Anchor == spec.Name {

@@ -56,18 +56,10 @@ func unitCheck(o order.Order) checkView {
 	case code.NeedsReview():
 		return checkView{Label: "单位代码", Level: doubt, Detail: "非统一码（" + code.Kind.Label() + "），校验位正确"}
 	case len(code.Warnings) > 0:
-		return checkView{Label: "单位代码", Level: doubt, Detail: warningText(code.Warnings)}
+		return checkView{Label: "单位代码", Level: doubt, Detail: identity.Sentences(code.Warnings)}
 	default:
 		return checkView{Label: "单位代码", Level: fine, Detail: "统一社会信用代码，校验位正确"}
 	}
-}
-
-func warningText(ws []identity.Warning) string {
-	var texts []string
-	for _, w := range ws {
-		texts = append(texts, w.Detail)
-	}
-	return strings.Join(texts, "；")
 }
 
 func unitTypeCheck(o order.Order) checkView {
@@ -100,7 +92,7 @@ func documentCheck(o order.Order, now time.Time) checkView {
 		return checkView{Label: "证件号码", Level: wrong, Detail: err.Error()}
 	}
 	if ws := d.Warnings(no); len(ws) > 0 {
-		return checkView{Label: "证件号码", Level: doubt, Detail: warningText(ws)}
+		return checkView{Label: "证件号码", Level: doubt, Detail: identity.Sentences(ws)}
 	}
 	return checkView{Label: "证件号码", Level: fine, Detail: d.Label + "，格式与校验正确"}
 }
@@ -108,7 +100,7 @@ func documentCheck(o order.Order, now time.Time) checkView {
 func mobileCheck(o order.Order) checkView {
 	m := o.Mobile()
 	if ws := m.Warnings(); len(ws) > 0 {
-		return checkView{Label: "经办人手机", Level: doubt, Detail: warningText(ws)}
+		return checkView{Label: "经办人手机", Level: doubt, Detail: identity.Sentences(ws)}
 	}
 	return checkView{Label: "经办人手机", Level: fine, Detail: "提交时已通过短信验证"}
 }

@@ -1,5 +1,7 @@
 package identity
 
+import "strings"
+
 // Fault sorts what can be wrong with a value. A Fault is itself an error, so
 // callers ask errors.Is(err, identity.BadCheckDigit).
 type Fault string
@@ -41,4 +43,13 @@ func fault(f Fault, detail string) *Error { return &Error{Fault: f, Detail: deta
 type Warning struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
+}
+
+// Sentences are the warnings as people read them.
+func Sentences(ws []Warning) string {
+	var b strings.Builder
+	for _, w := range ws {
+		b.WriteString(w.Detail)
+	}
+	return b.String()
 }

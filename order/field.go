@@ -141,6 +141,12 @@ type FieldSpec struct {
 	// Check normalises a filled value or says what is wrong with it in a
 	// sentence for the applicant; nil accepts any text up to Max characters.
 	Check func(value string, f Form, today time.Time) (string, error)
+	// Doubt tells what is odd about a well-formed value, as a hint for the applicant
+	// that blocks nothing: the reviewer is told the same. nil sees nothing odd.
+	Doubt func(value string, f Form) string
+	// Suggest corrects a value that Check refuses, for the applicant to confirm; empty
+	// when there is nothing to offer. nil never offers anything.
+	Suggest func(value string) string
 	// Max is the longest value in characters; 0 means 100.
 	Max int
 	// Mask hides a personal value; nil means the field is not personal.
@@ -165,6 +171,22 @@ func (s FieldSpec) IsLocked(p Product, f Form) bool { return s.Locked != nil && 
 // IsRequired reports whether the field must be filled.
 func (s FieldSpec) IsRequired(p Product, f Form) bool {
 	return s.IsAsked(p, f) && (s.Optional == nil || !s.Optional(p, f))
+}
+
+// DoubtOf is what is odd about the well-formed value of the form, if anything.
+func (s FieldSpec) DoubtOf(f Form) string {
+	if v := f.Get(s.Name); s.Doubt != nil && v != "" {
+		return s.Doubt(v, f)
+	}
+	return ""
+}
+
+// SuggestionFor corrects the refused value of the form, if that can be done.
+func (s FieldSpec) SuggestionFor(f Form) string {
+	if s.Suggest == nil {
+		return ""
+	}
+	return s.Suggest(f.Get(s.Name))
 }
 
 // DefaultForm is the form a new draft starts with.

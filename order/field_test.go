@@ -90,6 +90,56 @@ func TestLegalRepresentativesDocument(t *testing.T) {
 	}
 }
 
+// F28, F30, F31: what the reviewer will wonder about, the applicant reads beside the
+// field; a code with letters for digits is corrected for him to confirm (rules.md 3.3,
+// 3.4). None of it is a fault.
+func TestDoubtsBesideTheFields(t *testing.T) {
+	p := Product{IssueMode: ByAdmin, Price: 30000, Authorizations: []string{AuthPaper, AuthMiniProgram}}
+	for name, tc := range map[string]struct {
+		form  map[Field]string
+		field Field
+		doubt string
+	}{
+		"plain mobile":               {nil, AgentMobile, ""},
+		"virtual operator":           {map[Field]string{AgentMobile: "17012347069"}, AgentMobile, "虚拟运营商"},
+		"legal representative's":     {map[Field]string{AuthWay: AuthMiniProgram, LegalMobile: "16512347069", LegalIDNo: "11010519491231002X"}, LegalMobile, "虚拟运营商"},
+		"recipient's":                {map[Field]string{ShipMobile: "16712347069"}, ShipMobile, "虚拟运营商"},
+		"identity card":              {nil, IDNo, ""},
+		"Chinese passport":           {map[Field]string{IDType: string(identity.Passport), IDNo: "E12345678"}, IDNo, ""},
+		"foreign passport":           {map[Field]string{IDType: string(identity.Passport), IDNo: "K1234567"}, IDNo, "不是中国普通护照"},
+		"his foreign passport":       {map[Field]string{AuthWay: AuthMiniProgram, LegalMobile: "13800138001", LegalIDType: string(identity.Passport), LegalIDNo: "K1234567"}, LegalIDNo, "不是中国普通护照"},
+		"plain credit code":          {nil, OrgUSCC, ""},
+		"unusual region":             {map[Field]string{OrgUSCC: "91990000MA0000007X"}, OrgUSCC, "登记地区不常见"},
+		"buyer's unusual region":     {map[Field]string{InvoiceTaxNo: "91990000MA0000007X"}, InvoiceTaxNo, "登记地区不常见"},
+		"type that fits":             {nil, OrgType, ""},
+		"sole trader's code":         {map[Field]string{OrgUSCC: "92440300MA00000074"}, OrgType, "信用代码以 92 开头，单位类型一般是“个体工商户”"},
+		"sole trader says so":        {map[Field]string{OrgUSCC: "92440300MA00000074", OrgType: string(identity.SoleTrader)}, OrgType, ""},
+		"a code that tells no type":  {map[Field]string{OrgUSCC: "110108000000016"}, OrgType, ""},
+		"no code yet":                {map[Field]string{OrgUSCC: ""}, OrgType, ""},
+		"nothing typed, no doubt":    {map[Field]string{OrgUSCC: ""}, OrgUSCC, ""},
+		"a field that has no doubts": {nil, OrgName, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := filled(tc.form)
+			spec, _ := tc.field.Spec()
+			if got := spec.DoubtOf(f); (got == "") != (tc.doubt == "") || !strings.Contains(got, tc.doubt) {
+				t.Errorf("doubt %q, want %q", got, tc.doubt)
+			}
+			for _, fault := range CheckForm(p, f, t0) {
+				if fault.Field == tc.field && f.Get(tc.field) != "" {
+					t.Errorf("a doubt blocks: %v", fault)
+				}
+			}
+		})
+	}
+	for typed, want := range map[string]string{"9III0IO8MAOOTENI8F": "91110108MA00TEN18F", "9111O108MA00TEN18G": "", "91110108MA00TEN18F": "", "": ""} {
+		spec, _ := OrgUSCC.Spec()
+		if got := spec.SuggestionFor(filled(map[Field]string{OrgUSCC: typed})); got != want {
+			t.Errorf("%q: suggested %q, want %q", typed, got, want)
+		}
+	}
+}
+
 // Every reason leads to a field that the form of the order shows (flows.md, idea 3).
 func TestReasonsLeadToWhatTheFormAsks(t *testing.T) {
 	initial := Product{Business: Initial, IssueMode: ByAdmin}

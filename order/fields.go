@@ -1,6 +1,7 @@
 package order
 
 import (
+	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -19,29 +20,29 @@ var Fields = []FieldSpec{
 	{Name: BidOpening, Group: GroupAbout, Label: "开标时间", Input: Moment, Asked: bidUploaded, Max: 20, Hint: "不止一个时填写最晚的", Check: checkMoment},
 
 	{Name: AgentName, Group: GroupAgent, Label: "姓名", Input: Text, Signed: true, Hint: "须为本单位正式员工", Check: checkName, Mask: maskName},
-	{Name: AgentMobile, Group: GroupAgent, Label: "手机号", Input: Tel, Signed: true, Hint: "提交后可用此手机号登录", Locked: byHolder, Check: checkMobile, Mask: maskMobile},
+	{Name: AgentMobile, Group: GroupAgent, Label: "手机号", Input: Tel, Signed: true, Hint: "提交后可用此手机号登录", Locked: byHolder, Check: checkMobile, Doubt: doubtMobile, Mask: maskMobile},
 	{Name: AgentEmail, Group: GroupAgent, Label: "电子邮件", Input: EMail, Optional: notOnPaper, Hint: "使用纸质授权书时必填", Check: checkEmail, Mask: maskEmail},
 	{Name: IDType, Group: GroupAgent, Label: "证件类型", Input: Select, Signed: true, Options: documentOptions(), Default: string(identity.ResidentID)},
-	{Name: IDNo, Group: GroupAgent, Label: "证件号码", Input: Text, Signed: true, Check: checkDocument, Mask: maskDocument},
+	{Name: IDNo, Group: GroupAgent, Label: "证件号码", Input: Text, Signed: true, Check: checkDocument, Doubt: doubtDocument(IDType), Mask: maskDocument},
 	{Name: IDFront, Group: GroupAgent, Label: "身份证正面", Input: Image},
 	{Name: IDBack, Group: GroupAgent, Label: "身份证反面", Input: Image, Optional: notIDCard},
 
 	{Name: LicenseImage, Group: GroupOrg, Label: "营业执照图片", Input: Image, Asked: needsAuth, Hint: "支持 jpg、jpeg、png 格式的彩色图片，大小不超过 8M"},
 	{Name: OrgName, Group: GroupOrg, Label: "单位名称", Input: Text, Max: maxOrgName, Signed: true, Asked: isNot(isUnlock), Locked: isAbout, Hint: "须与营业执照上的单位名称一致", Check: checkOrgName},
-	{Name: OrgType, Group: GroupOrg, Label: "单位类型", Input: Radio, Asked: describesUnit, Options: unitOptions(), Default: string(identity.Enterprise)},
-	{Name: OrgUSCC, Group: GroupOrg, Label: "统一社会信用代码", Input: Text, Signed: true, Asked: isNot(isUnlock), Locked: isAbout, Hint: "非三证合一单位可填写组织机构代码或注册号", Check: checkUnitCode},
+	{Name: OrgType, Group: GroupOrg, Label: "单位类型", Input: Radio, Asked: describesUnit, Options: unitOptions(), Default: string(identity.Enterprise), Doubt: doubtUnitType},
+	{Name: OrgUSCC, Group: GroupOrg, Label: "统一社会信用代码", Input: Text, Signed: true, Asked: isNot(isUnlock), Locked: isAbout, Hint: "非三证合一单位可填写组织机构代码或注册号", Check: checkUnitCode, Doubt: doubtUnitCode, Suggest: suggestUnitCode},
 	{Name: OrgIndustry, Group: GroupOrg, Label: "所属行业", Input: Select, Asked: describesUnit, Options: industryOptions()},
 
 	{Name: AuthWay, Group: GroupAuth, Label: "授权方式", Input: Radio, Signed: true, Asked: needsAuth, Options: []Option{{AuthPaper, "纸质盖章授权书"}, {AuthMiniProgram, "小程序法定代表人授权"}}, Default: AuthPaper},
 	{Name: LegalName, Group: GroupAuth, Label: "法定代表人姓名", Input: Text, Signed: true, Asked: namesLegalRep, Hint: "与营业执照一致", Check: checkName, Mask: maskName},
 	{Name: LegalIDType, Group: GroupAuth, Label: "证件类型", Input: Select, Signed: true, Asked: online, Options: documentOptions(), Default: string(identity.ResidentID)},
-	{Name: LegalMobile, Group: GroupAuth, Label: "法定代表人手机号", Input: Tel, Asked: online, Hint: "授权短信发送到该手机号，须为法定代表人本人使用", Check: checkMobile, Mask: maskMobile},
-	{Name: LegalIDNo, Group: GroupAuth, Label: "法定代表人证件号码", Input: Text, Signed: true, Asked: online, Hint: "仅用于核对法定代表人本人", Check: checkLegalDocument, Mask: maskDocument},
+	{Name: LegalMobile, Group: GroupAuth, Label: "法定代表人手机号", Input: Tel, Asked: online, Hint: "授权短信发送到该手机号，须为法定代表人本人使用", Check: checkMobile, Doubt: doubtMobile, Mask: maskMobile},
+	{Name: LegalIDNo, Group: GroupAuth, Label: "法定代表人证件号码", Input: Text, Signed: true, Asked: online, Hint: "仅用于核对法定代表人本人", Check: checkLegalDocument, Doubt: doubtDocument(LegalIDType), Mask: maskDocument},
 	{Name: LetterImage, Group: GroupAuth, Label: "盖章授权书", Input: Image, Asked: onPaper, Hint: "下载、打印、加盖实体公章后拍照上传，须为彩色图片"},
 
 	{Name: ShipWay, Group: GroupShip, Label: "收件类型", Input: Radio, Asked: isShipped, Options: []Option{{ShipCourier, "快递"}, {ShipPickUp, "自取"}}, Default: ShipCourier},
 	{Name: ShipName, Group: GroupShip, Label: "收件人姓名", Input: Text, Asked: isShipped, Check: checkName, Mask: maskName},
-	{Name: ShipMobile, Group: GroupShip, Label: "收件人手机号", Input: Tel, Asked: isShipped, Check: checkMobile, Mask: maskMobile},
+	{Name: ShipMobile, Group: GroupShip, Label: "收件人手机号", Input: Tel, Asked: isShipped, Check: checkMobile, Doubt: doubtMobile, Mask: maskMobile},
 	{Name: ShipProvince, Group: GroupShip, Label: "省份", Input: Select, Asked: byPost, Options: provinceOptions()},
 	{Name: ShipCity, Group: GroupShip, Label: "城市", Input: Text, Asked: byPost},
 	{Name: ShipDistrict, Group: GroupShip, Label: "区县", Input: Text, Asked: byPost},
@@ -49,7 +50,7 @@ var Fields = []FieldSpec{
 
 	{Name: InvoiceWant, Group: GroupInvoice, Label: "开具发票", Input: Switch, Asked: isCharged, Options: []Option{{Yes, "需要"}, {No, "不需要"}}, Default: Yes},
 	{Name: InvoiceTitle, Group: GroupInvoice, Label: "发票抬头", Input: Text, Asked: wantsInvoice, Optional: always, Hint: "默认为单位名称；增值税普通发票（电子）", Check: checkOrgName},
-	{Name: InvoiceTaxNo, Group: GroupInvoice, Label: "购方税号", Input: Text, Asked: wantsInvoice, Optional: always, Hint: "默认为统一社会信用代码", Check: checkUnitCode},
+	{Name: InvoiceTaxNo, Group: GroupInvoice, Label: "购方税号", Input: Text, Asked: wantsInvoice, Optional: always, Hint: "默认为统一社会信用代码", Check: checkUnitCode, Doubt: doubtUnitCode, Suggest: suggestUnitCode},
 }
 
 // specs finds a field's entry by name; PickUpCode has one so that it is masked.
@@ -181,6 +182,40 @@ func checkLegalDocument(v string, f Form, today time.Time) (string, error) {
 func checkUnitCode(v string, _ Form, _ time.Time) (string, error) {
 	c, err := identity.CheckUnitCode(v)
 	return c.Value, err
+}
+
+func doubtMobile(v string, _ Form) string {
+	return identity.Sentences(identity.NewMobile(v).Warnings())
+}
+
+func doubtDocument(typ Field) func(string, Form) string {
+	return func(v string, f Form) string {
+		d, _ := identity.DocumentOf(identity.DocType(f.Get(typ)))
+		return identity.Sentences(d.Warnings(identity.NewDocNo(v)))
+	}
+}
+
+func doubtUnitCode(v string, _ Form) string {
+	c, _ := identity.CheckUnitCode(v)
+	return identity.Sentences(c.Warnings)
+}
+
+// doubtUnitType holds the type against the credit code, where it tells one.
+func doubtUnitType(v string, f Form) string {
+	c, _ := identity.CheckUnitCode(f.Get(OrgUSCC))
+	want, known := c.UnitType()
+	if !known || want == identity.UnitType(v) {
+		return ""
+	}
+	return "信用代码以 " + c.Value[:2] + " 开头，单位类型一般是“" + want.Label() + "”，请对照营业执照核对。"
+}
+
+func suggestUnitCode(v string) string {
+	_, err := identity.CheckUnitCode(v)
+	if e, ok := errors.AsType[*identity.Error](err); ok {
+		return e.Suggestion
+	}
+	return ""
 }
 
 func checkOrgName(v string, _ Form, _ time.Time) (string, error) {

@@ -32,6 +32,16 @@
     });
   });
 
+  // 是否应为 …？: puts what is suggested into the field it is suggested for.
+  document.addEventListener("click", function (e) {
+    var b = e.target.closest("[data-fill]");
+    if (!b) return;
+    var to = document.getElementsByName(b.dataset.fill)[0];
+    to.value = b.textContent;
+    to.focus();
+    to.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
   // The form is sent as a whole; the server wants to know which field changed.
   document.addEventListener("htmx:configRequest", function (e) {
     var cause = e.detail.triggeringEvent;

@@ -69,6 +69,10 @@ export interface Field {
   hint?: string
   value: string
   fault?: string
+  /** What is odd about the value; it blocks nothing. */
+  doubt?: string
+  /** What was probably meant by a wrong value: to be offered. */
+  suggestion?: string
   reason?: string
   required: boolean
   locked?: boolean
