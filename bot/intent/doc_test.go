@@ -53,6 +53,10 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-l, by the same, nothing changed since | street (short, spoken, dialect), hard, lookalike, pinyin | 382/417 = 0.916 | 399/417 = 0.957 |
 | ways-l, pinyin read as characters, nothing else changed | the same | 398/417 = 0.954 | |
 | ways-m, by a seventh writer, after ways-j to ways-l were learnt | critical (what must not be missed), lookalike, hard, plain | 434/456 = 0.952 (critical 171/178, lookalike 41/52, hard 109/113, plain 113/113) | 443/456 = 0.971 |
+| ways-n, by an eighth writer, after ways-m was learnt | critical (alarms in sixty situations, revocations, decisions), plain (a quarter of it lookalikes) | 209/240 = 0.871 (critical 89/115, plain 120/125) | 226/240 = 0.942 |
+| ways-n, after 290 sentences about its situations, and before it was learnt itself | the same | 226/240 = 0.942 | |
+| ways-o, by a ninth writer in twelve roles, by the recogniser that ways-n had been shown to | critical, plain | 204/216 = 0.944 (critical 79/85, plain 125/131) | 197/216 = 0.912 |
+| ways-o, after ways-n and those sentences were learnt, nothing else changed | the same | 210/216 = 0.972 (critical 85/85, plain 125/131) | 199/216 = 0.921 |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
@@ -76,6 +80,12 @@ learnt since, with 230 sentences of such kinds (` + "`examples/strangers.tsv`" +
 then labelled as the other sets have them: dates as they were written, reasons, a code that was told. In ways-m, which came after that, security_alert was
 found 61 times of 66, revoke 44 of 46, staff commands 66 of 66; what was told of a lost or revoked key with a question beside it was taken for the wish (锁丢了去补办，正常几天能好).
 It is learnt, too.
+
+ways-n asked for what nobody had taught: that somebody who left still signs, a contract nobody signed, a mouse that moves by itself, a seal that was opened, a court that
+wants the key. Of its 60 alarms 35 were found. What such alarms say was then written down (` + "`examples/alarms.tsv`" + `, 200 alarms and 90 sentences that sound like
+one), and words for it (malware, what was never done, what was done behind somebody's back). ways-o, whose writer saw none of this, says what it was worth:
+security_alert 35 of 35 (before 30), revoke 20 of 20, staff commands 30 of 30, one false alarm. Most slots that count as wrong in both sets are values that their
+writers left out or wrote another way; all that they name were found in 232 of 240 and 211 of 216. Twenty are now labelled as in the other sets. Both sets are learnt since.
 `
 
 // TestPage keeps docs/bot.md true.

@@ -49,6 +49,8 @@ var sets = []struct {
 	{"testdata/ways-k.tsv", 0.99, 0.98},
 	{"testdata/ways-l.tsv", 0.99, 0.98},
 	{"testdata/ways-m.tsv", 0.99, 0.96},
+	{"testdata/ways-n.tsv", 0.99, 0.94},
+	{"testdata/ways-o.tsv", 0.99, 0.91},
 	{"examples/acceptance.tsv", 0.99, 0.99},
 	{"examples/written.tsv", 0.99, 0.99},
 	{"examples/wider.tsv", 0.99, 0.99},
