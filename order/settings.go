@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -49,6 +50,7 @@ type Settings struct {
 	calendar *Calendar
 	first    firstSettings
 	current  atomic.Pointer[currentSettings]
+	refresh  sync.Mutex // so that what was read earlier does not replace what was read later
 }
 
 // firstSettings is the first layer.
@@ -86,6 +88,8 @@ func (s *Settings) Version(name SettingName) int { return s.current.Load().versi
 // Refresh reads what was set up since. What cannot be understood leaves everything as
 // it is.
 func (s *Settings) Refresh(ctx context.Context) error {
+	s.refresh.Lock()
+	defer s.refresh.Unlock()
 	was := s.current.Load()
 	versions, err := s.store.SettingVersions(ctx)
 	if err != nil || maps.Equal(versions, was.versions) {
