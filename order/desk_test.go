@@ -298,7 +298,7 @@ func TestDaySummary(t *testing.T) {
 				t.Errorf("%s: %v, want %v", tt.at, got, tt.want)
 			}
 		}
-		again := order.NewService(order.Deps{Store: h.db, Gateways: h.gateways(), Calendar: h.calendar(t), Now: h.now, NewID: h.newID})
+		again := order.NewService(order.Deps{Store: h.db, Gateways: h.gateways(), Calendar: h.calendar(t), Catalogue: h.Catalogue, Now: h.now, NewID: h.newID})
 		if err := again.Sweep(t.Context()); err != nil || len(summaries()) != 2 {
 			t.Errorf("after a restart: %v, %v", summaries(), err)
 		}

@@ -510,7 +510,7 @@ func TestPayChannels(t *testing.T) {
 			}
 		}
 		offers("both configured", map[order.Channel][]order.PayChannel{order.Web: both, order.OfficialAcc: wechat, order.MiniProgram: wechat, "": nil})
-		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: h.pay}, Calendar: h.calendar(t), Now: h.now, NewID: h.newID})
+		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: h.pay}, Calendar: h.calendar(t), Catalogue: h.Catalogue, Now: h.now, NewID: h.newID})
 		offers("without Alipay", map[order.Channel][]order.PayChannel{order.Web: wechat, order.OfficialAcc: wechat})
 	})
 }
@@ -523,11 +523,11 @@ func TestChannelSwitchedOff(t *testing.T) {
 		o := h.confirm(t, h.draft(t, nil))
 		p := h.pays(t, o)
 		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "不办了"})
-		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: h.pay}, Calendar: h.calendar(t), Now: h.now, NewID: h.newID})
+		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: h.pay}, Calendar: h.calendar(t), Catalogue: h.Catalogue, Now: h.now, NewID: h.newID})
 		if err := h.RunRefund(t.Context(), p.TradeNo); !errors.Is(err, order.Unavailable) || len(h.pay.refunds) != 0 {
 			t.Errorf("refund: %v, WeChat Pay was asked for %v", err, h.pay.refunds)
 		}
-		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: h.gateways(), Calendar: h.calendar(t), Now: h.now, NewID: h.newID})
+		h.Service = order.NewService(order.Deps{Store: h.db, Gateways: h.gateways(), Calendar: h.calendar(t), Catalogue: h.Catalogue, Now: h.now, NewID: h.newID})
 		if err := h.RunRefund(t.Context(), p.TradeNo); err != nil || h.order(t, o.ID).Status != order.Refunded {
 			t.Errorf("configured again: %v, order %s", err, h.order(t, o.ID).State)
 		}
