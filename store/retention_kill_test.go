@@ -157,7 +157,7 @@ func halfErased(t *testing.T, db *DB, objects string) (e erasing) {
 // retainUntilKilled is the child: it sweeps and works the jobs, years later.
 func retainUntilKilled(ctx context.Context, db *DB, toTheEnd bool) error {
 	now := t0.AddDate(6, 0, 0)
-	s := order.NewService(order.Deps{Store: db, Now: func() time.Time { return now }, NewID: func() string { return ulid.Make().String() }})
+	s := order.NewService(order.Deps{Store: db, Catalogue: func() order.Catalogue { return order.Catalogue{} }, Now: func() time.Time { return now }, NewID: func() string { return ulid.Make().String() }})
 	workers := river.NewWorkers()
 	river.AddWorkerArgs(workers, JobArgs{JobKind: string(order.JobPurge)}, river.WorkFunc(func(ctx context.Context, j *river.Job[JobArgs]) error {
 		id := order.ID(j.Args.Ref)

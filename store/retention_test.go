@@ -21,7 +21,7 @@ type keeper struct {
 
 func newKeeper(db *DB) *keeper {
 	k := &keeper{db: db, now: t0.Truncate(time.Millisecond)}
-	k.Service = order.NewService(order.Deps{Store: db, Now: func() time.Time { return k.now }, NewID: func() string {
+	k.Service = order.NewService(order.Deps{Store: db, Catalogue: func() order.Catalogue { return order.Catalogue{} }, Now: func() time.Time { return k.now }, NewID: func() string {
 		k.ids++
 		return fmt.Sprintf("01KEEP%020d", k.ids)
 	}})
