@@ -215,11 +215,14 @@ func (f *office) jobsDone(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	n := 0
-	for ; rows.Next(); n++ {
+	made := 0 // the clock adds jobs of its own at any time, but none of these
+	for rows.Next() {
 		var kind, state, args, why string
 		if err := rows.Scan(&kind, &state, &args, &why); err != nil {
 			t.Fatal(err)
+		}
+		if kind == string(order.JobIssue) {
+			made++
 		}
 		if !jobArgs.MatchString(args) {
 			t.Errorf("job %s carries %s", kind, args)
@@ -228,8 +231,8 @@ func (f *office) jobsDone(t testing.TB) {
 			t.Errorf("job %s %s is %s: %s", kind, args, state, why)
 		}
 	}
-	if err := rows.Err(); err != nil || n == 0 {
-		t.Errorf("%d jobs, %v", n, err)
+	if err := rows.Err(); err != nil || made == 0 {
+		t.Errorf("%d jobs that make keys, %v", made, err)
 	}
 }
 
