@@ -84,7 +84,7 @@ It is learnt, too.
 ways-n asked for what nobody had taught: that somebody who left still signs, a contract nobody signed, a mouse that moves by itself, a seal that was opened, a court that
 wants the key. Of its 60 alarms 35 were found. What such alarms say was then written down (` + "`examples/alarms.tsv`" + `, 200 alarms and 90 sentences that sound like
 one), and words for it (malware, what was never done, what was done behind somebody's back). ways-o, whose writer saw none of this, says what it was worth:
-security_alert 35 of 35 (before 30), revoke 20 of 20, staff commands 30 of 30, one false alarm. Most slots that count as wrong in both sets are values that their
+security_alert 35 of 35 (before 29), revoke 20 of 20, staff commands 30 of 30, one false alarm. Most slots that count as wrong in both sets are values that their
 writers left out or wrote another way; all that they name were found in 232 of 240 and 211 of 216. Twenty are now labelled as in the other sets. Both sets are learnt since.
 `
 
