@@ -44,7 +44,7 @@ func (k *console) calendar(c *fiber.Ctx) error { return k.showCalendar(c, nil) }
 
 func (k *console) showCalendar(c *fiber.Ctx, refusal error) error {
 	calendar, this := k.Settings.Calendar(), k.Now().In(order.Shanghai).Year()
-	year, err := strconv.Atoi(formOrQuery(c, "year"))
+	year, err := strconv.Atoi(c.FormValue("year"))
 	if err != nil {
 		year = this
 	}
@@ -60,13 +60,10 @@ func (k *console) showCalendar(c *fiber.Ctx, refusal error) error {
 	}
 	w := calendar.WorkYear(year)
 	v := calendarView{Year: year, Confirmed: w.Confirmed, Version: k.Settings.Version(order.WorkYearSetting(year)), Months: months(calendar, year)}
-	if refusal != nil {
-		w = typedYear(c, year)
-	}
 	for _, y := range years {
 		v.Years = append(v.Years, tabView{strconv.Itoa(y), calendarPath + "?year=" + strconv.Itoa(y), y == year})
 	}
-	v.Fields = withFaults([]settingField{
+	v.Fields = refilled(c, []settingField{
 		{Name: "off", Label: "放假的日子", Hint: "每行一天或一段，例如 2027-02-05 至 2027-02-11；周末不用填", Input: "lines", Value: runLines(w.Off)},
 		{Name: "work", Label: "调休上班的周末", Hint: "每行一天，没有可以不填", Input: "lines", Value: runLines(w.Work)},
 		{Name: "source", Label: "依据", Hint: "国务院办公厅通知的名称或文号", Input: "text", Value: w.Source},

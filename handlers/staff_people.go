@@ -19,8 +19,8 @@ func (k *console) peopleRoutes() {
 	k.post(peoplePath, OfStaff, k.addColleague, order.Admin)
 	k.get(peoplePath+"/:id", OfStaff, k.colleague, order.Admin)
 	k.post(peoplePath+"/:id", OfStaff, k.changeColleague, order.Admin)
-	k.post(peoplePath+"/:id/close", OfStaff, k.closeColleague, order.Admin)
-	k.post(peoplePath+"/:id/open", OfStaff, k.openColleague, order.Admin)
+	k.post(peoplePath+"/:id/close", OfStaff, k.setDisabled(true), order.Admin)
+	k.post(peoplePath+"/:id/open", OfStaff, k.setDisabled(false), order.Admin)
 	k.post(peoplePath+"/:id/totp", OfStaff, k.newSecret, order.Admin)
 }
 
@@ -144,16 +144,13 @@ func (k *console) changeColleague(c *fiber.Ctx) error {
 	})
 }
 
-func (k *console) closeColleague(c *fiber.Ctx) error {
-	return k.changed(c, func(by order.Actor, id string) (order.Staff, error) {
-		return k.Staffing.SetDisabled(c.UserContext(), by, id, true)
-	})
-}
-
-func (k *console) openColleague(c *fiber.Ctx) error {
-	return k.changed(c, func(by order.Actor, id string) (order.Staff, error) {
-		return k.Staffing.SetDisabled(c.UserContext(), by, id, false)
-	})
+// setDisabled closes an account, or opens a closed one again.
+func (k *console) setDisabled(disabled bool) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		return k.changed(c, func(by order.Actor, id string) (order.Staff, error) {
+			return k.Staffing.SetDisabled(c.UserContext(), by, id, disabled)
+		})
+	}
 }
 
 // changed shows the list again once the account of the path is changed.

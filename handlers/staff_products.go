@@ -46,7 +46,13 @@ func (k *console) products(c *fiber.Ctx) error { return k.showProducts(c, nil) }
 
 func (k *console) showProducts(c *fiber.Ctx, refusal error) error {
 	catalogue := k.Settings.Catalogue()
-	v := productsView{Version: k.Settings.Version(order.CatalogueSetting), Second: withFaults(secondFields(c, catalogue.SecondApproval, refusal), refusal), Typed: c.FormValue("name")}
+	v := productsView{Version: k.Settings.Version(order.CatalogueSetting), Second: secondFields(catalogue.SecondApproval)}
+	switch {
+	case refusal != nil && c.FormValue("min_quantity") != "":
+		v.Second = refilled(c, v.Second, refusal)
+	case refusal != nil && c.FormValue("key") == "":
+		v.Typed = c.FormValue("name")
+	}
 	for _, p := range catalogue.Projects {
 		_, products, err := catalogue.Project(p.Key)
 		if err != nil {
@@ -78,18 +84,12 @@ func (k *console) setProject(c *fiber.Ctx) error {
 	return k.setCatalogue(c, k.showProducts, func(now order.Catalogue) (order.Catalogue, error) { return now.WithProject(p) })
 }
 
-func secondFields(c *fiber.Ctx, r order.SecondRule, refusal error) []settingField {
-	fields := []settingField{
+func secondFields(r order.SecondRule) []settingField {
+	return []settingField{
 		{Name: "min_amount_fen", Label: "订单金额达到（元）", Hint: "0 表示不按金额", Input: "text", Value: r.MinAmount.Yuan()},
 		{Name: "min_quantity", Label: "购买数量达到（个）", Hint: "0 表示不按数量", Input: "number", Value: strconv.Itoa(r.MinQuantity)},
 		{Name: "paper_new_company", Label: "首次办理的单位使用纸质授权书", Input: "tick", Value: yes(r.PaperNewCompany)},
 	}
-	if refusal != nil && c.FormValue("min_quantity") != "" {
-		for i, f := range fields {
-			fields[i].Value = c.FormValue(f.Name)
-		}
-	}
-	return fields
 }
 
 func (k *console) setSecondRule(c *fiber.Ctx) error {
@@ -117,12 +117,11 @@ func (k *console) product(c *fiber.Ctx) error { return k.showProduct(c, nil) }
 
 // showProduct is the form of a product that there is, or of a new one of a project.
 func (k *console) showProduct(c *fiber.Ctx, refusal error) error {
-	catalogue, code := k.Settings.Catalogue(), formOrQuery(c, "code")
-	fresh := formOrQuery(c, "project") != ""
-	p := order.Product{Project: formOrQuery(c, "project"), Business: order.Initial, IssueMode: order.ByAdmin, Algorithm: order.P256, Authorizations: []string{order.AuthPaper}, Years: []int{1}, MaxKeys: 20, OnSale: true}
+	catalogue, fresh := k.Settings.Catalogue(), c.FormValue("project") != ""
+	p := order.Product{Project: c.FormValue("project"), Business: order.Initial, IssueMode: order.ByAdmin, Algorithm: order.P256, Authorizations: []string{order.AuthPaper}, Years: []int{1}, MaxKeys: 20, OnSale: true}
 	if !fresh {
 		var err error
-		if p, err = catalogue.Product(code); err != nil {
+		if p, err = catalogue.Product(c.FormValue("code")); err != nil {
 			return err
 		}
 	}
@@ -134,16 +133,7 @@ func (k *console) showProduct(c *fiber.Ctx, refusal error) error {
 	if !fresh {
 		v.Code = p.Code
 	}
-	if refusal != nil {
-		p, _ = typedProduct(c, p)
-		p.Code = code
-	}
-	v.Fields = productFields(p, fresh)
-	if refusal != nil {
-		i := slices.IndexFunc(v.Fields, func(f settingField) bool { return f.Name == "price_fen" })
-		v.Fields[i].Value = c.FormValue("price_fen") // also when it is no price
-	}
-	v.Fields = withFaults(v.Fields, refusal)
+	v.Fields = refilled(c, productFields(p, fresh), refusal)
 	title := "添加产品"
 	if !fresh {
 		title = v.Name
@@ -232,7 +222,7 @@ func (f *formReader) refusal() error {
 	if len(f.faults) == 0 {
 		return nil
 	}
-	return &order.Error{Kind: order.Invalid, Code: "form_invalid", Detail: "有内容填写有误，请按提示修改", Fields: f.faults}
+	return order.FormFaults(f.faults)
 }
 
 func (f *formReader) fen(c *fiber.Ctx, field string) order.Fen {
@@ -252,14 +242,6 @@ func (f *formReader) number(c *fiber.Ctx, field string) int {
 }
 
 func trimmed(c *fiber.Ctx, field string) string { return strings.TrimSpace(c.FormValue(field)) }
-
-// formOrQuery is a parameter of the page's address that its form repeats.
-func formOrQuery(c *fiber.Ctx, name string) string {
-	if c.Method() == fiber.MethodPost {
-		return c.FormValue(name)
-	}
-	return c.Query(name)
-}
 
 func yes(b bool) string {
 	if b {

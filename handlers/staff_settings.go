@@ -21,13 +21,19 @@ type settingField struct {
 	Fault             string
 }
 
-// withFaults puts what was wrong beside the fields.
-func withFaults(fields []settingField, refusal error) []settingField {
+// refilled are the fields as they were typed, what was wrong beside them, once the form
+// was refused.
+func refilled(c *fiber.Ctx, fields []settingField, refusal error) []settingField {
 	e, _ := order.AsError(refusal)
 	if e == nil {
 		return fields
 	}
 	for i, f := range fields {
+		fields[i].Value = c.FormValue(f.Name)
+		typed := formValues(c, f.Name)
+		for n, one := range f.Choices {
+			f.Choices[n].Chosen = slices.Contains(typed, one.Value)
+		}
 		for _, fault := range e.Fields {
 			if string(fault.Field) == f.Name {
 				fields[i].Fault = strings.TrimPrefix(fields[i].Fault+"；"+fault.Detail, "；")

@@ -80,6 +80,8 @@ func TestAProjectIsAdded(t *testing.T) {
 	page := d.browser().get("/p/" + key).Body
 	wantIn(t, "project", page, "88.00 元/年", "该项目暂不提供更新", "该项目暂不提供解锁")
 	wantNotIn(t, "project", page, `href="/unlock"`)
+	odd := productValues(1, "code", "qh-x", "business", "renewal", "project", key, "max_keys", "many", "years", "2", "seals", "unit")
+	wantIn(t, "a refused one keeps what was typed", admin.post(productsPath+"/edit", odd).Body, `value="renewal" checked`, `value="many"`, `value="qh-x"`, `value="2" checked`, `value="unit" checked`, "请填写整数")
 	for code, business := range map[string]string{"qh-approval": "unlock_approval", "qh-self": "unlock_self"} {
 		form := productValues(d.settings.Version(order.CatalogueSetting), "code", code, "business", business, "project", key, "max_keys", "1", "seals", "", "issue_mode", "self", "price_fen", "0", "years", "1")
 		admin.mustPost(productsPath+"/edit", form, productsPath)

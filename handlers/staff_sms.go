@@ -37,12 +37,9 @@ func (k *console) showSMSTemplates(c *fiber.Ctx, refusal error) error {
 		if f.Value == "" {
 			v.Missing++
 		}
-		if refusal != nil {
-			f.Value = c.FormValue(name)
-		}
 		v.Fields = append(v.Fields, f)
 	}
-	v.Fields = withFaults(v.Fields, refusal)
+	v.Fields = refilled(c, v.Fields, refusal)
 	var err error
 	if v.Changes, err = k.changesOf(c, order.SMSTemplatesSetting); err != nil {
 		return err

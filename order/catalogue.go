@@ -102,7 +102,7 @@ func (c Catalogue) WithProduct(p Product, fresh bool) (Catalogue, error) {
 	}
 	switch {
 	case len(faults) > 0:
-		return c, formFaults(faults)
+		return c, FormFaults(faults)
 	case fresh:
 		c.Products = append(slices.Clone(c.Products), p)
 	case i < 0:
@@ -118,7 +118,7 @@ func (c Catalogue) WithProduct(p Product, fresh bool) (Catalogue, error) {
 func (c Catalogue) WithProject(p Project) (Catalogue, error) {
 	p.Name = strings.TrimSpace(p.Name)
 	if p.Name == "" {
-		return c, formFaults([]FieldError{{"project", "请填写项目名称"}})
+		return c, FormFaults([]FieldError{{"project", "请填写项目名称"}})
 	}
 	c.Projects = slices.Clone(c.Projects)
 	if i := slices.IndexFunc(c.Projects, func(q Project) bool { return q.Key == p.Key }); i >= 0 {

@@ -62,7 +62,7 @@ func checkBuyer(b Buyer) (Buyer, error) {
 		faults = append(faults, FieldError{InvoiceTaxNo, err.Error()})
 	}
 	if len(faults) > 0 {
-		return b, formFaults(faults)
+		return b, FormFaults(faults)
 	}
 	return Buyer{title, number}, nil
 }

@@ -297,12 +297,12 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 		}
 		form, faults := Normalize(o.Product, form, today(c.at))
 		if len(faults) > 0 {
-			return o, formFaults(faults)
+			return o, FormFaults(faults)
 		}
 		if form.Get(AgentMobile) != o.Form.Get(AgentMobile) {
 			mobile, err := identity.ParseMobile(form.Get(AgentMobile))
 			if err != nil {
-				return o, formFaults([]FieldError{{AgentMobile, err.Error()}})
+				return o, FormFaults([]FieldError{{AgentMobile, err.Error()}})
 			}
 			if err := s.adopt(ctx, tx, &o, mobile, *c); err != nil {
 				return o, err
@@ -315,7 +315,8 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 	}
 }
 
-func formFaults(faults []FieldError) error {
+// FormFaults refuses a form, naming what is wrong with its fields.
+func FormFaults(faults []FieldError) error {
 	return &Error{Kind: Invalid, Code: "form_invalid", Detail: "有内容填写有误，请按提示修改", Fields: faults}
 }
 
@@ -350,7 +351,7 @@ func (s *Service) prepareDraft(ctx context.Context, tx Tx, o Order, c *Command) 
 	}
 	form, faults := Normalize(p, c.Form, today(c.at))
 	if len(faults) > 0 {
-		return o, formFaults(faults)
+		return o, FormFaults(faults)
 	}
 	c.Form = form
 	return priced(o)

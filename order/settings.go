@@ -117,7 +117,7 @@ func (s *Settings) Refresh(ctx context.Context) error {
 			err = json.Unmarshal(set.Body, &w)
 			y, faults := w.check()
 			if len(faults) > 0 {
-				err = errors.Join(err, formFaults(faults))
+				err = errors.Join(err, FormFaults(faults))
 			}
 			years = append(years, y)
 		}
@@ -154,7 +154,7 @@ func (s *Settings) SetCatalogue(ctx context.Context, by Actor, was int, change f
 // SetWorkYear sets the days of a year. Promises that were made stay as they are.
 func (s *Settings) SetWorkYear(ctx context.Context, by Actor, was int, w WorkYear) error {
 	if _, faults := w.check(); len(faults) > 0 {
-		return formFaults(faults)
+		return FormFaults(faults)
 	}
 	return s.set(ctx, by, WorkYearSetting(w.Year), was, w)
 }
@@ -171,7 +171,7 @@ func (s *Settings) SetSMSTemplates(ctx context.Context, by Actor, was int, numbe
 		}
 	}
 	if len(faults) > 0 {
-		return formFaults(faults)
+		return FormFaults(faults)
 	}
 	return s.set(ctx, by, SMSTemplatesSetting, was, numbers)
 }

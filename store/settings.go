@@ -27,11 +27,8 @@ func (q queries) SettingVersions(ctx context.Context) (map[order.SettingName]int
 	if err := q.all(ctx, &rows, `SELECT name, max(version) AS version FROM settings GROUP BY name`); err != nil {
 		return nil, failed(err, "reading the versions of settings")
 	}
-	var versions map[order.SettingName]int
+	versions := map[order.SettingName]int{}
 	for _, r := range rows {
-		if versions == nil {
-			versions = map[order.SettingName]int{}
-		}
 		versions[r.Name] = r.Version
 	}
 	return versions, nil
