@@ -6,7 +6,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -135,7 +134,9 @@ type Office interface {
 // timeouts by kind; the rest have half a minute.
 var timeouts = map[order.JobKind]time.Duration{order.JobIssue: 2 * time.Minute, order.JobBill: 2 * time.Minute}
 
-// Register adds a worker for every kind of job that this process can do.
+// Register adds a worker for every kind of job. A process does those of the queues
+// that it works; it knows the others because of all processes one leads, and River
+// there discards the stuck jobs of kinds that it does not know.
 func Register(workers *river.Workers, d Deps) {
 	for kind, run := range d.runners() {
 		w := worker{run: run, timeout: 30 * time.Second, clock: d.Wall}
@@ -150,14 +151,7 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 	byRef := func(f func(context.Context, string) error) func(context.Context, attempt) error {
 		return func(ctx context.Context, a attempt) error { return f(ctx, a.ref) }
 	}
-	run := map[order.JobKind]func(context.Context, attempt) error{}
-	if d.Office != nil {
-		run[order.JobIssuerRequest] = byRef(d.Office.Execute)
-	}
-	if d.Orders == nil {
-		return run
-	}
-	maps.Copy(run, map[order.JobKind]func(context.Context, attempt) error{
+	return map[order.JobKind]func(context.Context, attempt) error{
 		order.JobIssue:        d.issue,
 		order.JobNotify:       byRef(d.notify),
 		order.JobStation:      byRef(d.station),
@@ -175,6 +169,6 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 
 		order.JobAuthorization: d.authorization,
 		order.JobBill:          byRef(func(ctx context.Context, ref string) error { return d.Reconciler.Compare(ctx, ref) }),
-	})
-	return run
+		order.JobIssuerRequest: byRef(func(ctx context.Context, id string) error { return d.Office.Execute(ctx, id) }),
+	}
 }
