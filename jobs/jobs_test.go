@@ -295,6 +295,19 @@ func TestErrorsDecide(t *testing.T) {
 	}
 }
 
+// A provider that is away for a week is asked again as often as River asks us.
+func TestRetriesLastForDays(t *testing.T) {
+	now := time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC)
+	at := now
+	wk := worker{clock: func() time.Time { return at }}
+	for n := 1; n < store.MaxAttempts; n++ {
+		at = wk.NextRetry(&river.Job[args]{JobRow: &rivertype.JobRow{Attempt: n}})
+	}
+	if days := at.Sub(now).Hours() / 24; days < 13 || days > 15 {
+		t.Errorf("a job is given up after %.1f days, want two weeks", days)
+	}
+}
+
 // F109: an SMS is sent once, its state is kept; a worker killed between sending
 // and recording does not send it again.
 func TestSMSOnce(t *testing.T) {

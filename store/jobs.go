@@ -31,10 +31,11 @@ const (
 	jobTimeout        = 30 * time.Second
 	rescueAfter       = 60 * time.Second
 	queueWorkers      = 10
-
-	// IssueTimeout is the Timeout of workers on QueueIssuer, which wait for an HSM.
-	IssueTimeout = 60 * time.Second
 )
+
+// MaxAttempts is how often a job is tried before it is given up: two weeks at the
+// ten minutes that package jobs waits in the end. A refund takes a bank days.
+const MaxAttempts = 2000
 
 // JobArgs is the whole payload of any job: what it is about and which event
 // asked for it. Ids only; no personal data.
@@ -128,11 +129,13 @@ func (db *DB) Jobs(workers *river.Workers, cfg JobsConfig) (*Jobs, error) {
 	return j, nil
 }
 
-// Start requeues what a killed predecessor left running and begins to work.
+// Start requeues what a killed predecessor left running and begins to work, until
+// Stop: the end of ctx would cut the running jobs short.
 func (j *Jobs) Start(ctx context.Context) error {
 	if err := j.requeueOrphans(ctx); err != nil {
 		return err
 	}
+	ctx = context.WithoutCancel(ctx)
 	var err error
 	if j.pg != nil {
 		err = j.pg.Start(ctx)

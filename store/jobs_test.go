@@ -163,6 +163,64 @@ func TestRequeueOrphans(t *testing.T) {
 	})
 }
 
+// A refund takes a bank days, and a provider may be away over a holiday: a job is
+// not given up before.
+func TestJobIsTriedForDays(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		inTx(t, db, func(tx order.Tx) error { return tx.Enqueue(t.Context(), order.Job{Kind: order.JobRefund, Ref: "t1"}) })
+		var tries int
+		if err := db.get(t.Context(), &tries, `SELECT max_attempts FROM river_job`); err != nil {
+			t.Fatal(err)
+		}
+		if tries != MaxAttempts {
+			t.Errorf("given up after %d tries, want %d", tries, MaxAttempts)
+		}
+	})
+}
+
+// What Start was given may end, as it does when the process is told to stop: a job
+// that runs goes on until it is done, and Stop waits for it.
+func TestStopLetsJobsFinish(t *testing.T) {
+	db := openTest(t, freshDSN(t, "sqlite"))
+	started, finish := make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 1)
+	workers := river.NewWorkers()
+	river.AddWorkerArgs(workers, JobArgs{JobKind: string(order.JobPurge)}, river.WorkFunc(func(ctx context.Context, _ *river.Job[JobArgs]) error {
+		close(started)
+		<-finish
+		ended <- ctx.Err()
+		return nil
+	}))
+	jobs, err := db.Jobs(workers, JobsConfig{ClientID: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, told := context.WithCancel(t.Context())
+	if err := jobs.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	inTx(t, db, func(tx order.Tx) error { return tx.Enqueue(t.Context(), order.Job{Kind: order.JobPurge, Ref: "x"}) })
+	select {
+	case <-started:
+	case <-time.After(patience):
+		t.Fatal("the job did not run")
+	}
+	told()
+	stopped := make(chan error, 1)
+	go func() {
+		stop, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		stopped <- jobs.Stop(stop)
+	}()
+	close(finish)
+	if err := <-ended; err != nil {
+		t.Errorf("the running job was cut short: %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
 // Stop returns in time although a job does not want to end, and cancels it.
 func TestStopCancels(t *testing.T) {
 	db := openTest(t, freshDSN(t, "sqlite"))

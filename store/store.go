@@ -180,7 +180,7 @@ func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 // openInserters makes the clients that insert jobs. They run none, so any kind
 // may be inserted, and they notify workers as often as those fetch.
 func (db *DB) openInserters() (err error) {
-	cfg := &river.Config{FetchCooldown: fetchCooldown, FetchPollInterval: fetchPollInterval}
+	cfg := &river.Config{FetchCooldown: fetchCooldown, FetchPollInterval: fetchPollInterval, MaxAttempts: MaxAttempts}
 	if db.pool != nil {
 		db.pgJobs, err = river.NewClient(riverpgxv5.New(db.pool), cfg)
 	} else {
