@@ -8,12 +8,17 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// jobErrors logs each failed attempt of a job, once, where it stops travelling.
+// jobErrors logs each failed attempt of a job, once, where it stops travelling: the
+// last one as an error, for a person has to look after what it was to do.
 type jobErrors struct{ log *slog.Logger }
 
 // HandleError implements [river.ErrorHandler].
 func (h jobErrors) HandleError(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
-	h.log.WarnContext(ctx, "job failed", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "err", err)
+	level, said := slog.LevelWarn, "job failed"
+	if job.Attempt >= job.MaxAttempts {
+		level, said = slog.LevelError, "job given up"
+	}
+	h.log.Log(ctx, level, said, "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "err", err)
 	return nil
 }
 

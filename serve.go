@@ -292,7 +292,7 @@ func (a *app) openJobs() (err error) {
 			return err
 		}
 	}
-	d.Wall = time.Now
+	d.Wall, d.Log = time.Now, a.log
 	if a.office != nil {
 		d.Office = a.office
 		queues[store.QueueIssuer] = 4

@@ -6,6 +6,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -39,6 +40,7 @@ type worker struct {
 	run     func(ctx context.Context, a attempt) error
 	timeout time.Duration
 	clock   func() time.Time
+	log     *slog.Logger
 }
 
 // Timeout implements [river.Worker].
@@ -46,7 +48,8 @@ func (w worker) Timeout(*river.Job[args]) time.Duration { return w.timeout }
 
 // Work implements [river.Worker]. The kind of an error says what becomes of the
 // job: what somebody else has done already is done, a limit is waited for, a
-// provider that is down is asked again, and what can never succeed is given up.
+// provider that is down is asked again, and what can never succeed is given up,
+// which is logged here: River tells no error handler of it.
 func (w worker) Work(ctx context.Context, j *river.Job[args]) error {
 	err := w.run(ctx, attempt{j.Args.Ref, j.Attempt})
 	e, isDomain := order.AsError(err)
@@ -60,6 +63,7 @@ func (w worker) Work(ctx context.Context, j *river.Job[args]) error {
 	case errors.Is(err, order.RateLimited):
 		return river.JobSnooze(max(e.RetryAfter, time.Second))
 	default:
+		w.log.ErrorContext(ctx, "job given up", "kind", j.Kind, "job", j.ID, "attempt", j.Attempt, "err", err)
 		return river.JobCancel(err)
 	}
 }
@@ -124,6 +128,7 @@ type Deps struct {
 	StationAuto bool
 	Now         func() time.Time // the product's clock
 	Wall        func() time.Time // the machine's clock, which River keeps
+	Log         *slog.Logger
 }
 
 // Office executes what other processes ask of the issuer; *request.Office.
@@ -139,7 +144,7 @@ var timeouts = map[order.JobKind]time.Duration{order.JobIssue: 2 * time.Minute, 
 // there discards the stuck jobs of kinds that it does not know.
 func Register(workers *river.Workers, d Deps) {
 	for kind, run := range d.runners() {
-		w := worker{run: run, timeout: 30 * time.Second, clock: d.Wall}
+		w := worker{run: run, timeout: 30 * time.Second, clock: d.Wall, log: d.Log}
 		if t, ok := timeouts[kind]; ok {
 			w.timeout = t
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -277,8 +278,9 @@ func TestErrorsDecide(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			wk := worker{run: func(context.Context, attempt) error { return tt.err }}
-			err := wk.Work(t.Context(), &river.Job[args]{JobRow: &rivertype.JobRow{Attempt: 1}})
+			var log strings.Builder
+			wk := worker{run: func(context.Context, attempt) error { return tt.err }, log: slog.New(slog.NewTextHandler(&log, nil))}
+			err := wk.Work(t.Context(), &river.Job[args]{JobRow: &rivertype.JobRow{Attempt: 1, Kind: "refund"}})
 			got := "retry"
 			switch {
 			case err == nil:
@@ -290,6 +292,9 @@ func TestErrorsDecide(t *testing.T) {
 			}
 			if got != tt.want {
 				t.Errorf("%s, want %s (%v)", got, tt.want, err)
+			}
+			if said := strings.Contains(log.String(), "level=ERROR") && strings.Contains(log.String(), "kind=refund"); said != (got == "cancel") {
+				t.Errorf("it was logged that the job is given up: %t; the log is %q", said, log.String()) // River says nothing
 			}
 		})
 	}
