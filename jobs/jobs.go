@@ -136,8 +136,8 @@ type Office interface {
 	Execute(ctx context.Context, id string) error
 }
 
-// timeouts by kind; the rest have half a minute.
-var timeouts = map[order.JobKind]time.Duration{order.JobIssue: 2 * time.Minute, order.JobBill: 2 * time.Minute}
+// timeouts by kind; the rest have half a minute. A USBKEY takes its time over a key pair.
+var timeouts = map[order.JobKind]time.Duration{order.JobIssuerRequest: time.Minute, order.JobIssue: 2 * time.Minute, order.JobBill: 2 * time.Minute}
 
 // Register adds a worker for every kind of job. A process does those of the queues
 // that it works; it knows the others because of all processes one leads, and River
