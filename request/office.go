@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/yuncaidun/yuncaidun/order"
 )
@@ -15,14 +16,12 @@ type Office struct {
 	store     Store
 	now       func() time.Time
 	executors map[Kind]Executor
-
-	mu      sync.Mutex
-	running map[string]*sync.Mutex // by request ID, while somebody executes it
+	running   singleflight.Group // by request ID
 }
 
 // NewOffice returns an Office with one executor per kind.
 func NewOffice(s Store, now func() time.Time, executors map[Kind]Executor) *Office {
-	return &Office{store: s, now: now, executors: executors, running: map[string]*sync.Mutex{}}
+	return &Office{store: s, now: now, executors: executors}
 }
 
 // refusals are the kinds of error that no repetition changes.
@@ -30,9 +29,13 @@ var refusals = []order.Kind{order.Invalid, order.Forbidden, order.NotFound, orde
 
 // Execute does one request and records the answer. It may be called again after
 // any error or crash, and for a request that is answered, expired or gone it does
-// nothing. Of several at once in this process one executes, the others see its answer.
+// nothing. Of several at once in this process one executes, and all get its error.
 func (o *Office) Execute(ctx context.Context, id string) error {
-	defer o.alone(id)()
+	_, err, _ := o.running.Do(id, func() (any, error) { return nil, o.once(ctx, id) })
+	return err
+}
+
+func (o *Office) once(ctx context.Context, id string) error {
 	r, err := o.store.Request(ctx, id)
 	if errors.Is(err, order.NotFound) {
 		return nil
@@ -77,23 +80,4 @@ func refusalIn(err error) (*order.Error, bool) {
 		}
 	}
 	return nil, false
-}
-
-// alone waits until nobody else in this process executes the request, and returns
-// what lets the next one.
-func (o *Office) alone(id string) (done func()) {
-	o.mu.Lock()
-	m, ok := o.running[id]
-	if !ok {
-		m = &sync.Mutex{}
-		o.running[id] = m
-	}
-	o.mu.Unlock()
-	m.Lock()
-	return func() {
-		o.mu.Lock()
-		delete(o.running, id) // whoever waits has the mutex already; whoever comes reads the answer
-		o.mu.Unlock()
-		m.Unlock()
-	}
 }
