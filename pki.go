@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -121,22 +119,5 @@ func answerOCSP(r *issuance.Responder, log *slog.Logger) fiber.Handler {
 			c.Set(fiber.HeaderCacheControl, "no-store")
 		}
 		return c.Send(der)
-	}
-}
-
-// publish keeps what is published about certificates true, once a second.
-func (a *app) publish(ctx context.Context) {
-	p := issuance.NewPublisher(a.ca, a.statuses)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		if err := p.Refresh(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("publishing revocation lists", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,8 +105,8 @@ type app struct {
 func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
 
 func (a *app) close() {
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		if err := a.closers[i](); err != nil {
+	for _, closer := range slices.Backward(a.closers) {
+		if err := closer(); err != nil {
 			a.log.Error("closing", "err", err)
 		}
 	}
@@ -364,17 +365,14 @@ func (a *app) serve(ctx context.Context) error {
 			return a.jobs.Stop(stop)
 		})
 	}
-	if a.settings != nil {
-		go a.follow(ctx)
+	if a.settings != nil { // another process's admins set something up
+		a.repeat(ctx, 2*time.Second, "reading settings", a.settings.Refresh)
 	}
 	if a.cfg.HasRole(config.RoleJobs) {
-		go a.sweep(ctx)
+		a.repeat(ctx, time.Second, "sweeping", a.sweep)
 	}
 	if a.ca != nil {
-		publishing, stop := context.WithCancel(ctx)
-		stopped := make(chan struct{})
-		go func() { defer close(stopped); a.publish(publishing) }()
-		a.onClose(func() error { stop(); <-stopped; return nil }) // before the HSM is closed
+		a.repeat(ctx, time.Second, "publishing revocation lists", issuance.NewPublisher(a.ca, a.statuses).Refresh)
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Listen)
 	if err != nil {
@@ -413,36 +411,32 @@ func (a *app) front() (front *fiber.App, shutdown func(context.Context) error) {
 	return health, health.ShutdownWithContext
 }
 
-// follow notices what admins set up in another process, every other second.
-func (a *app) follow(ctx context.Context) {
-	tick := time.NewTicker(2 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := a.settings.Refresh(ctx); err != nil && ctx.Err() == nil {
-				a.log.Error("reading settings", "err", err)
+// repeat does something again and again until the process ends, which waits for it
+// before it closes what was opened earlier.
+func (a *app) repeat(ctx context.Context, every time.Duration, what string, do func(context.Context) error) {
+	ctx, stop := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			if err := do(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error(what, "err", err)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
 			}
 		}
-	}
+	}()
+	a.onClose(func() error { stop(); <-stopped; return nil })
 }
 
-// sweep keeps the promises of the clock, once a second.
-func (a *app) sweep(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := errors.Join(a.orders.Sweep(ctx), a.books.Sweep(ctx), a.desk.Sweep(ctx), a.reminders.Sweep(ctx), a.orders.Retain(ctx)); err != nil && ctx.Err() == nil {
-				a.log.Error("sweeping", "err", err)
-			}
-		}
-	}
+// sweep keeps the promises of the clock.
+func (a *app) sweep(ctx context.Context) error {
+	return errors.Join(a.orders.Sweep(ctx), a.books.Sweep(ctx), a.desk.Sweep(ctx), a.reminders.Sweep(ctx), a.orders.Retain(ctx))
 }
 
 func (a *app) publicURL() (*url.URL, error) { return url.Parse(a.links.PublicURL) }
