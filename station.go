@@ -29,30 +29,47 @@ type stations struct {
 	jobs jobs.Deps
 }
 
-// stationOrders bounds how many orders are looked through for a key to make.
+// stationOrders is how many orders are looked through at once for a key to make.
 const stationOrders = 50
 
 // Take hands out the first key that waits, and with Resume one that was begun.
 func (s stations) Take(ctx context.Context, by order.Actor, in handlers.StationAsk) (json.RawMessage, error) {
-	page, err := s.a.db.Orders(ctx, order.Filter{Status: order.ToIssue, OldestFirst: true, Limit: stationOrders})
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range page.Orders {
-		items, err := s.a.db.Items(ctx, o.ID)
+	oldest := order.Filter{Status: order.ToIssue, OldestFirst: true, Limit: stationOrders}
+	for {
+		page, err := s.a.db.Orders(ctx, oldest)
 		if err != nil {
 			return nil, err
 		}
-		for _, it := range items {
-			if o.Refund != order.NoRefund || it.Stage != order.ItemWaiting && (!in.Resume || it.Stage != order.ItemMaking) {
-				continue
+		for _, o := range page.Orders {
+			if task, err := s.takeOf(ctx, by, o, in); err != nil || task != nil {
+				return task, err
 			}
-			task, err := s.handOut(ctx, by, o, it, in)
-			if errors.Is(err, order.Conflict) {
-				continue // another station was quicker
-			}
-			return task, err
 		}
+		if page.Next == (order.Cursor{}) {
+			return nil, nil
+		}
+		oldest.After = page.Next
+	}
+}
+
+// takeOf hands out a key of one order, if there is any to be made.
+func (s stations) takeOf(ctx context.Context, by order.Actor, o order.Order, in handlers.StationAsk) (json.RawMessage, error) {
+	if o.Refund != order.NoRefund {
+		return nil, nil
+	}
+	items, err := s.a.db.Items(ctx, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, it := range items {
+		if it.Stage != order.ItemWaiting && (!in.Resume || it.Stage != order.ItemMaking) {
+			continue
+		}
+		task, err := s.handOut(ctx, by, o, it, in)
+		if errors.Is(err, order.Conflict) {
+			continue // another station was quicker
+		}
+		return task, err
 	}
 	return nil, nil
 }
@@ -206,6 +223,9 @@ func (cmd stationCmd) Run(ctx context.Context) error {
 	u, err := url.Parse(cmd.Server)
 	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopbackHost(u.Hostname())) {
 		return usageError{errors.New("--server must be an https:// address")}
+	}
+	if cmd.Every <= 0 {
+		return usageError{errors.New("--every must be longer than nothing, e.g. 5s")}
 	}
 	if cmd.SoftHSM != "" {
 		if err := token.ConfigureSoftHSM(cmd.SoftHSM); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -38,6 +39,9 @@ func TestStationOverHTTP(t *testing.T) {
 	a.onClose(a.web.App.Shutdown)
 	server := "http://" + l.Addr().String()
 
+	for i := range 2 * stationOrders { // do not keep what is behind them from being made
+		approvedOrder(t, a, 1, func(o *order.Order) { o.No, o.Refund = fmt.Sprintf("SAAS1202611221030%08d", i), order.Refunding })
+	}
 	o := approvedOrder(t, a, 2)
 	issuer := staffNamed(t, a, "陈制证")
 	ticket := a.web.StationTicket(issuer.ID, a.clock.Now().Add(time.Hour))
@@ -52,6 +56,10 @@ func TestStationOverHTTP(t *testing.T) {
 	}
 	if err := (stationCmd{Server: "http://ca.example.cn", Ticket: ticket, Module: softHSM, Once: true, Every: time.Second}).Run(ctx); err == nil {
 		t.Error("a ticket was sent in the clear")
+	}
+
+	if err := (stationCmd{Server: server, Ticket: ticket, Module: softHSM}).Run(ctx); err == nil {
+		t.Error("it would ask without a pause")
 	}
 
 	if err := (stationCmd{Server: server, Ticket: ticket, Module: softHSM, Once: true, Every: time.Second}).Run(ctx); err != nil {
@@ -83,8 +91,8 @@ func TestStationOverHTTP(t *testing.T) {
 	}
 }
 
-// approvedOrder is an order of n keys as an approval leaves it.
-func approvedOrder(t *testing.T, a *app, n int) order.Order {
+// approvedOrder is an order of n keys as an approval leaves it, with changes.
+func approvedOrder(t *testing.T, a *app, n int, changes ...func(*order.Order)) order.Order {
 	t.Helper()
 	id, at := newID(a.clock.Now), a.clock.Now()
 	o := order.Order{
@@ -93,6 +101,9 @@ func approvedOrder(t *testing.T, a *app, n int) order.Order {
 		Product: order.Product{Code: "yd-initial", Name: "初购", Business: order.Initial, IssueMode: order.ByAdmin, Algorithm: order.P256, Term: 1},
 		Company: "云岭测试科技有限公司", USCC: "91110108MA00TEN18F", Submission: 1, CreatedAt: at, UpdatedAt: at, PlacedAt: at,
 		Form: order.NewForm(map[order.Field]string{order.AgentMobile: "17700007069", order.ShipMobile: "17700007069"}),
+	}
+	for _, change := range changes {
+		change(&o)
 	}
 	o.Snapshot = o.Hash()
 	err := a.db.InTx(t.Context(), func(tx order.Tx) error {
