@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/config"
 	"github.com/yuncaidun/yuncaidun/handlers"
 	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/issuance/token"
@@ -221,7 +221,7 @@ type stationCmd struct {
 // Run makes keys until it is stopped.
 func (cmd stationCmd) Run(ctx context.Context) error {
 	u, err := url.Parse(cmd.Server)
-	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopbackHost(u.Hostname())) {
+	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !config.IsLoopback(u.Hostname())) {
 		return usageError{errors.New("--server must be an https:// address")}
 	}
 	if cmd.Every <= 0 {
@@ -257,11 +257,6 @@ func (cmd stationCmd) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-func isLoopbackHost(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // stationClient talks to the product.

@@ -5,6 +5,7 @@
 package config
 
 import (
+	"slices"
 	"time"
 )
 
@@ -201,14 +202,7 @@ type Playground struct {
 func (c *Config) Production() bool { return c.Env == Production }
 
 // HasRole tells whether this process plays the role.
-func (c *Config) HasRole(role string) bool {
-	for _, r := range c.Roles {
-		if r == role {
-			return true
-		}
-	}
-	return false
-}
+func (c *Config) HasRole(role string) bool { return slices.Contains(c.Roles, role) }
 
 // HandlesPeople tells whether this process reads personal data and calls providers,
 // and needs what that takes. One that is an issuer only does not.

@@ -187,13 +187,14 @@ func (c *Config) checkURLs(fs *Faults) {
 		switch {
 		case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
 			fs.add(v.env(), "must be an address such as https://ca.example.cn")
-		case c.Production() && u.Scheme == "http" && !isLoopback(u.Hostname()):
+		case c.Production() && u.Scheme == "http" && !IsLoopback(u.Hostname()):
 			fs.add(v.env(), "must be https:// in production")
 		}
 	}
 }
 
-func isLoopback(host string) bool {
+// IsLoopback tells whether a host is this machine.
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

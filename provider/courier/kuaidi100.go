@@ -10,6 +10,7 @@
 package courier
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5" //nolint:gosec // the provider's protocol
 	"crypto/subtle"
@@ -53,9 +54,7 @@ var _ order.CourierDesk = (*Kuaidi100)(nil)
 
 // NewKuaidi100 checks the configuration and returns the account's client.
 func NewKuaidi100(cfg Config) (*Kuaidi100, error) {
-	if cfg.BaseURL == "" {
-		cfg.BaseURL = "https://poll.kuaidi100.com"
-	}
+	cfg.BaseURL = cmp.Or(cfg.BaseURL, "https://poll.kuaidi100.com")
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil || base.Host == "" {
 		return nil, fmt.Errorf("courier: base URL %q is not absolute", cfg.BaseURL)
@@ -167,9 +166,6 @@ var states = map[string]order.ParcelState{
 	"10": order.ParcelInTransit, "11": order.ParcelInTransit, "12": order.ParcelInTransit, "13": order.ParcelTroubled, "14": order.ParcelTroubled,
 }
 
-// timeLayout is that of a line's time, in China.
-const timeLayout = "2006-01-02 15:04:05"
-
 // ParsePush verifies a push and reads the parcel's track. Forbidden: it is not
 // 快递100's word to us. Conflict: it is, but says nothing about where the parcel is.
 func (k *Kuaidi100) ParsePush(body []byte) (order.CourierReport, error) {
@@ -202,11 +198,7 @@ func (k *Kuaidi100) ParsePush(body []byte) (order.CourierReport, error) {
 	}
 	r := order.CourierReport{TrackingNo: last.Nu, State: state}
 	for _, d := range last.Data {
-		text := d.Ftime
-		if text == "" {
-			text = d.Time
-		}
-		at, err := time.ParseInLocation(timeLayout, text, order.Shanghai)
+		at, err := time.ParseInLocation(time.DateTime, cmp.Or(d.Ftime, d.Time), order.Shanghai)
 		if err != nil {
 			return order.CourierReport{}, order.Errorf(order.Invalid, "courier_push_invalid", "物流推送的时间无法识别")
 		}

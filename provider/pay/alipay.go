@@ -53,7 +53,7 @@ func NewAlipay(cfg AlipayConfig) (*Alipay, error) {
 	// In what the SDK calls production it would download, and trust, any certificate
 	// that a notification names. We agreed on a key.
 	const production = false
-	client, err := alipay.New(cfg.AppID, cfg.PrivateKey, production, alipay.WithSandboxGateway(cfg.GatewayURL), alipay.WithTimeLocation(shanghai),
+	client, err := alipay.New(cfg.AppID, cfg.PrivateKey, production, alipay.WithSandboxGateway(cfg.GatewayURL), alipay.WithTimeLocation(order.Shanghai),
 		alipay.WithHTTPClient(&http.Client{
 			Timeout: timeout, Transport: limited{http.DefaultTransport, maxReply},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -88,7 +88,7 @@ type alipayReply struct {
 func (a *Alipay) Prepay(ctx context.Context, p order.Payment, description string) (string, error) {
 	r, err := a.ask(ctx, "precreate", alipay.TradePreCreate{Trade: alipay.Trade{
 		NotifyURL: a.cfg.NotifyURL, SellerId: a.cfg.SellerID, ProductCode: "FACE_TO_FACE_PAYMENT",
-		OutTradeNo: p.TradeNo, MerchantOrderNo: string(p.OrderID), TotalAmount: p.Amount.Yuan(), TimeExpire: p.ExpiresAt.In(shanghai).Format(time.DateTime),
+		OutTradeNo: p.TradeNo, MerchantOrderNo: string(p.OrderID), TotalAmount: p.Amount.Yuan(), TimeExpire: p.ExpiresAt.In(order.Shanghai).Format(time.DateTime),
 		Subject: atMost(256, strings.NewReplacer("/", " ", "=", " ", "&", " ").Replace(description)), // which Alipay refuses
 	}})
 	switch {

@@ -76,7 +76,7 @@ func readAlipay(r alipayReply) (order.TradeStatus, order.Receipt, error) {
 	if err != nil {
 		return "", order.Receipt{}, err
 	}
-	paidAt, err := time.ParseInLocation(time.DateTime, r.PaidAt, shanghai)
+	paidAt, err := time.ParseInLocation(time.DateTime, r.PaidAt, order.Shanghai)
 	if err != nil || r.AlipayNo == "" {
 		return "", order.Receipt{}, errors.New("payment has no id or time")
 	}

@@ -58,7 +58,7 @@ func (w *WeChat) Bill(ctx context.Context, day time.Time) ([]order.BillLine, err
 		Hash     string `json:"hash_value"`
 		URL      string `json:"download_url"`
 	}
-	query := url.Values{"bill_date": {day.In(shanghai).Format(time.DateOnly)}, "bill_type": {"ALL"}, "tar_type": {"GZIP"}}
+	query := url.Values{"bill_date": {day.In(order.Shanghai).Format(time.DateOnly)}, "bill_type": {"ALL"}, "tar_type": {"GZIP"}}
 	err := w.call("bill", func() error {
 		result, err := w.native.Client.Get(ctx, "https://"+apiHost+"/v3/bill/tradebill?"+query.Encode())
 		if err != nil {
@@ -162,7 +162,7 @@ func columns(header []string) func(row []string) func(names ...string) string {
 // minute. The file is a ZIP of CSV in GBK; nothing but that address vouches for it.
 func (a *Alipay) Bill(ctx context.Context, day time.Time) ([]order.BillLine, error) {
 	const op = "alipay bill"
-	r, err := a.ask(ctx, "bill", alipay.BillDownloadURLQuery{BillType: "trade", BillDate: day.In(shanghai).Format(time.DateOnly)})
+	r, err := a.ask(ctx, "bill", alipay.BillDownloadURLQuery{BillType: "trade", BillDate: day.In(order.Shanghai).Format(time.DateOnly)})
 	switch strings.ToUpper(strings.TrimPrefix(codeOf(err), "isp.")) {
 	case "BILL_NOT_EXIST", "BILL-NOT-EXIST": // the documentation says one, Alipay another
 		return nil, billMissing(err)

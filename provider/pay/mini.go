@@ -20,7 +20,7 @@ func (w *WeChat) PrepayMini(ctx context.Context, p order.Payment, description st
 	if w.cfg.MiniAppID == "" {
 		return "", errors.New("wechat pay: no mini-program")
 	}
-	expires := p.ExpiresAt.In(shanghai).Truncate(time.Second)
+	expires := p.ExpiresAt.In(order.Shanghai).Truncate(time.Second)
 	var resp *jsapi.PrepayResponse
 	err := w.call("prepay_mini", func() (err error) {
 		resp, _, err = w.jsapi.Prepay(ctx, jsapi.PrepayRequest{

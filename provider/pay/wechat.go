@@ -131,7 +131,7 @@ func NewWeChat(cfg WeChatConfig) (*WeChat, error) {
 // again for the same unpaid trade returns a QR code of the same trade.
 // order.Conflict: this trade was paid ("trade_paid") or closed ("trade_closed").
 func (w *WeChat) Prepay(ctx context.Context, p order.Payment, description string) (string, error) {
-	expires := p.ExpiresAt.In(shanghai).Truncate(time.Second)
+	expires := p.ExpiresAt.In(order.Shanghai).Truncate(time.Second)
 	var resp *native.PrepayResponse
 	err := w.call("prepay", func() (err error) {
 		resp, _, err = w.native.Prepay(ctx, native.PrepayRequest{
@@ -263,5 +263,3 @@ func atMost(n int, s string) string {
 	}
 	return strings.ToValidUTF8(s[:n], "")
 }
-
-var shanghai = time.FixedZone("Asia/Shanghai", 8*3600)

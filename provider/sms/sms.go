@@ -7,9 +7,11 @@
 package sms
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,11 +46,8 @@ func NewTencent(cfg Config) (*Tencent, error) {
 	if cfg.SdkAppID == "" || cfg.SignName == "" {
 		return nil, errors.New("sms: no application ID or signature")
 	}
-	if cfg.Region == "" {
-		cfg.Region = "ap-guangzhou"
-	}
 	api, err := tencent.NewClient(tencent.Config{
-		Service: "sms", Version: "2021-01-11", Region: cfg.Region, BaseURL: cfg.BaseURL,
+		Service: "sms", Version: "2021-01-11", Region: cmp.Or(cfg.Region, "ap-guangzhou"), BaseURL: cfg.BaseURL,
 		SecretID: cfg.SecretID, SecretKey: cfg.SecretKey, Now: cfg.Now, Latency: cfg.Latency,
 	})
 	if err != nil {
@@ -115,12 +114,7 @@ func (t *Tencent) Sent(ctx context.Context, id string, to identity.Mobile) (bool
 	if err := t.api.Call(ctx, "PullSmsSendStatusByPhoneNumber", in, &out); err != nil {
 		return false, withKind(err)
 	}
-	for _, s := range out.PullSmsSendStatusSet {
-		if s.SessionContext == id {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(out.PullSmsSendStatusSet, func(s struct{ SessionContext string }) bool { return s.SessionContext == id }), nil
 }
 
 func e164(m identity.Mobile) string { return "+86" + m.Reveal() }
