@@ -234,10 +234,11 @@ var (
 
 // readAlipayList reads what follows the line that begins the list: the header, a line for
 // each payment and refund, and, after the line that ends it, how many there are of each.
+// Lines that are no values begin with a #, which what was bought may have in its name.
 func readAlipayList(list string) ([]order.BillLine, error) {
 	const op = "alipay bill"
 	_, list, _ = strings.Cut(list, "\n")
-	list, totals, ok := strings.Cut(list, "#")
+	list, totals, ok := strings.Cut("\n"+list, "\n#")
 	if !ok {
 		return nil, billBroken(op, "it has no end")
 	}

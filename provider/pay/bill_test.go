@@ -60,6 +60,7 @@ func TestAlipayBill(t *testing.T) {
 		want []order.BillLine
 	}{
 		"payment and refund": {head + paid + back + end, []order.BillLine{{TradeNo: "T1", Amount: 30000}, {TradeNo: "T1", RefundNo: "RT1", Amount: 1}}},
+		"# in a name":        {head + strings.Replace(paid, "证书", "#1 证书", 1) + back + end, []order.BillLine{{TradeNo: "T1", Amount: 30000}, {TradeNo: "T1", RefundNo: "RT1", Amount: 1}}},
 		"nothing":            {"", nil},
 		"no header":          {"----\r\n" + end, nil},
 		"no end":             {head + paid + back, nil},
