@@ -25,8 +25,7 @@ func (p initialPINs) Tell(ctx context.Context, cert certificate.Certificate, by 
 	if err != nil {
 		return "", err
 	}
-	id := newID(p.a.clock.Now)()
-	answer, err := p.a.desk.Ask(ctx, id, request.InitialPIN, cert.TokenSerial, key.Public())
+	answer, err := p.a.desk.AskOnce(ctx, newID(p.a.clock.Now)(), request.InitialPIN, cert.TokenSerial, key.Public())
 	if err != nil {
 		return "", err
 	}
@@ -40,7 +39,7 @@ func (p initialPINs) Tell(ctx context.Context, cert certificate.Certificate, by 
 			Outcome: "ok", At: p.a.clock.Now(),
 		})
 	})
-	return pin, errors.Join(err, p.a.desk.Forget(ctx, id))
+	return pin, err
 }
 
 // tellPIN is the issuer's side.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"path/filepath"
@@ -15,6 +16,13 @@ import (
 	"github.com/yuncaidun/yuncaidun/request"
 	"github.com/yuncaidun/yuncaidun/store"
 )
+
+// unforgetting is a database that goes away when an answer has been read.
+type unforgetting struct{ store.Requests }
+
+func (unforgetting) ForgetRequest(context.Context, string) error {
+	return errors.New("database is away")
+}
 
 // G25: what the holder reads is the PIN that the key has, once; in the database it
 // is nowhere in the clear.
@@ -63,7 +71,7 @@ func TestInitialPINFromTheIssuer(t *testing.T) {
 	defer ca.Close()
 	a := &app{cfg: cfg, clock: clk, db: db, pipeline: issuance.NewPipeline(ca, h.module, store.NewLedger(db), clk.Now)}
 	a.office = request.NewOffice(store.Requests{DB: db}, clk.Now, a.issuerRequests())
-	a.desk = request.NewDesk(store.Requests{DB: db}, clk.Now, time.After, a.office)
+	a.desk = request.NewDesk(unforgetting{store.Requests{DB: db}}, clk.Now, time.After, a.office)
 
 	hash := sha256.Sum256([]byte("snapshot"))
 	is, err := a.pipeline.Make(ctx, issuance.Request{

@@ -42,11 +42,6 @@ func (a *app) sealer(ctx context.Context, id string) (evidence.Sealer, error) {
 		return evidence.Sealer{}, fmt.Errorf("reading the seal certificate: %w", err)
 	}
 	return evidence.Sealer{Chain: chain, Sign: func(digest []byte) ([]byte, error) {
-		id := id + "-" + hex.EncodeToString(digest[:12])
-		signature, err := a.desk.Ask(ctx, id, request.SealDigest, "seal", digest)
-		if err != nil {
-			return nil, err
-		}
-		return signature, a.desk.Forget(ctx, id)
+		return a.desk.AskOnce(ctx, id+"-"+hex.EncodeToString(digest[:12]), request.SealDigest, "seal", digest)
 	}}, nil
 }

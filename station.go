@@ -107,12 +107,7 @@ func (s stations) handOut(ctx context.Context, by order.Actor, o order.Order, it
 }
 
 func (s stations) ask(ctx context.Context, k request.Kind, issue string, body []byte) ([]byte, error) {
-	id := newID(s.a.clock.Now)()
-	answer, err := s.a.desk.Ask(ctx, id, k, issue, body)
-	if err != nil {
-		return nil, err
-	}
-	return answer, s.a.desk.Forget(ctx, id)
+	return s.a.desk.AskOnce(ctx, newID(s.a.clock.Now)(), k, issue, body)
 }
 
 // item is the item whose present attempt an issue is.

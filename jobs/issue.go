@@ -14,8 +14,7 @@ import (
 
 // Desk asks the issuer; *request.Desk.
 type Desk interface {
-	Ask(ctx context.Context, id string, k request.Kind, subject string, body []byte) ([]byte, error)
-	Forget(ctx context.Context, id string) error
+	AskOnce(ctx context.Context, id string, k request.Kind, subject string, body []byte) ([]byte, error)
 }
 
 // profiles are the certificate profiles of products, by algorithm.
@@ -73,15 +72,11 @@ func (d Deps) issue(ctx context.Context, a attempt) error {
 // ask puts a question about an issue to the issuer. Each attempt asks anew: what is
 // asked can be done again.
 func (d Deps) ask(ctx context.Context, k request.Kind, issue string, body []byte) ([]byte, error) {
-	id := d.NewID()
-	answer, err := d.Desk.Ask(ctx, id, k, issue, body)
+	answer, err := d.Desk.AskOnce(ctx, d.NewID(), k, issue, body)
 	if e, ok := order.AsError(err); ok && e.Code == request.Expired { // nobody has refused: it is asked again
 		err = &order.Error{Kind: order.Unavailable, Code: request.NoAnswer, Detail: e.Detail}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return answer, d.Desk.Forget(ctx, id)
+	return answer, err
 }
 
 // IssueRequest is what the CA is asked for the present attempt at an item.

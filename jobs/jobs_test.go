@@ -43,7 +43,6 @@ type world struct {
 	objects map[string][]byte
 	issues  map[string]error // by request id; nil makes a certificate
 	scraps  []string
-	asked   []string        // ids of requests whose answers were not forgotten
 	made    map[string]bool // issues that are done, though nobody heard of it
 	check   order.RealNameResult
 }
@@ -152,8 +151,7 @@ func (w *world) Delete(_ context.Context, id string) error {
 }
 
 // Ask is the issuer; what it refuses is a refusal of the domain.
-func (w *world) Ask(_ context.Context, id string, k request.Kind, issue string, body []byte) ([]byte, error) {
-	w.asked = append(w.asked, id)
+func (w *world) AskOnce(_ context.Context, _ string, k request.Kind, issue string, body []byte) ([]byte, error) {
 	switch k {
 	case request.MakeKey:
 		var r issuance.Request
@@ -174,11 +172,6 @@ func (w *world) Ask(_ context.Context, id string, k request.Kind, issue string, 
 	default:
 		return nil, fmt.Errorf("asked for %s", k)
 	}
-}
-
-func (w *world) Forget(_ context.Context, id string) error {
-	w.asked = slices.DeleteFunc(w.asked, func(s string) bool { return s == id })
-	return nil
 }
 
 func (w *world) Execute(context.Context, string) error { return nil }

@@ -81,6 +81,16 @@ const (
 	Expired  = "request_expired"
 )
 
+// AskOnce is Ask for an answer that is used now, and is not kept therefore. If
+// forgetting it fails, it expires.
+func (d *Desk) AskOnce(ctx context.Context, id string, k Kind, subject string, body []byte) ([]byte, error) {
+	answer, err := d.Ask(ctx, id, k, subject, body)
+	if err == nil {
+		_ = d.Forget(ctx, id)
+	}
+	return answer, err
+}
+
 // Forget removes a request whose answer has been used.
 func (d *Desk) Forget(ctx context.Context, id string) error { return d.store.ForgetRequest(ctx, id) }
 

@@ -65,6 +65,12 @@ func TestAsk(t *testing.T) {
 		if _, err := s.Request(t.Context(), "r2"); !errors.Is(err, order.NotFound) {
 			t.Errorf("a forgotten request: %v", err)
 		}
+		if got, err = here.AskOnce(t.Context(), "r3", echo, "TW1", []byte("three")); err != nil || string(got) != "answer to three" {
+			t.Errorf("asked once: %q, %v", got, err)
+		}
+		if _, err := s.Request(t.Context(), "r3"); !errors.Is(err, order.NotFound) {
+			t.Errorf("an answer that was used is kept: %v", err)
+		}
 	})
 }
 
