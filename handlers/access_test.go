@@ -65,7 +65,7 @@ func fill(path, id string) string {
 	return strings.NewReplacer(":id", id, ":field", "license", ":ticket", secret()).Replace(path)
 }
 
-var volatile = regexp.MustCompile(`[0-9A-HJKMNP-TV-Z]{26}|name="_csrf" value="[^"]+"|"X-CSRF-Token":"[^"]+"`)
+var volatile = regexp.MustCompile(`href="/login\?next=[^"]*"|[0-9A-HJKMNP-TV-Z]{26}|name="_csrf" value="[^"]+"|"X-CSRF-Token":"[^"]+"`)
 
 // F23, reliability 15: somebody else's order answers exactly like one that does
 // not exist, on every route with an id, for a login and for a mere browser.

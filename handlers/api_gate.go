@@ -92,6 +92,25 @@ func (s *Server) apiProblem(ctx context.Context, err error) error {
 	return &p
 }
 
+// malformed says in our words what huma refuses by itself: a body that it cannot read, or
+// that is not as the description says. Where is named; what was sent is not repeated.
+func malformed(ctx huma.Context, _ string, v any) (any, error) {
+	m, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	p := Problem{
+		Type: "about:blank", Title: m.Title, Status: m.Status, Code: "http", Detail: "请求内容不符合要求，请检查后重试",
+		Instance: humafiber.Unwrap(ctx).GetRespHeader(fiber.HeaderXRequestID),
+	}
+	for _, e := range m.Errors {
+		if at, inside := strings.CutPrefix(e.Location, "body."); inside {
+			p.Fields = append(p.Fields, order.FieldError{Field: order.Field(at), Detail: "缺少该项，或格式、长度不符合要求"})
+		}
+	}
+	return &p, nil
+}
+
 // admitAPI is the gate of an API route: who calls, whether this is a page of
 // ours, and whether the thing in the path is his. Somebody else's and what does
 // not exist answer alike, whatever the body (F23, reliability.md #15).

@@ -42,20 +42,49 @@ func (s *Server) mac(purpose string, parts ...string) string {
 
 // checkForgery refuses a state-changing request that did not come from one of
 // our own pages: foreign or missing origin, a body no form or script of ours
-// sends, or a wrong token (reliability.md #21).
+// sends, or a wrong token (reliability.md #21). Only the last may be a page of ours:
+// one that was open before a login or its end.
 func (s *Server) checkForgery(c *fiber.Ctx, v Visitor) error {
-	refused := order.Errorf(order.Forbidden, "forged_request", "页面已过期，请刷新后重试")
 	if !s.ownOrigin(c) || !formBody(c) {
-		return refused
+		return order.Errorf(order.Forbidden, "forged_request", "页面已过期，请刷新后重试")
 	}
 	token := c.Get(csrfHeader)
 	if token == "" {
 		token = c.FormValue(csrfField)
 	}
 	if !hmac.Equal([]byte(token), []byte(s.csrf(v))) {
-		return refused
+		return order.Errorf(order.Forbidden, "stale_page", "页面已过期，请再试一次")
 	}
 	return nil
+}
+
+// stalePage is the code of a refusal for a token that does not hold any more.
+const stalePage = "stale_page"
+
+// resend is a form that was refused because the login behind it had ended. It goes
+// once more from the page that says so, with everything that was typed.
+type resend struct {
+	To     string
+	Fields []choice // Label is the name
+}
+
+// refusedForm is the form of the request, nil when it carries nothing to keep. What
+// comes from elsewhere is never sent again in our name.
+func (s *Server) refusedForm(c *fiber.Ctx) *resend {
+	kind, _, _ := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
+	if c.Method() != fiber.MethodPost || kind != fiber.MIMEApplicationForm || !s.ownOrigin(c) {
+		return nil
+	}
+	r := &resend{To: string(c.Request().URI().RequestURI())}
+	for name, value := range c.Request().PostArgs().All() {
+		if string(name) != csrfField {
+			r.Fields = append(r.Fields, choice{Label: string(name), Value: string(value)})
+		}
+	}
+	if len(r.Fields) == 0 {
+		return nil
+	}
+	return r
 }
 
 // ownOrigin compares the Origin header (else the Referer) with the public URL

@@ -38,6 +38,9 @@ func (v payView) Others() []order.PayChannel {
 
 func (s *Server) payPage(c *fiber.Ctx) error {
 	v, err := s.payView(c)
+	if e, ok := order.AsError(err); ok && e.Code == "nothing_to_pay" { // an old link or the back button
+		return c.Redirect(s.placeOf(v.Order), http.StatusSeeOther)
+	}
 	if err != nil {
 		return err
 	}

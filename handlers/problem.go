@@ -23,8 +23,12 @@ type Problem struct {
 	Code     string             `json:"code"`
 	Fields   []order.FieldError `json:"fields,omitempty"`
 
-	retryAfter int // seconds
+	retryAfter int    // seconds
+	login      string // page to log in on, where that may be what is missing
 }
+
+// Login is the page to log in on, where that may be what is missing.
+func (p Problem) Login() string { return p.login }
 
 // problemBase is where docs/problems.md is published.
 const problemBase = "https://github.com/yuncaidun/yuncaidun/blob/main/docs/problems.md#"
@@ -88,23 +92,47 @@ func (s *Server) failed(c *fiber.Ctx, err error) error {
 	}
 	setRetryAfter(c, p)
 	c.Set(fiber.HeaderCacheControl, "no-store")
+	if _, admitted := c.UserContext().Value(visitorKey{}).(Visitor); !admitted && !wantsJSON(c) {
+		_ = s.admit(c, route{Access: Public}) // a page that is not there still knows who is logged in
+	}
+	again := s.mayGoAgain(c, &p)
 	switch {
 	case wantsJSON(c):
 		return c.Status(p.Status).JSON(p, "application/problem+json")
-	case p.Status == http.StatusUnauthorized:
+	case p.Status == http.StatusUnauthorized && again == nil:
 		return s.toLogin(c)
 	case c.Get("HX-Request") == "true":
 		return s.render(c, p.Status, "partials/notice", "", p)
 	default:
-		if _, admitted := c.UserContext().Value(visitorKey{}).(Visitor); !admitted {
-			_ = s.admit(c, route{Access: Public}) // a page that is not there still knows who is logged in
-		}
 		page, on := "error", []choice{{Value: "/", Label: "返回首页"}, {Value: "/orders", Label: "我的订单"}}
 		if inConsole(c) {
 			page, on = "staff/error", []choice{{Value: "/staff", Label: "返回审核台"}}
 		}
-		return s.render(c, p.Status, page, p.heading(), errorView{p, on})
+		return s.render(c, p.Status, page, p.heading(), errorView{p, on, again})
 	}
+}
+
+// mayGoAgain looks whether a login that has ended is what a page was refused for. Then
+// nothing is lost: the page of a script keeps what it shows and takes its token anew,
+// any other form comes back with the refusal.
+func (s *Server) mayGoAgain(c *fiber.Ctx, p *Problem) *resend {
+	v := visitorOf(c)
+	loggedIn, ofLink := v.Session.CSRF != "", strings.HasPrefix(c.Path(), "/auth/")
+	switch {
+	case p.Code == stalePage:
+	case loggedIn || ofLink, p.Status != http.StatusUnauthorized && p.Code != orderNotFound.Code:
+		return nil
+	}
+	if !loggedIn && !ofLink {
+		p.login = loginPath(c)
+	}
+	if c.Get("HX-Request") == "true" {
+		if p.Code == stalePage {
+			c.Set(csrfHeader, s.csrf(v))
+		}
+		return nil
+	}
+	return s.refusedForm(c)
 }
 
 func setRetryAfter(c *fiber.Ctx, p Problem) {
@@ -115,6 +143,9 @@ func setRetryAfter(c *fiber.Ctx, p Problem) {
 
 // heading is the title of the error page.
 func (p Problem) heading() string {
+	if p.Code == stalePage {
+		return "页面已过期"
+	}
 	switch p.Status {
 	case http.StatusNotFound:
 		return "没有找到"
@@ -145,6 +176,7 @@ type errorView struct {
 	Problem
 
 	Links []choice
+	Again *resend
 }
 
 // inConsole reports whether the staff's pages are asked for.
@@ -154,17 +186,22 @@ func inConsole(c *fiber.Ctx) bool {
 
 // toLogin sends a page to the login and back; a fragment tells htmx to do so.
 func (s *Server) toLogin(c *fiber.Ctx) error {
-	next := string(c.Request().URI().RequestURI())
-	if unsafeMethod(c.Method()) || c.Get("HX-Request") == "true" {
-		next = "/orders"
-	}
-	to := "/login?next=" + queryEscape(next)
-	if inConsole(c) {
-		to = "/staff/login?next=" + queryEscape(next)
-	}
+	to := loginPath(c)
 	if c.Get("HX-Request") == "true" {
 		c.Set("HX-Redirect", to)
 		return c.SendStatus(http.StatusUnauthorized)
 	}
 	return c.Redirect(to, http.StatusSeeOther)
+}
+
+// loginPath is the login that leads back to the page asked for.
+func loginPath(c *fiber.Ctx) string {
+	next := string(c.Request().URI().RequestURI())
+	if unsafeMethod(c.Method()) || c.Get("HX-Request") == "true" {
+		next = "/orders"
+	}
+	if inConsole(c) {
+		return "/staff/login?next=" + queryEscape(next)
+	}
+	return "/login?next=" + queryEscape(next)
 }

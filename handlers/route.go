@@ -57,12 +57,16 @@ type route struct {
 func (s *Server) handle(method, path string, a Access, h fiber.Handler, roles ...order.Role) {
 	r := route{Method: method, Path: path, Access: a, Roles: roles}
 	s.matrix = append(s.matrix, r)
-	s.App.Add(method, path, func(c *fiber.Ctx) error {
+	admitted := func(c *fiber.Ctx) error {
 		if err := s.admit(c, r); err != nil {
 			return err
 		}
 		return h(c)
-	})
+	}
+	s.App.Add(method, path, admitted)
+	if method == fiber.MethodGet {
+		s.App.Add(fiber.MethodHead, path, admitted) // RFC 9110 §9.1: GET without the body
+	}
 }
 
 func (s *Server) get(path string, a Access, h fiber.Handler, roles ...order.Role) {

@@ -312,6 +312,8 @@ func (s *Server) ownOrder(c *fiber.Ctx) (order.Order, error) {
 		return o, nil
 	case err != nil && statusOf[kindOf(err)] != http.StatusNotFound:
 		return order.Order{}, err
+	case v.PersonID() == "": // perhaps his login has ended
+		return order.Order{}, order.Errorf(order.NotFound, "order_not_found", "没有找到该订单，如果是您的订单，请登录后查看")
 	default:
 		return order.Order{}, order.Errorf(order.NotFound, "order_not_found", "没有找到该订单，请在「我的订单」中查看")
 	}

@@ -60,14 +60,18 @@ func visitorOf(c *fiber.Ctx) Visitor {
 	return v
 }
 
-// draftAge is how long a browser remembers an anonymous draft.
+// draftAge is how long a browser remembers an anonymous draft after it saved something,
+// which is as long as the draft is kept (order.KeepAnonymous).
 const draftAge = 30 * 24 * time.Hour
 
-// visitor reads the cookies. A browser without a secret gets one.
+// visitor reads the cookies. A browser without a secret gets one, and keeps it from its
+// last save on.
 func (s *Server) visitor(c *fiber.Ctx, kind session.Kind) (Visitor, error) {
 	v := Visitor{browser: c.Cookies(s.cookieName("browser"))}
-	if len(v.browser) != 43 {
-		v.browser = secret()
+	if known := len(v.browser) == 43; !known || unsafeMethod(c.Method()) {
+		if !known {
+			v.browser = secret()
+		}
 		s.setCookie(c, "browser", v.browser, draftAge)
 	}
 	id := c.Cookies(s.cookieName(string(kind)))

@@ -93,7 +93,7 @@ func endOfScan(raw []byte, i int) int {
 }
 
 // checkTail allows what telephones add behind the picture: padding, a second
-// JPEG (depth or gain map, CIPA DC-007) and the clip of a live photo.
+// JPEG (depth or gain map, CIPA DC-007), the clip of a live photo and notes of the maker.
 func checkTail(tail []byte) error {
 	for len(tail) > 0 && (tail[0] == 0 || tail[0] == '\r' || tail[0] == '\n') {
 		tail = tail[1:]
@@ -103,6 +103,8 @@ func checkTail(tail []byte) error {
 		return nil
 	case active(tail):
 		return ErrHidden
+	case bytes.HasSuffix(tail, []byte("SEFT")): // what Samsung notes about a photo, such as its time
+		return nil
 	case bytes.HasPrefix(tail, []byte{0xFF, 0xD8, 0xFF}):
 		return nil
 	case bytes.Contains(tail[:min(len(tail), 12)], []byte("ftyp")):

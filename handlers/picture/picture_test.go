@@ -109,6 +109,7 @@ func TestAccept(t *testing.T) {
 		{"padding behind", append(bytes.Clone(photo), 0, 0, 0, 0), 800, 500, nil},
 		{"gain map behind", append(bytes.Clone(photo), photo...), 800, 500, nil},
 		{"live photo", append(bytes.Clone(photo), "\x00\x00\x00\x18ftypmp42........"...), 800, 500, nil},
+		{"notes of a Samsung telephone", append(bytes.Clone(photo), "\x00\x00\x01\x0a\x0e\x00\x00\x00Image_UTC_Data1764288000000SEFH\x6b\x00\x00\x00\x01\x00\x00\x00\x00\x00\x01\x0a\x23\x00\x00\x00\x23\x00\x00\x00\x18\x00\x00\x00SEFT"...), 800, 500, nil},
 		{"exactly 8 MiB", segmentsUpTo(photo, MaxBytes), 800, 500, nil},
 	}
 	for _, tt := range tests {

@@ -84,6 +84,31 @@
     said.textContent = "图片超过 8M，请压缩或重新拍摄";
   }, true);
 
+  // A page that was open before a login or its end takes the token that holds now, and
+  // sends once more what was refused for the old one.
+  document.addEventListener("htmx:responseError", function (e) {
+    var token = e.detail.xhr.getResponseHeader("X-CSRF-Token"), cause = e.detail.requestConfig.triggeringEvent;
+    var headers = JSON.parse(document.body.getAttribute("hx-headers"));
+    if (!token || headers["X-CSRF-Token"] === token) return;
+    headers["X-CSRF-Token"] = token;
+    document.body.setAttribute("hx-headers", JSON.stringify(headers));
+    document.getElementsByName("_csrf").forEach(function (input) { input.value = token; });
+    if (cause) htmx.trigger(e.detail.elt, cause.type);
+  });
+
+  // What went wrong is said until something goes well, also when nobody could be asked.
+  document.addEventListener("htmx:afterRequest", function (e) {
+    if (e.detail.successful && e.detail.requestConfig.verb === "post") document.getElementById("notice").textContent = "";
+  });
+  document.addEventListener("htmx:sendError", function (e) {
+    if (e.detail.requestConfig.verb !== "post") return; // asked again by itself
+    var note = document.createElement("div");
+    note.className = "note bad";
+    note.setAttribute("role", "alert");
+    note.textContent = "网络不通，刚才的内容还没有保存。请检查网络后再试一次，已填写的内容还在。";
+    document.getElementById("notice").replaceChildren(note);
+  });
+
   // 获取验证码: the seconds until the next one may be asked for.
   function countDown(root) {
     root.querySelectorAll("[data-wait]").forEach(function (b) {
