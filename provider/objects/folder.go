@@ -6,6 +6,7 @@ package objects
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +24,7 @@ type Sealer interface {
 }
 
 // Folder stores objects as files below one directory. Several processes may
-// share it. Each id is written once, by whoever made it up.
+// share it, and write the same id at once: the last one stays.
 type Folder struct {
 	root   *os.Root // refuses any name that leads out of the directory
 	sealer Sealer
@@ -87,7 +88,8 @@ func (f *Folder) Get(ctx context.Context, id string) ([]byte, error) {
 	return content, nil
 }
 
-// Delete removes the object; removing an absent one is no error.
+// Delete removes the object, with what a killed writer of it may have left; removing
+// an absent one is no error.
 func (f *Folder) Delete(ctx context.Context, id string) error {
 	name, err := fileName(id)
 	if err != nil {
@@ -96,8 +98,14 @@ func (f *Folder) Delete(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	parts, err := fs.Glob(f.root.FS(), name+".*part")
+	if err != nil {
 		return fmt.Errorf("deleting object %s: %w", id, err)
+	}
+	for _, n := range append(parts, name) {
+		if err := f.root.Remove(n); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("deleting object %s: %w", id, err)
+		}
 	}
 	return nil
 }
@@ -113,7 +121,7 @@ func (f *Folder) write(name string, sealed []byte) error {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	part := name + ".part"
+	part := name + "." + rand.Text() + ".part" // another writer has another
 	if err := f.writeSynced(part, sealed); err != nil {
 		return errors.Join(err, f.root.Remove(part))
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -187,6 +188,29 @@ func TestCancelledCallsDoNothing(t *testing.T) {
 	}
 }
 
+// A job that runs twice at once, as one that was rescued may, stores the same object
+// twice: there is always a whole one, and nobody fails.
+func TestWritersDoNotDisturbEachOther(t *testing.T) {
+	f, _ := openFolder(t)
+	content := bytes.Repeat([]byte("letter"), 1<<14)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 20 {
+				if err := f.Put(t.Context(), idA, content); err != nil {
+					t.Error(err)
+					return
+				}
+				if got, err := f.Get(t.Context(), idA); err != nil || !bytes.Equal(got, content) {
+					t.Errorf("read %d of %d bytes, %v", len(got), len(content), err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
 // What a process that died while writing leaves behind is not an object.
 func TestHalfWrittenObjectIsNoObject(t *testing.T) {
 	f, dir := openFolder(t)
@@ -204,6 +228,12 @@ func TestHalfWrittenObjectIsNoObject(t *testing.T) {
 	}
 	if got, err := f.Get(t.Context(), idA); err != nil || string(got) != "whole" {
 		t.Errorf("got %q: %v", got, err)
+	}
+	if err := f.Delete(t.Context(), idA); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "AB")); err != nil || len(left) != 0 {
+		t.Errorf("after deleting it, there is %v, %v", left, err)
 	}
 }
 
