@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,8 +35,11 @@ func openClock(dir string) (*clock, error) {
 		return nil, err
 	}
 	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%s must hold the clock's offset in nanoseconds, delete it to begin at the present time: %w", c.file, err)
+	}
 	c.offset.Store(n)
-	return c, err
+	return c, nil
 }
 
 // Now is the product's time.
@@ -44,7 +48,7 @@ func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.L
 // Advance moves the clock ahead and remembers it.
 func (c *clock) Advance(d time.Duration) error {
 	n := c.offset.Add(int64(d))
-	return os.WriteFile(c.file, []byte(strconv.FormatInt(n, 10)), 0o600)
+	return replace(c.file, []byte(strconv.FormatInt(n, 10)))
 }
 
 // fixed is the clock with the offset it has now; later advances do not move it.
