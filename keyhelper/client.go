@@ -104,6 +104,23 @@ func (c *client) step(ctx context.Context, name string) {
 	_ = c.call(ctx, "/helper/v1/step", map[string]any{"step": name}, nil)
 }
 
+// report hands the proof in. Where the answer got lost it does so again, which is
+// harmless.
+func (c *client) report(ctx context.Context, path string, proof any) (orderNo string, err error) {
+	var done struct {
+		OrderNo string `json:"order_no"`
+	}
+	if err = c.call(ctx, path, proof, &done); lostAnswer(err) {
+		err = c.call(ctx, path, proof, &done)
+	}
+	return done.OrderNo, err
+}
+
+func lostAnswer(err error) bool {
+	p, ok := errors.AsType[*problem](err)
+	return ok && (p.Code == "network" || p.Status >= 500)
+}
+
 // fail gives the ticket up.
 func (c *client) fail(ctx context.Context, err error) { c.failAt(ctx, "/helper/v1/fail", err) }
 

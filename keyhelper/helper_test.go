@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -204,7 +205,7 @@ func TestNewPIN(t *testing.T) {
 			}
 			w.Close()
 			var out bytes.Buffer
-			pin, err := newTerminal(r, &out).newPIN(plugged{Info: token.Info{MinPIN: 4, MaxPIN: 255}})
+			pin, err := newTerminal(r, &out).newPIN(t.Context(), plugged{Info: token.Info{MinPIN: 4, MaxPIN: 255}})
 			if pin != tt.want || (err == nil) != (tt.want != "") || !strings.Contains(out.String(), tt.says) {
 				t.Errorf("%q, %v\n%s", pin.Reveal(), err, out.String())
 			}
@@ -224,5 +225,19 @@ func TestUsage(t *testing.T) {
 	}
 	if _, ok := errors.AsType[usageError](serveCmd{Listen: "0.0.0.0:27180"}.Run(context.Background(), &cli{})); !ok {
 		t.Error("the helper would listen on every address")
+	}
+}
+
+// Ctrl-C ends a question without Enter, and says so.
+func TestCancelledQuestion(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := newTerminal(r, io.Discard).secretly(ctx, "口令："); !errors.Is(err, context.Canceled) || plain(err) != "已取消。" {
+		t.Errorf("%v", err)
 	}
 }

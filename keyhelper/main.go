@@ -175,7 +175,7 @@ func unlockOnline(ctx context.Context, k *keyring, t *terminal, u unlockCmd) err
 		return err
 	}
 	t.say("证书使用者：%s\nUKEY 序列号：%s\n完成之前请不要拔出 UKEY。", j.errand.Holder, p.Name)
-	pin, err := t.newPIN(p)
+	pin, err := t.newPIN(ctx, p)
 	if err != nil {
 		j.fail(ctx, &token.Error{Kind: "cancelled"})
 		return err
@@ -195,11 +195,12 @@ func waitFor(ctx context.Context, k *keyring, t *terminal, serial string) (plugg
 		if err == nil || !errors.Is(err, token.Missing) && !errors.Is(err, token.WrongToken) {
 			return p, err
 		}
-		if _, askErr := t.ask(fmt.Sprintf("%s请插入 UKEY %s 后按回车：", plain(err), serial)); askErr != nil {
-			return p, err
-		}
-		if ctx.Err() != nil {
+		_, askErr := t.ask(ctx, fmt.Sprintf("%s请插入 UKEY %s 后按回车：", plain(err), serial))
+		switch {
+		case ctx.Err() != nil:
 			return p, ctx.Err()
+		case askErr != nil:
+			return p, err
 		}
 	}
 }

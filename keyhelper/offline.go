@@ -32,12 +32,12 @@ func unlockOffline(ctx context.Context, k *keyring, t *terminal, serial string) 
 			return err
 		}
 		fmt.Fprintf(os.Stdout, "挑战码：%s\n", token.GroupCode(challenge))
-		response, err := t.ask("响应码：")
+		response, err := t.ask(ctx, "响应码：")
 		if err != nil {
 			return err
 		}
 		if pin == "" {
-			if pin, err = t.newPIN(p); err != nil {
+			if pin, err = t.newPIN(ctx, p); err != nil {
 				return err
 			}
 		}

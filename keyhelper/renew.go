@@ -67,14 +67,7 @@ func (r *writing) write(ctx context.Context, p plugged, pin token.PIN) (orderNo 
 		r.giveUp(ctx, err)
 		return "", err
 	}
-	var done struct {
-		OrderNo string `json:"order_no"`
-	}
-	in := map[string]any{"token_serial": p.Name, "signature": signature}
-	if err = r.call(ctx, "/helper/v1/run/report", in, &done); lostAnswer(err) {
-		err = r.call(ctx, "/helper/v1/run/report", in, &done) // reporting twice is harmless
-	}
-	return done.OrderNo, err
+	return r.report(ctx, "/helper/v1/run/report", map[string]any{"token_serial": p.Name, "signature": signature})
 }
 
 // ran is told of each step on the USBKEY; tests end the helper there.
@@ -151,7 +144,7 @@ func (c runCmd) Run(ctx context.Context, all *cli) error {
 	}
 	t.say("证书使用者：%s\nUKEY 序列号：%s\n完成之前请不要拔出 UKEY。", r.errand.Holder, p.Name)
 	for range pinTries {
-		pin, err := t.secretly("请输入 UKEY 口令：")
+		pin, err := t.secretly(ctx, "请输入 UKEY 口令：")
 		if err != nil {
 			r.giveUp(ctx, &token.Error{Kind: "cancelled"})
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,36 +29,46 @@ func newTerminal(in *os.File, out io.Writer) *terminal {
 
 func (t *terminal) say(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
 
-// ask reads one line.
-func (t *terminal) ask(prompt string) (string, error) {
+// ask reads one line, unless ctx ends first: whoever presses Ctrl-C does not wait for
+// Enter. Nothing is asked after that.
+func (t *terminal) ask(ctx context.Context, prompt string) (string, error) {
 	fmt.Fprint(t.out, prompt)
-	line, err := t.in.ReadString('\n')
-	if err != nil && line == "" {
-		return "", errors.New("没有输入")
+	typed := make(chan string, 1)
+	go func() {
+		line, _ := t.in.ReadString('\n') // what came before an error counts
+		typed <- line
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case line := <-typed:
+		if line == "" {
+			return "", errors.New("没有输入")
+		}
+		return strings.TrimSpace(line), nil
 	}
-	return strings.TrimSpace(line), nil
 }
 
 // secretly is ask without an echo.
-func (t *terminal) secretly(prompt string) (string, error) {
+func (t *terminal) secretly(ctx context.Context, prompt string) (string, error) {
 	if t.tty == nil {
-		return t.ask(prompt)
+		return t.ask(ctx, prompt)
 	}
 	restore, err := hideEcho(t.tty)
 	if err != nil {
 		return "", fmt.Errorf("无法关闭回显，不在此输入口令: %w", err)
 	}
 	defer func() { restore(); fmt.Fprintln(t.out) }()
-	return t.ask(prompt)
+	return t.ask(ctx, prompt)
 }
 
 // pinTries is how often somebody may mistype the new PIN.
 const pinTries = 3
 
 // newPIN asks for a new PIN, twice (F79), and warns of a weak one (G5).
-func (t *terminal) newPIN(p plugged) (token.PIN, error) {
+func (t *terminal) newPIN(ctx context.Context, p plugged) (token.PIN, error) {
 	for range pinTries {
-		first, err := t.secretly(fmt.Sprintf("新口令（%d 至 %d 位数字，建议 6 位以上）：", max(1, p.MinPIN), longest(p)))
+		first, err := t.secretly(ctx, fmt.Sprintf("新口令（%d 至 %d 位数字，建议 6 位以上）：", max(1, p.MinPIN), longest(p)))
 		if err != nil {
 			return "", err
 		}
@@ -66,7 +77,7 @@ func (t *terminal) newPIN(p plugged) (token.PIN, error) {
 			t.say("%s", plain(err))
 			continue
 		}
-		second, err := t.secretly("再次确认新口令：")
+		second, err := t.secretly(ctx, "再次确认新口令：")
 		if err != nil {
 			return "", err
 		}

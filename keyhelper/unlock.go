@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/yuncaidun/yuncaidun/issuance/token"
@@ -74,19 +73,7 @@ func (j *job) unlock(ctx context.Context, p plugged, pin token.PIN) (orderNo str
 		j.fail(ctx, err)
 		return "", err
 	}
-	var done struct {
-		OrderNo string `json:"order_no"`
-	}
-	in := map[string]any{"signature": signature}
-	if err = j.call(ctx, "/helper/v1/unlock/report", in, &done); lostAnswer(err) {
-		err = j.call(ctx, "/helper/v1/unlock/report", in, &done) // reporting twice is harmless
-	}
-	return done.OrderNo, err
-}
-
-func lostAnswer(err error) bool {
-	p, ok := errors.AsType[*problem](err)
-	return ok && (p.Code == "network" || p.Status >= 500)
+	return j.report(ctx, "/helper/v1/unlock/report", map[string]any{"signature": signature})
 }
 
 // unlocked is told of each step on the USBKEY; tests end the helper there.
