@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -23,12 +22,12 @@ func (a *app) sealChain(context.Context, request.Request) ([]byte, error) {
 }
 
 // sealDigest has the seal key in the HSM sign.
-func (a *app) sealDigest(_ context.Context, r request.Request) ([]byte, error) {
+func (a *app) sealDigest(ctx context.Context, r request.Request) ([]byte, error) {
 	if len(r.Body) != sha256.Size {
 		return nil, order.Errorf(order.Invalid, "digest_invalid", "待签章的摘要长度不正确")
 	}
 	key, _ := a.ca.Seal()
-	return key.Sign(rand.Reader, r.Body, crypto.SHA256)
+	return key.SignContext(ctx, r.Body, crypto.SHA256)
 }
 
 // sealer is the seal key as jobs use it, wherever the issuer runs.

@@ -167,7 +167,7 @@ func (ca *CA) Health(ctx context.Context) error {
 }
 
 // Seal returns the key and the certificate that seal documents.
-func (ca *CA) Seal() (crypto.Signer, *x509.Certificate) { return ca.seal, ca.Chain.Seal }
+func (ca *CA) Seal() (*token.Signer, *x509.Certificate) { return ca.seal, ca.Chain.Seal }
 
 // Chain is the CA's certificates; none of them is secret.
 type Chain struct {

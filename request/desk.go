@@ -35,16 +35,22 @@ const (
 	lastPoll  = 100 * time.Millisecond
 )
 
+// turn is how long an issuer in this process may take before the job takes over,
+// which has as long.
+const turn = time.Minute
+
 // Ask has the issuer do something and returns its answer. It waits up to
-// [Patience]; after that, or when the caller was killed, asking again with the
-// same ID goes on waiting for the same answer.
+// [Patience], after the issuer's turn if that is in this process; after that, or when
+// the caller was killed, asking again with the same ID goes on waiting for the same
+// answer.
 func (d *Desk) Ask(ctx context.Context, id string, k Kind, subject string, body []byte) ([]byte, error) {
 	if err := d.store.InsertRequest(ctx, New(id, k, subject, body, d.now())); err != nil {
 		return nil, err
 	}
 	if d.here != nil {
-		// What fails here is tried again by the job.
-		_ = d.here.Execute(ctx, id)
+		taking, cancel := context.WithTimeout(ctx, turn)
+		_ = d.here.Execute(taking, id) // what fails is tried again by the job
+		cancel()
 	}
 	enough := d.after(Patience)
 	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/order"
@@ -21,6 +22,8 @@ type waiting struct {
 func (w waiting) Request(_ context.Context, id string) (Request, error) {
 	return New(id, MakeKey, "issue", nil, w.now), nil
 }
+
+func (waiting) InsertRequest(context.Context, Request) error { return nil }
 
 func (waiting) AnswerRequest(context.Context, Request) error { return nil }
 
@@ -56,4 +59,19 @@ func TestOneExecutes(t *testing.T) {
 	if n := most.Load(); n != 1 {
 		t.Errorf("%d executed one request at once", n)
 	}
+}
+
+// Reliability 8: an HSM that hangs does not hold whoever asks it in its own process.
+func TestHungIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		s := waiting{now: begun}
+		office := NewOffice(s, time.Now, map[Kind]Executor{
+			MakeKey: func(ctx context.Context, _ Request) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
+		})
+		_, err := NewDesk(s, time.Now, time.After, office).Ask(context.Background(), "r1", MakeKey, "issue", nil)
+		if took := time.Since(begun); !errors.Is(err, order.Unavailable) || took > time.Minute+Patience {
+			t.Errorf("after %s: %v", took, err)
+		}
+	})
 }
