@@ -133,6 +133,9 @@ func TestLegalRepSignsThroughTheAPI(t *testing.T) {
 	m.refused(http.MethodPost, at+"/phone/code", map[string]string{"mobile": "12"}, http.StatusUnprocessableEntity, "mobile_invalid")
 	m.refused(http.MethodPost, at+"/phone", map[string]string{"mobile": legalMobile, "code": "000000"}, http.StatusUnprocessableEntity, "code_expired") // none was sent
 	m.proves(at)
+	for range 6 { // slips, which do not count as guesses
+		m.refused(http.MethodPost, at+"/identity", map[string]string{"tail": "1002x"}, http.StatusUnprocessableEntity, "document_tail_short")
+	}
 	m.refused(http.MethodPost, at+"/identity", map[string]string{"tail": "123456"}, http.StatusUnprocessableEntity, "document_tail_wrong")
 	m.refused(http.MethodGet, at+"/application", nil, http.StatusConflict, "authorization_not_ready")
 	m.refused(http.MethodPost, at+"/sign/code", nil, http.StatusConflict, "authorization_not_ready")

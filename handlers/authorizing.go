@@ -179,6 +179,8 @@ func (s *Server) knowsDocument(c *fiber.Ctx, l legalRep, tail string) error {
 		return err
 	case l.auth.Locked():
 		return order.Errorf(order.RateLimited, "identity_locked", "证件号码核对错误次数过多，请联系经办人重新发送授权短信后再试")
+	case !order.IsTail(tail):
+		return order.Errorf(order.Invalid, "document_tail_short", "请填写证件号码的后六位，正好 6 个数字或字母")
 	case !l.auth.KnowsTail(tail):
 		return s.wrongly(c, l, order.Errorf(order.Invalid, "document_tail_wrong", "后六位与经办人填写的法定代表人证件号码不一致，请核对；如经办人填写有误，请联系经办人修改"))
 	}

@@ -301,16 +301,28 @@ func (s *Server) phoneTicket(c *fiber.Ctx) (phoneTicket, error) {
 func (s *Server) phonePage(c *fiber.Ctx) error {
 	t, err := s.phoneTicket(c)
 	if err != nil {
-		return err
+		return s.phoneGone(c, err)
 	}
 	return s.render(c, http.StatusOK, "phone", "拍照上传", phoneView{Label: t.Label})
+}
+
+// phoneGone answers for a ticket that has ended: when its photo is here, the page says so
+// again, and a second photo is told apart from a code that was too old.
+func (s *Server) phoneGone(c *fiber.Ctx, err error) error {
+	if _, missing := s.Objects.Get(c.UserContext(), s.uploadID(c.Params("ticket"))); missing != nil || !errors.Is(err, order.NotFound) {
+		return err
+	}
+	if unsafeMethod(c.Method()) {
+		return order.Errorf(order.Conflict, "photo_taken", "照片已经收到，请回到电脑继续填写；要换一张，请在电脑上重新获取二维码")
+	}
+	return s.render(c, http.StatusOK, "phone", "拍照上传", phoneView{Done: true})
 }
 
 // phoneUpload takes the photo; the first good one uses the ticket up.
 func (s *Server) phoneUpload(c *fiber.Ctx) error {
 	t, err := s.phoneTicket(c)
 	if err != nil {
-		return err
+		return s.phoneGone(c, err)
 	}
 	view := phoneView{Label: t.Label}
 	view.Warnings, err = s.takePhonePicture(c, t)
@@ -319,7 +331,7 @@ func (s *Server) phoneUpload(c *fiber.Ctx) error {
 		return s.render(c, http.StatusUnprocessableEntity, "phone", "拍照上传", view)
 	}
 	if err != nil {
-		return err
+		return s.phoneGone(c, err)
 	}
 	view.Done = true
 	return s.render(c, http.StatusOK, "phone", "拍照上传", view)

@@ -159,8 +159,11 @@ func TestPhoneUpload(t *testing.T) {
 	if a := phone.upload(link, "a.jpg", photo(t)); !strings.Contains(a.Body, "上传成功") {
 		t.Errorf("photo: %d %s", a.Status, a.Body)
 	}
-	if a := phone.upload(link, "a.jpg", photo(t)); a.Status != http.StatusNotFound {
-		t.Errorf("the second photo: %d", a.Status)
+	if a := phone.upload(link, "a.jpg", photo(t)); a.Status != http.StatusConflict || !strings.Contains(a.Body, "照片已经收到") {
+		t.Errorf("the second photo: %d %s", a.Status, a.Body)
+	}
+	if a := phone.get(link); a.Status != http.StatusOK || !strings.Contains(a.Body, "上传成功") {
+		t.Errorf("the page once more: %d %s", a.Status, a.Body)
 	}
 	if a := pc.get(poll); a.Status != 200 || a.Header.Get(trigger) != "picture-ready" || !pictureAddress.MatchString(a.Body) {
 		t.Errorf("after the photo: %d %s", a.Status, a.Body)

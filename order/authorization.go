@@ -282,8 +282,15 @@ func (o Order) MadeAlready() bool {
 // it was typed.
 func (a Authorization) KnowsTail(typed string) bool {
 	no := []rune(a.Signer.No)
-	got := strings.ToUpper(strings.Join(strings.Fields(identity.HalfWidth(typed)), ""))
-	return len(no) >= idTail && got == string(no[len(no)-idTail:])
+	return len(no) >= idTail && tailOf(typed) == string(no[len(no)-idTail:])
+}
+
+// IsTail reports whether typed can be the end of any number. What cannot is a slip, and
+// no guess.
+func IsTail(typed string) bool { return len([]rune(tailOf(typed))) == idTail }
+
+func tailOf(typed string) string {
+	return strings.ToUpper(strings.Join(strings.Fields(identity.HalfWidth(typed)), ""))
 }
 
 // AuthorizationCommand is one thing that happens to an authorisation.

@@ -129,6 +129,11 @@ func TestKnowsTail(t *testing.T) {
 			t.Errorf("%q: %v", typed, !want)
 		}
 	}
+	for typed, want := range map[string]bool{"000000": true, " 31 00 2x": true, "": false, " ": false, "002X": false, "1231002X": false} {
+		if IsTail(typed) != want {
+			t.Errorf("IsTail(%q): %v", typed, !want)
+		}
+	}
 	if (Authorization{}).KnowsTail("") {
 		t.Error("an erased signer knows the empty tail")
 	}
