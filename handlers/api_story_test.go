@@ -395,7 +395,7 @@ func TestPhotoForThePC(t *testing.T) {
 	if a := phone.photo("/photos/"+ticket, "x.jpg", []byte("no picture"), nil); a.Status != http.StatusUnprocessableEntity {
 		t.Errorf("a text: %d", a.Status)
 	}
-	if a := phone.photo("/photos/"+ticket, "x.jpg", photo(t), &p); a.Status != http.StatusOK || !p.Done {
+	if a := phone.photo("/photos/"+ticket, "x.jpg", fog(t), &p); a.Status != http.StatusOK || !p.Done || len(p.Warnings) != 1 {
 		t.Errorf("upload: %d %s", a.Status, a.Body)
 	}
 	if a := b.get(path + "/phone/license/" + ticket); !strings.Contains(a.Body, "thumb") {

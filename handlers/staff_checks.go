@@ -110,12 +110,16 @@ func (k *console) pictureChecks(ctx context.Context, o order.Order, ps []panelVi
 	check := checkView{Label: "图片", Level: fine}
 	var bad []string
 	n := 0
-	for i := range ps {
-		for j := range ps[i].Pictures {
-			d := &ps[i].Pictures[j]
+	for _, p := range ps {
+		for j := range p.Pictures {
+			d := &p.Pictures[j]
 			n++
-			if d.Doubts = k.doubtsOf(ctx, o.Form.Get(d.Field)); len(d.Doubts) > 0 {
-				bad = append(bad, d.Label)
+			found, err := k.doubtsOf(ctx, o.Form.Get(d.Field))
+			switch {
+			case err != nil:
+				d.Doubts, bad = []string{"图片暂时无法读取，请稍后刷新"}, append(bad, d.Label+"（无法读取）")
+			case len(found) > 0:
+				d.Doubts, bad = warningTexts(d.Field, found), append(bad, d.Label+"（"+labels(found)+"）")
 			}
 		}
 	}
@@ -123,46 +127,51 @@ func (k *console) pictureChecks(ctx context.Context, o order.Order, ps []panelVi
 	case n == 0:
 		return nil
 	case len(bad) > 0:
-		check.Level, check.Detail = doubt, strings.Join(bad, "、")+"：疑似黑白复印件或尺寸过小"
+		check.Level, check.Detail = doubt, strings.Join(bad, "；")
 	default:
-		check.Detail = itoa(n) + " 张图片均为彩色，尺寸足够"
+		check.Detail = itoa(n) + " 张图片均为彩色，清晰，尺寸足够"
 	}
 	return []checkView{check}
+}
+
+func labels(ws []picture.Warning) string {
+	ls := make([]string, len(ws))
+	for i, w := range ws {
+		ls[i] = w.Label()
+	}
+	return strings.Join(ls, "、")
 }
 
 // doubts remembers what was found in a picture. Pictures never change.
 type doubts struct {
 	mu    sync.Mutex
-	known map[string][]string
+	known map[string][]picture.Warning
 }
 
 // doubtsKept bounds the memory; forgetting costs a second look.
 const doubtsKept = 2000
 
-func (k *console) doubtsOf(ctx context.Context, object string) []string {
+func (k *console) doubtsOf(ctx context.Context, object string) ([]picture.Warning, error) {
 	k.doubts.mu.Lock()
 	found, ok := k.doubts.known[object]
 	k.doubts.mu.Unlock()
 	if ok {
-		return found
+		return found, nil
 	}
 	kept, err := k.Objects.Get(ctx, object)
 	if err != nil {
-		return []string{"图片暂时无法读取，请稍后刷新"} // not remembered
+		return nil, err // not remembered
 	}
 	k.drawing <- struct{}{}
-	warnings := picture.Warnings(kept)
+	found = picture.Warnings(kept)
 	<-k.drawing
-	for _, w := range warnings {
-		found = append(found, w.Text())
-	}
 	k.doubts.mu.Lock()
 	defer k.doubts.mu.Unlock()
 	if k.doubts.known == nil || len(k.doubts.known) >= doubtsKept {
-		k.doubts.known = map[string][]string{}
+		k.doubts.known = map[string][]picture.Warning{}
 	}
 	k.doubts.known[object] = found
-	return found
+	return found, nil
 }
 
 // risks are what other orders say about this one.

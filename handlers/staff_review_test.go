@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -355,13 +356,29 @@ func TestChecks(t *testing.T) {
 func TestPictureDoubts(t *testing.T) {
 	d := newDesk(t)
 	k := &console{Server: d.Server}
-	if got := k.doubtsOf(t.Context(), "missing"); len(got) != 1 || len(k.doubts.known) != 0 {
-		t.Errorf("missing picture: %v, remembered %v", got, k.doubts.known)
-	}
-	id := secret()
-	must(t, d.Objects.Put(t.Context(), id, photo(t)))
-	if got := k.doubtsOf(t.Context(), id); len(got) != 0 || len(k.doubts.known) != 1 {
-		t.Errorf("good picture: %v, remembered %v", got, k.doubts.known)
+	good, blurred := secret(), secret()
+	must(t, d.Objects.Put(t.Context(), good, photo(t)))
+	must(t, d.Objects.Put(t.Context(), blurred, fog(t)))
+	for _, tt := range []struct {
+		object     string
+		remembered int
+		level      level
+		says       string
+		doubts     []string
+	}{
+		{"missing", 0, doubt, "营业执照（无法读取）", []string{"图片暂时无法读取，请稍后刷新"}},
+		{good, 1, fine, "1 张图片均为彩色，清晰，尺寸足够", nil},
+		{blurred, 2, doubt, "营业执照（模糊）", []string{"照片有些模糊，小字可能看不清。建议对准拿稳后重拍，以免因“营业执照模糊、反光或缺角”被退回"}},
+	} {
+		o := order.Order{Form: order.Form{}.With(order.LicenseImage, tt.object)}
+		panels := []panelView{{Pictures: []documentView{{Field: order.LicenseImage, Label: "营业执照"}}}}
+		check := k.pictureChecks(t.Context(), o, panels)[0]
+		if check.Level != tt.level || check.Detail != tt.says || len(k.doubts.known) != tt.remembered {
+			t.Errorf("%s: %+v, remembered %v", tt.object, check, k.doubts.known)
+		}
+		if got := panels[0].Pictures[0].Doubts; !slices.Equal(got, tt.doubts) {
+			t.Errorf("%s: beside the picture %q", tt.object, got)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func (s *Server) takePicture(c *fiber.Ctx, o order.Order, f order.Field) (pictur
 		return pictureView{}, err
 	}
 	v := s.pictureView(o.ID, f, object)
-	v.warn(p.Warnings)
+	v.Warnings = warningTexts(f, p.Warnings)
 	return v, nil
 }
 
@@ -132,10 +132,18 @@ func (s *Server) keep(ctx context.Context, id order.ID, object string, content [
 	return s.Objects.Put(ctx, object, content)
 }
 
-func (v *pictureView) warn(warnings []picture.Warning) {
+// warningTexts are the doubts about a picture of a field, with the reason for which it
+// would be sent back.
+func warningTexts(f order.Field, warnings []picture.Warning) (texts []string) {
+	reason, known := order.Unreadable(f)
 	for _, w := range warnings {
-		v.Warnings = append(v.Warnings, w.Text())
+		text := w.Text()
+		if known && w.Unreadable() {
+			text += "，以免因“" + reason.Text() + "”被退回"
+		}
+		texts = append(texts, text)
 	}
+	return texts
 }
 
 // putPicture writes a new picture into a draft and erases the one it replaces
@@ -277,7 +285,7 @@ func (s *Server) phoneState(c *fiber.Ctx) error {
 		return err
 	}
 	v := s.pictureView(o.ID, f, object)
-	v.warn(picture.Warnings(kept))
+	v.Warnings = warningTexts(f, picture.Warnings(kept))
 	c.Set("HX-Trigger", "picture-ready")
 	return s.render(c, http.StatusOK, "partials/picture", "", v)
 }
@@ -354,10 +362,7 @@ func (s *Server) takePhonePicture(c *fiber.Ctx, t phoneTicket) (warnings []strin
 	if err := s.putPicture(c, t.Order, t.Field, object); err != nil {
 		return nil, err
 	}
-	for _, w := range p.Warnings {
-		warnings = append(warnings, w.Text())
-	}
-	return warnings, nil
+	return warningTexts(t.Field, p.Warnings), nil
 }
 
 // Sizes of a picture's views, by the length of the longer side.

@@ -64,6 +64,21 @@ func TestUploadRefused(t *testing.T) {
 	}
 }
 
+// F35, flows.md 4.4: a picture that cannot be read is taken, with a warning that names the
+// reason for which it would be sent back.
+func TestUnreadablePicture(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.draft()
+	for field, reason := range map[string]string{"id.front": "身份证正面模糊", "id.back": "身份证反面模糊", "license": "营业执照模糊、反光或缺角", "letter": "授权书公章不清晰或不完整"} {
+		a := b.upload(path+"/pictures/"+field, "a.jpg", fog(t))
+		wantIn(t, field, a.Body, `role="status">照片有些模糊，小字可能看不清。建议对准拿稳后重拍，以免因“`+reason+`”被退回`)
+		if b.order(path).Form.Get(order.Field(field)) == "" {
+			t.Errorf("%s: the draft has no picture", field)
+		}
+	}
+}
+
 // Reliability 13: a body beyond the limit is refused by its length alone; the
 // server answers without waiting for it.
 func TestBodyBeyondLimitIsNotRead(t *testing.T) {
@@ -156,16 +171,14 @@ func TestPhoneUpload(t *testing.T) {
 	if a := phone.upload(link, "a.gif", []byte("GIF89a")); a.Status != http.StatusUnprocessableEntity {
 		t.Errorf("a bad photo: %d", a.Status)
 	}
-	if a := phone.upload(link, "a.jpg", photo(t)); !strings.Contains(a.Body, "上传成功") {
-		t.Errorf("photo: %d %s", a.Status, a.Body)
-	}
+	wantIn(t, "phone", phone.upload(link, "a.jpg", fog(t)).Body, "上传成功", "照片有些模糊")
 	if a := phone.upload(link, "a.jpg", photo(t)); a.Status != http.StatusConflict || !strings.Contains(a.Body, "照片已经收到") {
 		t.Errorf("the second photo: %d %s", a.Status, a.Body)
 	}
 	if a := phone.get(link); a.Status != http.StatusOK || !strings.Contains(a.Body, "上传成功") {
 		t.Errorf("the page once more: %d %s", a.Status, a.Body)
 	}
-	if a := pc.get(poll); a.Status != 200 || a.Header.Get(trigger) != "picture-ready" || !pictureAddress.MatchString(a.Body) {
+	if a := pc.get(poll); a.Status != 200 || a.Header.Get(trigger) != "picture-ready" || !pictureAddress.MatchString(a.Body) || !strings.Contains(a.Body, "照片有些模糊") {
 		t.Errorf("after the photo: %d %s", a.Status, a.Body)
 	}
 	if pc.order(path).Form.Get("id.front") == "" {

@@ -268,13 +268,24 @@ func (b *browser) upload(path, name string, raw []byte) answer {
 	return b.do(http.MethodPost, path, m.FormDataContentType(), &body, csrfHeader, b.csrf, "HX-Request", "true")
 }
 
-// photo is a coloured picture.
+// photo is a coloured picture with sharp squares.
 func photo(t testing.TB) []byte {
+	t.Helper()
+	return colours(t, func(x, y int) uint8 { return uint8(80 + 80*((x/30+y/30)%2)) })
+}
+
+// fog is a coloured picture on which nothing is sharp.
+func fog(t testing.TB) []byte {
+	t.Helper()
+	return colours(t, func(_, _ int) uint8 { return 120 })
+}
+
+func colours(t testing.TB, green func(x, y int) uint8) []byte {
 	t.Helper()
 	img := image.NewRGBA(image.Rect(0, 0, 900, 600))
 	for y := range 600 {
 		for x := range 900 {
-			img.Set(x, y, color.RGBA{uint8(x / 4), 120, uint8(y / 3), 255})
+			img.Set(x, y, color.RGBA{uint8(x / 4), green(x, y), uint8(y / 3), 255})
 		}
 	}
 	var b bytes.Buffer

@@ -43,6 +43,16 @@ var Reasons = []ReasonSpec{
 	{"R20", "其他", ""},
 }
 
+// unreadable are the reasons for which a picture that cannot be read is sent back.
+var unreadable = map[Field]string{LetterImage: "R03", LicenseImage: "R07", IDFront: "R10", IDBack: "R11"}
+
+// Unreadable is the reason for which a picture of a field is sent back when it cannot
+// be read; ok is false where there is none.
+func Unreadable(f Field) (r Reason, ok bool) {
+	r.Code, ok = unreadable[f]
+	return r, ok
+}
+
 // Spec returns the template of a reason; ok is false for an unknown code.
 func (r Reason) Spec() (ReasonSpec, bool) {
 	i := slices.IndexFunc(Reasons, func(s ReasonSpec) bool { return s.Code == r.Code })

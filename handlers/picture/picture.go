@@ -14,6 +14,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"slices"
 
 	"golang.org/x/image/draw"
 )
@@ -48,19 +49,28 @@ type Warning string
 const (
 	Grey  Warning = "grey"  // F35: colour only; a photocopy is flagged, not refused
 	Small Warning = "small" // too few pixels to read
+	Blur  Warning = "blur"  // nothing in it is sharp
+	Glare Warning = "glare" // a reflection hides a part
+	Dark  Warning = "dark"  // badly underexposed
 )
 
-// Text is the warning as people read it.
-func (w Warning) Text() string {
-	switch w {
-	case Grey:
-		return "图片疑似黑白或复印件，请尽量上传彩色原件照片，否则可能审核不通过"
-	case Small:
-		return "图片尺寸较小，文字可能看不清，建议重新拍摄"
-	default:
-		return ""
-	}
+// words are a warning in a word, and in a sentence that says what to do.
+var words = map[Warning]struct{ label, text string }{
+	Grey:  {"疑似黑白", "图片疑似黑白或复印件，请尽量上传彩色原件照片，否则可能审核不通过"},
+	Small: {"尺寸过小", "图片尺寸较小，文字可能看不清，建议重新拍摄"},
+	Blur:  {"模糊", "照片有些模糊，小字可能看不清。建议对准拿稳后重拍"},
+	Glare: {"反光", "照片有反光，被盖住的文字可能看不清。建议避开灯光、换个角度后重拍"},
+	Dark:  {"过暗", "照片太暗，文字可能看不清。建议到明亮处重拍，不要遮住光线"},
 }
+
+// Label is the warning in a word.
+func (w Warning) Label() string { return words[w].label }
+
+// Text is the warning as people read it.
+func (w Warning) Text() string { return words[w].text }
+
+// Unreadable reports whether the letters are what is in doubt.
+func (w Warning) Unreadable() bool { return w != Grey }
 
 // Picture is an accepted upload.
 type Picture struct {
@@ -115,7 +125,8 @@ func Warnings(kept []byte) []Warning {
 }
 
 func doubts(img *image.RGBA) (w []Warning) {
-	if isGrey(img) {
+	w = defects(img)
+	if !slices.Contains(w, Dark) && isGrey(img) { // there is no colour in the dark
 		w = append(w, Grey)
 	}
 	if max(img.Bounds().Dx(), img.Bounds().Dy()) < smallSide {

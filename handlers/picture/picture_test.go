@@ -11,6 +11,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"testing"
 
 	"golang.org/x/image/bmp"
@@ -101,10 +102,11 @@ func TestAccept(t *testing.T) {
 	}{
 		{"jpeg", photo, 800, 500, nil},
 		{"png", still, 800, 500, nil},
-		{"png with transparency", asPNG(t, image.NewNRGBA(image.Rect(0, 0, 700, 700))), 700, 700, []Warning{Grey}},
+		{"png with transparency", asPNG(t, image.NewNRGBA(image.Rect(0, 0, 700, 700))), 700, 700, []Warning{Blur, Grey}},
 		{"large is shrunk", asJPEG(t, scene(2800, 1400, red)), 2600, 1300, nil},
 		{"black and white", asJPEG(t, scene(800, 500, color.Gray{Y: 30})), 800, 500, []Warning{Grey}},
 		{"small", asJPEG(t, scene(120, 80, red)), 120, 80, []Warning{Small}},
+		{"one pixel high", asJPEG(t, scene(1400, 1, red)), 1400, 1, []Warning{Grey}},
 		{"turned", segment(photo, 0xE1, exif(6)), 500, 800, nil},
 		{"padding behind", append(bytes.Clone(photo), 0, 0, 0, 0), 800, 500, nil},
 		{"gain map behind", append(bytes.Clone(photo), photo...), 800, 500, nil},
@@ -121,7 +123,7 @@ func TestAccept(t *testing.T) {
 			if p.Width != tt.width || p.Height != tt.height {
 				t.Errorf("size %d×%d, want %d×%d", p.Width, p.Height, tt.width, tt.height)
 			}
-			if len(p.Warnings) != len(tt.warnings) || len(p.Warnings) > 0 && p.Warnings[0] != tt.warnings[0] {
+			if !slices.Equal(p.Warnings, tt.warnings) {
 				t.Errorf("warnings %v, want %v", p.Warnings, tt.warnings)
 			}
 			if bytes.Contains(p.JPEG, []byte("Exif")) || bytes.Contains(p.JPEG, []byte("GPS")) {
