@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
@@ -22,8 +24,13 @@ func (h jobErrors) HandleError(ctx context.Context, job *rivertype.JobRow, err e
 	return nil
 }
 
-// HandlePanic implements [river.ErrorHandler].
-func (h jobErrors) HandlePanic(ctx context.Context, job *rivertype.JobRow, _ any, trace string) *river.ErrorHandlerResult {
-	h.log.ErrorContext(ctx, "job panicked", "kind", job.Kind, "job", job.ID, "trace", trace)
+// HandlePanic implements [river.ErrorHandler]. The value may hold anything, so only the
+// runtime's own words are kept.
+func (h jobErrors) HandlePanic(ctx context.Context, job *rivertype.JobRow, value any, trace string) *river.ErrorHandlerResult {
+	what := fmt.Sprintf("%T", value)
+	if e, ok := value.(runtime.Error); ok {
+		what = e.Error()
+	}
+	h.log.ErrorContext(ctx, "job panicked", "kind", job.Kind, "job", job.ID, "panic", what, "trace", trace)
 	return nil
 }
