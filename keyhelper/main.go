@@ -192,7 +192,7 @@ func unlockOnline(ctx context.Context, k *keyring, t *terminal, u unlockCmd) err
 func waitFor(ctx context.Context, k *keyring, t *terminal, serial string) (plugged, error) {
 	for {
 		p, err := k.find(serial)
-		if err == nil || !errors.Is(err, token.Missing) && !errors.Is(err, token.WrongToken) {
+		if !absent(err) {
 			return p, err
 		}
 		_, askErr := t.ask(ctx, fmt.Sprintf("%s请插入 UKEY %s 后按回车：", plain(err), serial))

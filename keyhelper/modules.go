@@ -155,6 +155,11 @@ func (k *keyring) find(serial string) (plugged, error) {
 	return plugged{}, &token.Error{Kind: token.Missing, Op: "finding USBKEY " + serial}
 }
 
+// absent tells that the USBKEY only has to be plugged in.
+func absent(err error) bool {
+	return errors.Is(err, token.Missing) || errors.Is(err, token.WrongToken)
+}
+
 // use lends a USBKEY to fn. What fails because the USBKEY is not there any more, or
 // does not answer, says so.
 func (p plugged) use(ctx context.Context, fn func(*token.Token) error) error {

@@ -168,24 +168,14 @@ func (c runCmd) Run(ctx context.Context, all *cli) error {
 // write is what the portal's page asks for.
 func (s *service) write(ctx context.Context, server string, in order) (any, error) {
 	id := server + " " + in.Ticket
-	r := s.runs[id]
-	if r == nil {
-		var err error
-		if r, err = newRun(server, in.Ticket); err != nil {
-			return nil, err
-		}
-		if len(s.runs) >= maxNonces {
-			clear(s.runs)
-		}
-		s.runs[id] = r
+	r, err := kept(s.runs, id, func() (*writing, error) { return newRun(server, in.Ticket) })
+	if err != nil {
+		return nil, err
 	}
 	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
-	p, err := s.keys.find(r.errand.TokenSerial)
-	if errors.Is(err, token.Missing) || errors.Is(err, token.WrongToken) {
-		return nil, errCorrectable{err}
-	}
+	p, err := s.find(r.errand.TokenSerial)
 	if err != nil {
 		return nil, err
 	}

@@ -204,32 +204,42 @@ func (s *service) act(w http.ResponseWriter, r *http.Request, do action) {
 	reply(w, http.StatusOK, out)
 }
 
-// job returns the errand of a ticket, shown to the server once.
-func (s *service) job(ctx context.Context, server, ticket, purpose string) (*job, error) {
-	id := server + " " + ticket
-	j := s.jobs[id]
-	if j == nil {
-		var err error
-		if j, err = newJob(server, ticket); err != nil {
-			return nil, err
-		}
-		if len(s.jobs) >= maxNonces {
-			clear(s.jobs)
-		}
-		s.jobs[id] = j
+// kept returns what was begun with a ticket before, or begins it. A few tickets are
+// remembered.
+func kept[T any](begun map[string]*T, id string, begin func() (*T, error)) (*T, error) {
+	if t, ok := begun[id]; ok {
+		return t, nil
 	}
-	return j, j.begin(ctx, purpose)
-}
-
-func (s *service) unlock(ctx context.Context, server string, in order) (any, error) {
-	j, err := s.job(ctx, server, in.Ticket, "unlock")
+	t, err := begin()
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.keys.find(j.errand.TokenSerial)
-	if errors.Is(err, token.Missing) || errors.Is(err, token.WrongToken) {
-		return nil, errCorrectable{err}
+	if len(begun) >= maxNonces {
+		clear(begun)
 	}
+	begun[id] = t
+	return t, nil
+}
+
+// find returns the USBKEY of a ticket; one that is not there can be plugged in.
+func (s *service) find(serial string) (plugged, error) {
+	p, err := s.keys.find(serial)
+	if absent(err) {
+		err = errCorrectable{err}
+	}
+	return p, err
+}
+
+func (s *service) unlock(ctx context.Context, server string, in order) (any, error) {
+	id := server + " " + in.Ticket
+	j, err := kept(s.jobs, id, func() (*job, error) { return newJob(server, in.Ticket) })
+	if err != nil {
+		return nil, err
+	}
+	if err := j.begin(ctx, "unlock"); err != nil {
+		return nil, err
+	}
+	p, err := s.find(j.errand.TokenSerial)
 	if err != nil {
 		return nil, err
 	}
@@ -237,6 +247,6 @@ func (s *service) unlock(ctx context.Context, server string, in order) (any, err
 	if err != nil {
 		return nil, err
 	}
-	delete(s.jobs, server+" "+in.Ticket)
+	delete(s.jobs, id)
 	return map[string]any{"order_no": no}, nil
 }
