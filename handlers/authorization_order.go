@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,32 @@ type authCard struct {
 	Reused    bool
 	Receipt   string
 	Letter    bool
+	Typed     typedAuth
+}
+
+// typedAuth is what was sent for an authorisation and is wrong: what stands beside the
+// field At.
+type typedAuth struct {
+	At, Fault     string
+	Mobile, Email string
+}
+
+// showAuthFault is the order's page again, with what is wrong beside the field at and
+// everything that was typed; other errors pass.
+func (s *Server) showAuthFault(c *fiber.Ctx, at string, err error) error {
+	e, ok := order.AsError(err)
+	if !ok || e.Kind != order.Invalid || wantsJSON(c) {
+		return err
+	}
+	v, failed := s.orderView(c)
+	if failed != nil {
+		return failed
+	}
+	if v.Auth == nil || !v.Auth.Waiting {
+		return err
+	}
+	v.Auth.Typed = typedAuth{At: at, Fault: e.Detail, Mobile: c.FormValue("mobile"), Email: c.FormValue("email")}
+	return s.render(c, http.StatusUnprocessableEntity, "order", "订单详情", v)
 }
 
 // authCard is nil for an order that never asked anybody.
@@ -81,10 +108,10 @@ func (s *Server) changeLegalMobile(c *fiber.Ctx) error {
 	}
 	mobile, err := identity.ParseMobile(c.FormValue("mobile"))
 	if err != nil {
-		return order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
+		return s.showAuthFault(c, "mobile", order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error()))
 	}
 	if _, err := s.Orders.ChangeLegalMobile(c.UserContext(), o.ID, visitorOf(c).Actor(c), mobile); err != nil {
-		return err
+		return s.showAuthFault(c, "mobile", err)
 	}
 	return s.goTo(c, "/orders/"+string(o.ID))
 }
@@ -114,11 +141,11 @@ func (s *Server) authorizeOnPaper(c *fiber.Ctx) error {
 	}
 	email, err := postedEmail(c, o)
 	if err != nil {
-		return err
+		return s.showAuthFault(c, "email", err)
 	}
 	p, err := s.accept(c)
 	if err != nil {
-		return err
+		return s.showAuthFault(c, "file", err)
 	}
 	object := secret()
 	if err := s.keep(c.UserContext(), o.ID, object, p.JPEG); err != nil {
@@ -138,7 +165,7 @@ func (s *Server) paperLetter(c *fiber.Ctx) error {
 	}
 	email, err := postedEmail(c, o)
 	if err != nil {
-		return err
+		return s.showAuthFault(c, "email", err)
 	}
 	o.Form = o.Form.With(order.AgentEmail, email)
 	return s.sendLetter(c, o)
