@@ -411,6 +411,22 @@ func TestPrintHidesPasswordInQuery(t *testing.T) {
 	}
 }
 
+// A PIN does not belong into a URI, and is refused there; who looks why sees it masked.
+func TestPrintHidesPINInURI(t *testing.T) {
+	c, err := Load(Options{Environ: environ(development(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.HSM.URI, c.HSM.Tokens = "pkcs11:token=a?pin-value=canary&module-path=/m.so", map[string]string{"ycd-root": "pkcs11:token=b?pin-value=canary"}
+	var b bytes.Buffer
+	if err := c.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.String(); strings.Contains(text, "canary") || !strings.Contains(text, "pin-value="+mask+"&module-path=/m.so") {
+		t.Errorf("printed:\n%s", text)
+	}
+}
+
 func TestFaultsNeverQuoteValues(t *testing.T) {
 	env := development(t)
 	for _, v := range variables(&Config{}) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -60,8 +61,11 @@ func (v variable) yaml() (string, error) {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(value)
-	return strings.TrimSuffix(b.String(), "\n"), err
+	return pinValue.ReplaceAllString(strings.TrimSuffix(b.String(), "\n"), "${1}"+mask), err
 }
+
+// pinValue is a PIN in a pkcs11: URI (RFC 7512 §2.4), where the product refuses it.
+var pinValue = regexp.MustCompile(`(pin-value=)[^&"]*`)
 
 // withoutPassword keeps what an operator needs to recognise a server. What does
 // not parse, or may carry a password elsewhere, is masked whole.
