@@ -67,17 +67,28 @@ func key(s config.Secret, name string) ([]byte, error) {
 // piiKeyset reads the encrypted keyset beside the data, or makes it.
 func piiKeyset(cfg *config.Config, master []byte) ([]byte, error) {
 	path := keysetFile(cfg)
+	return readOrMake(path, func() ([]byte, error) {
+		if cfg.Production() {
+			return nil, usageError{fmt.Errorf("%s is missing: %s", path, noKeyset)}
+		}
+		return store.NewKeyset(master)
+	})
+}
+
+// readOrMake reads a file, which is made where it is missing: whoever comes second
+// reads the first's.
+func readOrMake(path string, content func() ([]byte, error)) ([]byte, error) {
 	b, err := os.ReadFile(path) //nolint:gosec // the operator's own data directory
 	if !errors.Is(err, fs.ErrNotExist) {
 		return b, err
 	}
-	if cfg.Production() {
-		return nil, usageError{fmt.Errorf("%s is missing: %s", path, noKeyset)}
-	}
-	if b, err = store.NewKeyset(master); err != nil {
+	if b, err = content(); err != nil {
 		return nil, err
 	}
-	return b, writeOnce(path, b)
+	if err := writeOnce(path, b); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return os.ReadFile(path) //nolint:gosec // see above
 }
 
 // writeOnce creates a private file that must not exist, whole or not at all.
@@ -146,8 +157,8 @@ func catalogue(cfg *config.Config) (order.Catalogue, error) {
 	path := cfg.Catalogue
 	if path == "" {
 		path = filepath.Join(cfg.DataDir, catalogueFile)
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !cfg.Production() {
-			if err := writeOnce(path, order.SeededCatalogue()); err != nil {
+		if !cfg.Production() {
+			if _, err := readOrMake(path, func() ([]byte, error) { return order.SeededCatalogue(), nil }); err != nil {
 				return order.Catalogue{}, err
 			}
 		}
