@@ -48,8 +48,8 @@ func (cmd caCeremonyCmd) Run(ctx context.Context, c *cli) error {
 // Redis and no providers, and so forgives what is missing of them.
 func (c *cli) loadForCeremony() (*config.Config, error) {
 	cfg, err := c.load(nil)
-	var faults config.Faults
-	if cfg == nil || err != nil && !errors.As(err, &faults) {
+	faults, ok := errors.AsType[config.Faults](err)
+	if cfg == nil || err != nil && !ok {
 		return nil, err
 	}
 	faults = slices.DeleteFunc(faults, func(f config.Fault) bool {

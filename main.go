@@ -104,11 +104,11 @@ func run() int {
 	defer stop()
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(&c)
-	var usage usageError
+	_, isUsage := errors.AsType[usageError](err)
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &usage):
+	case isUsage:
 		fmt.Fprintln(os.Stderr, "yuncaidun:", strings.TrimRight(err.Error(), "\n"))
 		return exitUsage
 	default:

@@ -21,8 +21,8 @@ const noKeyset = "restore it from the backup, without it no personal data can be
 // lacking adds to the faults of the configuration what serve in production needs
 // besides: production creates nothing, and the operator hears of everything at once.
 func lacking(cfg *config.Config, err error) error {
-	var faults config.Faults
-	if err != nil && !errors.As(err, &faults) {
+	faults, ok := errors.AsType[config.Faults](err)
+	if err != nil && !ok {
 		return err
 	}
 	if cfg != nil && cfg.HasRole(config.RoleIssuer) {

@@ -26,6 +26,7 @@ const signatureRoom = 8 << 10
 var (
 	startXref  = regexp.MustCompile(`startxref\s+(\d+)\s+%%EOF\s*$`)
 	trailerTag = regexp.MustCompile(`/(Size|Root|Info)\s+(\d+)`)
+	firstPage  = regexp.MustCompile(`(?m)^(\d+) 0 obj\s*<<\s*/Type /Page\b[^s]`)
 )
 
 // SealPDF adds an invisible PAdES signature (ETSI.CAdES.detached) to a PDF that
@@ -86,7 +87,7 @@ func readPDF(raw []byte) (pdfFile, error) {
 	if d.catalog, err = d.dictionary(d.root); err != nil {
 		return d, err
 	}
-	first := regexp.MustCompile(`(?m)^(\d+) 0 obj\s*<<\s*/Type /Page\b[^s]`).FindSubmatch(raw)
+	first := firstPage.FindSubmatch(raw)
 	if first == nil {
 		return d, errors.New("no page")
 	}
