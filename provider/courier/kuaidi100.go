@@ -63,8 +63,11 @@ func NewKuaidi100(cfg Config) (*Kuaidi100, error) {
 		return nil, errors.New("courier: no key or salt")
 	}
 	cfg.BaseURL = strings.TrimSuffix(cfg.BaseURL, "/")
-	return &Kuaidi100{cfg: cfg, http: &http.Client{Timeout: timeout}}, nil
+	return &Kuaidi100{cfg: cfg, http: &http.Client{Timeout: timeout, CheckRedirect: stay}}, nil
 }
+
+// stay refuses redirects: what is asked holds the account's key.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // companies are 快递100's codes of our couriers.
 var companies = map[string]string{"sf": "shunfeng", "ems": "ems", "jd": "jd"}

@@ -144,3 +144,14 @@ func FuzzParsePush(f *testing.F) {
 		}
 	})
 }
+
+// The account's key is in the form: it goes to nobody else.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s went elsewhere", r.Method, r.URL) }))
+	t.Cleanup(elsewhere.Close)
+	here := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(here.Close)
+	if err := account(t, here.URL).Follow(t.Context(), "sf", "SF1234567890123", "7069"); !errors.Is(err, order.Unavailable) {
+		t.Errorf("%v", err)
+	}
+}

@@ -85,7 +85,20 @@ func NewGolden(cfg Config) (*Golden, error) {
 	if u, err := url.Parse(cfg.CallbackURL); err != nil || u.Host == "" || u.RawQuery != "" {
 		return nil, fmt.Errorf("invoice: callback URL %q is not absolute or has a query", cfg.CallbackURL)
 	}
-	return &Golden{cfg: cfg, base: base, http: &http.Client{Timeout: timeout}}, nil
+	g := &Golden{cfg: cfg, base: base}
+	g.http = &http.Client{Timeout: timeout, CheckRedirect: func(req *http.Request, via []*http.Request) error {
+		if req.Method != http.MethodGet || !g.trusts(req.URL) || len(via) >= 5 { // only files may have moved
+			return errors.New("it leads elsewhere")
+		}
+		return nil
+	}}
+	return g, nil
+}
+
+// trusts tells whether a file may be fetched there: over TLS, or from the platform's own
+// address.
+func (g *Golden) trusts(u *url.URL) bool {
+	return u.Host != "" && (u.Scheme == "https" || u.Scheme == g.base.Scheme && u.Host == g.base.Host)
 }
 
 // Error is a refusal by the platform. Its words travel in the domain's error.
@@ -283,11 +296,10 @@ func (g *Golden) time(text string) (time.Time, error) {
 	return t.UTC(), err
 }
 
-// File fetches a PDF that the platform pointed to: over TLS, or from the platform's
-// own address.
+// File fetches a PDF that the platform pointed to, from an address that it trusts.
 func (g *Golden) File(ctx context.Context, address string) ([]byte, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != g.base.Scheme || u.Host != g.base.Host) {
+	if err != nil || !g.trusts(u) {
 		return nil, unavailable("file", errors.New("the file's address is not to be trusted"))
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)

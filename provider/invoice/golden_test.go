@@ -3,6 +3,9 @@ package invoice
 import (
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -139,5 +142,37 @@ func TestGoods(t *testing.T) {
 	got := goods(strings.Repeat("证", 20) + "<a>&/")
 	if len(got) > 50 || !strings.HasPrefix(got, "证") || strings.ContainsAny(goods("<证>&/"), "<>&/") {
 		t.Errorf("%q", got)
+	}
+}
+
+// A file's address leads only where it may begin: over TLS, or at the platform's own.
+func TestFileIsNotFetchedElsewhere(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s went elsewhere", r.Method, r.URL)
+		_, _ = io.WriteString(w, "%PDF-1.7")
+	}))
+	t.Cleanup(elsewhere.Close)
+	here := httptest.NewServer(nil)
+	here.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/moved":
+			http.Redirect(w, r, "/file", http.StatusFound)
+		case "/file":
+			_, _ = io.WriteString(w, "%PDF-1.7")
+		default:
+			http.Redirect(w, r, elsewhere.URL, http.StatusFound)
+		}
+	})
+	t.Cleanup(here.Close)
+	g := testGolden(t)
+	var err error
+	if g.base, err = url.Parse(here.URL); err != nil {
+		t.Fatal(err)
+	}
+	if pdf, err := g.File(t.Context(), here.URL+"/moved"); err != nil || string(pdf) != "%PDF-1.7" {
+		t.Errorf("moved on the platform: %q, %v", pdf, err)
+	}
+	if _, err := g.File(t.Context(), here.URL+"/elsewhere"); !errors.Is(err, order.Unavailable) {
+		t.Errorf("moved elsewhere: %v", err)
 	}
 }

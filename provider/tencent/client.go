@@ -64,8 +64,11 @@ func NewClient(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("tencent %s: no credentials", cfg.Service)
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
-	return &Client{cfg: cfg, base: base, http: &http.Client{Timeout: timeout}}, nil
+	return &Client{cfg: cfg, base: base, http: &http.Client{Timeout: timeout, CheckRedirect: stay}}, nil
 }
+
+// stay refuses redirects, which API 3.0 does not know: what is asked names people.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Error is a refusal by the provider. Its kind tells what to do about it.
 type Error struct {

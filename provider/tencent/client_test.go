@@ -146,3 +146,16 @@ func TestNewClientNamesItsFault(t *testing.T) {
 		})
 	}
 }
+
+// API 3.0 never redirects: whatever answers so is not told names, numbers and mobiles again.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s went elsewhere", r.Method, r.URL) }))
+	t.Cleanup(elsewhere.Close)
+	c := newTestClient(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	})
+	var out struct{}
+	if err := c.Call(t.Context(), "SendSms", map[string]string{"A": "b"}, &out); !errors.Is(err, order.Unavailable) {
+		t.Errorf("%v", err)
+	}
+}
