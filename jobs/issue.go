@@ -48,14 +48,19 @@ func (d Deps) issue(ctx context.Context, a attempt) error {
 	}
 	answer, err := d.ask(ctx, request.MakeKey, r.ID, asked)
 	refusal, ok := order.AsError(err)
-	switch refused := ok && !errors.Is(err, order.Unavailable); {
-	case err != nil && (refused || a.n >= issueTries):
+	if refused := ok && !errors.Is(err, order.Unavailable); refused || err != nil && a.n >= issueTries {
 		note := "制作多次未成功，请检查 UKEY 与设备后重试"
 		if ok && refusal.Code != request.NoAnswer {
 			note = refusal.Detail
 		}
-		return d.giveUp(ctx, o.ID, it.ID, r.ID, note, a)
-	case err != nil:
+		if made, err := d.giveUp(ctx, o.ID, it.ID, r.ID, note); err != nil || !made {
+			return err
+		}
+		if answer, err = d.ask(ctx, request.MakeKey, r.ID, asked); err != nil { // whatever kind it is, the job is not done
+			return fmt.Errorf("key %d of order %s is made, but the issuer does not say so: %v", it.N, o.ID, err) //nolint:errorlint // see above
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("making key %d of order %s: %w", it.N, o.ID, err)
 	}
 	var made request.Made
@@ -112,17 +117,17 @@ func (d Deps) continues(ctx context.Context, o order.Order, r *issuance.Request)
 }
 
 // giveUp has the blank scrapped and its serial revoked, if it has one, and hands
-// the item to a person.
-func (d Deps) giveUp(ctx context.Context, id order.ID, item, issue, note string, a attempt) error {
-	_, err := d.ask(ctx, request.ScrapIssue, issue, []byte("gave_up"))
+// the item to a person; unless it was made after all.
+func (d Deps) giveUp(ctx context.Context, id order.ID, item, issue, note string) (made bool, err error) {
+	_, err = d.ask(ctx, request.ScrapIssue, issue, []byte("gave_up"))
 	if e, ok := order.AsError(err); ok && e.Code == "issue_done" {
-		return d.issue(ctx, attempt{a.ref, a.n + 1}) // it was made after all
+		return true, nil
 	}
 	if err != nil {
-		return fmt.Errorf("scrapping request %s: %w", issue, err)
+		return false, fmt.Errorf("scrapping request %s: %w", issue, err)
 	}
 	_, err = d.Orders.Apply(ctx, id, order.Command{On: order.KeyFailed, By: order.BySystem, Item: item, Note: note})
-	return err
+	return false, err
 }
 
 // station claims every waiting key of an order when the station works by itself.

@@ -1046,3 +1046,41 @@ func TestDaySummary(t *testing.T) {
 		t.Errorf("%d messages, %v", len(ns), err)
 	}
 }
+
+// stubborn is an issuer that will neither tell what it made nor have it scrapped.
+type stubborn struct {
+	t     *testing.T
+	asked []request.Kind
+}
+
+func (s *stubborn) AskOnce(_ context.Context, _ string, k request.Kind, _ string, _ []byte) ([]byte, error) {
+	if s.asked = append(s.asked, k); len(s.asked) > 10 {
+		s.t.Fatal("the issuer is asked without an end")
+	}
+	if k == request.ScrapIssue {
+		return nil, order.Errorf(order.Conflict, "issue_done", "证书已制作完成，不能作废。")
+	}
+	return nil, order.Errorf(order.Conflict, "issue_changed", "x")
+}
+
+// An issuer that contradicts itself is asked again later, not at once, and the job does
+// not pass for done.
+func TestIssueContradicted(t *testing.T) {
+	w := newWorld(t)
+	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
+	if err := w.station(t.Context(), string(o.ID)); err != nil {
+		t.Fatal(err)
+	}
+	items, err := w.db.Items(t.Context(), o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	desk := &stubborn{t: t}
+	w.Desk = desk
+	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: 1}); err == nil || errors.Is(err, order.Conflict) {
+		t.Errorf("%v", err)
+	}
+	if want := []request.Kind{request.MakeKey, request.ScrapIssue, request.MakeKey}; !slices.Equal(desk.asked, want) {
+		t.Errorf("asked %v, want %v", desk.asked, want)
+	}
+}
