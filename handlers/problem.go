@@ -96,10 +96,11 @@ func (s *Server) failed(c *fiber.Ctx, err error) error {
 		_ = s.admit(c, route{Access: Public}) // a page that is not there still knows who is logged in
 	}
 	again := s.mayGoAgain(c, &p)
+	onPage := c.Get("HX-Request") == "true" && unsafeMethod(c.Method()) && p.login != "" // what else the page shows is kept
 	switch {
 	case wantsJSON(c):
 		return c.Status(p.Status).JSON(p, "application/problem+json")
-	case p.Status == http.StatusUnauthorized && again == nil:
+	case p.Status == http.StatusUnauthorized && again == nil && !onPage:
 		return s.toLogin(c)
 	case c.Get("HX-Request") == "true":
 		return s.render(c, p.Status, "partials/notice", "", p)

@@ -50,4 +50,6 @@ func TestAutosaveInABrowser(t *testing.T) {
 	if next := b.js(`document.querySelector("#notice a").getAttribute("href")`); !strings.Contains(next, "/login?next="+url.QueryEscape("/orders")) {
 		t.Errorf("the login: %s", next)
 	}
+	b.press("#notice [data-dismiss]")
+	b.until(`document.querySelector("#notice").textContent === ""`)
 }

@@ -76,6 +76,10 @@ func TestNothingTypedIsLostWithTheLogin(t *testing.T) {
 		t.Errorf("a foreign page's form: %d %s", a.Status, a.Body)
 	}
 	w.clock.advance(31 * time.Minute)
+	a = stale.post(path+"/authorization/resend", nil, "HX-Request", "true")
+	if a.Status != http.StatusUnauthorized || a.Header.Get("HX-Redirect") != "" || !strings.Contains(a.Body, `target="_blank"`) {
+		t.Errorf("a button of a page that needs a login: %d %s", a.Status, a.Body)
+	}
 	a = stale.post(path+"/delivery", url.Values{"ship.name": {"王小琪"}})
 	if a.Status != http.StatusUnauthorized || carried(a.Body).Get("ship.name") != "王小琪" {
 		t.Errorf("a form that needs a login: %d %s", a.Status, a.Body)

@@ -96,14 +96,17 @@
     if (cause) htmx.trigger(e.detail.elt, cause.type);
   });
 
-  // What went wrong is said until something goes well, also when nobody could be asked.
+  // What went wrong is said until something goes well or it is put aside, also when
+  // nobody could be asked.
+  function nothingToSay() { document.getElementById("notice").textContent = ""; }
   document.addEventListener("htmx:afterRequest", function (e) {
-    if (e.detail.successful && e.detail.requestConfig.verb === "post") document.getElementById("notice").textContent = "";
+    if (e.detail.successful && e.detail.requestConfig.verb === "post") nothingToSay();
   });
+  document.addEventListener("click", function (e) { if (e.target.closest("[data-dismiss]")) nothingToSay(); });
   document.addEventListener("htmx:sendError", function (e) {
     if (e.detail.requestConfig.verb !== "post") return; // asked again by itself
     var note = document.createElement("div");
-    note.className = "note bad";
+    note.className = "note bad now";
     note.setAttribute("role", "alert");
     note.textContent = "网络不通，刚才的内容还没有保存。请检查网络后再试一次，已填写的内容还在。";
     document.getElementById("notice").replaceChildren(note);
