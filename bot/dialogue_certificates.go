@@ -117,19 +117,14 @@ func (t *turn) concerned(c certificate.Certificate, about intent.Intent, now tim
 	}
 }
 
-// keyTail is how people call a USBKEY: the end of the serial printed on it.
-func keyTail(c certificate.Certificate) string {
-	return c.TokenSerial[max(0, len(c.TokenSerial)-4):]
-}
-
 // listCertificates offers a choice by digit, with what people mostly want to know.
 func (t *turn) listCertificates(cs []certificate.Certificate, about intent.Intent) string {
 	t.state.List, t.state.Topic = nil, about
 	var b strings.Builder
 	fmt.Fprintf(&b, "您有 %d 把相关的 UKEY：\n", len(cs))
 	for i, c := range cs {
-		t.state.List = append(t.state.List, thing{Cert: c.Serial, Tail: keyTail(c)})
-		fmt.Fprintf(&b, "%d. …%s %s　%s\n", i+1, keyTail(c), c.Holder, t.validity(c))
+		t.state.List = append(t.state.List, thing{Cert: c.Serial, Tail: c.KeyTail()})
+		fmt.Fprintf(&b, "%d. …%s %s　%s\n", i+1, c.KeyTail(), c.Holder, t.validity(c))
 	}
 	b.WriteString("回复数字选择。")
 	return b.String()
@@ -165,8 +160,8 @@ func (t *turn) chooseCertificate(ctx context.Context, p order.Person, serial str
 
 // aboutCertificate says what an intent means for one certificate.
 func (t *turn) aboutCertificate(ctx context.Context, c certificate.Certificate, about intent.Intent) (string, error) {
-	t.state.Last, t.state.Topic = thing{Cert: c.Serial, Tail: keyTail(c)}, about
-	head := fmt.Sprintf("UKEY …%s（%s）\n%s\n", keyTail(c), c.Holder, t.validity(c))
+	t.state.Last, t.state.Topic = thing{Cert: c.Serial, Tail: c.KeyTail()}, about
+	head := fmt.Sprintf("UKEY …%s（%s）\n%s\n", c.KeyTail(), c.Holder, t.validity(c))
 	switch about {
 	case intent.Revoke:
 		if wantsBack(t.text) {
@@ -489,6 +484,6 @@ func (t *turn) freezeCode(ctx context.Context) (string, error) {
 	if err := t.Memory.Remember(ctx, freezeKey(t.openid), nil, 0); err != nil {
 		t.Log.WarnContext(ctx, "forgetting a challenge", "err", err) // the code is used up anyway
 	}
-	t.state.Last = thing{Cert: c.Serial, Tail: keyTail(c)}
-	return t.fill(fillIn(textFrozen, "{tail}", keyTail(c))), nil
+	t.state.Last = thing{Cert: c.Serial, Tail: c.KeyTail()}
+	return t.fill(fillIn(textFrozen, "{tail}", c.KeyTail())), nil
 }

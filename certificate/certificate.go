@@ -71,6 +71,9 @@ func (c Certificate) State() State {
 // Expired reports whether the certificate's time is over at now.
 func (c Certificate) Expired(now time.Time) bool { return now.After(c.NotAfter) }
 
+// KeyTail is how people call the USBKEY: the end of the serial printed on it.
+func (c Certificate) KeyTail() string { return c.TokenSerial[max(0, len(c.TokenSerial)-4):] }
+
 // Reason is why a certificate is revoked, by the numbers of RFC 5280 §5.3.1.
 type Reason int
 

@@ -35,6 +35,7 @@ func LoggedInCodes() []string {
 
 func (s *Server) certificateRoutes() {
 	s.get("/certificates", Applicant, s.listCertificates)
+	s.get("/certificates/calendar", Applicant, s.sendCalendar)
 	s.get("/certificates/:serial/offers/:business", Applicant, s.offersPage)
 	for _, e := range []certificate.Event{certificate.Freeze, certificate.Revoke} {
 		path := "/certificates/:serial/" + string(e)
@@ -61,14 +62,20 @@ func (s *Server) listCertificates(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	view := make([]cardView, len(certs))
+	view := heldView{Cards: make([]cardView, len(certs)), Calendar: slices.ContainsFunc(certs, s.inUse)}
 	for i, cert := range certs {
-		view[i] = s.cardView(cert, person, open.Orders)
+		card := s.cardView(cert, person, open.Orders)
 		if s.canTellPIN(c.UserContext(), cert) {
-			view[i].Offers = append(view[i].Offers, offeredView{Label: "查看初始PIN码", URL: initialPINPath(cert)})
+			card.Offers = append(card.Offers, offeredView{Label: "查看初始PIN码", URL: initialPINPath(cert)})
 		}
+		view.Cards[i] = card
 	}
 	return s.render(c, http.StatusOK, "certificates", "我的证书", view)
+}
+
+type heldView struct {
+	Cards    []cardView
+	Calendar bool // has something to download
 }
 
 // cardView is a certificate of 我的证书 with what can be done about it now (F98,

@@ -1,0 +1,94 @@
+package handlers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+
+	ics "github.com/arran4/golang-ical"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Of the calendar's file.
+const (
+	calendarType = "text/calendar; charset=utf-8"
+	calendarFile = `attachment; filename="certificates.ics"`
+)
+
+// aWeekBefore is nine in the morning of the day a week before the last one: an event of
+// whole days ends at the midnight behind it (RFC 5545 §3.6.1).
+const aWeekBefore = "-P7DT15H"
+
+// sendCalendar is what 加到日历 downloads.
+func (s *Server) sendCalendar(c *fiber.Ctx) error {
+	file, err := s.calendarOf(c.UserContext(), visitorOf(c).PersonID())
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, calendarType)
+	c.Set(fiber.HeaderContentDisposition, calendarFile)
+	c.Set(fiber.HeaderCacheControl, "private, no-store")
+	return c.Send(file)
+}
+
+type calendarOutput struct {
+	Type string `header:"Content-Type"`
+	Name string `header:"Content-Disposition"`
+	Body []byte
+}
+
+func (s *Server) apiCalendar(ctx context.Context, _ *nothing) (*calendarOutput, error) {
+	file, err := s.calendarOf(ctx, callOf(ctx).v.PersonID())
+	return &calendarOutput{calendarType, calendarFile, file}, err
+}
+
+// calendarOf is the calendar of the certificates that a person holds.
+func (s *Server) calendarOf(ctx context.Context, person string) ([]byte, error) {
+	certs, err := s.Status.HeldBy(ctx, person)
+	if err != nil {
+		return nil, err
+	}
+	certs = slices.DeleteFunc(certs, func(cert certificate.Certificate) bool { return !s.inUse(cert) })
+	if len(certs) == 0 {
+		return nil, order.Errorf(order.NotFound, "calendar_empty", "没有有效期内的证书，没有可以加到日历的日期")
+	}
+	return []byte(s.calendar(certs)), nil
+}
+
+// inUse reports whether the end of a certificate still matters to its holder.
+func (s *Server) inUse(cert certificate.Certificate) bool {
+	return cert.State() == certificate.Valid && cert.SupersededBy == "" && !cert.Expired(s.Now())
+}
+
+// calendar is an iCalendar file (RFC 5545): for each certificate the days from the first
+// on which it can be renewed (F65) to its last. It names a company and how people call
+// the USBKEY, and no person.
+func (s *Server) calendar(certs []certificate.Certificate) string {
+	cal := ics.NewCalendar()
+	cal.SetProductId("-//yuncaidun//certificates//ZH")
+	cal.SetMethod(ics.MethodPublish)
+	for _, cert := range certs {
+		id := sha256.Sum256([]byte(cert.Serial)) // the same event whenever it is downloaded
+		summary := "数字证书更新：" + cert.Holder
+		if tail := cert.KeyTail(); tail != "" {
+			summary += "（UKEY 尾号 " + tail + "）"
+		}
+		e := cal.AddEvent(hex.EncodeToString(id[:16]) + "@" + s.PublicURL.Hostname())
+		e.SetDtStampTime(s.Now())
+		e.SetAllDayStartAt(cert.RenewableFrom().In(order.Shanghai))
+		e.SetAllDayEndAt(cert.NotAfter.In(order.Shanghai).AddDate(0, 0, 1))
+		e.SetSummary(summary)
+		e.SetDescription(day(cert.RenewableFrom()) + " 起可以更新，有效期至 " + day(cert.NotAfter) + "。请登录云采盾，打开「我的证书」，点「更新」。")
+		e.SetURL(s.absolute("/certificates"))
+		e.SetTimeTransparency(ics.TransparencyTransparent) // nobody is busy for a month
+		alarm := e.AddAlarm()
+		alarm.SetAction(ics.ActionDisplay)
+		alarm.SetDescription(summary)
+		alarm.SetTrigger(aWeekBefore, &ics.KeyValues{Key: string(ics.ParameterRelated), Value: []string{"END"}})
+	}
+	return cal.Serialize(ics.WithNewLineWindows)
+}
