@@ -90,7 +90,7 @@ type certificates interface {
 // Deps is what the workers act on.
 type Deps struct {
 	// Orders is nil in a process that only executes requests to the issuer; then
-	// nothing else is needed but Office.
+	// nothing else is needed but Office, Wall and Log.
 	Orders *order.Service
 	Store  order.Queries
 	// Certificates are those that orders are about.
