@@ -57,6 +57,11 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-n, after 290 sentences about its situations, and before it was learnt itself | the same | 226/240 = 0.942 | |
 | ways-o, by a ninth writer in twelve roles, by the recogniser that ways-n had been shown to | critical, plain | 204/216 = 0.944 (critical 79/85, plain 125/131) | 197/216 = 0.912 |
 | ways-o, after ways-n and those sentences were learnt, nothing else changed | the same | 210/216 = 0.972 (critical 85/85, plain 125/131) | 199/216 = 0.921 |
+| ways-p, by a tenth writer, after ways-o was learnt | every intent six times and more, what must not be missed more often | 252/260 = 0.969 (out_of_scope 11/15, all others 241/245) | 232/260 = 0.892 |
+| ways-q, by an eleventh writer, nothing changed since | twelve ways of writing, 40 of 300 about something else | 279/300 = 0.930 (out_of_scope 23/40, all others 256/260) | 297/300 = 0.990 |
+| ways-q, after 330 sentences of other matters, which its writer had not seen, nothing else changed | the same | 285/300 = 0.950 (out_of_scope 28/40, all others 257/260) | 297/300 = 0.990 |
+| ways-r, by a twelfth writer in forty situations, by the recogniser that ways-o had been shown to | as often as in the shared utterances, a third harder | 293/300 = 0.977 | 291/300 = 0.970 |
+| ways-r, after the same 330 sentences, nothing else changed | the same | 297/300 = 0.990 | 292/300 = 0.973 |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
@@ -86,6 +91,11 @@ wants the key. Of its 60 alarms 35 were found. What such alarms say was then wri
 one), and words for it (malware, what was never done, what was done behind somebody's back). ways-o, whose writer saw none of this, says what it was worth:
 security_alert 35 of 35 (before 29), revoke 20 of 20, staff commands 30 of 30, one false alarm. Most slots that count as wrong in both sets are values that their
 writers left out or wrote another way; all that they name were found in 232 of 240 and 211 of 216. Twenty are now labelled as in the other sets. Both sets are learnt since.
+
+ways-p to ways-r were written at once by three writers who saw neither this nor each other. What must not be missed: security_alert 83 of 85, revoke 58 of 58, staff commands
+102 of 102; false alarms: revoke 2, security_alert 1, staff_approve 1. Weak was what is no business of ours but has its words (a bicycle's lock, a bank's U盾, a taxi's invoice): 630
+sentences of such (` + "`examples/offtopic.tsv`" + `, ` + "`examples/offtopic2.tsv`" + `) are learnt since, and the three sets. Of their slots 28 are now labelled as the other sets have them: above
+all secrets that ways-p's writer did not name as leaks, reasons of rejection in the catalogue's words, and two freezes that he had called lost_reissue.
 `
 
 // TestPage keeps docs/bot.md true.

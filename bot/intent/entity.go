@@ -107,7 +107,7 @@ func (e *entities) present() (names []string) {
 }
 
 const (
-	number   = `(?:\d+|[一二两俩三仨四五六七八九十百半]+)`
+	number   = `(?:\d+|[一二两俩三仨四五六七八九十百半壹贰叁肆伍陆柒捌玖拾]+)`
 	surnames = `赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜谢邹喻柏水窦章云苏潘葛范彭郎鲁韦马苗凤花方俞任袁柳鲍史唐费廉岑薛雷贺倪汤滕殷罗毕郝安常于傅齐康伍余顾孟黄穆萧尹姚邵汪毛戴宋庞熊纪舒屈项祝董梁杜阮蓝季贾江童颜郭梅林钟徐邱骆高夏蔡田胡霍万柯管卢莫房解丁邓单洪包左石崔龚程陆翁侯宁仇祖武刘景龙叶黎白蒲乔闻党翟谭申冉温庄柴瞿阎习艾易段廖耿寇辛简曾沙关游肖岳帅涂`
 	// surname begins a person's name, or what colleagues call him: 小王.
 	surname = `(?:[` + surnames + `]|欧阳|上官|诸葛|司马|司徒|[小老阿])`
@@ -138,10 +138,10 @@ var (
 	qtyPattern       = mustPattern(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])`)
 	overduePattern   = mustPattern(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个?月|天|年|周|个星期|多天|来天)`)
 	daysPattern      = mustPattern(`(?:还有|还剩|剩|剩下|差)(` + number + `)(个月|天|周)`)
-	urgentPattern    = mustPattern(`急$|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
+	urgentPattern    = mustPattern(`急$|(?:^|[。!])急|今天就要|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
 	moneyPattern     = mustPattern(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
 	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20|二?十[一二三四五六七八九]?|零?[一二三四五六七八九])(?:$|[^0-9])`)
-	datePattern      = mustPattern(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|下?个?月[底初中]|年底`)
+	datePattern      = mustPattern(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|(?:下个?)?月[底初中]|年底`)
 	namePattern      = mustPattern(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|领导|助理|会计|出纳|门卫|新人)的?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|代?收|管|吧|了|来)`)
 )
 
@@ -462,13 +462,16 @@ func count(s string) int {
 	if n, err := strconv.Atoi(s); err == nil {
 		return n
 	}
-	digits := map[rune]int{'一': 1, '二': 2, '两': 2, '俩': 2, '三': 3, '仨': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9}
+	digits := map[rune]int{
+		'一': 1, '二': 2, '两': 2, '俩': 2, '三': 3, '仨': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9,
+		'壹': 1, '贰': 2, '叁': 3, '肆': 4, '伍': 5, '陆': 6, '柒': 7, '捌': 8, '玖': 9,
+	}
 	total, last := 0, 0
 	for _, c := range s {
 		switch {
 		case digits[c] > 0:
 			last = digits[c]
-		case c == '十':
+		case c == '十', c == '拾':
 			total, last = total+max(last, 1)*10, 0
 		case c == '百':
 			total, last = total+max(last, 1)*100, 0
@@ -559,9 +562,7 @@ func (e *entities) slots(i Intent, t string) Slots {
 				v = "经办人"
 			}
 		case SlotName:
-			if m := namePattern.FindStringSubmatch(e.rest); m != nil && !notName.MatchString(m[1]) {
-				v = m[1]
-			}
+			v = nameIn(e.rest)
 		case SlotDate:
 			if len(e.dates) > 0 && e.dates[0].date != "今天" {
 				v = e.dates[0].date
@@ -601,6 +602,21 @@ var (
 	notName        = mustPattern(`公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
 )
 
+// nameIn is the first name of a person in t that is not denied (不是张三).
+func nameIn(t string) string {
+	for {
+		at := namePattern.FindStringSubmatchIndex(t)
+		if at == nil {
+			return ""
+		}
+		name, before := t[at[2]:at[3]], t[:at[2]]
+		if !notName.MatchString(name) && !strings.HasSuffix(before, "不是") {
+			return name
+		}
+		t = t[at[3]:]
+	}
+}
+
 // dateOf returns the date that one of the words follows closely (28号开标), or that
 // follows the event's name (开标定在28号).
 func (e *entities) dateOf(event *regexp.Regexp, words ...string) string {
@@ -624,8 +640,8 @@ func (e *entities) dateOf(event *regexp.Regexp, words ...string) string {
 }
 
 var (
-	openingPattern = regexp.MustCompile(`(?:开标|截标|标)(?:时间|日期|日|是|在|定|推迟|延|改|到|成|就){0,4}$`)
-	expiryPattern  = regexp.MustCompile(`(?:到期|过期|失效)(?:时间|日期|日|是|在|到){0,3}$`)
+	openingPattern = regexp.MustCompile(`(?:开标|截标|标)(?:时间|日期|日|是|为|在|定|推迟|延|改|到|成|就){0,4}$`)
+	expiryPattern  = regexp.MustCompile(`(?:到期|过期|失效)(?:时间|日期|日|是|为|在|到){0,3}$`)
 )
 
 // companyIn cuts what stands before a company's name: most begin with a region.

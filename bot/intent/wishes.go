@@ -22,8 +22,9 @@ const minWish = 3
 // sure is the probability from which a part of a text is a wish.
 const sure = 0.3
 
-// wishes are the two things that a text wants which joins them in so many words, each
-// with a rule of its own behind it. ok is false for any other text.
+// wishes are the two things that a text wants which joins them in so many words; second
+// is empty when one of them is to be called or to complain, which comes before anything
+// else. ok is false for any other text.
 func (r *Recogniser) wishes(e entities) (first, second Intent, ok bool) {
 	at := goingOn.FindStringSubmatchIndex(e.rest)
 	if at == nil {
@@ -40,5 +41,10 @@ func (r *Recogniser) wishes(e entities) (first, second Intent, ok bool) {
 		return v.intent()
 	}
 	first, second = of(e.rest[:at[0]]), of(e.rest[at[1]:])
+	for _, i := range []Intent{first, second} {
+		if i == HumanAgent || i == Complaint {
+			return i, "", true
+		}
+	}
 	return first, second, first != second && !slices.Contains(alone, first) && !slices.Contains(alone, second)
 }
