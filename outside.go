@@ -166,6 +166,7 @@ var purposes = map[string]string{
 	"freeze": "冻结证书", "revoke": "吊销证书", "restore": "恢复证书", "rebind": "更换绑定用户", "rebind_new": "绑定新手机号",
 	"unlock":      "解锁 UKEY",
 	"initial_pin": "查看初始PIN码",
+	"erase":       "删除资料", "copy": "下载资料", "close_account": "注销账号",
 }
 
 // sendCode sends a verification code. It goes out at once: a code that waits in

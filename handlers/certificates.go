@@ -30,7 +30,7 @@ const (
 // counted apart, so that no stranger who uses up the codes of a mobile keeps its
 // owner from freezing a lost key.
 func LoggedInCodes() []string {
-	return append(slices.Sorted(maps.Values(codePurposes)), codeRestore, codeRebind, codeRebindNew, initialPINPurpose, codeAuthSign)
+	return append(slices.Sorted(maps.Values(codePurposes)), codeRestore, codeRebind, codeRebindNew, initialPINPurpose, codeAuthSign, codeErase, codeCopy, codeClose)
 }
 
 func (s *Server) certificateRoutes() {

@@ -259,7 +259,7 @@ func TestConfirmation(t *testing.T) {
 	}
 	b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
 	o := b.order(path)
-	if o.Status != order.AwaitingPayment || o.Amount != 60000 || o.Consent.Version != "service 2026.1, privacy 2026.2" || len(o.Consent.Hash) != 64 || !o.Consent.At.Equal(w.clock.now()) || o.Consent.IP == "" {
+	if o.Status != order.AwaitingPayment || o.Amount != 60000 || o.Consent.Version != "service 2026.1, privacy 2026.3" || len(o.Consent.Hash) != 64 || !o.Consent.At.Equal(w.clock.now()) || o.Consent.IP == "" {
 		t.Errorf("%s %d %+v", o.Status, o.Amount, o.Consent)
 	}
 	if a := b.get(path + "/edit"); a.location() != path+"/pay" {

@@ -42,6 +42,7 @@ type orderService interface {
 	ResendsLeft(ctx context.Context, id order.ID) (int, error)
 	invoiceService
 	receiptService
+	dataService
 	Catalogue() order.Catalogue
 	Earlier(ctx context.Context, a order.About) (order.Order, error)
 	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
@@ -71,6 +72,7 @@ type reader interface {
 	Staff(ctx context.Context, id string) (order.Staff, error)
 	StaffByPerson(ctx context.Context, personID string) (order.Staff, error)
 	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
+	Looks(ctx context.Context, id order.ID, after order.Cursor, limit int) (order.LookPage, error)
 	Fees(ctx context.Context, personID string, after order.Cursor, limit int) (order.FeePage, error)
 	InTx(ctx context.Context, fn func(tx order.Tx) error) error
 }
@@ -271,6 +273,7 @@ func New(d Deps) (*Server, error) {
 	s.paymentRoutes()
 	s.orderRoutes()
 	s.accountRoutes()
+	s.dataRoutes()
 	s.invoiceRoutes()
 	s.receiptRoutes()
 	s.restoreRoutes()

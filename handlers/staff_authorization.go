@@ -119,7 +119,7 @@ func (k *console) authorizationFile(c *fiber.Ctx, of func(order.Authorization) s
 	case of(a) == "":
 		return order.Errorf(order.Conflict, "letter_pending", "授权书正在生成，请稍后再下载")
 	}
-	if err := k.reveal(c, order.Reviewer, "download:"+plain); err != nil {
+	if err := k.reveal(c, order.Reviewer, order.ActionDownload+plain); err != nil {
 		return err
 	}
 	return k.sendObject(c, of(a), kind, plain, name)

@@ -90,7 +90,7 @@ func (k *console) revealCaller(c *fiber.Ctx) error {
 	by := actor(c, order.Reviewer)
 	err = allow(c.UserContext(), k.Once, "unmask:"+by.StaffID, unmasksAnHour, time.Hour, "查看完整信息过于频繁，请稍后再试")
 	if err == nil {
-		err = k.Staffing.Record(c.UserContext(), e.OrderID, "unmask:caller:"+e.ID, by, "ok")
+		err = k.Staffing.Record(c.UserContext(), e.OrderID, order.ActionUnmask+"caller:"+e.ID, by, "ok")
 	}
 	if err != nil {
 		return k.orNotice(c, err, func(c *fiber.Ctx, err error) error { return k.showEnquiries(c, "", err) })

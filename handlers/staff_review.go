@@ -140,6 +140,9 @@ func (k *console) review(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := k.Staffing.Record(c.UserContext(), v.ID, order.ActionSee+"materials", actor(c, order.Reviewer), "ok"); err != nil {
+		return err
+	}
 	return k.show(c, "review", "审核 "+v.Tail, v, nil)
 }
 
@@ -309,7 +312,7 @@ func (k *console) unmask(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := k.reveal(c, order.Reviewer, "unmask:"+reason); err != nil {
+	if err := k.reveal(c, order.Reviewer, order.ActionUnmask+reason); err != nil {
 		return k.refuse(c, err)
 	}
 	if c.Get("HX-Request") == "true" {

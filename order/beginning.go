@@ -65,7 +65,7 @@ func (s *Service) Earlier(ctx context.Context, a About) (o Order, err error) {
 func (s *Service) earlier(ctx context.Context, tx Tx, a About) (Order, error) {
 	issued, err := tx.Order(ctx, a.OrderID)
 	switch {
-	case err == nil && issued.PersonID == a.PersonID:
+	case err == nil && issued.PersonID == a.PersonID && issued.EraseAskedAt.IsZero():
 		return issued, nil
 	case err != nil && !errors.Is(err, NotFound):
 		return Order{}, err
@@ -74,7 +74,7 @@ func (s *Service) earlier(ctx context.Context, tx Tx, a About) (Order, error) {
 	if err != nil {
 		return Order{}, err
 	}
-	i := slices.IndexFunc(page.Orders, func(o Order) bool { return !isUnlock(o.Product, o.Form) })
+	i := slices.IndexFunc(page.Orders, func(o Order) bool { return !isUnlock(o.Product, o.Form) && o.EraseAskedAt.IsZero() })
 	if i < 0 {
 		return Order{}, nil
 	}

@@ -78,6 +78,10 @@ type Order struct {
 	ShippedAt   time.Time
 	CompletedAt time.Time
 
+	// EraseAskedAt is when its person asked for its personal data to be erased: nobody
+	// opens it from then on, and it goes as soon as no law keeps it.
+	EraseAskedAt time.Time
+
 	// NewCompany is true when no earlier order of this company was completed.
 	// It is looked up when the order is read for a decision and is not stored.
 	NewCompany bool

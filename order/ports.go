@@ -27,6 +27,12 @@ type Queries interface {
 	// Kept returns an order, deleted or not, with what decides how long it is kept.
 	Kept(ctx context.Context, id ID) (Kept, error)
 	KeptPerson(ctx context.Context, id string) (KeptPerson, error)
+	// Lapsed is when the last certificate of each of some orders, and of those that they
+	// are about, expired or was revoked, whichever is later; orders without are missing.
+	Lapsed(ctx context.Context, of ...ID) (map[ID]time.Time, error)
+	// Looks lists who of our staff has seen personal data of an order, newest first, by
+	// keyset.
+	Looks(ctx context.Context, id ID, after Cursor, limit int) (LookPage, error)
 	// ChatsBefore reports whether words of a chat are kept from before a moment.
 	ChatsBefore(ctx context.Context, before time.Time) (bool, error)
 	// CountUploads counts what was uploaded for an order since a moment.
@@ -157,6 +163,9 @@ type Tx interface {
 	// end, once; KeepOrder has it looked at again later.
 	PurgeOrder(ctx context.Context, id ID) (purged bool, err error)
 	KeepOrder(ctx context.Context, id ID, until time.Time) error
+	// AskErasure records when an order's person asked for its erasure, and until when it
+	// is kept.
+	AskErasure(ctx context.Context, was Order, at, until time.Time) error
 	// PurgePerson erases a person's mobile and WeChat, once.
 	PurgePerson(ctx context.Context, id string) (purged bool, err error)
 	KeepPerson(ctx context.Context, id string, until time.Time) error

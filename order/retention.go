@@ -42,6 +42,7 @@ type Keeping struct {
 	Name                string
 	What, From          string // for people
 	Years, Months, Days int
+	ByLaw               bool // so long, even when its person asks for its erasure
 }
 
 // Until is when what began to be kept at from must have gone.
@@ -55,7 +56,7 @@ func (k Keeping) Until(from time.Time) time.Time {
 // The promises (rules.md 3.1 and 3.2; 电子签名法, Art. 24; PIPL, Art. 19 and 47). The
 // privacy text and docs/operations.md repeat them.
 var (
-	KeepIssued    = Keeping{Name: "issued", What: "认证信息（申请内容、证件与授权材料）", From: "证书到期或吊销，以较晚者为准", Years: 5}
+	KeepIssued    = Keeping{Name: "issued", What: "认证信息（申请内容、证件与授权材料）", From: "证书到期或吊销，以较晚者为准", Years: 5, ByLaw: true}
 	KeepUnissued  = Keeping{Name: "unissued", What: "未签发证书的申请资料", From: "订单关闭或退款", Months: 6}
 	KeepDraft     = Keeping{Name: "draft", What: "未提交的草稿及图片（已登录）", From: "最后保存", Months: 6}
 	KeepAnonymous = Keeping{Name: "anonymous", What: "未提交的草稿及图片（未登录）", From: "最后保存", Days: 30}
@@ -103,10 +104,14 @@ func (k Kept) keeping() (p Keeping, from time.Time, ok bool) {
 // Until is when its personal data must go; zero while nobody can tell.
 func (k Kept) Until() time.Time {
 	p, from, ok := k.keeping()
-	if !ok {
+	switch {
+	case !ok:
 		return time.Time{}
+	case !k.EraseAskedAt.IsZero() && !p.ByLaw:
+		return k.EraseAskedAt
+	default:
+		return p.Until(from)
 	}
-	return p.Until(from)
 }
 
 // KeptPerson is what decides how long a person's mobile and WeChat are kept.
@@ -170,8 +175,13 @@ func (s *Service) retainOrder(ctx context.Context, id ID) error {
 			_, err := s.applyIn(ctx, tx, id, Command{On: Delete, By: BySystem})
 			return err
 		}
-		return tx.Enqueue(ctx, Job{Kind: JobPurge, Ref: string(id), Seq: now.Unix() / int64(day/time.Second)})
+		return s.enqueuePurge(ctx, tx, id, now)
 	})
+}
+
+// enqueuePurge has an order's data erased, once a day.
+func (s *Service) enqueuePurge(ctx context.Context, tx Tx, id ID, now time.Time) error {
+	return tx.Enqueue(ctx, Job{Kind: JobPurge, Ref: string(id), Seq: now.Unix() / int64(day/time.Second)})
 }
 
 // Purgeable are the objects of an order whose personal data must go; ok is false

@@ -105,6 +105,36 @@ func (s *Sealer) macAudit(previous []byte, r auditRow) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
+// Looks implements [order.Queries]. A look is known by chain and number of its line.
+func (q queries) Looks(ctx context.Context, id order.ID, after order.Cursor, limit int) (order.LookPage, error) {
+	limit = pageLimit(limit)
+	beyond, args := ``, []any{id, order.ActionSee + `%`, order.ActionUnmask + `%`, order.ActionDownload + `%`}
+	if after != (order.Cursor{}) {
+		var chain, seq int64
+		if _, err := fmt.Sscanf(string(after.ID), "%d-%d", &chain, &seq); err != nil {
+			return order.LookPage{}, order.Errorf(order.Invalid, "cursor_invalid", "翻页链接已失效，请从第一页开始")
+		}
+		beyond, args = ` AND (at, chain, seq) < (?, ?, ?)`, append(args, dbTime(after.At), chain, seq)
+	}
+	var rows []auditRow
+	err := q.all(ctx, &rows, `
+		SELECT chain, seq, at, role, action
+		FROM audit
+		WHERE order_id = ? AND (action LIKE ? OR action LIKE ? OR action LIKE ?) AND outcome = 'ok'`+beyond+`
+		ORDER BY at DESC, chain DESC, seq DESC
+		LIMIT ?`, append(args, limit+1)...)
+	if err != nil {
+		return order.LookPage{}, failed(err, "listing who looked at order %s", id)
+	}
+	lookID := func(r auditRow) string { return fmt.Sprintf("%d-%d", r.Chain, r.Seq) }
+	rows, next := pageOf(rows, limit, func(r auditRow) order.Cursor { return order.Cursor{At: r.At.UTC(), ID: order.ID(lookID(r))} })
+	page := order.LookPage{Next: next}
+	for _, r := range rows {
+		page.Looks = append(page.Looks, order.Look{ID: lookID(r), At: r.At.UTC(), Role: r.Role, Action: r.Action})
+	}
+	return page, nil
+}
+
 // AuditHeads returns the ends of all chains in use, to be kept outside the
 // database.
 func (db *DB) AuditHeads(ctx context.Context) ([]AuditHead, error) {

@@ -20,7 +20,7 @@ var (
 
 const orderColumns = `id, no, business, certificate, person_id, draft_token, status, stage, refund, rev, seq, product, product_name, lines, amount,
 	sealed_form, company, uscc, submission, snapshot, consent, real_name, reviewer_id, first_approver, sealed_reasons, trade_no,
-	verified, given_up, carrier, tracking_no, parcel, due_at, review_since, review_due, delay, created_at, updated_at, placed_at, paid_at, approved_at, shipped_at, completed_at`
+	verified, given_up, carrier, tracking_no, parcel, due_at, review_since, review_due, delay, created_at, updated_at, placed_at, paid_at, approved_at, shipped_at, completed_at, erase_asked_at`
 
 // orderRow is an order as it is stored.
 type orderRow struct {
@@ -66,6 +66,7 @@ type orderRow struct {
 	ApprovedAt    sql.NullTime         `db:"approved_at"`
 	ShippedAt     sql.NullTime         `db:"shipped_at"`
 	CompletedAt   sql.NullTime         `db:"completed_at"`
+	EraseAskedAt  sql.NullTime         `db:"erase_asked_at"`
 }
 
 func formCell(id order.ID) cell    { return cell{"orders", "sealed_form", string(id)} }
@@ -78,7 +79,7 @@ func (q queries) rowOfOrder(o order.Order) (orderRow, error) {
 		Company: o.Company, USCC: o.USCC, Submission: o.Submission, Snapshot: o.Snapshot, RealName: o.RealName,
 		ReviewerID: o.ReviewerID, FirstApprover: o.FirstApprover, TradeNo: o.TradeNo, Verified: o.Verified, GivenUp: o.GivenUp,
 		Carrier: o.Carrier, TrackingNo: o.TrackingNo, Parcel: o.Parcel, DueAt: nullTime(o.DueAt), ReviewSince: nullTime(o.ReviewSince), ReviewDue: nullTime(o.ReviewDue), Delay: o.Delay, CreatedAt: dbTime(o.CreatedAt), UpdatedAt: dbTime(o.UpdatedAt),
-		PlacedAt: nullTime(o.PlacedAt), PaidAt: nullTime(o.PaidAt), ApprovedAt: nullTime(o.ApprovedAt), ShippedAt: nullTime(o.ShippedAt), CompletedAt: nullTime(o.CompletedAt),
+		PlacedAt: nullTime(o.PlacedAt), PaidAt: nullTime(o.PaidAt), ApprovedAt: nullTime(o.ApprovedAt), ShippedAt: nullTime(o.ShippedAt), CompletedAt: nullTime(o.CompletedAt), EraseAskedAt: nullTime(o.EraseAskedAt),
 	}
 	var err error
 	for _, f := range []struct {
@@ -118,7 +119,7 @@ func (r orderRow) order() (*sealedOrder, error) {
 		Company: r.Company, USCC: r.USCC, Submission: r.Submission, Snapshot: r.Snapshot, RealName: r.RealName,
 		ReviewerID: r.ReviewerID, FirstApprover: r.FirstApprover, TradeNo: r.TradeNo, Verified: r.Verified, GivenUp: r.GivenUp,
 		Carrier: r.Carrier, TrackingNo: r.TrackingNo, Parcel: r.Parcel, DueAt: fromNull(r.DueAt), ReviewSince: fromNull(r.ReviewSince), ReviewDue: fromNull(r.ReviewDue), Delay: r.Delay, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
-		PlacedAt: fromNull(r.PlacedAt), PaidAt: fromNull(r.PaidAt), ApprovedAt: fromNull(r.ApprovedAt), ShippedAt: fromNull(r.ShippedAt), CompletedAt: fromNull(r.CompletedAt),
+		PlacedAt: fromNull(r.PlacedAt), PaidAt: fromNull(r.PaidAt), ApprovedAt: fromNull(r.ApprovedAt), ShippedAt: fromNull(r.ShippedAt), CompletedAt: fromNull(r.CompletedAt), EraseAskedAt: fromNull(r.EraseAskedAt),
 	}
 	for _, f := range []struct {
 		from string
@@ -331,7 +332,7 @@ func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
 		INSERT INTO orders (keep_until, `+orderColumns+`)
 		VALUES (:keep_until, :id, :no, :business, :certificate, :person_id, :draft_token, :status, :stage, :refund, :rev, :seq, :product, :product_name, :lines, :amount,
 			:sealed_form, :company, :uscc, :submission, :snapshot, :consent, :real_name, :reviewer_id, :first_approver, :sealed_reasons, :trade_no,
-			:verified, :given_up, :carrier, :tracking_no, :parcel, :due_at, :review_since, :review_due, :delay, :created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at)`, struct {
+			:verified, :given_up, :carrier, :tracking_no, :parcel, :due_at, :review_since, :review_due, :delay, :created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at, :erase_asked_at)`, struct {
 		orderRow
 		KeepUntil time.Time `db:"keep_until"`
 	}{r, r.CreatedAt.Add(order.FirstLook)})

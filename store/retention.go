@@ -31,30 +31,42 @@ func (q queries) Kept(ctx context.Context, id order.ID) (k order.Kept, err error
 		return k, failed(err, "reading order %s", id)
 	}
 	k.DeletedAt = fromNull(r.DeletedAt)
-	if k.Lapsed, err = q.lapsed(ctx, `
-		SELECT cert_serial FROM order_items WHERE order_id = ? AND cert_serial IS NOT NULL
-		UNION ALL
-		SELECT certificate FROM orders WHERE id = ? AND certificate IS NOT NULL`, id, id); err != nil {
+	lapsed, err := q.Lapsed(ctx, id)
+	if err != nil {
 		return k, err
 	}
+	k.Lapsed = lapsed[id]
 	k.Objects, err = q.objectsOf(ctx, k.Order)
 	return k, err
 }
 
-// lapsed is when the last of some certificates expired or was revoked, whichever is
-// later; serials is the query that lists them.
-func (q queries) lapsed(ctx context.Context, serials string, args ...any) (last time.Time, err error) {
+// Lapsed implements [order.Queries].
+func (q queries) Lapsed(ctx context.Context, of ...order.ID) (map[order.ID]time.Time, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	list, ids := among(of)
 	var ends []struct {
+		Order     order.ID     `db:"order_id"`
 		NotAfter  sql.NullTime `db:"not_after"`
 		RevokedAt sql.NullTime `db:"revoked_at"`
 	}
-	if err := q.all(ctx, &ends, `SELECT not_after, revoked_at FROM issues WHERE serial IN (`+serials+`)`, args...); err != nil {
-		return last, failed(err, "reading when certificates end")
+	err := q.all(ctx, &ends, `
+		SELECT i.order_id, c.not_after, c.revoked_at
+		FROM order_items i JOIN issues c ON c.serial = i.cert_serial
+		WHERE i.order_id IN `+list+`
+		UNION ALL
+		SELECT o.id, c.not_after, c.revoked_at
+		FROM orders o JOIN issues c ON c.serial = o.certificate
+		WHERE o.id IN `+list, append(ids, ids...)...)
+	if err != nil {
+		return nil, failed(err, "reading when certificates end")
 	}
+	last := map[order.ID]time.Time{}
 	for _, e := range ends {
 		for _, t := range []time.Time{fromNull(e.NotAfter), fromNull(e.RevokedAt)} {
-			if t.After(last) {
-				last = t
+			if t.After(last[e.Order]) {
+				last[e.Order] = t
 			}
 		}
 	}
@@ -88,6 +100,18 @@ func (q queries) objectsOf(ctx context.Context, o order.Order) ([]string, error)
 func (tx *Tx) KeepOrder(ctx context.Context, id order.ID, until time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE orders SET keep_until = ? WHERE id = ? AND keep_until IS NOT NULL`, dbTime(until), id)
 	return failed(err, "keeping order %s", id)
+}
+
+// AskErasure implements [order.Tx].
+func (tx *Tx) AskErasure(ctx context.Context, was order.Order, at, until time.Time) error {
+	n, err := tx.exec(ctx, `
+		UPDATE orders
+		SET erase_asked_at = ?, keep_until = ?, rev = rev + 1
+		WHERE id = ? AND rev = ? AND erase_asked_at IS NULL AND deleted_at IS NULL`, dbTime(at), dbTime(until), was.ID, was.Rev)
+	if err != nil {
+		return failed(err, "asking for the erasure of order %s", was.ID)
+	}
+	return oneRow(n, errOrderChanged)
 }
 
 // PurgeOrder implements [order.Tx].
