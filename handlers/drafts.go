@@ -116,9 +116,11 @@ func (s *Server) postForm(c *fiber.Ctx) error {
 	if fixing {
 		return s.postFix(c, o, form)
 	}
-	do := c.FormValue("do")
+	do, was := c.FormValue("do"), drawnOf(c)
 	lines, term := postedLines(c, o, do)
-	typed, faults := order.Normalize(o.Product, form, s.Now().In(order.Shanghai))
+	lines, term = was.mergeLines(lines, term, o)
+	stands, _ := order.Normalize(o.Product, form, s.Now().In(order.Shanghai))
+	typed, faults := order.Normalize(o.Product, was.merge(stands, o.Form), s.Now().In(order.Shanghai))
 	saved, err := s.Orders.Apply(c.UserContext(), o.ID, order.Command{
 		On: order.Save, By: visitorOf(c).Actor(c), DraftToken: visitorOf(c).DraftToken(),
 		Product: o.Product.Code, Term: term, Lines: lines, Form: without(typed, faults),
@@ -146,7 +148,7 @@ func (s *Server) postForm(c *fiber.Ctx) error {
 		}
 	}
 	view := s.formView(saved, typed, faults, false)
-	view.Agreed = agreed
+	view.Agreed, view.Stands = agreed, &stands
 	if err != nil {
 		view.LineFault = lineFault.Detail
 	} else {
@@ -166,6 +168,7 @@ func (s *Server) answerForm(c *fiber.Ctx, view formView, do string) error {
 		return s.render(c, http.StatusOK, "partials/autosave", "", view)
 	}
 	status := http.StatusOK
+	view.Stands = nil
 	if view.Summary = view.Faults; len(view.Faults) > 0 || view.LineFault != "" {
 		status = http.StatusUnprocessableEntity
 	}

@@ -23,6 +23,7 @@ type formView struct {
 	About         *certificate.Certificate
 	Bid           *bidView
 	Typed         order.Form
+	Stands        *order.Form // what stands on the page where it is not drawn anew
 	Groups        []groupView
 	Reasons       []reasonView
 	Faults        []order.FieldError

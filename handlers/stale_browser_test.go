@@ -28,6 +28,9 @@ func TestAutosaveInABrowser(t *testing.T) {
 	if got := saved().Form.Get(order.OrgName); got != "新疆云岭能源科技有限公司" {
 		t.Errorf("saved with the new token: %q", got)
 	}
+	if got := b.js(`JSON.parse(document.querySelector("#drawn").value).fields["org.name"]`); got != "新疆云岭能源科技有限公司" {
+		t.Errorf("the page takes %q for what it shows", got)
+	}
 
 	b.js(`window.asked = window.XMLHttpRequest.prototype.send, window.XMLHttpRequest.prototype.send = function () { setTimeout(() => this.onerror(), 0) }`)
 	b.fill(order.LegalName, "李明")
