@@ -216,7 +216,7 @@ func (s *Server) apiResubmit(ctx context.Context, in *resubmitInput) (*placedOut
 	k := callOf(ctx)
 	o := k.order
 	if fixing, err := editable(o); err != nil || !fixing {
-		return nil, order.Errorf(order.Conflict, "not_editable", "订单当前为「%s」，不能修改", o.Status.Label())
+		return nil, notEditable(o)
 	}
 	typed, faults := order.Normalize(o.Product, s.typed(o, in.Body.Fields, true), s.today())
 	if len(faults) == 0 {

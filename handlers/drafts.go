@@ -69,8 +69,12 @@ func editable(o order.Order) (fixing bool, err error) {
 	case order.ActionFix:
 		return true, nil
 	default:
-		return false, order.Errorf(order.Conflict, "not_editable", "订单当前为「%s」，不能修改", o.Status.Label())
+		return false, notEditable(o)
 	}
+}
+
+func notEditable(o order.Order) error {
+	return order.Errorf(order.Conflict, "not_editable", "订单当前为「%s」，不能再修改，请在「我的订单」查看进度和可以办理的事项", o.Status.Label())
 }
 
 func (s *Server) editPage(c *fiber.Ctx) error {
@@ -299,7 +303,7 @@ func postedLines(c *fiber.Ctx, o order.Order, do string) ([]order.Line, int) {
 	}
 	var lines []order.Line
 	for i, q := range quantities {
-		typed := strings.TrimSpace(identity.HalfWidth(string(q)))
+		typed := strings.TrimRight(strings.TrimSpace(identity.HalfWidth(string(q))), " 把个支套张") // 2 把
 		n, err := strconv.Atoi(typed)
 		if err != nil || len(typed) > 4 {
 			n = 0 // refused by the domain with a sentence

@@ -138,6 +138,7 @@ func TestProductLines(t *testing.T) {
 		{"no number", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"1e9"}}, 30000 * 60, 1, "至少为 1"},
 		{"a price of his own", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"1"}, "term": {"1"}, "amount": {"1"}, "price": {"1"}, "status": {"completed"}}, 30000, 1, "300.00"},
 		{"typed full width", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {" ２"}, "term": {"1"}}, 60000, 1, "600.00"},
+		{"typed with its unit", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"2 把"}, "term": {"1"}}, 60000, 1, "600.00"},
 		{"another line", url.Values{"do": {"add-line"}, "seal": {""}, "quantity": {"2"}, "term": {"1"}}, 90000, 2, "900.00"},
 		{"a term not on offer", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"1"}, "term": {"9"}}, 90000, 2, "年限不可用"},
 		{"the same seal twice", url.Values{"do": {"auto"}, "seal": {"", ""}, "quantity": {"1", "1"}, "term": {"1"}}, 90000, 2, "重复"},

@@ -169,9 +169,20 @@ func (s *Server) putPicture(c *fiber.Ctx, id order.ID, f order.Field, object str
 	return err
 }
 
+const onlyPictures = "只支持 jpg、jpeg、png 格式的图片"
+
+// otherKinds say how a file of another kind becomes a picture that is taken.
+var otherKinds = map[string]string{
+	".heic": "。iPhone 请在「设置 → 相机 → 格式」选择「兼容性最佳」后重拍，或把照片截图后上传",
+	".heif": "。请在相机设置里选择 JPEG 格式后重拍，或把照片截图后上传",
+	".jfif": "。请把文件名末尾的 .jfif 改为 .jpg 后再上传",
+	".webp": "。请另存为 jpg 后再上传",
+	".pdf":  "。请把 PDF 导出为图片，或打开后截图上传",
+}
+
 var uploadFaults = map[error]string{
 	picture.ErrTooLarge:      "图片超过 8M，请压缩或重新拍摄",
-	picture.ErrNotAPicture:   "只支持 jpg、jpeg、png 格式的图片",
+	picture.ErrNotAPicture:   onlyPictures,
 	picture.ErrBroken:        "图片已损坏或不完整，请重新拍摄或导出",
 	picture.ErrTooManyPixels: "图片像素过大（超过 5000 万像素），请缩小后上传",
 	picture.ErrHidden:        "文件中夹带了图片以外的内容，请直接上传原始照片",
@@ -197,7 +208,6 @@ func (s *Server) accept(c *fiber.Ctx) (picture.Picture, error) {
 // uploadedFile is the one file of a multipart request. Its name decides nothing,
 // but one with a path in it or of another kind betrays an attack or a mistake.
 func uploadedFile(c *fiber.Ctx) ([]byte, error) {
-	refused := order.Errorf(order.Invalid, "picture_refused", "只支持 jpg、jpeg、png 格式的图片")
 	head, err := c.FormFile("file")
 	if err != nil {
 		return nil, order.Errorf(order.Invalid, "picture_missing", "请选择一张图片")
@@ -207,7 +217,11 @@ func uploadedFile(c *fiber.Ctx) ([]byte, error) {
 	}
 	_, params, err := mime.ParseMediaType(head.Header.Get(fiber.HeaderContentDisposition))
 	if err != nil || !plainName(params["filename"]) {
-		return nil, refused
+		kind := strings.ToLower(path.Ext(params["filename"]))
+		return nil, order.Errorf(order.Invalid, "picture_refused", "%s", onlyPictures+otherKinds[kind])
+	}
+	if head.Size == 0 {
+		return nil, order.Errorf(order.Invalid, "picture_refused", "这个文件是空的，可能还没有下载到本机，请重新选择或重新拍摄")
 	}
 	file, err := head.Open()
 	if err != nil {
