@@ -138,15 +138,6 @@ func (s *Server) legalRepOnly(h func(*fiber.Ctx, legalRep) error) fiber.Handler 
 // here is the page where an authorisation goes on.
 func (l legalRep) here() string { return l.path(l.step()) }
 
-// correctable is what a person is told beside the form that he can put right.
-func correctable(err error) (detail string, ok bool) {
-	e, ok := order.AsError(err)
-	if !ok || e.Kind != order.Invalid && e.Kind != order.RateLimited {
-		return "", false
-	}
-	return e.Detail, true
-}
-
 func (s *Server) welcomeView(l legalRep) authView {
 	v := s.authView(l, "")
 	v.Facts = l.explained()

@@ -428,8 +428,8 @@ func (s *Server) change(c *fiber.Ctx, e certificate.Event) error {
 		return again("请勾选确认后再提交")
 	}
 	err = s.Codes.Verify(c.UserContext(), challenge, c.FormValue("code"))
-	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
-		return again(fault.Detail)
+	if detail, ok := correctable(err); ok {
+		return again(detail)
 	}
 	if err != nil {
 		return err

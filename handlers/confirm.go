@@ -191,8 +191,8 @@ func (s *Server) confirm(c *fiber.Ctx) error {
 		return s.goTo(c, s.placeOf(o))
 	}
 	err = s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, o.Form), c.FormValue("code"))
-	if e, ok := order.AsError(err); ok && (e.Kind == order.Invalid || e.Kind == order.RateLimited) {
-		view.Asking, view.Code.Error = true, e.Detail
+	if detail, ok := correctable(err); ok {
+		view.Asking, view.Code.Error = true, detail
 		return s.showConfirm(c, http.StatusUnprocessableEntity, view)
 	}
 	if err != nil {

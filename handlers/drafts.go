@@ -202,8 +202,8 @@ func (s *Server) postFix(c *fiber.Ctx, o order.Order, form order.Form) error {
 	cmd := order.Command{On: order.Resubmit, By: visitorOf(c).Actor(c), Form: typed}
 	if view.MobileChanged {
 		err := s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, typed), c.FormValue("code"))
-		if e, ok := order.AsError(err); ok && e.Kind == order.Invalid {
-			view.Code.Error, view.Faults = e.Detail, []order.FieldError{{Field: order.AgentMobile, Detail: "手机号已修改，请获取并填写短信验证码"}}
+		if detail, ok := correctable(err); ok {
+			view.Code.Error, view.Faults = detail, []order.FieldError{{Field: order.AgentMobile, Detail: "手机号已修改，请获取并填写短信验证码"}}
 			return s.answerForm(c, view, "submit")
 		}
 		if err != nil {

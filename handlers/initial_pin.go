@@ -130,8 +130,8 @@ func (s *Server) tellInitialPIN(c *fiber.Ctx) error {
 		return again("请确认已经收到这把 UKEY")
 	}
 	err = s.Codes.Verify(c.UserContext(), challenge, c.FormValue("code"))
-	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
-		return again(fault.Detail)
+	if detail, ok := correctable(err); ok {
+		return again(detail)
 	}
 	if err != nil {
 		return err

@@ -17,16 +17,10 @@ import (
 // a copy of it, its erasure, and the end of the account (PIPL, Art. 45 and 47).
 func (s *Server) dataRoutes() {
 	s.get("/me/data", Applicant, s.myData)
-	s.get("/me/data/:id", Applicant, s.orderData)
-	s.post("/me/data/:id/code", Applicant, s.eraseCode)
-	s.post("/me/data/:id/erase", Applicant, s.erase)
-	s.get("/me/copy", Applicant, s.copyForm)
-	s.post("/me/copy/code", Applicant, s.copyCode)
-	s.post("/me/copy", Applicant, s.prepareCopy)
+	s.provenRoutes("/me/data/:id", provenPage{"data_order", "这份订单的资料", s.orderData, s.erase})
+	s.provenRoutes("/me/copy", provenPage{"data_copy", "下载我的资料", s.copying, s.prepareCopy})
 	s.get("/me/copy/:ticket", Applicant, s.sendCopy)
-	s.get("/me/close", Applicant, s.closePage)
-	s.post("/me/close/code", Applicant, s.closeCode)
-	s.post("/me/close", Applicant, s.closeAccount)
+	s.provenRoutes("/me/close", provenPage{"account_close", "注销账号", s.leaving, s.closeAccount})
 }
 
 // The purposes of the codes before these.
@@ -129,6 +123,7 @@ func (s *Server) myData(c *fiber.Ctx) error {
 // orderDataView is everything that is kept of one order, masked, who has seen it, and
 // how it can be made to go.
 type orderDataView struct {
+	provenView
 	dataRow
 	Groups []groupView
 	Looks  []lookView
@@ -136,7 +131,6 @@ type orderDataView struct {
 	Can    bool // be asked to go now
 	ByLaw  bool // but is kept until a law allows
 	Draft  bool
-	Erase  provenView
 }
 
 type lookView struct {
@@ -144,55 +138,45 @@ type lookView struct {
 	Who, What string
 }
 
-// provenView is a form that a code to the person's own mobile seals.
-type provenView struct {
-	Path, Mobile string // where it goes; masked
-	Code         codeView
-	Sure         bool
-	Error        string
-}
-
-func (s *Server) orderData(c *fiber.Ctx) error {
-	v, _, err := s.orderDataView(c)
-	if err != nil {
-		return err
-	}
-	return s.render(c, http.StatusOK, "data_order", "这份订单的资料", v)
-}
-
-func (s *Server) orderDataView(c *fiber.Ctx) (orderDataView, session.Challenge, error) {
-	ctx := c.UserContext()
+func (s *Server) orderData(c *fiber.Ctx) (provable, session.Challenge, error) {
+	ctx, none := c.UserContext(), session.Challenge{}
 	o, err := s.ownOrder(c)
 	if err != nil {
-		return orderDataView{}, session.Challenge{}, err
+		return nil, none, err
 	}
 	after, err := parseCursor(c.Query("after"))
 	if err != nil {
-		return orderDataView{}, session.Challenge{}, err
+		return nil, none, err
 	}
 	promises, err := s.Orders.Promises(ctx, []order.Order{o})
 	if err != nil {
-		return orderDataView{}, session.Challenge{}, err
+		return nil, none, err
 	}
 	looks, err := s.Store.Looks(ctx, o.ID, after, pageSize)
 	if err != nil {
-		return orderDataView{}, session.Challenge{}, err
+		return nil, none, err
 	}
-	v := orderDataView{dataRow: rowOfData(o, promises[0]), Groups: s.summary(o, order.Form.Masked), ByLaw: promises[0].ByLaw, Draft: o.Status == order.Draft}
+	v := &orderDataView{dataRow: rowOfData(o, promises[0]), Groups: s.summary(o, order.Form.Masked), ByLaw: promises[0].ByLaw, Draft: o.Status == order.Draft}
 	for _, l := range looks.Looks {
 		v.Looks = append(v.Looks, lookView{l.At, l.Role.Label(), lookLabel(l.Action)})
 	}
-	path := "/me/data/" + string(o.ID)
 	if looks.Next != (order.Cursor{}) {
-		v.Next = path + "?after=" + cursorText(looks.Next) + "#looks"
+		v.Next = "/me/data/" + string(o.ID) + "?after=" + cursorText(looks.Next) + "#looks"
 	}
 	if v.Can, err = s.Orders.Erasable(ctx, o); err != nil {
-		return v, session.Challenge{}, err
+		return nil, none, err
 	}
 	var ch session.Challenge
-	v.Erase, ch, err = s.proving(c, codeErase, string(o.ID), path+"/erase")
-	v.Erase.Code.URL = path + "/code"
+	v.provenView, ch, err = s.proving(c, codeErase, string(o.ID), "/me/data/"+string(o.ID))
 	return v, ch, err
+}
+
+func (s *Server) erase(c *fiber.Ctx, page provable) error {
+	v := page.(*orderDataView)
+	if _, err := s.Orders.AskErasure(c.UserContext(), v.Order.ID, visitorOf(c).Actor(c)); err != nil {
+		return err
+	}
+	return s.goTo(c, v.Path)
 }
 
 // lookLabel says what of an order was seen, and why.
@@ -214,8 +198,67 @@ func lookLabel(action string) string {
 	}
 }
 
-// proving is a form that needs a code to the person's mobile, for a purpose and about
-// subject, and the challenge behind it.
+// provenPage is a page whose form a code to the person's own mobile seals.
+type provenPage struct {
+	template, title string
+	view            func(c *fiber.Ctx) (provable, session.Challenge, error)
+	then            func(c *fiber.Ctx, v provable) error // once the code was right
+}
+
+// provable is the view of one.
+type provable interface{ form() *provenView }
+
+// provenView is its form.
+type provenView struct {
+	Path, Mobile string // where it goes; masked
+	Code         codeView
+	Sure         bool
+	Error        string
+}
+
+func (v *provenView) form() *provenView { return v }
+
+// provenRoutes adds the routes of a page: itself, its code, and its form.
+func (s *Server) provenRoutes(path string, p provenPage) {
+	s.get(path, Applicant, func(c *fiber.Ctx) error {
+		v, _, err := p.view(c)
+		if err != nil {
+			return err
+		}
+		return s.render(c, http.StatusOK, p.template, p.title, v)
+	})
+	s.post(path+"/code", Applicant, func(c *fiber.Ctx) error {
+		v, ch, err := p.view(c)
+		if err != nil {
+			return err
+		}
+		return s.sendCode(c, ch, v.form().Code)
+	})
+	s.post(path, Applicant, func(c *fiber.Ctx) error {
+		v, ch, err := p.view(c)
+		if err != nil {
+			return err
+		}
+		f := v.form()
+		if f.Sure {
+			err = s.Codes.Verify(c.UserContext(), ch, c.FormValue("code"))
+			f.Error, _ = correctable(err)
+		} else {
+			f.Error = "请先勾选确认"
+		}
+		switch {
+		case f.Error != "":
+			return s.render(c, http.StatusUnprocessableEntity, p.template, p.title, v)
+		case err != nil:
+			return err
+		default:
+			return p.then(c, v)
+		}
+	})
+}
+
+// proving is the form of a page, and the challenge behind it, for a purpose and about
+// subject.
 func (s *Server) proving(c *fiber.Ctx, purpose, subject, path string) (provenView, session.Challenge, error) {
 	p, err := s.Store.Person(c.UserContext(), visitorOf(c).PersonID())
 	if err != nil {
@@ -223,47 +266,6 @@ func (s *Server) proving(c *fiber.Ctx, purpose, subject, path string) (provenVie
 	}
 	v := provenView{Path: path, Mobile: p.Mobile.Mask(), Code: codeView{URL: path + "/code"}, Sure: c.FormValue("sure") == "yes"}
 	return v, session.Challenge{Purpose: purpose, Mobile: p.Mobile, Subject: subject, IP: c.IP()}, nil
-}
-
-// prove takes the code of a request. A refusal is in the view, for the page to be shown
-// again; an error is ours.
-func (s *Server) prove(c *fiber.Ctx, v *provenView, ch session.Challenge) (ok bool, err error) {
-	if !v.Sure {
-		v.Error = "请先勾选确认"
-		return false, nil
-	}
-	err = s.Codes.Verify(c.UserContext(), ch, c.FormValue("code"))
-	if fault, is := order.AsError(err); is && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
-		v.Error = fault.Detail
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func (s *Server) eraseCode(c *fiber.Ctx) error {
-	v, ch, err := s.orderDataView(c)
-	if err != nil {
-		return err
-	}
-	return s.sendCode(c, ch, v.Erase.Code)
-}
-
-func (s *Server) erase(c *fiber.Ctx) error {
-	v, ch, err := s.orderDataView(c)
-	if err != nil {
-		return err
-	}
-	ok, err := s.prove(c, &v.Erase, ch)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return s.render(c, http.StatusUnprocessableEntity, "data_order", "这份订单的资料", v)
-	}
-	if _, err := s.Orders.AskErasure(c.UserContext(), v.Order.ID, visitorOf(c).Actor(c)); err != nil {
-		return err
-	}
-	return s.goTo(c, "/me/data/"+string(v.Order.ID))
 }
 
 // copyView is the page that hands out a copy.
@@ -283,41 +285,14 @@ const (
 // copyTicket is whose copy it is, and what it is locked with.
 type copyTicket struct{ PersonID, Password string }
 
-func (s *Server) copying(c *fiber.Ctx) (copyView, session.Challenge, error) {
+func (s *Server) copying(c *fiber.Ctx) (provable, session.Challenge, error) {
 	v, ch, err := s.proving(c, codeCopy, visitorOf(c).PersonID(), "/me/copy")
-	return copyView{provenView: v}, ch, err
-}
-
-func (s *Server) copyForm(c *fiber.Ctx) error {
-	v, _, err := s.copying(c)
-	if err != nil {
-		return err
-	}
-	return s.render(c, http.StatusOK, "data_copy", "下载我的资料", v)
-}
-
-func (s *Server) copyCode(c *fiber.Ctx) error {
-	v, ch, err := s.copying(c)
-	if err != nil {
-		return err
-	}
-	return s.sendCode(c, ch, v.Code)
+	return &copyView{provenView: v}, ch, err
 }
 
 // prepareCopy shows the password of a copy, and where to get it.
-func (s *Server) prepareCopy(c *fiber.Ctx) error {
-	ctx, me := c.UserContext(), visitorOf(c).PersonID()
-	v, ch, err := s.copying(c)
-	if err != nil {
-		return err
-	}
-	ok, err := s.prove(c, &v.provenView, ch)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return s.render(c, http.StatusUnprocessableEntity, "data_copy", "下载我的资料", v)
-	}
+func (s *Server) prepareCopy(c *fiber.Ctx, page provable) error {
+	ctx, me, v := c.UserContext(), visitorOf(c).PersonID(), page.(*copyView)
 	if err := allow(ctx, s.Attempts, "copies:"+me, copiesADay, 24*time.Hour, "一天内下载的次数过多，请明天再来"); err != nil {
 		return err
 	}
@@ -344,48 +319,22 @@ type closeView struct {
 	Needed string // why it cannot be ended yet
 }
 
-func (s *Server) leaving(c *fiber.Ctx) (closeView, session.Challenge, error) {
+func (s *Server) leaving(c *fiber.Ctx) (provable, session.Challenge, error) {
 	me := visitorOf(c).PersonID()
-	v, ch, err := s.proving(c, codeClose, me, "/me/close")
+	form, ch, err := s.proving(c, codeClose, me, "/me/close")
 	if err != nil {
-		return closeView{}, ch, err
+		return nil, ch, err
 	}
+	v := &closeView{provenView: form}
 	err = s.Orders.NeededAccount(c.UserContext(), me)
 	if fault, is := order.AsError(err); is && fault.Kind == order.Conflict {
-		return closeView{v, fault.Detail}, ch, nil
+		v.Needed, err = fault.Detail, nil
 	}
-	return closeView{provenView: v}, ch, err
+	return v, ch, err
 }
 
-func (s *Server) closePage(c *fiber.Ctx) error {
-	v, _, err := s.leaving(c)
-	if err != nil {
-		return err
-	}
-	return s.render(c, http.StatusOK, "account_close", "注销账号", v)
-}
-
-func (s *Server) closeCode(c *fiber.Ctx) error {
-	v, ch, err := s.leaving(c)
-	if err != nil {
-		return err
-	}
-	return s.sendCode(c, ch, v.Code)
-}
-
-// closeAccount forgets who the visitor is. What still needs him is said on the page.
-func (s *Server) closeAccount(c *fiber.Ctx) error {
-	v, ch, err := s.leaving(c)
-	if err != nil {
-		return err
-	}
-	ok, err := s.prove(c, &v.provenView, ch)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return s.render(c, http.StatusUnprocessableEntity, "account_close", "注销账号", v)
-	}
+// closeAccount forgets who the visitor is.
+func (s *Server) closeAccount(c *fiber.Ctx, _ provable) error {
 	if err := s.Orders.CloseAccount(c.UserContext(), visitorOf(c).Actor(c)); err != nil {
 		return err
 	}

@@ -33,10 +33,10 @@ func TestMyData(t *testing.T) {
 	li.get(review)
 	li.post(review+"/unmask", url.Values{"why": {"compare"}})
 	wantIn(t, "looks", b.get(path).Body, "审核员", "查看申请内容和图片（号码遮盖，图片带水印）", "查看完整号码：与图片逐字核对")
-	if a := b.post(path+"/erase", url.Values{"sure": {"yes"}, "code": {"000000"}}); a.Status != http.StatusUnprocessableEntity {
+	if a := b.post(path, url.Values{"sure": {"yes"}, "code": {"000000"}}); a.Status != http.StatusUnprocessableEntity {
 		t.Errorf("erased with a wrong code: %d", a.Status)
 	}
-	if a := b.post(path+"/erase", url.Values{"sure": {"yes"}, "code": {b.codeFor(path)}}); a.Status != http.StatusConflict {
+	if a := b.post(path, url.Values{"sure": {"yes"}, "code": {b.codeFor(path)}}); a.Status != http.StatusConflict {
 		t.Errorf("erased while it is open: %d", a.Status)
 	}
 }
@@ -61,10 +61,10 @@ func TestErasureOfMyData(t *testing.T) {
 	b.later(d.held().NotAfter.Sub(d.clock.now()) + 24*time.Hour)
 	wantIn(t, "over", b.get(path).Body, `id="erase"`, "《电子签名法》", "依法保存至")
 	code := b.codeFor(path)
-	if a := b.post(path+"/erase", url.Values{"code": {code}}); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "请先勾选确认") {
+	if a := b.post(path, url.Values{"code": {code}}); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "请先勾选确认") {
 		t.Errorf("without the tick: %d", a.Status)
 	}
-	b.mustPost(path+"/erase", url.Values{"sure": {"yes"}, "code": {code}}, path)
+	b.mustPost(path, url.Values{"sure": {"yes"}, "code": {code}}, path)
 	wantIn(t, "asked", b.get(path).Body, "已停止使用，到期自动删除", "审核员")
 	wantNotIn(t, "asked", b.get(path).Body, `id="erase"`)
 	li := d.login("李审核")

@@ -206,3 +206,12 @@ func loginPath(c *fiber.Ctx) string {
 	}
 	return "/login?next=" + queryEscape(next)
 }
+
+// correctable is what a person is told beside the form that he can put right.
+func correctable(err error) (detail string, ok bool) {
+	e, ok := order.AsError(err)
+	if !ok || e.Kind != order.Invalid && e.Kind != order.RateLimited {
+		return "", false
+	}
+	return e.Detail, true
+}

@@ -98,8 +98,8 @@ func (s *Server) proveOld(c *fiber.Ctx) error {
 		return err
 	}
 	err = s.Codes.Verify(c.UserContext(), oldChallenge(c, view.Cert.Serial, p), c.FormValue("code"))
-	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
-		view.Error = fault.Detail
+	if detail, ok := correctable(err); ok {
+		view.Error = detail
 		return s.showRebind(c, http.StatusUnprocessableEntity, view)
 	}
 	if err != nil {
@@ -189,8 +189,8 @@ func (s *Server) rebind(c *fiber.Ctx) error {
 		return again(err.Error())
 	}
 	err = s.Codes.Verify(c.UserContext(), newChallenge(c, view.Cert.Serial, m), c.FormValue("code"))
-	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
-		return again(fault.Detail)
+	if detail, ok := correctable(err); ok {
+		return again(detail)
 	}
 	if err != nil {
 		return err

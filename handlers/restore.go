@@ -76,8 +76,8 @@ func (s *Server) restore(c *fiber.Ctx) error {
 		return err
 	}
 	err = s.Codes.Verify(c.UserContext(), challenge, c.FormValue("code"))
-	if fault, ok := order.AsError(err); ok && (fault.Kind == order.Invalid || fault.Kind == order.RateLimited) {
-		view.Error = fault.Detail
+	if detail, ok := correctable(err); ok {
+		view.Error = detail
 		return s.render(c, http.StatusUnprocessableEntity, "restore", "恢复证书", view)
 	}
 	if err != nil {

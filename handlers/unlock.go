@@ -140,8 +140,8 @@ func (s *Server) proven(c *fiber.Ctx, view unlockView) (certificate.Subject, err
 		return certificate.Subject{}, &formFault{"请填写 UKEY 上的序列号：TW 加 14 位数字"}
 	}
 	err := s.Codes.Verify(c.UserContext(), unlockChallenge(c, view.Serial), c.FormValue("code"))
-	if e, ok := order.AsError(err); ok && (e.Kind == order.Invalid || e.Kind == order.RateLimited) {
-		return certificate.Subject{}, &formFault{e.Detail}
+	if detail, ok := correctable(err); ok {
+		return certificate.Subject{}, &formFault{detail}
 	}
 	if err != nil {
 		return certificate.Subject{}, err
