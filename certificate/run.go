@@ -112,7 +112,7 @@ func (r *Runs) Open(ctx context.Context, secret string, publicKey []byte) (RunEr
 		if err != nil {
 			return err
 		}
-		e.Holder, e.Algorithm, e.Container = o.Company, o.Product.Algorithm, r.Container(issueOf(it))
+		e.Holder, e.Algorithm, e.Container = o.Company, o.Product.Algorithm, r.Container(issueOf(o, it))
 		if t.CertSerial != "" {
 			cert, err := tx.Certificate(ctx, t.CertSerial)
 			if err != nil {
@@ -153,9 +153,11 @@ func runOf(ctx context.Context, tx Tx, t Ticket) (order.Order, order.Item, error
 	return o, items[0], nil
 }
 
-// issueOf is the CA's id of what an item becomes. It never changes, so however
-// often a run is interrupted the CA has one serial for it (F74).
-func issueOf(it order.Item) string { return it.ID + "-self" }
+// issueOf is the CA's id of what an item becomes. It stays the same from one approval to
+// the next, so however often a run is interrupted the CA has one serial for it (F74).
+func issueOf(o order.Order, it order.Item) string {
+	return fmt.Sprintf("%s-self-%d", it.ID, o.Submission)
+}
 
 // Proposal is what the helper brings once the right USBKEY is plugged in and its
 // user has logged in.
@@ -244,7 +246,7 @@ func (r *Runs) start(ctx context.Context, t Ticket, p Proposal, ip string) (in r
 			}
 		}
 		in = request.CSRBody{
-			Issue: issueOf(it), Item: it.ID, Profile: r.Profile(o.Product.Algorithm), Company: o.Company, USCC: o.USCC, Years: o.Product.Term, CSR: p.CSR,
+			Issue: issueOf(o, it), Item: it.ID, Profile: r.Profile(o.Product.Algorithm), Company: o.Company, USCC: o.USCC, Years: o.Product.Term, CSR: p.CSR,
 		}
 		if in.Snapshot, err = hex.DecodeString(o.Snapshot); err != nil || o.Certificate == "" {
 			return err
@@ -311,11 +313,11 @@ func (r *Runs) Report(ctx context.Context, secret, tokenSerial string, signature
 // made is the certificate that the CA has made for the order of a ticket.
 func (r *Runs) made(ctx context.Context, t Ticket) (serial string, der []byte, err error) {
 	err = r.store.Change(ctx, func(tx Tx) error {
-		_, it, err := runOf(ctx, tx, t)
+		o, it, err := runOf(ctx, tx, t)
 		if err != nil {
 			return err
 		}
-		serial, der, err = tx.IssuedFor(ctx, issueOf(it))
+		serial, der, err = tx.IssuedFor(ctx, issueOf(o, it))
 		return err
 	})
 	return serial, der, err

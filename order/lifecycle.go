@@ -119,9 +119,9 @@ var lifecycle = []transition{
 	{Row: 53, Of: of(Renewal), From: states(renewRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, onCertificate(SupersedeCertificate))},
 	{Row: 53, Of: of(Initial), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing)},
 	{Row: 53, Of: of(Reissue), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, onCertificate(SupersedeCertificate))},
-	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Free), To: closed, By: roles(System), Do: rejectNote(renewalOver)},
-	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(renewalOver), Refund: Refunding, Then: do(job(JobRefund))},
-	{Row: 55, Of: fetched, From: states(downloadReady, downloadInterrupted), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("下载期限已过，请重新提交"), Then: rejection},
+	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Free), To: closed, By: roles(System), Do: rejectNote(renewalOver), Then: do(abandonRun)},
+	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(renewalOver), Refund: Refunding, Then: do(abandonRun, job(JobRefund))},
+	{Row: 55, Of: fetched, From: states(downloadReady, downloadInterrupted), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("下载期限已过，请重新提交"), Then: append(do(abandonRun), rejection...)},
 	{Row: 56, Of: of(UnlockApproval), From: states(toUnlock), On: PINSet, To: completed, By: roles(Helper), If: facts(GrantAlive, KeyMatches, CertificateUsable, ReadBack), Do: completeOrder, Then: do(notify(NoticeUnlocked), invoicing)},
 	{Row: 57, Of: of(UnlockApproval), From: states(toUnlock), On: UnlockFailed, To: toUnlock, By: roles(Helper)},
 	{Row: 58, Of: of(UnlockApproval), From: states(toUnlock), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("办理期限已过"), Then: rejection},
@@ -133,13 +133,14 @@ var lifecycle = []transition{
 	// The certificate an order is about is revoked or frozen meanwhile.
 	{Row: 61, Of: aboutCertificate, From: states(draft), On: CertificateRevoked, To: draft, By: roles(System)},
 	{Row: 61, Of: aboutCertificate, From: states(awaitingPayment), On: CertificateRevoked, To: draft, By: roles(System), If: facts(TradeClosed), Do: dropTrade},
-	{Row: 62, Of: aboutCertificate, From: openAboutCertificate, On: CertificateRevoked, When: facts(Free), To: closed, By: roles(System), Do: rejectNote("证书已吊销")},
-	{Row: 62, Of: aboutCertificate, From: openAboutCertificate, On: CertificateRevoked, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote("证书已吊销"), Refund: Refunding, Then: do(job(JobRefund))},
+	{Row: 62, Of: aboutCertificate, From: openAboutCertificate, On: CertificateRevoked, When: facts(Free), To: closed, By: roles(System), Do: rejectNote("证书已吊销"), Then: do(abandonRun)},
+	{Row: 62, Of: aboutCertificate, From: openAboutCertificate, On: CertificateRevoked, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote("证书已吊销"), Refund: Refunding, Then: do(abandonRun, job(JobRefund))},
 	{Row: 63, Of: of(Renewal, UnlockApproval), From: openAboutCertificate, On: CertificateFrozen, To: Same, By: roles(System)},
 
 	// Money back. Row 10, a late or second payment, moves no order: it is a move
 	// of the payment alone, see Service.PaymentSucceeded.
 	{Row: 64, From: refundableBefore, On: RefundStart, When: facts(Charged, Untouched), To: Same, By: roles(Finance), If: facts(HasNote), Do: dropReview, Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
+	{Row: 64, From: states(renewInterrupted, downloadInterrupted), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote), Do: dropReview, Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
 	// Once a serial is reserved one person of finance proposes and another confirms;
 	// the certificates end in the transaction that lets the money go, which waits for
 	// the red invoice, as in row 64.

@@ -389,6 +389,8 @@ type followUp struct {
 	// again.
 	lost     CertificateStep
 	replaces bool
+	// abandons ends a run that was cut short.
+	abandons bool
 	// invoices: the invoice of an order that is done.
 	invoices bool
 	// escalates: the timers of the escalations ladder that are still to come.
@@ -412,6 +414,10 @@ func onAllKeys(s CertificateStep) followUp { return followUp{keys: s} }
 
 // giveBack has keys not be made, and their price go back.
 var giveBack = followUp{gives: true}
+
+// abandonRun ends a run that was cut short and that nobody goes on with: what was
+// certified for it must not outlive the order. A later run begins anew.
+var abandonRun = followUp{abandons: true}
 
 // onLostKeys happens to the certificates of the keys that a command says were lost.
 func onLostKeys(s CertificateStep) followUp { return followUp{lost: s} }

@@ -185,6 +185,9 @@ type Tx interface {
 	ReplaceItems(ctx context.Context, id ID, items []Item) error
 	// UpdateItem writes an item only when its stage is still was; else Conflict.
 	UpdateItem(ctx context.Context, i Item, was ItemStage) error
+	// AbandonIssue has the CA give up what it has begun for an item without a USBKEY of
+	// ours and nobody has proven: a serial number that was reserved is revoked.
+	AbandonIssue(ctx context.Context, item string, at time.Time) error
 	InsertPayment(ctx context.Context, p Payment) error
 	// UpdatePayment writes a payment only when its state is still was; else Conflict.
 	UpdatePayment(ctx context.Context, p Payment, was PaymentState) error

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -24,6 +25,8 @@ type office struct {
 	t     *testing.T
 	asked []request.CSRBody
 	down  bool
+	// serial is that of the next certificate; successor when empty.
+	serial string
 }
 
 func (o *office) Ask(ctx context.Context, _ string, k request.Kind, subject string, body []byte) ([]byte, error) {
@@ -39,14 +42,14 @@ func (o *office) Ask(ctx context.Context, _ string, k request.Kind, subject stri
 	if is, err := ledger.Issue(ctx, in.Issue); err == nil {
 		return json.Marshal(request.Issued{Serial: is.Serial, Certificate: is.Certificate})
 	}
-	at := o.h.now()
+	at, serial := o.h.now(), cmp.Or(o.serial, successor)
 	is := issuance.Issue{ID: in.Issue, Item: in.Item, SnapshotHash: in.Snapshot, Profile: in.Profile, Company: in.Company, USCC: in.USCC, Years: in.Years, Continues: in.Continues, Stage: issuance.StageKeyMade, CSR: in.CSR, KeyHash: in.Issue, CreatedAt: at, UpdatedAt: at}
 	if _, err := ledger.OpenIssue(ctx, is); err != nil {
 		return nil, err
 	}
-	is.Stage, is.Serial, is.Issuer, is.TBS, is.Certificate = issuance.StageStored, successor, issuance.P256Token, []byte("tbs"), []byte("der of "+successor)
+	is.Stage, is.Serial, is.Issuer, is.TBS, is.Certificate = issuance.StageStored, serial, issuance.P256Token, []byte("tbs"), []byte("der of "+serial)
 	is.NotBefore, is.NotAfter = at, in.Continues.AddDate(in.Years, 0, 0)
-	return []byte(`{"serial":"` + successor + `","certificate":"ZGVy"}`), ledger.AdvanceIssue(ctx, issuance.StageKeyMade, is, nil)
+	return []byte(`{"serial":"` + serial + `","certificate":"ZGVy"}`), ledger.AdvanceIssue(ctx, issuance.StageKeyMade, is, nil)
 }
 
 func (o *office) Forget(context.Context, string) error { return nil }
@@ -299,6 +302,131 @@ func TestRunRefused(t *testing.T) {
 		k = h.helper(t, runs, o.ID)
 		if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); codeOf(err) != "grant_alive_required" {
 			t.Errorf("after the grant: %v", err)
+		}
+	})
+}
+
+// toDownload is a paid purchase that waits for the subscriber's own USBKEY.
+func (h *house) toDownload(t *testing.T) (o order.Order, by, reviewer order.Actor) {
+	t.Helper()
+	reviewer = h.staff(t, "李审核", "13800000011", order.Reviewer)
+	o, err := h.Apply(t.Context(), "", order.Command{
+		On: order.Save, By: order.Actor{Role: order.Applicant, Channel: order.Web}, DraftToken: browser,
+		Product: "yd-initial-own", Lines: []order.Line{{Quantity: 1}}, Form: form(nil),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o = h.confirm(t, o)
+	h.pays(t, o)
+	return h.approve(t, o, reviewer), order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, reviewer
+}
+
+// A run that was cut short after the CA had signed, and whose order then ends without
+// it, leaves no certificate behind: nobody keeps what he has not paid for, or what is
+// for a key that was given up.
+func TestRunAbandoned(t *testing.T) {
+	download := func(t *testing.T, h *house) order.Order {
+		o, _, _ := h.toDownload(t)
+		return o
+	}
+	renewal := func(t *testing.T, h *house) order.Order {
+		o, _ := h.toRenew(t)
+		return o
+	}
+	over := func(t *testing.T, h *house, o order.Order) {
+		end := o.GrantEnd(time.Time{})
+		if o.Certificate != "" {
+			end = o.GrantEnd(h.cert(t).NotAfter)
+		}
+		h.advance(end.Sub(h.now()) + time.Second)
+		if err := h.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		begin  func(*testing.T, *house) order.Order
+		end    func(*testing.T, *house, order.Order)
+		state  order.Stage
+		refund order.RefundState
+	}{
+		{"row 55", download, over, order.Fixable, order.NoRefund},
+		{"row 64", download, func(t *testing.T, h *house, o order.Order) {
+			h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "客户要求"})
+		}, order.Interrupted, order.Refunding},
+		{"row 54", renewal, over, order.Closed, order.NoRefund},
+		{"row 62", renewal, func(t *testing.T, h *house, o order.Order) {
+			h.mustRevoke(t, h.owner(o))
+			if err := h.CertificateChanged(t.Context(), heldSerial); err != nil {
+				t.Fatal(err)
+			}
+		}, order.Closed, order.NoRefund},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				ctx := t.Context()
+				o := test.begin(t, h)
+				runs, issuer := h.runs(t)
+				k := h.helper(t, runs, o.ID)
+				if _, err := runs.Issue(ctx, k.secret, k.proposal(), ""); err != nil {
+					t.Fatal(err)
+				}
+				if err := runs.Fail(ctx, k.secret, "token_dead", ""); err != nil {
+					t.Fatal(err)
+				}
+				test.end(t, h, h.order(t, o.ID))
+				if o = h.order(t, o.ID); o.Stage != test.state || o.Refund != test.refund {
+					t.Fatalf("ended: %s, refund %q", o.State, o.Refund)
+				}
+				is, err := store.NewLedger(h.db).Issue(ctx, issuer.asked[0].Issue)
+				if err != nil || is.Stage != issuance.StageFailed || is.Status(h.now()) != issuance.Revoked {
+					t.Errorf("the CA's issue is %s, its certificate %s, %v", is.Stage, is.Status(h.now()), err)
+				}
+				crl, err := store.NewLedger(h.db).CRL(ctx, is.Issuer)
+				if err != nil || crl.Changes == crl.Included {
+					t.Errorf("the CRL has nothing to publish, %v", err)
+				}
+				if it, err := h.db.Items(ctx, o.ID); err != nil || it[0].Stage != order.ItemWaiting || it[0].Attempt != 0 {
+					t.Errorf("the item is %s after %d attempts, %v", it[0].Stage, it[0].Attempt, err)
+				}
+			})
+		})
+	}
+}
+
+// Row 55: what was downloaded too late is submitted again, with another picture, and
+// downloaded onto another USBKEY: the CA begins anew.
+func TestDownloadedTooLate(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		o, by, reviewer := h.toDownload(t)
+		runs, issuer := h.runs(t)
+		k := h.helper(t, runs, o.ID)
+		if _, err := runs.Issue(ctx, k.secret, k.proposal(), ""); err != nil {
+			t.Fatal(err)
+		}
+		h.advance(31 * 24 * time.Hour)
+		for range 2 { // silence, then the end of the grant
+			if err := h.Sweep(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o = h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: by, Form: h.order(t, o.ID).Form.With(order.IDFront, "03FRONT")})
+		o = h.approve(t, o, reviewer)
+		issuer.serial = strings.Repeat("5C", 20)
+		k = h.helper(t, runs, o.ID)
+		p := k.proposal()
+		p.TokenSerial = "TW11782207000009"
+		if _, err := runs.Issue(ctx, k.secret, p, ""); err != nil {
+			t.Fatal(err)
+		}
+		if issuer.asked[0].Issue == issuer.asked[1].Issue || bytes.Equal(issuer.asked[0].Snapshot, issuer.asked[1].Snapshot) {
+			t.Errorf("the CA is asked for %+v, then for %+v", issuer.asked[0], issuer.asked[1])
+		}
+		o, err := runs.Report(ctx, k.secret, p.TokenSerial, answer([]byte("der of "+issuer.serial), p.TokenSerial, k.errand.Challenge), "")
+		if err != nil || o.Status != order.Completed {
+			t.Errorf("downloaded: %s, %v", o.State, err)
 		}
 	})
 }

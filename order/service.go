@@ -506,6 +506,23 @@ func moveItem(ctx context.Context, tx Tx, c Command) error {
 	return tx.UpdateItem(ctx, it, was)
 }
 
+// abandonRun has the items of a run that was cut short wait as if it had never begun.
+func (s *Service) abandonRun(ctx context.Context, tx Tx, c Command) error {
+	for _, it := range c.items {
+		if it.Stage != ItemMaking {
+			continue
+		}
+		it.Stage, it.Attempt, it.UpdatedAt = ItemWaiting, 0, c.at
+		if err := tx.UpdateItem(ctx, it, ItemMaking); err != nil {
+			return err
+		}
+		if err := tx.AbandonIssue(ctx, it.ID, c.at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // follow enqueues what a row's Then says.
 func (s *Service) follow(ctx context.Context, tx Tx, o Order, c Command, then []followUp) error {
 	var timers []Timer
@@ -554,6 +571,8 @@ func (s *Service) followOne(ctx context.Context, tx Tx, o Order, c Command, f fo
 		return s.onKeys(ctx, tx, o, f.lost, c.lost(), c)
 	case f.keys != "":
 		return s.onKeys(ctx, tx, o, f.keys, c.items, c)
+	case f.abandons:
+		return s.abandonRun(ctx, tx, c)
 	case f.gives:
 		return s.giveUpKeys(ctx, tx, o, c)
 	case f.replaces:

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -66,6 +68,32 @@ func (q queries) Item(ctx context.Context, itemID string) (order.Item, error) {
 	}
 	return r.item(), failed(err, "reading item %s", itemID)
 }
+
+// AbandonIssue implements [order.Tx]. An issuer that is at work on it finds its stage
+// changed, and stops.
+func (tx *Tx) AbandonIssue(ctx context.Context, item string, at time.Time) error {
+	const live = ` WHERE item = ? AND stage NOT IN (?, ?) AND token_serial IS NULL `
+	if _, err := tx.exec(ctx, `UPDATE issues SET stage = ?, failure = ?, updated_at = ?`+live+`AND serial IS NULL`,
+		issuance.StageFailed, abandoned, dbTime(at), item, issuance.StageFailed, issuance.StageDone); err != nil {
+		return failed(err, "abandoning item %s", item)
+	}
+	var r struct {
+		Serial string `db:"serial"`
+		Issuer string `db:"issuer"`
+	}
+	err := tx.get(ctx, &r, `UPDATE issues SET stage = ?, failure = ?, updated_at = ?, revoked_at = ?, revocation_reason = ?, remind_at = NULL`+live+`RETURNING serial, issuer`,
+		issuance.StageFailed, abandoned, dbTime(at), dbTime(at), certificate.Superseded, item, issuance.StageFailed, issuance.StageDone)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return failed(err, "abandoning item %s", item)
+	}
+	return tx.statusChanged(ctx, r.Serial, r.Issuer)
+}
+
+// abandoned is the failure of an issue that its order has given up.
+const abandoned = "abandoned"
 
 // ReplaceItems implements [order.Tx]. Items that have left waiting are not
 // replaced: one of them refuses the whole.
