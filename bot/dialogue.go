@@ -196,6 +196,7 @@ func (t *turn) say(text string) (Reply, error) {
 var (
 	codePattern    = regexp.MustCompile(`^\d{6}$`)
 	choicePattern  = regexp.MustCompile(`^(?:第|选)?\s*([1-5一二两三四五])\s*(?:个|项|号|条|把|单|笔)?[.。、]?$`)
+	offListPattern = regexp.MustCompile(`^(?:第|选)?\s*(\d{1,2}|[六七八九十])\s*(?:个|项|条|把|单|笔)?[.。、]?$`) // what no list has
 	ordinalPattern = regexp.MustCompile(`第\s*([1-5一二两三四五])\s*(?:个|项|条|把|单|笔|张)`)
 	mobilePattern  = regexp.MustCompile(`^(?:绑定|绑|手机号?|换绑)?[是为:：\s]*((?:\+?86)?\s*1[3-9]\d[\s-]?\d{4}[\s-]?\d{4})$`)
 	urgentPattern  = regexp.MustCompile(`急|投诉|人工`)
@@ -234,7 +235,16 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 	if text, ok, err := t.answered(ctx, asked); ok || err != nil {
 		return text, err
 	}
+	if n := len(t.state.List); n > 0 && offListPattern.MatchString(t.text) {
+		return offList(n), nil
+	}
+	if t.text == todoName {
+		return t.todo(ctx)
+	}
 	t.meant = t.Recogniser.Recognise(t.text)
+	if i, ok := nouns[strings.ToUpper(t.text)]; ok {
+		t.meant = intent.Result{Intent: i, Understood: true}
+	}
 	if err := t.goOn(ctx); err != nil {
 		return "", err
 	}

@@ -38,7 +38,7 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 		}
 		return t.aboutOrder(ctx, o, about)
 	}
-	f := order.Filter{Limit: 30, No: t.meant.Slots[intent.SlotOrderTail], Company: t.meant.Slots[intent.SlotCompany]}
+	f := order.Filter{Limit: 30, No: t.meant.Slots[intent.SlotOrderTail], Tracking: t.meant.Slots[intent.SlotTrackingNo], Company: t.meant.Slots[intent.SlotCompany]}
 	mine, err := t.mine(ctx, f)
 	if err != nil {
 		return "", err
@@ -51,10 +51,13 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 		if p.ID == "" {
 			return t.bindingCard(about), nil
 		}
+		if f.Tracking != "" {
+			return textNoSuchParcel, nil
+		}
 		return t.fill(textNoOrders), nil
 	}
 	choice := relevant(mine, about)
-	if f.No != "" {
+	if f.No != "" || f.Tracking != "" {
 		choice = mine // several have this tail; which is meant is for the person to say
 	}
 	if s := t.meant.Slots[intent.SlotStatus]; s != "" {
@@ -151,13 +154,17 @@ func (t *turn) pointed() thing {
 	return thing{}
 }
 
+// ordinals are what choicePattern lets through.
 var ordinals = map[string]int{"1": 1, "一": 1, "2": 2, "二": 2, "两": 2, "3": 3, "三": 3, "4": 4, "四": 4, "5": 5, "五": 5}
+
+// offList answers a number that is not in a list of so many.
+func offList(n int) string { return fmt.Sprintf("请回复 1 到 %d 之间的数字。", n) }
 
 // choose answers a digit with that entry of the list.
 func (t *turn) choose(ctx context.Context, digit string) (string, error) {
 	k := ordinals[digit]
 	if k > len(t.state.List) {
-		return fmt.Sprintf("请回复 1 到 %d 之间的数字。", len(t.state.List)), nil
+		return offList(len(t.state.List)), nil
 	}
 	p, err := t.who(ctx)
 	if err != nil {

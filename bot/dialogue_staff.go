@@ -90,6 +90,7 @@ var shortcuts = []struct {
 }{
 	{confirmPattern, (*turn).confirm},
 	{choicePattern, (*turn).chooseTask},
+	{offListPattern, (*turn).chooseTask},
 	{claimPattern, (*turn).claimOrRelease},
 	{quietPattern, (*turn).quiet},
 }
@@ -296,7 +297,7 @@ func (t *turn) taskNamed(ctx context.Context, m order.Staff, no string, w wish) 
 	}
 	d := desk{Wish: w}
 	var b strings.Builder
-	b.WriteString(strings.ReplaceAll(textWhichTask, "{n}", atLeast(page)) + "\n")
+	b.WriteString(fillIn(textWhichTask, "{n}", atLeast(page), "{alike}", either(no != "", "尾号相同", "在等审核")) + "\n")
 	for i, o := range page.Orders {
 		d.List = append(d.List, o.ID)
 		fmt.Fprintf(&b, "%d. %s（%s，%s 提交）\n", i+1, taskName(o), o.Stage.Label(), o.PlacedAt.In(order.Shanghai).Format("01-02"))
@@ -304,9 +305,6 @@ func (t *turn) taskNamed(ctx context.Context, m order.Staff, no string, w wish) 
 	t.state.List = nil // a digit means this list now
 	return strings.TrimSuffix(b.String(), "\n"), t.keepDesk(ctx, d)
 }
-
-// numerals are what choicePattern lets through.
-var numerals = map[string]int{"1": 1, "一": 1, "2": 2, "二": 2, "两": 2, "3": 3, "三": 3, "4": 4, "四": 4, "5": 5, "五": 5}
 
 // chooseTask takes a digit as the choice from the list of tasks shown last.
 func (t *turn) chooseTask(ctx context.Context, m order.Staff, parts []string) (string, bool, error) {
@@ -317,9 +315,9 @@ func (t *turn) chooseTask(ctx context.Context, m order.Staff, parts []string) (s
 	if len(d.List) == 0 {
 		return "", false, nil
 	}
-	k := numerals[parts[1]]
-	if k > len(d.List) {
-		return fmt.Sprintf("请回复 1 到 %d 之间的数字。", len(d.List)), true, nil
+	k := ordinals[parts[1]]
+	if k == 0 || k > len(d.List) {
+		return offList(len(d.List)), true, nil
 	}
 	o, err := t.Store.Order(ctx, d.List[k-1])
 	if err != nil {

@@ -990,3 +990,74 @@ func TestOrdersThatWaitForTheirOwner(t *testing.T) {
 		t.Errorf("closed: %s", got)
 	}
 }
+
+// A message may name a thing and no wish: what the menu calls it is understood as there,
+// and nobody who asks for his certificates begins to freeze one.
+func TestNamesOfThings(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-a", applicant)
+	c.insert(anOrder(p, 1, order.AwaitingPayment, order.NoStage))
+	for n := range 2 {
+		c.certify(p, 11+n, fmt.Sprintf("TW000000000000%02d", 11+n), talkTime.AddDate(0, 6, 0))
+	}
+	if got := c.says("o-a", "待我处理"); !strings.Contains(got, "/orders/01JORDER01/pay") {
+		t.Errorf("todo: %s", got)
+	}
+	if got := c.says("o-a", "常见问题"); !strings.Contains(got, "/help") {
+		t.Errorf("help: %s", got)
+	}
+	for _, name := range []string{"我的证书", "证书", "我的ukey"} {
+		sent := len(c.sms)
+		if got := c.says("o-a", name); !strings.Contains(got, "有效期至") || !strings.Contains(got, "回复数字") {
+			t.Errorf("%s: %s", name, got)
+		}
+		if got := c.says("o-a", "1"); !strings.Contains(got, "更新") || len(c.sms) != sent {
+			t.Errorf("%s, 1: %s", name, got)
+		}
+	}
+}
+
+// A number that is not in the list shown last is no miss.
+func TestNumberOffTheList(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-a", applicant)
+	c.insert(anOrder(p, 1, order.InReview, order.Queued), anOrder(p, 2, order.InReview, order.Queued))
+	c.says("o-a", "我的订单")
+	for _, n := range []string{"3", "9", "0", "第6个", "12"} {
+		if got := c.says("o-a", n); got != "请回复 1 到 2 之间的数字。" {
+			t.Errorf("%s: %s", n, got)
+		}
+	}
+	if got := c.says("o-a", "2"); !strings.Contains(got, "待审核") {
+		t.Errorf("then 2: %s", got)
+	}
+}
+
+// A tracking number is the parcel's, not any order's.
+func TestTrackingNumber(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-a", applicant)
+	sent := anOrder(p, 1, order.Completed, order.NoStage)
+	sent.Carrier, sent.TrackingNo = "sf", "SF1234567890123"
+	c.insert(sent, anOrder(p, 2, order.InReview, order.Queued), anOrder(p, 3, order.InReview, order.Queued))
+	if got := c.says("o-a", "快递到哪了 SF1234567890123"); !strings.Contains(got, "…"+order.TailOf(sent.No)) || strings.Contains(got, "回复数字") {
+		t.Errorf("his own: %s", got)
+	}
+	if got := c.says("o-a", "快递到哪了 SF1234567890999"); got != textNoSuchParcel {
+		t.Errorf("no parcel of his: %s", got)
+	}
+}
+
+// A command that names no task does not say that several end alike.
+func TestCommandWithoutTask(t *testing.T) {
+	c := newChat(t)
+	owner := c.bind("o-owner", applicant)
+	c.hire("o-reviewer", colleague, "staff1", "李审核", func(*order.Staff) {})
+	c.insert(anOrder(owner, 1, order.InReview, order.Queued), anOrder(owner, 2, order.InReview, order.Queued))
+	if got := c.says("o-reviewer", "通过"); !strings.HasPrefix(got, "有 2 个任务在等审核，请回复数字选择：") {
+		t.Errorf("通过: %s", got)
+	}
+	if got := c.says("o-reviewer", "7"); got != "请回复 1 到 2 之间的数字。" {
+		t.Errorf("7: %s", got)
+	}
+}

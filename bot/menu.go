@@ -57,7 +57,7 @@ func (m Menus) progress() Button {
 		m.mini("我的证书", "pages/certificates/index", "", "/certificates"),
 		{Name: "物流查询", Key: MenuShipping},
 		m.mini("我的发票", "pages/invoices/index", "", "/invoices"),
-		{Name: "待我处理", Key: MenuTodo},
+		{Name: todoName, Key: MenuTodo},
 	}}
 }
 
@@ -102,6 +102,17 @@ const (
 	MenuStatistics = "statistics"
 	MenuQuiet      = "quiet"
 )
+
+// todoName is the entry that is no wish of anybody's: typed, it does what the click does.
+const todoName = "待我处理"
+
+// nouns are messages that name a thing and no wish, as the menu and the portal do, and
+// what people who write no more want with it. A recogniser of wishes can only guess.
+var nouns = map[string]intent.Intent{
+	"我的证书": intent.CertExpiry, "证书": intent.CertExpiry, "查证书": intent.CertExpiry, "证书查询": intent.CertExpiry,
+	"我的UKEY": intent.CertExpiry, "UKEY": intent.CertExpiry, "我的U盾": intent.CertExpiry, "U盾": intent.CertExpiry, "我的锁": intent.CertExpiry,
+	"常见问题": intent.UsageHelp,
+}
 
 // clicks are what the buttons mean: the words somebody would write instead, and
 // how they are to be understood.

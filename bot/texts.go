@@ -17,6 +17,7 @@ const (
 	textCodeSent    = "验证码已发送到 {mobile}，60 秒内有效。\n请直接回复 6 位数字。云采盾不会以任何理由向您索要验证码。"
 	textBindDone    = "已绑定 {mobile}。"
 
+	textNoSuchParcel    = "您名下没有这个快递单号的包裹，请核对单号，或回复「我的订单」查看您名下的订单。"
 	textNoOrders        = "您名下还没有订单。\n<a href=\"{portal}/\">新办证书</a>"
 	textOtherOrders     = "查其他订单请发单位名称或订单尾号（例如「尾号0152」），也可以 <a href=\"{portal}/orders\">查看全部订单</a>。"
 	textNothingRejected = "您没有被退回的订单。最近一笔："
@@ -52,7 +53,7 @@ const (
 	textDecideOnPage = "请先在页面领取、核对并勾选四项检查，再回到这里回复："
 	textWhichReason  = "请带上原因代码，可以写多个，例如「驳回 {tail} R03 R07」；其他说明（R20）请在页面填写："
 	textOneByOne     = "这条消息提到了 {n} 个任务：{list}。为了不弄错，一次只决定一个，现在都没有处理。请逐个发送并分别确认，例如「{example}」。"
-	textWhichTask    = "有 {n} 个任务尾号相同，请回复数字选择："
+	textWhichTask    = "有 {n} 个任务{alike}，请回复数字选择："
 	textConfirm      = "请在 5 分钟内回复确认码 {code} 完成，不回复则不执行。"
 	textConfirmOver  = "确认码不对或已失效，操作没有执行。请重新发送指令。"
 	textQuietHelp    = "免打扰：{hours}。\n时段内的消息放在<a href=\"{portal}/staff/inbox\">消息</a>里，结束后再发。回复「免打扰 22:00-08:00」开启，「免打扰 关」关闭。"
