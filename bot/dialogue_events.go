@@ -157,7 +157,7 @@ func (t *turn) todo(ctx context.Context) (string, error) {
 		return "", err
 	}
 	mine = slices.DeleteFunc(mine, func(o order.Order) bool {
-		a := o.Guide().Action
+		a := o.Guide(t.Now()).Action
 		return a == order.NoAction || a == order.ActionTrack
 	})
 	switch {

@@ -243,7 +243,7 @@ func (t *turn) list(os []order.Order, about intent.Intent) string {
 	b.WriteString("：\n")
 	for i, o := range os {
 		t.state.List = append(t.state.List, thing{Order: o.ID, Tail: order.TailOf(o.No)})
-		fmt.Fprintf(&b, "%d. %s%s　%s\n", i+1, title(o), placed(o, os), o.Guide().State)
+		fmt.Fprintf(&b, "%d. %s%s　%s\n", i+1, title(o), placed(o, os), o.Guide(t.Now()).State)
 	}
 	if b.WriteString("回复数字查看详情。"); more {
 		t.state.Asked = askedWhich
@@ -288,7 +288,7 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 		}
 		o = latest
 	}
-	g := o.Guide()
+	g := o.Guide(t.Now())
 	var b strings.Builder
 	line := func(s string) {
 		if s != "" {

@@ -42,7 +42,7 @@ func (t *turn) ordersBeside(ctx context.Context, about intent.Intent) (string, e
 var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]string, error){
 	intent.PayProblem:    (*turn).payment,
 	intent.LegalRepAuth:  (*turn).authorization,
-	intent.Refund:        func(_ *turn, _ context.Context, o *order.Order) ([]string, error) { return refund(*o), nil },
+	intent.Refund:        func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return refund(*o, t.Now()), nil },
 	intent.Invoice:       (*turn).invoice,
 	intent.ChangeAddress: func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.delivery(*o), nil },
 	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return schedule(*o, t.Now()), nil },
@@ -88,17 +88,17 @@ func (t *turn) payment(ctx context.Context, o *order.Order) ([]string, error) {
 		return nil, err
 	}
 	if *o = now; o.Status != order.AwaitingPayment {
-		return []string{"刚才已查询到付款成功，不需要再付。", o.Guide().What, o.Guide().Next}, nil
+		return []string{"刚才已查询到付款成功，不需要再付。", o.Guide(t.Now()).What, o.Guide(t.Now()).Next}, nil
 	}
 	return []string{"刚向支付平台查询过：这笔订单还没有付款成功。二维码过期了重新打开支付即可；重复支付会自动原路退回。"}, nil
 }
 
 // refund says whether money can come back, and how.
-func refund(o order.Order) []string {
+func refund(o order.Order, now time.Time) []string {
 	money := "¥" + o.Amount.Yuan()
 	switch {
 	case o.Refund != order.NoRefund || o.Status == order.Refunded:
-		return []string{o.Guide().What, o.Guide().Next}
+		return []string{o.Guide(now).What, o.Guide(now).Next}
 	case o.Amount == 0:
 		return []string{"这笔订单金额为 0 元，没有需要退的款项。"}
 	case slices.Contains([]order.Status{order.InReview, order.Rejected}, o.Status), o.Status == order.ToIssue && o.Stage == order.Unclaimed:
@@ -172,7 +172,7 @@ func (t *turn) delivery(o order.Order) []string {
 
 // schedule is when an order will be done.
 func schedule(o order.Order, now time.Time) []string {
-	g := o.Guide()
+	g := o.Guide(now)
 	if !o.DueAt.IsZero() && now.After(o.DueAt) {
 		return []string{g.What, "已超过承诺的 " + order.Day(o.DueAt) + "，很抱歉。回复「人工」，我们尽快给您答复。"}
 	}

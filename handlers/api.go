@@ -191,7 +191,7 @@ func (s *Server) apiOrders(ctx context.Context, in *ordersInput) (*ordersOutput,
 	var out ordersOutput
 	out.Body.Orders = []OrderJSON{}
 	for _, o := range page.Orders {
-		out.Body.Orders = append(out.Body.Orders, orderJSON(o, nil))
+		out.Body.Orders = append(out.Body.Orders, s.orderJSON(o, nil))
 	}
 	if page.Next != (order.Cursor{}) {
 		out.Body.Next = cursorText(page.Next)
@@ -212,7 +212,7 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 	if err != nil {
 		return nil, err
 	}
-	out := orderJSON(o, events)
+	out := s.orderJSON(o, events)
 	giveUp, err := s.giveUpOf(ctx, o)
 	if err != nil {
 		return nil, err
@@ -252,7 +252,7 @@ func (s *Server) apiGiveUp(ctx context.Context, _ *idInput) (*orderOutput, error
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{orderJSON(o, nil)}, nil
+	return &orderOutput{s.orderJSON(o, nil)}, nil
 }
 
 func (s *Server) apiResendAuthorization(ctx context.Context, _ *idInput) (*orderOutput, error) {
@@ -261,7 +261,7 @@ func (s *Server) apiResendAuthorization(ctx context.Context, _ *idInput) (*order
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{orderJSON(o, nil)}, nil
+	return &orderOutput{s.orderJSON(o, nil)}, nil
 }
 
 func (s *Server) apiLegalMobile(ctx context.Context, in *legalMobileInput) (*orderOutput, error) {
@@ -274,11 +274,11 @@ func (s *Server) apiLegalMobile(ctx context.Context, in *legalMobileInput) (*ord
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{orderJSON(o, nil)}, nil
+	return &orderOutput{s.orderJSON(o, nil)}, nil
 }
 
-func orderJSON(o order.Order, events []order.EventRecord) OrderJSON {
-	g := o.Guide()
+func (s *Server) orderJSON(o order.Order, events []order.EventRecord) OrderJSON {
+	g := o.Guide(s.Now())
 	out := OrderJSON{
 		ID: string(o.ID), No: o.No, Business: string(o.Business), Product: o.Product.Name, Company: o.Company,
 		Status: string(o.Status), Label: g.State, What: g.What, Next: g.Next, Action: string(g.Action), Button: g.Action.Verb(o.Business),

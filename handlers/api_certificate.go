@@ -168,7 +168,7 @@ func (s *Server) offersJSON(cert certificate.Certificate, open []order.Order) (o
 	for _, b := range cardBusinesses {
 		refused := cert.About(s.Now()).Offered(b.business)
 		if o, ok := goesOn(open, cert, b.business, refused); ok {
-			begun := orderJSON(o, nil)
+			begun := s.orderJSON(o, nil)
 			out = append(out, OfferJSON{Business: string(b.business), Label: "继续" + b.verb, Order: &begun})
 			continue
 		}
@@ -193,7 +193,7 @@ func (s *Server) apiStartAbout(ctx context.Context, in *aboutInput) (*orderOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{orderJSON(o, nil)}, nil
+	return &orderOutput{s.orderJSON(o, nil)}, nil
 }
 
 func (s *Server) apiRestoreCode(ctx context.Context, _ *idInput) (*codeOutput, error) {
@@ -219,7 +219,7 @@ func (s *Server) apiRestore(ctx context.Context, in *restoreInput) (*orderOutput
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{orderJSON(o, nil)}, nil
+	return &orderOutput{s.orderJSON(o, nil)}, nil
 }
 
 // changeChallenge is the code that proves the bound user's mobile for this event

@@ -137,7 +137,7 @@ func (s *Server) apiSummary(ctx context.Context, _ *idInput) (*summaryOutput, er
 		return nil, formIncomplete()
 	}
 	v := s.confirmView(o)
-	out := SummaryJSON{Order: orderJSON(o, nil), Groups: groupJSON(v.Groups), Lines: lineJSON(v.Lines), Mobile: v.Mobile, Verified: o.Product.VerifiedAs()}
+	out := SummaryJSON{Order: s.orderJSON(o, nil), Groups: groupJSON(v.Groups), Lines: lineJSON(v.Lines), Mobile: v.Mobile, Verified: o.Product.VerifiedAs()}
 	if slices.Contains(termed, o.Business) {
 		out.Term = o.Product.Term
 	}
@@ -153,7 +153,7 @@ func formIncomplete() error {
 func (s *Server) apiOrderCode(ctx context.Context, in *orderCodeInput) (*codeOutput, error) {
 	k := callOf(ctx)
 	form := k.order.Form
-	fixing, err := editable(k.order)
+	fixing, err := s.editable(k.order)
 	switch {
 	case err != nil:
 		return nil, err
@@ -194,7 +194,7 @@ func (s *Server) placed(ctx context.Context, o order.Order, err error) (*placedO
 		return nil, err
 	}
 	k := callOf(ctx)
-	out := PlacedJSON{Order: orderJSON(o, nil)}
+	out := PlacedJSON{Order: s.orderJSON(o, nil)}
 	switch {
 	case o.PersonID == k.v.PersonID():
 	case k.v.Session.Kind == session.Mini:
@@ -215,7 +215,7 @@ func (s *Server) placed(ctx context.Context, o order.Order, err error) (*placedO
 func (s *Server) apiResubmit(ctx context.Context, in *resubmitInput) (*placedOutput, error) {
 	k := callOf(ctx)
 	o := k.order
-	if fixing, err := editable(o); err != nil || !fixing {
+	if fixing, err := s.editable(o); err != nil || !fixing {
 		return nil, notEditable(o)
 	}
 	typed, faults := order.Normalize(o.Product, s.typed(o, in.Body.Fields, true), s.today())
@@ -284,7 +284,7 @@ func (s *Server) paying(ctx context.Context, o order.Order) (*payingOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	out := PayingJSON{State: "unpaid", Order: orderJSON(o, nil), Channels: []PayChannelJSON{}}
+	out := PayingJSON{State: "unpaid", Order: s.orderJSON(o, nil), Channels: []PayChannelJSON{}}
 	for _, c := range v.Channels {
 		out.Channels = append(out.Channels, PayChannelJSON{string(c), c.Label()})
 	}

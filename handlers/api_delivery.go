@@ -34,7 +34,7 @@ func (s *Server) apiDeliveryRoutes(api huma.API) {
 }
 
 func (s *Server) deliveryJSON(o order.Order, typed order.Form, faults []order.FieldError, saved bool) *deliveryOutput {
-	out := DeliveryJSON{Order: orderJSON(o, nil), Saved: saved}
+	out := DeliveryJSON{Order: s.orderJSON(o, nil), Saved: saved}
 	for _, g := range groupJSON([]groupView{s.deliveryView(o, typed, faults).Group}) {
 		out.Group = g
 	}

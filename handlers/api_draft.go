@@ -185,7 +185,7 @@ func (s *Server) apiNewDraft(ctx context.Context, in *newDraftInput) (*formOutpu
 
 func (s *Server) apiForm(ctx context.Context, _ *idInput) (*formOutput, error) {
 	o := callOf(ctx).order
-	fixing, err := editable(o)
+	fixing, err := s.editable(o)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (s *Server) apiSaveForm(ctx context.Context, in *saveInput) (*formOutput, e
 	if err != nil {
 		return nil, err
 	}
-	fixing, err := editable(o)
+	fixing, err := s.editable(o)
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +271,7 @@ func (s *Server) apiUpload(ctx context.Context, _ *pictureField) (*pictureOutput
 	if err != nil {
 		return nil, err
 	}
-	if _, err := editable(k.order); err != nil {
+	if _, err := s.editable(k.order); err != nil {
 		return nil, err
 	}
 	v, err := s.takePicture(k.c, k.order, f)
@@ -307,7 +307,7 @@ func (s *Server) apiClose(ctx context.Context, _ *idInput) (*orderOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{orderJSON(o, nil)}, nil
+	return &orderOutput{s.orderJSON(o, nil)}, nil
 }
 
 // formOf is the form for programs, with the certificate it is about.
@@ -328,7 +328,7 @@ func (s *Server) formOf(ctx context.Context, o order.Order, v formView) (FormJSO
 // formJSON is the page's form for programs.
 func (s *Server) formJSON(o order.Order, v formView) FormJSON {
 	out := FormJSON{
-		Order: orderJSON(o, nil), Verified: o.Product.VerifiedAs(), Fixing: v.Fixing, Lines: lineJSON(v.Lines), Terms: append([]OptionJSON{}, optionJSON(v.Terms)...), Term: o.Product.Term, MaxKeys: o.Product.MaxKeys,
+		Order: s.orderJSON(o, nil), Verified: o.Product.VerifiedAs(), Fixing: v.Fixing, Lines: lineJSON(v.Lines), Terms: append([]OptionJSON{}, optionJSON(v.Terms)...), Term: o.Product.Term, MaxKeys: o.Product.MaxKeys,
 		LineFault: v.LineFault, NeedsCode: v.MobileChanged, Fixed: v.Fixed, Groups: groupJSON(v.Groups),
 	}
 	if v.CanAdd && !v.Fixed {

@@ -149,5 +149,5 @@ func (s *Server) apiHandover(ctx context.Context, in *handoverInput) (*orderOutp
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{orderJSON(o, nil)}, nil
+	return &orderOutput{s.orderJSON(o, nil)}, nil
 }

@@ -77,7 +77,7 @@ type confirmView struct {
 // complete refuses an order that still lacks something, by sending its owner
 // back to the form.
 func (s *Server) complete(o order.Order) bool {
-	return o.Guide().Action == order.ActionContinue && len(order.CheckForm(o.Product, o.Form, s.Now().In(order.Shanghai))) == 0
+	return o.Guide(s.Now()).Action == order.ActionContinue && len(order.CheckForm(o.Product, o.Form, s.Now().In(order.Shanghai))) == 0
 }
 
 // confirmPage shows everything once more, in the clear: it is the applicant's
@@ -155,7 +155,7 @@ func (s *Server) confirmCode(c *fiber.Ctx) error {
 		return err
 	}
 	view, form := codeView{URL: "/orders/" + string(o.ID) + "/code"}, o.Form
-	fixing, err := editable(o)
+	fixing, err := s.editable(o)
 	if err != nil {
 		return err
 	}

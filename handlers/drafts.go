@@ -62,8 +62,8 @@ func (s *Server) startDraft(c *fiber.Ctx, v Visitor, p order.Product) (order.Ord
 }
 
 // editable says how the form of an order may be used now.
-func editable(o order.Order) (fixing bool, err error) {
-	switch action := o.Guide().Action; action {
+func (s *Server) editable(o order.Order) (fixing bool, err error) {
+	switch action := o.Guide(s.Now()).Action; action {
 	case order.ActionContinue:
 		return false, nil
 	case order.ActionFix:
@@ -82,7 +82,7 @@ func (s *Server) editPage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	fixing, err := editable(o)
+	fixing, err := s.editable(o)
 	if err != nil { // an old link or the back button
 		return c.Redirect(s.placeOf(o), http.StatusSeeOther)
 	}
@@ -91,7 +91,7 @@ func (s *Server) editPage(c *fiber.Ctx) error {
 
 // placeOf is the page where an order goes on.
 func (s *Server) placeOf(o order.Order) string {
-	if a := o.Guide().Action; a != order.NoAction {
+	if a := o.Guide(s.Now()).Action; a != order.NoAction {
 		return actionURL(o.ID, a)
 	}
 	return actionURL(o.ID, order.ActionView)
@@ -112,7 +112,7 @@ func (s *Server) postForm(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	fixing, err := editable(o)
+	fixing, err := s.editable(o)
 	if err != nil {
 		return err
 	}

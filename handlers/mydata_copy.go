@@ -237,7 +237,7 @@ func (k *dataCopy) order(ctx context.Context, o order.Order) error {
 	if folder == "" {
 		folder = "草稿-" + string(o.ID)
 	}
-	out := orderCopy{OrderJSON: orderJSON(o, events), Until: viewOfPromise(o, promises[0]).Text}
+	out := orderCopy{OrderJSON: k.s.orderJSON(o, events), Until: viewOfPromise(o, promises[0]).Text}
 	if !o.Consent.At.IsZero() {
 		out.Consent = &o.Consent
 	}

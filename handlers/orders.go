@@ -72,7 +72,7 @@ func (s *Server) listOrders(c *fiber.Ctx) error {
 	}
 	view := listView{Form: form, Tabs: tabs(form)}
 	for _, o := range page.Orders {
-		view.Rows = append(view.Rows, rowOf(o))
+		view.Rows = append(view.Rows, s.rowOf(o))
 	}
 	if err := s.invoiceActions(c.UserContext(), view.Rows); err != nil {
 		return err
@@ -135,12 +135,12 @@ func tabs(f listForm) []tabView {
 	return out
 }
 
-func rowOf(o order.Order) rowView {
-	r := rowView{Order: o, State: o.Guide().State}
+func (s *Server) rowOf(o order.Order) rowView {
+	r := rowView{Order: o, State: o.Guide(s.Now()).State}
 	if o.Status == order.Rejected {
 		r.Reasons = o.ReasonTexts()
 	}
-	for i, a := range o.Actions() {
+	for i, a := range o.Actions(s.Now()) {
 		r.Actions = append(r.Actions, actionView{a.Verb(o.Business), actionURL(o.ID, a), i == 0 && a != order.ActionView})
 	}
 	return r
@@ -286,7 +286,7 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	if err != nil {
 		return orderView{}, err
 	}
-	v := orderView{Order: o, Guide: o.Guide(), Delay: o.DelayNotice(s.Now()), Lines: lineViews(o), Groups: s.summary(o, order.Form.Masked), Steps: stepsOf(o)}
+	v := orderView{Order: o, Guide: o.Guide(s.Now()), Delay: o.DelayNotice(s.Now()), Lines: lineViews(o), Groups: s.summary(o, order.Form.Masked), Steps: stepsOf(o)}
 	if a := v.Guide.Action; a != order.NoAction && a != order.ActionTrack {
 		v.Action = actionView{a.Verb(o.Business), actionURL(o.ID, a), true}
 		v.Deletable = a == order.ActionContinue || a == order.ActionPay

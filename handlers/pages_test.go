@@ -376,6 +376,7 @@ func TestLogHoldsNothingPersonal(t *testing.T) {
 // F92, F81: what can be done with an order, on the portal and in the mini-program, and
 // what the steps of an approved unlock are called.
 func TestActions(t *testing.T) {
+	s := &Server{Deps: Deps{Now: time.Now}}
 	for _, test := range []struct {
 		business order.Business
 		state    order.State
@@ -402,13 +403,13 @@ func TestActions(t *testing.T) {
 			o.TrackingNo = "SF1234567890123"
 		}
 		var labels []string
-		for _, a := range rowOf(o).Actions {
+		for _, a := range s.rowOf(o).Actions {
 			labels = append(labels, a.Label)
 		}
 		if got := strings.Join(labels, " "); got != strings.TrimSpace(test.button+" 查看") {
 			t.Errorf("%s in %s: %s", test.business, test.state, got)
 		}
-		if got := orderJSON(o, nil).Button; got != test.button {
+		if got := s.orderJSON(o, nil).Button; got != test.button {
 			t.Errorf("%s in %s: %q in the mini-program", test.business, test.state, got)
 		}
 	}

@@ -86,7 +86,7 @@ func (s *Server) payView(c *fiber.Ctx) (payView, error) {
 func (s *Server) payViewOf(ctx context.Context, o order.Order, on order.Channel) (payView, error) {
 	v := payView{Order: o, Channels: s.Orders.PayChannels(on), Channel: order.WeChatPay}
 	switch {
-	case o.Guide().Action != order.ActionPay:
+	case o.Guide(s.Now()).Action != order.ActionPay:
 		v.Paid = !o.PaidAt.IsZero()
 		if !v.Paid {
 			return v, order.Errorf(order.Conflict, "nothing_to_pay", "订单当前为「%s」，不需要支付", o.Status.Label())

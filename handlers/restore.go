@@ -37,7 +37,7 @@ func (s *Server) restorable(c *fiber.Ctx) (restoreView, session.Challenge, error
 
 // restorableOf is restorable for an order of this person's.
 func (s *Server) restorableOf(c *fiber.Ctx, o order.Order, me string) (restoreView, session.Challenge, error) {
-	if o.Guide().Action != order.ActionRestore {
+	if o.Guide(s.Now()).Action != order.ActionRestore {
 		return restoreView{}, session.Challenge{}, order.Errorf(order.Conflict, "not_restorable", "订单当前为「%s」，不能恢复证书，请返回订单查看", o.Status.Label())
 	}
 	cert, err := s.Status.Own(c.UserContext(), o.Certificate, me)

@@ -45,7 +45,7 @@ func (s *Server) writeView(c *fiber.Ctx) (writeView, error) {
 	if err != nil {
 		return writeView{}, err
 	}
-	if o.Guide().Action != order.ActionRun {
+	if o.Guide(s.Now()).Action != order.ActionRun {
 		return writeView{}, order.Errorf(order.Conflict, "not_runnable", "订单当前为「%s」，不能写入证书，请返回订单查看", o.Status.Label())
 	}
 	v := writeView{Order: o, Verb: order.ActionRun.Verb(o.Business), Command: "download"}

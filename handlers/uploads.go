@@ -89,7 +89,7 @@ func (s *Server) ownPicture(c *fiber.Ctx) (order.Order, order.Field, error) {
 func (s *Server) upload(c *fiber.Ctx) error {
 	o, f, err := s.ownPicture(c)
 	if err == nil {
-		_, err = editable(o)
+		_, err = s.editable(o)
 	}
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func (s *Server) putPicture(c *fiber.Ctx, id order.ID, f order.Field, object str
 	if err != nil {
 		return err
 	}
-	if fixing, err := editable(o); err != nil || fixing {
+	if fixing, err := s.editable(o); err != nil || fixing {
 		return err
 	}
 	by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: channelOf(c), IP: c.IP()}
@@ -252,7 +252,7 @@ type phoneTicket struct {
 func (s *Server) offerPhone(c *fiber.Ctx) error {
 	o, f, err := s.ownPicture(c)
 	if err == nil {
-		_, err = editable(o)
+		_, err = s.editable(o)
 	}
 	if err != nil {
 		return err

@@ -76,8 +76,9 @@ var guides = map[State]guide{
 	refunded:              {"款项已原路退回。", "", NoAction},
 }
 
-// Guide says where the order stands and what comes next.
-func (o Order) Guide() Guidance {
+// Guide says where the order stands and what comes next. A promise that was not kept
+// is not repeated.
+func (o Order) Guide(now time.Time) Guidance {
 	g := guides[o.State]
 	out := Guidance{State: o.Status.Label(), What: g.what, Next: g.next, Action: g.action}
 	switch {
@@ -96,9 +97,13 @@ func (o Order) Guide() Guidance {
 		out.Action = NoAction
 	}
 	if out.Next == "" && !o.DueAt.IsZero() && slices.Contains([]Status{InReview, ToIssue, ToShip}, o.Status) {
-		out.Next = fmt.Sprintf("预计 %s 前寄出，届时会短信通知。", Day(o.DueAt))
+		promise := "寄出"
 		if o.Form.Get(ShipWay) == ShipPickUp {
-			out.Next = fmt.Sprintf("预计 %s 前可以领取，届时会短信通知。", Day(o.DueAt))
+			promise = "可以领取"
+		}
+		out.Next = fmt.Sprintf("预计 %s 前%s，届时会短信通知。", Day(o.DueAt), promise)
+		if now.After(o.DueAt) {
+			out.Next = fmt.Sprintf("已超过承诺的 %s，很抱歉，我们会尽快办理，%s时会短信通知。着急请致电 400-666-3999。", Day(o.DueAt), promise)
 		}
 	}
 	return out
@@ -145,8 +150,8 @@ func (a Action) Verb(b Business) string {
 var runVerbs = map[Business]string{Renewal: "更新", Initial: "下载证书", Reissue: "下载证书"}
 
 // Actions are what the applicant can do with an order, the main one first (F92).
-func (o Order) Actions() []Action {
-	if a := o.Guide().Action; a != NoAction {
+func (o Order) Actions(now time.Time) []Action {
+	if a := o.Guide(now).Action; a != NoAction {
 		return []Action{a, ActionView}
 	}
 	return []Action{ActionView}

@@ -38,6 +38,9 @@ func (s *Service) askInvoice(ctx context.Context, id ID, by Actor, on InvoiceEve
 		if b, err = checkBuyer(Buyer{cmp.Or(strings.TrimSpace(b.Title), was.Title), cmp.Or(strings.TrimSpace(b.TaxNo), was.TaxNo)}); err != nil {
 			return err
 		}
+		if on == InvoiceCorrected && was.State == InvoiceIssued && was.Corrects == "" && b == was.Buyer {
+			return FormFaults([]FieldError{{InvoiceTitle, "与现在的发票相同；更改只能做一次，请填写新的抬头或税号"}})
+		}
 		i, err = s.moveInvoice(ctx, tx, &o, was, invoiceCommand{on: on, by: by, buyer: b, told: true})
 		return err
 	})

@@ -309,6 +309,12 @@ func TestInvoiceToAnotherTitle(t *testing.T) {
 		first := h.invoice(t, o.ID)
 		h.says(t, first, order.InvoiceDone)
 		other := order.Buyer{Title: "云岭集团有限公司", TaxNo: "91350100M000100Y43"}
+		for _, same := range []order.Buyer{{}, first.Buyer} { // would use up the one correction
+			_, err := h.CorrectInvoice(t.Context(), o.ID, h.owner(o), same)
+			if e, ok := order.AsError(err); !ok || len(e.Fields) != 1 || e.Fields[0].Field != order.InvoiceTitle || h.invoice(t, o.ID).State != order.InvoiceIssued {
+				t.Fatalf("the same title: %v", err)
+			}
+		}
 		if _, err := h.CorrectInvoice(t.Context(), o.ID, h.owner(o), other); err != nil {
 			t.Fatal(err)
 		}

@@ -40,8 +40,8 @@ func TestResume(t *testing.T) {
 			t.Fatal(err)
 		}
 		o = h.approve(t, h.confirm(t, o), reviewer)
-		if o.Status != order.ToRestore || o.Guide().Action != order.ActionRestore {
-			t.Fatalf("approved: %s, %q", o.State, o.Guide().Action)
+		if o.Status != order.ToRestore || o.Guide(o.UpdatedAt).Action != order.ActionRestore {
+			t.Fatalf("approved: %s, %q", o.State, o.Guide(o.UpdatedAt).Action)
 		}
 		restore := order.Command{On: order.Restore, By: by, Proven: []order.Fact{order.MobileProven}}
 		unproven := restore
