@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -196,8 +197,12 @@ func (h *Callback) reply(ctx context.Context, s *scratch, m Message) (plain, mem
 
 func (h *Callback) ask(ctx context.Context, m Message) (r Reply, err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		if p := recover(); p != nil { // its value may hold anything: only the runtime's own words are kept
+			what := fmt.Sprintf("%T", p)
+			if e, ok := p.(runtime.Error); ok {
+				what = e.Error()
+			}
+			err = fmt.Errorf("panic: %s\n%s", what, debug.Stack())
 		}
 	}()
 	return h.answerer.Answer(ctx, m)

@@ -627,6 +627,23 @@ func TestFaultsAreNotSilent(t *testing.T) {
 	}
 }
 
+// A panic's value may hold anything: the log has the runtime's own words and no more.
+func TestPanicsAreLoggedWithoutTheirValue(t *testing.T) {
+	for want, a := range map[string]AnswerFunc{
+		"panic: string":                   func(context.Context, Message) (Reply, error) { panic("17712347069") },
+		"panic: *errors.errorString":      func(context.Context, Message) (Reply, error) { panic(errors.New("17712347069")) },
+		"panic: runtime error: index out": func(context.Context, Message) (Reply, error) { return Reply{Text: strings.Split("", ",")[1:][0]}, nil },
+	} {
+		var logged bytes.Buffer
+		app := fiber.New()
+		app.Post("/wechat/official", Handler(newCodec(t, clock), a, nil, slog.New(slog.NewTextHandler(&logged, nil))))
+		do(t, app, newClient().request(t, textXML("hi")))
+		if got := logged.String(); !strings.Contains(got, want) || strings.Contains(got, "17712347069") || !strings.Contains(got, "callback_test.go") {
+			t.Errorf("want %q and where: %s", want, got)
+		}
+	}
+}
+
 // memoryTalks is Talks in process.
 type memoryTalks struct {
 	mu      sync.Mutex
