@@ -478,7 +478,7 @@ func (t *turn) freezeCode(ctx context.Context) (string, error) {
 	}
 	by := order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.OfficialAcc}
 	c, err := t.Certs.Apply(ctx, string(serial), certificate.Command{On: certificate.Freeze, By: by, MobileProven: true})
-	if err != nil && !errors.Is(err, order.Conflict) {
+	if err != nil && (!errors.Is(err, order.Conflict) || c.State() != certificate.Frozen) { // somebody else may have been first
 		return "", err
 	}
 	if err := t.Memory.Remember(ctx, freezeKey(t.openid), nil, 0); err != nil {

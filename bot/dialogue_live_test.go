@@ -233,6 +233,20 @@ func TestFrozenAndExpired(t *testing.T) {
 	}
 }
 
+// Who is told that his certificate is frozen can rely on it.
+func TestFreezeCodeOfARevokedCertificate(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-user", applicant)
+	serial := c.certify(p, 1, "TW11782207000188", in(100))
+	c.says("o-user", "冻结")
+	by := order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.Web}
+	_, err := c.dialogue.Certs.Apply(t.Context(), serial, certificate.Command{On: certificate.Revoke, By: by, MobileProven: true, Reason: certificate.KeyCompromise, Bid: certificate.NoOpenBid})
+	c.must(err)
+	if got := c.says("o-user", c.sms[len(c.sms)-1]); strings.Contains(got, "已冻结") || !strings.Contains(got, certificate.Revoked.Label()) {
+		t.Errorf("a revoked certificate: %s", got)
+	}
+}
+
 // A code to freeze works once, for the openid that asked, and for no binding.
 func TestFreezeCode(t *testing.T) {
 	c := newChat(t)
