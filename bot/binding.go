@@ -53,8 +53,10 @@ func (b *binding) begin(ctx context.Context, openid string, m identity.Mobile) e
 	return b.send(ctx, m, CodeBind, code)
 }
 
+// challenge counts who asks like an address, so that one follower cannot have us send
+// codes to one mobile after another.
 func (b *binding) challenge(openid string, m identity.Mobile) session.Challenge {
-	return session.Challenge{Purpose: CodeBind, Mobile: m, Subject: openid}
+	return session.Challenge{Purpose: CodeBind, Mobile: m, Subject: openid, IP: "wechat:" + openid}
 }
 
 // answer checks a typed code against the pending challenge and binds. Without

@@ -488,6 +488,20 @@ func TestBindingCode(t *testing.T) {
 	}
 }
 
+// Reliability 18: one follower cannot have us send codes to one mobile after another.
+func TestBindingManyMobiles(t *testing.T) {
+	c := newChat(t)
+	for n := range 20 {
+		c.says("o-a", fmt.Sprintf("绑定 177123470%02d", n))
+	}
+	if got := c.says("o-a", "绑定 17712347020"); len(c.sms) != 20 || !strings.Contains(got, "太频繁") {
+		t.Errorf("%d codes in an hour: %s", len(c.sms), got)
+	}
+	if c.says("o-b", "绑定 17712347020"); len(c.sms) != 21 {
+		t.Error("somebody else is refused, too")
+	}
+}
+
 // Reliability 22, rule 6: neither the mobile nor a secret lies in Redis.
 func TestNothingPersonalIsRemembered(t *testing.T) {
 	c := newChat(t)
