@@ -187,10 +187,27 @@ func (t *turn) sayAndRemember(text string) (Reply, error) {
 
 // say shortens an answer to what is read on a phone.
 func (t *turn) say(text string) (Reply, error) {
-	if utf8.RuneCountInString(text) > maxReply {
-		text = string([]rune(text)[:maxReply-1]) + "…"
+	return Reply{Text: shorten(text, maxReply)}, nil
+}
+
+// shorten cuts a text to so many characters. A last line with a link is the next step
+// and stays; no other link is cut in two.
+func shorten(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
 	}
-	return Reply{Text: text}, nil
+	next := ""
+	if i := strings.LastIndexByte(text, '\n'); i >= 0 && strings.Contains(text[i:], "<a ") && utf8.RuneCountInString(text[i:]) < most/2 {
+		text, next = text[:i], text[i:]
+	}
+	text = string([]rune(text)[:most-utf8.RuneCountInString(next)-1])
+	if i := strings.LastIndexByte(text, '<'); i > strings.LastIndexByte(text, '>') {
+		text = text[:i]
+	}
+	if i := strings.LastIndex(text, "<a "); i > strings.LastIndex(text, "</a>") {
+		text = text[:i]
+	}
+	return text + "…" + next
 }
 
 var (
@@ -267,10 +284,7 @@ func then(text string, second intent.Intent) string {
 		return text
 	}
 	next := "\n\n" + strings.NewReplacer("{topic}", topics[second], "{ask}", ask).Replace(textThen)
-	if room := maxReply - utf8.RuneCountInString(next); utf8.RuneCountInString(text) > room {
-		text = string([]rune(text)[:room-1]) + "…"
-	}
-	return text + next
+	return shorten(text, maxReply-utf8.RuneCountInString(next)) + next
 }
 
 // answered takes the message as the answer to a question of ours, if it is one.

@@ -224,6 +224,25 @@ func anOrder(p order.Person, n int, status order.Status, stage order.Stage) orde
 }
 
 // A second wish is named in words that are understood as it, and is not cut off.
+// Rule 1: what is shortened keeps its next step, and no link is cut in two.
+func TestShorten(t *testing.T) {
+	link := `<a href="https://ycd.example/orders">我的订单</a>`
+	long := strings.Repeat("字", 590)
+	for _, tt := range []struct{ name, text, want string }{
+		{"short", "好\n" + link, "好\n" + link},
+		{"words", long + long, long + strings.Repeat("字", 9) + "…"},
+		{"next step", long + "\n" + link, strings.Repeat("字", maxReply-2-utf8.RuneCountInString(link)) + "…\n" + link},
+		{"inside a link", strings.Repeat("字", 560) + link + long, strings.Repeat("字", 560) + "…"},
+		{"inside its label", strings.Repeat("字", 556) + link + long, strings.Repeat("字", 556) + "…"},
+		{"one line that is a link", link + long, link + strings.Repeat("字", maxReply-1-utf8.RuneCountInString(link)) + "…"},
+	} {
+		got := shorten(tt.text, maxReply)
+		if got != tt.want || utf8.RuneCountInString(got) > maxReply {
+			t.Errorf("%s: %d characters: %s", tt.name, utf8.RuneCountInString(got), got)
+		}
+	}
+}
+
 func TestThen(t *testing.T) {
 	r, err := intent.New()
 	if err != nil {
