@@ -120,7 +120,7 @@ func (q queries) Looks(ctx context.Context, id order.ID, after order.Cursor, lim
 	err := q.all(ctx, &rows, `
 		SELECT chain, seq, at, role, action
 		FROM audit
-		WHERE order_id = ? AND (action LIKE ? OR action LIKE ? OR action LIKE ?) AND outcome = 'ok'`+beyond+`
+		WHERE order_id = ? AND order_id <> '' AND (action LIKE ? OR action LIKE ? OR action LIKE ?) AND outcome = 'ok'`+beyond+`
 		ORDER BY at DESC, chain DESC, seq DESC
 		LIMIT ?`, append(args, limit+1)...)
 	if err != nil {

@@ -150,7 +150,8 @@ func (q queries) Booked(ctx context.Context, tradeNo string) (order.Fen, error) 
 	var n int64
 	err := q.get(ctx, &n, `
 		SELECT CAST((SELECT COALESCE(SUM(amount), 0) FROM ledger WHERE trade_no = ?)
-			- (SELECT COALESCE(SUM(amount), 0) FROM keys_refunds WHERE trade_no = ? AND state <> ?) AS BIGINT)`, tradeNo, tradeNo, order.PaymentRefunded)
+			- (SELECT COALESCE(SUM(amount), 0) FROM keys_refunds WHERE order_id = (SELECT order_id FROM payments WHERE trade_no = ?) AND trade_no = ? AND state <> ?) AS BIGINT)`,
+		tradeNo, tradeNo, tradeNo, order.PaymentRefunded)
 	return order.Fen(n), failed(err, "adding up trade %s", tradeNo)
 }
 

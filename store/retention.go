@@ -185,11 +185,11 @@ func (tx *Tx) PurgePerson(ctx context.Context, id string) (purged bool, err erro
 		return false, failed(err, "purging person %s", id)
 	}
 	for _, stmt := range []string{
-		`DELETE FROM wechat_consents WHERE open_id IN (SELECT open_id FROM wechat_identities WHERE person_id = ?)`,
+		`DELETE FROM wechat_consents WHERE (app_id, open_id) IN (SELECT app_id, open_id FROM wechat_identities WHERE person_id = ?)`,
 		`DELETE FROM wechat_identities WHERE person_id = ?`,
 		`DELETE FROM reminder_optouts WHERE person_id = ?`,
 		`DELETE FROM reminder_contacts WHERE person_id = ?`,
-		`UPDATE notifications SET told = '' WHERE person_id = ? AND told <> ''`,
+		`UPDATE notifications SET told = '' WHERE person_id = ? AND person_id <> '' AND told <> ''`,
 	} {
 		if _, err := tx.exec(ctx, stmt, id); err != nil {
 			return false, failed(err, "purging person %s", id)

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
 )
 
 func openKept(t *testing.T) *sql.DB {
@@ -173,5 +177,50 @@ func TestReadIsFinished(t *testing.T) {
 	}
 	if _, err := db.exec(ctx, `DELETE FROM n`, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("a write for nobody: %v, want %v", err, context.Canceled)
+	}
+}
+
+// What grows is not read whole, not even for what is asked rarely.
+func TestNothingThatGrowsIsScanned(t *testing.T) {
+	db, ctx := openTest(t, freshDSN(t, "sqlite")), t.Context()
+	db.read.SetMaxOpenConns(1)
+	_, err := db.Looks(ctx, "o1", order.Cursor{}, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Booked(ctx, "t1"); err != nil {
+		t.Fatal(err)
+	}
+	err = db.inTx(ctx, func(tx *Tx) error {
+		p, err := tx.PersonByMobile(ctx, order.Person{ID: "p1", Mobile: identity.NewMobile("17712347069"), CreatedAt: t0})
+		if err != nil {
+			return err
+		}
+		_, err = tx.PurgePerson(ctx, p.ID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pool := range []*sqlx.DB{db.read, db.write} {
+		for stmt := range keptBy(t, pool.DB) {
+			var plan []struct {
+				ID, Parent, NotUsed int
+				Detail              string
+			}
+			if strings.HasPrefix(stmt, "PRAGMA") || strings.Contains(stmt, "CREATE") || strings.Contains(stmt, "goose") || strings.Contains(stmt, "river") {
+				continue
+			}
+			if err := pool.SelectContext(ctx, &plan, `EXPLAIN QUERY PLAN `+stmt, make([]any, strings.Count(stmt, "?"))...); err != nil {
+				continue // of the migrations, whose tables are no more
+			}
+			for _, p := range plan {
+				for _, table := range []string{"audit", "notifications", "wechat_consents", "keys_refunds", "orders", "people"} {
+					if p.Detail == "SCAN "+table {
+						t.Errorf("%s: %s", p.Detail, stmt)
+					}
+				}
+			}
+		}
 	}
 }
