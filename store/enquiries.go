@@ -45,29 +45,36 @@ func (db *DB) Enquire(ctx context.Context, e order.Enquiry) (out order.Enquiry, 
 	return out, err
 }
 
+// enquire brings the person's open enquiry up to date, which nobody closes meanwhile, or
+// makes one. Of two who make it at once, one begins again and finds the other's.
 func (tx *Tx) enquire(ctx context.Context, e order.Enquiry) (order.Enquiry, error) {
-	var r enquiryRow
-	err := tx.get(ctx, &r, `SELECT `+enquiryColumns+` FROM enquiries WHERE person_id = ? AND done_at IS NULL`, e.PersonID)
-	if err == nil {
-		return tx.enquireAgain(ctx, r, e)
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return order.Enquiry{}, failed(err, "reading an enquiry")
-	}
 	sealed, err := tx.seal.sealBytes([]byte(e.Said), saidCell(e.ID))
 	if err != nil {
 		return order.Enquiry{}, err
 	}
-	r = enquiryRow{
+	added := enquiryRow{
 		ID: e.ID, PersonID: e.PersonID, OrderID: e.OrderID, Topic: e.Topic, SealedSaid: sealed, Urgent: e.Urgent, DueAt: dbTime(e.DueAt), CreatedAt: dbTime(e.CreatedAt),
 	}
-	_, err = tx.execNamed(ctx, `
-		INSERT INTO enquiries (`+enquiryColumns+`)
-		VALUES (:id, :person_id, :order_id, :topic, :sealed_said, :urgent, :due_at, :created_at, :done_at, :done_by)`, r)
-	if err != nil {
-		return order.Enquiry{}, failed(err, "recording an enquiry")
+	for {
+		var open enquiryRow
+		err := tx.get(ctx, &open, `SELECT `+enquiryColumns+` FROM enquiries WHERE person_id = ? AND done_at IS NULL`+tx.dia.forUpdate, e.PersonID)
+		if err == nil {
+			return tx.enquireAgain(ctx, open, e)
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return order.Enquiry{}, failed(err, "reading an enquiry")
+		}
+		n, err := tx.execNamed(ctx, `
+			INSERT INTO enquiries (`+enquiryColumns+`)
+			VALUES (:id, :person_id, :order_id, :topic, :sealed_said, :urgent, :due_at, :created_at, :done_at, :done_by)
+			ON CONFLICT (person_id) WHERE done_at IS NULL DO NOTHING`, added)
+		if err != nil {
+			return order.Enquiry{}, failed(err, "recording an enquiry")
+		}
+		if n == 1 {
+			return tx.enquiry(added)
+		}
 	}
-	return tx.enquiry(r)
 }
 
 // enquireAgain keeps the earlier promise and what was said last.

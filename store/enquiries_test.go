@@ -2,8 +2,10 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,6 +95,57 @@ func TestEnquiries(t *testing.T) {
 		}
 		if !slices.Equal(mine, []string{"e5", "e1"}) {
 			t.Errorf("one's own, newest first: %v", mine)
+		}
+	})
+}
+
+// Of several enquiries of one person at once, one is new and the others bring it up to
+// date; none is lost to a colleague who closes the earlier one in that moment.
+func TestEnquiriesAtOnce(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		ctx, at := t.Context(), time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
+		err := db.InTx(ctx, func(tx order.Tx) error {
+			_, err := tx.PersonByMobile(ctx, order.Person{ID: "p", Mobile: identity.NewMobile("17712347069"), CreatedAt: at})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for round := range 20 {
+			var all sync.WaitGroup
+			ids := make([]string, 8)
+			for n := range ids {
+				all.Go(func() {
+					e, err := db.Enquire(ctx, order.Enquiry{ID: fmt.Sprintf("e%d-%d", round, n), PersonID: "p", DueAt: at, CreatedAt: at})
+					if err != nil {
+						t.Error(err)
+					}
+					ids[n] = e.ID
+				})
+			}
+			all.Wait()
+			if slices.Sort(ids); ids[0] != ids[len(ids)-1] {
+				t.Fatalf("several enquiries: %v", ids)
+			}
+			all.Go(func() {
+				if err := db.CloseEnquiry(ctx, ids[0], order.Actor{Role: order.Reviewer, StaffID: "s"}, at); err != nil {
+					t.Error(err)
+				}
+			})
+			urgent, err := db.Enquire(ctx, order.Enquiry{ID: fmt.Sprintf("u%d", round), PersonID: "p", Urgent: true, DueAt: at, CreatedAt: at})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Wait()
+			kept, err := db.Enquiry(ctx, urgent.ID)
+			if err != nil || !kept.Urgent {
+				t.Fatalf("%+v was lost: %v", kept, err)
+			}
+			if kept.DoneAt.IsZero() {
+				if err := db.CloseEnquiry(ctx, kept.ID, order.Actor{Role: order.Reviewer, StaffID: "s"}, at); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 	})
 }
