@@ -284,6 +284,63 @@ func TestRotateAgainstDeleteAll(t *testing.T) {
 }
 
 // Reliability 9: without Redis everything is Unavailable, nothing is open.
+// dying lets so many round trips through and then none.
+type dying struct{ left *int }
+
+func (d dying) next() error {
+	if *d.left == 0 {
+		return errors.New("died")
+	}
+	*d.left--
+	return nil
+}
+
+func (d dying) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (d dying) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if err := d.next(); err != nil {
+			return err
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (d dying) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if err := d.next(); err != nil {
+			return err
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// Whenever the process dies, Redis is left with nothing that has no end.
+func TestEveryKeyEnds(t *testing.T) {
+	for trips := range 12 {
+		e := newEmbedded(t, time.Now)
+		left := trips
+		e.Client.(*redis.Client).AddHook(dying{&left})
+		clk := newClock()
+		sessions, codes, scans := NewSessions(e.Client, clk.now), NewCodes(e.Client, clk.now, testLimits()), NewScans(e.Client, clk.now)
+		s, err := sessions.Create(t.Context(), Session{Kind: Applicant, PersonID: "p"})
+		if err == nil {
+			_, err = sessions.Rotate(t.Context(), s)
+		}
+		if err == nil {
+			_, err = codes.Issue(t.Context(), Challenge{Purpose: "login", Mobile: mobile, IP: "192.0.2.1"})
+		}
+		if err == nil {
+			_, _ = scans.Start(t.Context(), "browser", "device")
+		}
+		for _, key := range e.server.Keys() {
+			if e.server.TTL(key) <= 0 {
+				t.Errorf("%s stays for ever when we die after %d round trips", key, trips)
+			}
+		}
+	}
+}
+
 func TestFailsClosed(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialTimeout: 100 * time.Millisecond})
 	defer rdb.Close()

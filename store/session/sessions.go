@@ -113,10 +113,11 @@ func (s *Sessions) save(ctx context.Context, sess Session) error {
 	if err := s.rdb.Set(ctx, sessionKey(sess.Kind, hash), value, IdleTimeout).Err(); err != nil {
 		return unavailable(err)
 	}
-	if err := s.rdb.SAdd(ctx, list, hash).Err(); err != nil {
-		return unavailable(err)
-	}
-	if err := s.rdb.Expire(ctx, list, AbsoluteTimeout+time.Hour).Err(); err != nil {
+	// Together: a list without an end would stay for ever if we died in between.
+	pipe := s.rdb.TxPipeline()
+	pipe.SAdd(ctx, list, hash)
+	pipe.Expire(ctx, list, AbsoluteTimeout+time.Hour)
+	if _, err := pipe.Exec(ctx); err != nil {
 		return unavailable(err)
 	}
 	return nil
