@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -128,6 +129,9 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// redisPatience is how long one attempt of a command waits, unless the URL says otherwise.
+const redisPatience = 2 * time.Second
+
 // openRedis connects to Redis, or starts one inside this process.
 func openRedis(ctx context.Context, cfg *config.Config, now func() time.Time) (redis.UniversalClient, func() error, error) {
 	if cfg.RedisURL.Empty() {
@@ -141,6 +145,10 @@ func openRedis(ctx context.Context, cfg *config.Config, now func() time.Time) (r
 	if err != nil {
 		return nil, nil, usageError{errors.New("YCD_REDIS_URL cannot be parsed; it looks like redis://:PASSWORD@HOST:6379/0")}
 	}
+	// A Redis that takes and does not answer: nobody waits longer than he has time, and
+	// nobody, with the client's four attempts, as long as ten seconds.
+	opts.ContextTimeoutEnabled = true
+	opts.DialTimeout, opts.ReadTimeout = cmp.Or(opts.DialTimeout, redisPatience), cmp.Or(opts.ReadTimeout, redisPatience)
 	c := redis.NewClient(opts)
 	if err := c.Ping(ctx).Err(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("connecting to Redis: %w", err), c.Close())

@@ -22,6 +22,9 @@ const (
 	// retryPoll how often it looks. WeChat hangs up after 5 s.
 	retryWait = 2 * time.Second
 	retryPoll = 50 * time.Millisecond
+	// talksTime is how long Talks may take before and after the answer, for which
+	// answerTime is left.
+	talksTime = 400 * time.Millisecond
 )
 
 // Answerer answers one message. An error is logged and the person is told to try
@@ -134,7 +137,9 @@ func (h *Callback) answer(ctx context.Context, s *scratch, m Message) []byte {
 		return plain
 	}
 	key := m.dedupKey()
-	first, memory, err := h.talks.Begin(ctx, key, m.OpenID)
+	soon, cancel := context.WithTimeout(ctx, talksTime)
+	first, memory, err := h.talks.Begin(soon, key, m.OpenID)
+	cancel()
 	if err != nil {
 		// Without Redis a retry may be answered twice. What answering changes is
 		// also guarded by the database, so an answer beats silence.
@@ -147,7 +152,9 @@ func (h *Callback) answer(ctx context.Context, s *scratch, m Message) []byte {
 	}
 	m.Memory = memory
 	plain, memory := h.reply(ctx, s, m)
-	if err := h.talks.End(ctx, key, m.OpenID, plain, memory); err != nil {
+	soon, cancel = context.WithTimeout(ctx, talksTime)
+	defer cancel()
+	if err := h.talks.End(soon, key, m.OpenID, plain, memory); err != nil {
 		h.log.ErrorContext(ctx, "storing a callback's answer", "err", err)
 	}
 	return plain

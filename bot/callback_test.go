@@ -709,6 +709,42 @@ func TestWithoutTalks(t *testing.T) {
 	}
 }
 
+// Reliability 9: a Redis that takes and never answers delays the answer, and no more.
+func TestHangingTalks(t *testing.T) {
+	_, body := do(t, newApp(t, AnswerFunc(echo), hangingTalks{t: t}), newClient().request(t, textXML("hi")))
+	if got := newClient().openReply(t, body); !strings.Contains(got, "hi") {
+		t.Errorf("reply %s", got)
+	}
+	_, body = do(t, newApp(t, AnswerFunc(echo), hangingTalks{t: t, begins: true}), newClient().request(t, textXML("hi")))
+	if got := newClient().openReply(t, body); !strings.Contains(got, "hi") {
+		t.Errorf("reply %s", got)
+	}
+}
+
+type hangingTalks struct {
+	brokenTalks
+	t      testing.TB
+	begins bool
+}
+
+func (h hangingTalks) Begin(ctx context.Context, _, _ string) (bool, []byte, error) {
+	if h.begins {
+		return true, nil, nil
+	}
+	return false, nil, h.hang(ctx)
+}
+
+func (h hangingTalks) End(ctx context.Context, _, _ string, _, _ []byte) error { return h.hang(ctx) }
+
+func (h hangingTalks) hang(ctx context.Context) error {
+	if _, ends := ctx.Deadline(); !ends {
+		h.t.Error("we would wait for ever")
+		return errAway
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 type brokenTalks struct{}
 
 func (brokenTalks) Begin(context.Context, string, string) (bool, []byte, error) {
