@@ -62,6 +62,7 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-q, after 330 sentences of other matters, which its writer had not seen, nothing else changed | the same | 285/300 = 0.950 (out_of_scope 28/40, all others 257/260) | 297/300 = 0.990 |
 | ways-r, by a twelfth writer in forty situations, by the recogniser that ways-o had been shown to | as often as in the shared utterances, a third harder | 293/300 = 0.977 | 291/300 = 0.970 |
 | ways-r, after the same 330 sentences, nothing else changed | the same | 297/300 = 0.990 | 292/300 = 0.973 |
+| ways-s, by a thirteenth writer, after ways-p to ways-r were learnt | two thirds hard; 40 of 300 about something else | 290/300 = 0.967 (out_of_scope 34/40, all others 256/260) | 300/300 = 1.000 |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
@@ -96,6 +97,8 @@ ways-p to ways-r were written at once by three writers who saw neither this nor 
 102 of 102; false alarms: revoke 2, security_alert 1, staff_approve 1. Weak was what is no business of ours but has its words (a bicycle's lock, a bank's U盾, a taxi's invoice): 630
 sentences of such (` + "`examples/offtopic.tsv`" + `, ` + "`examples/offtopic2.tsv`" + `) are learnt since, and the three sets. Of their slots 28 are now labelled as the other sets have them: above
 all secrets that ways-p's writer did not name as leaks, reasons of rejection in the catalogue's words, and two freezes that he had called lost_reissue.
+In ways-s, which came after that, security_alert was found 30 times of 30, revoke 20 of 20, staff commands 36 of 36. Its foreign papers and shops are words now
+(offtopic in lexicon.txt), and it is learnt, too.
 `
 
 // TestPage keeps docs/bot.md true.

@@ -54,6 +54,7 @@ var sets = []struct {
 	{"testdata/ways-p.tsv", 0.99, 0.98},
 	{"testdata/ways-q.tsv", 0.99, 0.98},
 	{"testdata/ways-r.tsv", 0.99, 0.98},
+	{"testdata/ways-s.tsv", 0.99, 0.99},
 	{"examples/acceptance.tsv", 0.99, 0.99},
 	{"examples/written.tsv", 0.99, 0.99},
 	{"examples/wider.tsv", 0.99, 0.99},
