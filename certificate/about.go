@@ -16,8 +16,9 @@ func (c Certificate) About(now time.Time) order.About {
 	return order.About{
 		Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, USCC: c.USCC, OrderID: c.OrderID, PersonID: c.PersonID,
 		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Frozen: c.State() == Frozen, Revoked: c.State() == Revoked,
-		Replaced: c.SupersededBy != "" || c.State() == Revoked && c.Reason == Superseded,
-		Expired:  c.Expired(now), Renewable: c.InRenewalWindow(now),
+		Replaced:  c.SupersededBy != "" || c.State() == Revoked && c.Reason == Superseded,
+		Succeeded: c.SupersededBy != "",
+		Expired:   c.Expired(now), Renewable: c.InRenewalWindow(now),
 		Algorithm: c.Product.Algorithm, KeyWornOut: !c.KeyUntil.IsZero() && !c.KeepsKey(),
 	}
 }

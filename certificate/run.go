@@ -252,13 +252,19 @@ func (r *Runs) start(ctx context.Context, t Ticket, p Proposal, ip string) (in r
 			return err
 		}
 		cert, err := tx.Certificate(ctx, o.Certificate)
+		if err != nil {
+			return err
+		}
+		if err := cert.About(r.now()).StillFits(o.Business); err != nil { // it may have changed since the run began
+			return err
+		}
 		if in.Continues = cert.NotAfter; o.Business == order.Reissue {
 			in.Years = 0
 		}
 		if keeps(o, cert) {
 			in.Renews = cert.Serial
 		}
-		return err
+		return nil
 	})
 	return in, err
 }

@@ -20,9 +20,10 @@ type About struct {
 	NotAfter  time.Time
 	Frozen    bool
 	Revoked   bool
-	// Replaced certificates have a successor, or were revoked because of one.
-	Replaced bool
-	Expired  bool
+	// Replaced certificates have a successor, or were revoked because of one that may
+	// still be on its way; Succeeded ones have it.
+	Replaced, Succeeded bool
+	Expired             bool
 	// Renewable says that its window is open (F65).
 	Renewable bool
 	Algorithm Algorithm // of its key
@@ -81,12 +82,13 @@ type demand struct {
 }
 
 var (
-	notRevoked  = demand{func(a About) bool { return !a.Revoked }, Errorf(Conflict, "certificate_is_revoked", "证书已吊销，不能办理该业务，请重新申请初购")}
-	notFrozen   = demand{func(a About) bool { return !a.Frozen }, Errorf(Conflict, "certificate_is_frozen", "证书已冻结，请先恢复")}
-	isFrozen    = demand{func(a About) bool { return a.Frozen }, Errorf(Conflict, "certificate_not_frozen", "证书不在冻结状态，不需要恢复")}
-	notExpired  = demand{func(a About) bool { return !a.Expired }, Errorf(Conflict, "certificate_is_expired", "证书已过期，不能办理该业务；到期 90 天内可以更新，之后请重新申请初购")}
-	notReplaced = demand{func(a About) bool { return !a.Replaced }, Errorf(Conflict, "certificate_replaced", "该证书已有新证书替代，请选择新证书办理")}
-	inWindow    = demand{func(a About) bool { return a.Renewable }, Errorf(Conflict, "not_in_renewal_window", "证书到期前 30 天内、到期后 90 天内才能更新")}
+	notRevoked   = demand{func(a About) bool { return !a.Revoked }, Errorf(Conflict, "certificate_is_revoked", "证书已吊销，不能办理该业务，请重新申请初购")}
+	notFrozen    = demand{func(a About) bool { return !a.Frozen }, Errorf(Conflict, "certificate_is_frozen", "证书已冻结，请先恢复")}
+	isFrozen     = demand{func(a About) bool { return a.Frozen }, Errorf(Conflict, "certificate_not_frozen", "证书不在冻结状态，不需要恢复")}
+	notExpired   = demand{func(a About) bool { return !a.Expired }, Errorf(Conflict, "certificate_is_expired", "证书已过期，不能办理该业务；到期 90 天内可以更新，之后请重新申请初购")}
+	notReplaced  = demand{func(a About) bool { return !a.Replaced }, Errorf(Conflict, "certificate_replaced", "该证书已有新证书替代，请选择新证书办理")}
+	notSucceeded = demand{func(a About) bool { return !a.Succeeded }, notReplaced.refusal}
+	inWindow     = demand{func(a About) bool { return a.Renewable }, Errorf(Conflict, "not_in_renewal_window", "证书到期前 30 天内、到期后 90 天内才能更新")}
 )
 
 // KeyWornOut refuses a renewal that would keep a key pair for too long.
@@ -102,6 +104,10 @@ var demands = map[Business]struct{ submit, approve []demand }{
 	Reissue:        {[]demand{notExpired, notReplaced}, []demand{notExpired, notReplaced}},
 	Rebind:         {[]demand{notRevoked}, []demand{notRevoked}},
 }
+
+// again are the demands of a business whose first approval has changed the certificate
+// (row 30), when it is submitted or approved once more.
+var again = map[Business][]demand{Reissue: {notExpired, notSucceeded}}
 
 // submissions are the events at which an order is promised anew.
 var submissions = []Event{Save, Confirm, Resubmit}
@@ -121,6 +127,9 @@ func fit(o Order, c Command) error {
 			return KeyWornOut
 		}
 	}
+	if more, ok := again[o.Business]; ok && !o.ApprovedAt.IsZero() {
+		list = more
+	}
 	for _, d := range list {
 		if !d.holds(*c.about) {
 			return d.refusal
@@ -133,6 +142,15 @@ func fit(o Order, c Command) error {
 // business now, and if not, why.
 func (a About) Offered(b Business) error {
 	return fit(Order{Business: b}, Command{On: Confirm, about: &a})
+}
+
+// StillFits says whether what was approved about the certificate may be gone on with,
+// and if not, why. What replaces a certificate has revoked it itself.
+func (a About) StillFits(b Business) error {
+	if b == Reissue {
+		return nil
+	}
+	return fit(Order{Business: b}, Command{On: Run, about: &a})
 }
 
 // The grants: how long an approval may be acted on.

@@ -430,3 +430,48 @@ func TestDownloadedTooLate(t *testing.T) {
 		}
 	})
 }
+
+// A renewal that has begun is not gone on with when its certificate was revoked
+// meanwhile: nobody certifies the same key anew.
+func TestRunOfWhatIsRevoked(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o, by := h.toRenew(t)
+		runs, issuer := h.runs(t)
+		k := h.helper(t, runs, o.ID)
+		issuer.down = true
+		if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); codeOf(err) != "issuer_unavailable" {
+			t.Fatal(err)
+		}
+		h.mustRevoke(t, by)
+		issuer.down = false
+		if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); codeOf(err) != "certificate_is_revoked" || len(issuer.asked) > 0 {
+			t.Errorf("revoked: %v, the CA was asked %d times", err, len(issuer.asked))
+		}
+	})
+}
+
+// A replacement that was downloaded too late is submitted again: that its approval has
+// revoked the certificate does not stand in its way.
+func TestReissueDownloadedTooLate(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		by, reviewer := h.holder(t, "2027-11-20")
+		o, err := h.about("yd-reissue-own", by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.Cause: "lost"}))
+		h.pays(t, o)
+		h.approve(t, o, reviewer)
+		h.advance(31 * 24 * time.Hour)
+		if err := h.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		o = h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: by, Form: h.order(t, o.ID).Form})
+		if o = h.approve(t, o, reviewer); o.Status != order.ToDownload || h.cert(t).State() != certificate.Revoked {
+			t.Errorf("approved again: %s, the certificate is %s", o.State, h.cert(t).State())
+		}
+		if _, err := h.about("yd-reissue-own", by); codeOf(err) != "certificate_replaced" {
+			t.Errorf("a second replacement: %v", err)
+		}
+	})
+}
