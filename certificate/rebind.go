@@ -41,6 +41,11 @@ func (s *Service) give(ctx context.Context, tx Tx, cert Certificate, to string, 
 	if err := tx.SetHolder(ctx, cert, to, s.now()); err != nil {
 		return err
 	}
+	for _, p := range []Purpose{ForUnlock, ForRenew} { // as his logins, his helper's tickets end
+		if err := s.endTickets(ctx, tx, Ticket{Purpose: p, TokenSerial: cert.TokenSerial}); err != nil {
+			return err
+		}
+	}
 	c := Command{On: "rebind", By: by, Note: "绑定用户已更换", at: s.now()}
 	seq, err := s.happened(ctx, tx, cert, order.CertificateRebound, c)
 	if err != nil {

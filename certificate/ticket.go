@@ -31,7 +31,7 @@ const (
 	TicketOpen     TicketState = "open"     // a helper has shown it, and its key
 	TicketDone     TicketState = "done"     // what it was for has happened
 	TicketFailed   TicketState = "failed"   // the helper gave up
-	TicketReplaced TicketState = "replaced" // a newer one was issued for the same
+	TicketReplaced TicketState = "replaced" // a newer one was issued for the same, or the USBKEY has another user
 )
 
 // Ticket lets one key helper do one thing to one USBKEY, once. The helper shows
@@ -156,16 +156,8 @@ func (t Ticket) move(on TicketEvent, now time.Time) (Ticket, error) {
 // IssueTicket issues a ticket in the transaction of its cause and returns it with
 // the secret, which is shown once. Earlier tickets for the same die.
 func (s *Service) IssueTicket(ctx context.Context, tx TicketTx, t Ticket) (_ Ticket, secret string, err error) {
-	earlier, err := tx.LiveTickets(ctx, t)
-	if err != nil {
+	if err := s.endTickets(ctx, tx, t); err != nil {
 		return Ticket{}, "", err
-	}
-	for _, was := range earlier {
-		dead := was
-		dead.State, dead.UpdatedAt = TicketReplaced, s.now()
-		if err := tx.UpdateTicket(ctx, dead, was); err != nil {
-			return Ticket{}, "", err
-		}
 	}
 	secret = rand.Text() // letters and digits only: it is typed behind --ticket
 	t.ID, t.SecretHash, t.State = s.newID(), hashSecret(secret), TicketIssued
@@ -173,6 +165,22 @@ func (s *Service) IssueTicket(ctx context.Context, tx TicketTx, t Ticket) (_ Tic
 	t.Challenge = make([]byte, 32)
 	rand.Read(t.Challenge)
 	return t, secret, tx.InsertTicket(ctx, t)
+}
+
+// endTickets ends those for the same as t.
+func (s *Service) endTickets(ctx context.Context, tx TicketTx, t Ticket) error {
+	earlier, err := tx.LiveTickets(ctx, t)
+	if err != nil {
+		return err
+	}
+	for _, was := range earlier {
+		dead := was
+		dead.State, dead.UpdatedAt = TicketReplaced, s.now()
+		if err := tx.UpdateTicket(ctx, dead, was); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func hashSecret(secret string) string {

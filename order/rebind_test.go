@@ -198,3 +198,18 @@ func TestCompanyEntry(t *testing.T) {
 		}
 	})
 }
+
+// What a helper of the former user was given ends with his logins.
+func TestRebindEndsTickets(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o, old := h.toRenew(t)
+		runs, issuer := h.runs(t)
+		k := h.helper(t, runs, o.ID)
+		if err := h.certificates.Rebind(t.Context(), heldSerial, old, h.person(t, "13900139000").PersonID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); codeOf(err) != "ticket_gone" || len(issuer.asked) > 0 {
+			t.Errorf("the former user's helper: %v, the CA was asked %d times", err, len(issuer.asked))
+		}
+	})
+}
