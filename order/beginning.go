@@ -184,26 +184,47 @@ func (s *Service) CertificateChanged(ctx context.Context, serial string) error {
 	if a.Revoked {
 		on = CertificateRevoked
 	}
-	page, err := s.store.Orders(ctx, Filter{Certificate: serial, Open: true, Limit: 100})
-	if err != nil {
-		return err
-	}
+	f := Filter{Certificate: serial, Open: true, Limit: 100}
 	var faults []error
-	for _, o := range page.Orders {
-		c := Command{On: on, By: BySystem}
-		if !slices.ContainsFunc(lifecycle, func(t transition) bool {
-			return t.On == on && slices.Contains(t.businesses(), o.Business) && slices.Contains(t.From, o.State)
-		}) {
-			continue // not about such an order
+	for {
+		page, err := s.store.Orders(ctx, f)
+		if err != nil {
+			return errors.Join(append(faults, err)...)
 		}
-		if o.State == awaitingPayment {
-			_, err = s.withTradeClosed(ctx, o.ID, c)
-		} else {
-			_, err = s.Apply(ctx, o.ID, c)
+		for _, o := range page.Orders {
+			faults = append(faults, s.certificateChanged(ctx, o, on))
 		}
-		if err != nil && !errors.Is(err, Conflict) {
-			faults = append(faults, err)
+		if page.Next == (Cursor{}) {
+			return errors.Join(faults...)
 		}
+		f.After = page.Next
 	}
-	return errors.Join(faults...)
+}
+
+// certificateChanged tells one order, and tells it again when it has moved meanwhile,
+// as one does that turns out to be paid.
+func (s *Service) certificateChanged(ctx context.Context, o Order, on Event) error {
+	about := slices.ContainsFunc(rowsOn[on], func(t *transition) bool {
+		return slices.Contains(t.businesses(), o.Business) && slices.Contains(t.From, o.State)
+	})
+	if !about {
+		return nil
+	}
+	_, refused := s.withTradeClosed(ctx, o.ID, Command{On: on, By: BySystem})
+	if !errors.Is(refused, Conflict) {
+		return refused
+	}
+	now, err := s.store.Order(ctx, o.ID)
+	switch {
+	case errors.Is(err, NotFound):
+		return nil
+	case err != nil:
+		return err
+	case now.State != o.State:
+		return s.certificateChanged(ctx, now, on)
+	case o.State == awaitingPayment: // paid, and not booked yet
+		return &Error{Kind: Unavailable, Code: "trade_paid", Detail: tradePaid.Detail, Err: refused}
+	default:
+		return nil
+	}
 }

@@ -298,3 +298,50 @@ func TestRemindAfterBid(t *testing.T) {
 		}
 	})
 }
+
+// Row 62: an order that turns out to be paid just as its certificate was revoked is told
+// of it, too.
+func TestRevokedWhilePaid(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		by, _ := h.holder(t, "2026-12-20")
+		o, err := h.about("yd-renewal-key", by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No}))
+		p := h.opens(t, o, order.WeChatPay)
+		h.pay.trades[p.TradeNo], h.pay.amount = order.TradePaid, p.Amount // and nobody has told us
+		h.mustRevoke(t, by)
+		if err := h.CertificateChanged(t.Context(), heldSerial); err != nil {
+			t.Fatal(err)
+		}
+		if o = h.order(t, o.ID); o.Stage != order.Closed || o.Refund != order.Refunding {
+			t.Errorf("paid for a revoked certificate: %s, refund %q", o.State, o.Refund)
+		}
+	})
+}
+
+// However many orders are about a certificate, all of them hear of it.
+func TestRevokedWithManyOrders(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		by, _ := h.holder(t, "2026-12-10")
+		o, err := h.about("yd-renewal", by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No}))
+		h.advance(time.Second)
+		for range 101 {
+			if _, err := h.about("yd-unlock-approval", by); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.mustRevoke(t, by)
+		if err := h.CertificateChanged(t.Context(), heldSerial); err != nil {
+			t.Fatal(err)
+		}
+		if o = h.order(t, o.ID); o.Stage != order.Closed {
+			t.Errorf("the oldest order: %s", o.State)
+		}
+	})
+}
