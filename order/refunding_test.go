@@ -3,6 +3,7 @@ package order_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/issuance"
@@ -202,6 +203,25 @@ func TestKeysGivenUpByWord(t *testing.T) {
 		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "不再需要"})
 		if err := h.RunRefund(t.Context(), o.TradeNo); err != nil || h.pay.returned["R"+o.TradeNo] != 30000 {
 			t.Errorf("the rest: %d fen, %v", h.pay.returned["R"+o.TradeNo], err)
+		}
+	})
+}
+
+// Nobody is reminded to correct an order whose money is on its way back.
+func TestNoReminderDuringRefund(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		reviewer := h.staff(t, "李审核", "13800000011", order.Reviewer)
+		o := h.confirm(t, h.draft(t, nil))
+		h.pays(t, o)
+		h.mustApply(t, o.ID, order.Command{On: order.Claim, By: reviewer})
+		h.mustApply(t, o.ID, order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R03"}}})
+		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "客户要求"})
+		h.advance(8 * 24 * time.Hour)
+		if err := h.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if heard := h.heard(t, o.ID, order.NoticeFix); len(heard) > 0 {
+			t.Errorf("%d reminders", len(heard))
 		}
 	})
 }

@@ -691,11 +691,11 @@ func (s *Service) fire(ctx context.Context, t Timer) error {
 	case t.Notice != "":
 		return s.store.InTx(ctx, func(tx Tx) error {
 			o, err := tx.Order(ctx, t.OrderID)
-			if err != nil {
-				return err
+			if err == nil && o.Refund == NoRefund { // nobody can do any more what he is reminded of
+				o.Seq = t.Seq
+				err = s.notify(ctx, tx, o, t.Notice)
 			}
-			o.Seq = t.Seq
-			if err := s.notify(ctx, tx, o, t.Notice); err != nil {
+			if err != nil && !errors.Is(err, NotFound) {
 				return err
 			}
 			return tx.DropTimer(ctx, t)
@@ -705,7 +705,7 @@ func (s *Service) fire(ctx context.Context, t Timer) error {
 	default:
 		_, err = s.Apply(ctx, t.OrderID, Command{On: t.On, By: BySystem})
 	}
-	if err != nil && !errors.Is(err, Conflict) && !errors.Is(err, NotFound) {
+	if err != nil && !movesNothing(err) {
 		return err
 	}
 	return s.store.InTx(ctx, func(tx Tx) error { return tx.DropTimer(ctx, t) })
