@@ -79,9 +79,10 @@ type invoiceRule struct {
 
 var (
 	chargedSomething = invoiceRule{func(_ Order, i Invoice) bool { return i.Amount > 0 }, Errorf(Conflict, "nothing_to_invoice", "订单没有支付金额，不需要开具发票")} // F50
-	orderCompleted   = invoiceRule{func(o Order, _ Invoice) bool { return !o.CompletedAt.IsZero() }, Errorf(Conflict, "invoice_too_early", "订单完成后才能开具发票")}
-	moneyStays       = invoiceRule{func(o Order, _ Invoice) bool { return o.Refund == NoRefund && o.Status != Refunded }, Errorf(Conflict, "invoice_refunded", "订单正在退款或已退款，不能开具发票")}
-	firstCorrection  = invoiceRule{func(_ Order, i Invoice) bool { return i.Corrects == "" }, Errorf(Conflict, "invoice_corrected_once", "发票抬头已更改过一次，如需再次更改请联系客服 400-666-3999")}
+	// What takes the place of an earlier invoice does not wait for a parcel that came back.
+	orderCompleted  = invoiceRule{func(o Order, i Invoice) bool { return !o.CompletedAt.IsZero() || i.Corrects != "" }, Errorf(Conflict, "invoice_too_early", "订单完成后才能开具发票")}
+	moneyStays      = invoiceRule{func(o Order, _ Invoice) bool { return o.Refund == NoRefund && o.Status != Refunded }, Errorf(Conflict, "invoice_refunded", "订单正在退款或已退款，不能开具发票")}
+	firstCorrection = invoiceRule{func(_ Order, i Invoice) bool { return i.Corrects == "" }, Errorf(Conflict, "invoice_corrected_once", "发票抬头已更改过一次，如需再次更改请联系客服 400-666-3999")}
 
 	mayInvoice = []invoiceRule{chargedSomething, orderCompleted, moneyStays}
 	mayCorrect = []invoiceRule{orderCompleted, moneyStays, firstCorrection}

@@ -360,3 +360,19 @@ func TestOneInvoiceOfAnOrder(t *testing.T) {
 		}
 	})
 }
+
+// A parcel that comes back while a title is changed holds the new invoice not up.
+func TestInvoiceToAnotherTitleOfAReturnedParcel(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o, _ := h.finished(t, nil)
+		h.says(t, h.invoice(t, o.ID), order.InvoiceDone)
+		if _, err := h.CorrectInvoice(t.Context(), o.ID, h.owner(o), order.Buyer{Title: "云岭集团有限公司", TaxNo: "91350100M000100Y43"}); err != nil {
+			t.Fatal(err)
+		}
+		h.mustApply(t, o.ID, order.Command{On: order.ParcelReturned, By: byShipper, Keys: o.Quantity()})
+		h.says(t, h.invoice(t, o.ID), order.InvoiceDone)
+		if i := h.invoice(t, o.ID); i.State != order.InvoiceIssuing || i.Title != "云岭集团有限公司" {
+			t.Errorf("%s to %q", i.State, i.Title)
+		}
+	})
+}
