@@ -12,8 +12,8 @@ import (
 )
 
 // issueForCSR certifies a key pair on the subscriber's own USBKEY. The issue's id
-// never changes, so asking again returns the certificate that was made; for another
-// key pair there is none.
+// is that of an approval, so asking again returns the certificate that was made; for
+// another key pair there is none.
 func (a *app) issueForCSR(ctx context.Context, r request.Request) ([]byte, error) {
 	var in request.CSRBody
 	if err := json.Unmarshal(r.Body, &in); err != nil {
