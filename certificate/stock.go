@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -174,7 +175,7 @@ func stockAudit(by order.Actor, action string, at time.Time) order.AuditRecord {
 var (
 	serialForm = regexp.MustCompile(`^TW([0-9]{14})$`)
 	serialGaps = regexp.MustCompile(`[\s,，、;；]+`)
-	rangeMark  = regexp.MustCompile(`\s*[-~～至]+\s*`)
+	rangeMark  = regexp.MustCompile(`\s*[-－~～至]+\s*`)
 )
 
 // ParseSerials reads serial numbers and ranges as people write them.
@@ -186,7 +187,7 @@ func ParseSerials(text string) ([]string, error) {
 		if word == "" {
 			continue
 		}
-		first, last, err := parseRange(word)
+		first, last, err := parseRange(identity.HalfWidth(word))
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +223,10 @@ func parseRange(word string) (first, last uint64, err error) {
 func parseSerial(text string) (uint64, error) {
 	m := serialForm.FindStringSubmatch(text)
 	if m == nil {
-		return 0, order.Errorf(order.Invalid, "blank_serial", "序列号格式不正确：TW 加 14 位数字，连号写作「首个-末个」")
+		if r := []rune(text); len(r) > 20 {
+			text = string(r[:20]) + "…"
+		}
+		return 0, order.Errorf(order.Invalid, "blank_serial", "序列号「%s」格式不正确：TW 加 14 位数字，连号写作「首个-末个」", text)
 	}
 	return strconv.ParseUint(m[1], 10, 64)
 }
