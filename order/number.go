@@ -29,6 +29,11 @@ func PrintedNo(typed string) string {
 	return strings.ToUpper(withoutSpace(identity.HalfWidth(typed)))
 }
 
+// WholeNo reports whether no is a whole number as it is printed, not the end of one.
+func WholeNo(no string) bool {
+	return strings.HasPrefix(no, noPrefix) && len(no) == len(FormatNo(time.Time{}, 0))
+}
+
 // TailOf returns the last four digits of a number, by which people name an order
 // in a conversation.
 func TailOf(no string) string {

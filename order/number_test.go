@@ -50,6 +50,15 @@ func TestNumbersRoundTrip(t *testing.T) {
 	})
 }
 
+func TestWholeNo(t *testing.T) {
+	no := FormatNo(time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC), 7)
+	for text, whole := range map[string]bool{no: true, "": false, no[1:]: false, TailOf(no): false, no[:24]: false, no + "0": false} {
+		if WholeNo(text) != whole {
+			t.Errorf("WholeNo(%q) is %t", text, !whole)
+		}
+	}
+}
+
 func TestTailOf(t *testing.T) {
 	for in, want := range map[string]string{"SAAS120230811175755000152": "0152", "12": "12", "": ""} {
 		if got := TailOf(in); got != want {

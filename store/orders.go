@@ -278,8 +278,11 @@ func filter(f order.Filter) (where string, args []any) {
 	if !f.ReviewDueBefore.IsZero() {
 		and(`review_due < ?`, dbTime(f.ReviewDueBefore))
 	}
-	if f.No != "" {
-		and(`no LIKE ? ESCAPE '\'`, `%`+escapeLike(strings.ToUpper(f.No)))
+	switch no := strings.ToUpper(f.No); {
+	case order.WholeNo(no):
+		and(`no = ?`, no)
+	case no != "":
+		and(`no LIKE ? ESCAPE '\'`, `%`+escapeLike(no))
 	}
 	if f.Company != "" {
 		and(`company LIKE ? ESCAPE '\'`, `%`+escapeLike(f.Company)+`%`)
