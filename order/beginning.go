@@ -3,6 +3,7 @@ package order
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -222,8 +223,8 @@ func (s *Service) certificateChanged(ctx context.Context, o Order, on Event) err
 		return err
 	case now.State != o.State:
 		return s.certificateChanged(ctx, now, on)
-	case o.State == awaitingPayment: // paid, and not booked yet
-		return &Error{Kind: Unavailable, Code: "trade_paid", Detail: tradePaid.Detail, Err: refused}
+	case o.State == awaitingPayment: // the job is not done, whatever kind it is
+		return fmt.Errorf("order %s is paid, and not booked yet: %v", o.ID, refused) //nolint:errorlint // see above
 	default:
 		return nil
 	}
