@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/yuncaidun/yuncaidun/bot/intent"
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -353,7 +354,8 @@ func (t *turn) rejection(o order.Order, line func(string)) {
 			line("……")
 			break
 		}
-		text := fmt.Sprintf("%d. %s（%s）", n+1, r.Text(), r.Code)
+		said, _ := identity.RedactText(r.Text()) // a reviewer may have written a number that no chat repeats
+		text := fmt.Sprintf("%d. %s（%s）", n+1, said, r.Code)
 		if spec, ok := r.Anchor(o.Product, o.Form).Spec(); ok {
 			text += "\n　修改项：" + spec.Label
 			if spec.Input == order.Image {

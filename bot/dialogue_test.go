@@ -1094,3 +1094,15 @@ func TestCommandWithoutTask(t *testing.T) {
 		t.Errorf("7: %s", got)
 	}
 }
+
+// What a reviewer wrote is repeated without the numbers of people (rules.md §3.2).
+func TestRejectionWithoutNumbers(t *testing.T) {
+	c := newChat(t)
+	o := anOrder(c.bind("o-a", applicant), 1, order.Rejected, order.Fixable)
+	o.Reasons = []order.Reason{{Code: "R20", Note: "证件号 110101199003070011 与照片不符"}}
+	c.insert(o)
+	got := c.says("o-a", "为什么被拒绝")
+	if !strings.Contains(got, "与照片不符（R20）") || strings.Contains(got, "110101199003070011") {
+		t.Error(got)
+	}
+}
