@@ -123,8 +123,8 @@ func (s *Server) postForm(c *fiber.Ctx) error {
 	do, was := c.FormValue("do"), drawnOf(c)
 	lines, term := postedLines(c, o, do)
 	lines, term = was.mergeLines(lines, term, o)
-	stands, _ := order.Normalize(o.Product, form, s.Now().In(order.Shanghai))
-	typed, faults := order.Normalize(o.Product, was.merge(stands, o.Form), s.Now().In(order.Shanghai))
+	stands, faults := order.Normalize(o.Product, form, s.Now().In(order.Shanghai))
+	typed, faults := order.Normalize(o.Product, was.merge(stands, o.Form, faults), s.Now().In(order.Shanghai))
 	saved, err := s.Orders.Apply(c.UserContext(), o.ID, order.Command{
 		On: order.Save, By: visitorOf(c).Actor(c), DraftToken: visitorOf(c).DraftToken(),
 		Product: o.Product.Code, Term: term, Lines: lines, Form: without(typed, faults),
@@ -154,7 +154,7 @@ func (s *Server) postForm(c *fiber.Ctx) error {
 	view := s.formView(saved, typed, faults, false)
 	view.Agreed, view.Stands = agreed, &stands
 	if err != nil {
-		view.LineFault = lineFault.Detail
+		view.LineFault, view.Unsaved = lineFault.Detail, &was
 	} else {
 		view.Saved = s.Now()
 	}

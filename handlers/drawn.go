@@ -30,8 +30,12 @@ func drawnOf(c *fiber.Ctx) (d drawnForm) {
 }
 
 // Drawn is what the page has now: in the sections that it draws as they were saved, and
-// elsewhere as somebody typed.
+// elsewhere as somebody typed. What could not be saved counts as changed still.
 func (v formView) Drawn() (string, error) {
+	if v.Unsaved != nil {
+		text, err := json.Marshal(v.Unsaved)
+		return string(text), err
+	}
 	d := drawnForm{Fields: map[order.Field]string{}, Lines: v.Order.Lines, Term: v.Order.Product.Term}
 	for _, spec := range order.Fields {
 		from := v.Typed
@@ -46,12 +50,16 @@ func (v formView) Drawn() (string, error) {
 	return string(text), err
 }
 
-// merge is a form as typed with the stored value of each field that the page has not
-// changed. A stored field may be empty because what stands there is wrong: that stays.
-func (d drawnForm) merge(typed, stored order.Form) order.Form {
+// merge is a form as typed, with these faults, with the stored value of each field that
+// the page has not changed. What is wrong is not stored: there an empty one says nothing.
+func (d drawnForm) merge(typed, stored order.Form, faults []order.FieldError) order.Form {
+	if d.Fields == nil {
+		return typed
+	}
 	for _, spec := range order.Fields {
 		value, now := typed.Get(spec.Name), stored.Get(spec.Name)
-		if was, known := d.Fields[spec.Name]; (known || d.Fields != nil && value == "") && was == value && now != "" {
+		wrong := slices.ContainsFunc(faults, func(e order.FieldError) bool { return e.Field == spec.Name })
+		if d.Fields[spec.Name] == value && (now != "" || !wrong) {
 			typed = typed.With(spec.Name, now)
 		}
 	}

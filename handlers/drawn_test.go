@@ -76,6 +76,14 @@ func TestTwoPagesOfOneDraft(t *testing.T) {
 	if got := b.order(path).Quantity(); got != 3 {
 		t.Errorf("%d keys, want the 3 of the other page", got)
 	}
+	two.types("org.uscc", "")
+	one.types("agent.email", "wang@example.com")
+	want("what the other page has emptied stays so", map[order.Field]string{order.OrgUSCC: ""})
+	one.values.Set("quantity", "21") // too many: nothing is saved
+	one.types("agent.name", "王小珊")
+	want("not saved", map[order.Field]string{order.AgentName: "王小琳"})
+	one.types("quantity", "4")
+	want("saved as soon as it can be", map[order.Field]string{order.AgentName: "王小珊"})
 	one.values.Set(drawnField, `{"fields":`)
 	one.types("agent.name", "王小琪")
 	want("a page that does not know what it was drawn with", map[order.Field]string{order.AgentName: "王小琪", order.AgentEmail: "wang@example.com"})

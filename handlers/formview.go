@@ -24,6 +24,7 @@ type formView struct {
 	Bid           *bidView
 	Typed         order.Form
 	Stands        *order.Form // what stands on the page where it is not drawn anew
+	Unsaved       *drawnForm  // what the page was drawn with before a save that failed
 	Groups        []groupView
 	Reasons       []reasonView
 	Faults        []order.FieldError

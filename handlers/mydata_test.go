@@ -71,6 +71,16 @@ func TestErasureOfMyData(t *testing.T) {
 	if a := li.get("/staff/review/" + string(id)); a.Status != http.StatusForbidden || !strings.Contains(a.Body, "申请人已要求删除") || strings.Contains(a.Body, "王*琪") {
 		t.Errorf("staff after that: %d", a.Status)
 	}
+	shipper := d.login("孙发货")
+	if a := shipper.get("/staff/shipping/" + string(id)); a.Status != http.StatusForbidden {
+		t.Errorf("the shipper after that: %d", a.Status)
+	}
+	if a := shipper.post("/staff/shipping/"+string(id)+"/reveal", nil); a.Status != http.StatusForbidden || strings.Contains(a.Body, agentMobile) {
+		t.Errorf("the shipper looks closer: %d", a.Status)
+	}
+	if a := shipper.get("/staff/shipping?stage=sent"); !strings.Contains(a.Body, string(id)) || strings.Contains(a.Body, "138****8000") {
+		t.Errorf("the shipper's list: %d", a.Status)
+	}
 }
 
 // An account that nothing needs any more is closed: nobody is logged in, and whoever

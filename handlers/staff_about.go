@@ -45,6 +45,9 @@ func (k *console) aboutView(ctx context.Context, o order.Order, inClear bool, v 
 	if err != nil {
 		return err
 	}
+	if !earlier.EraseAskedAt.IsZero() {
+		return nil
+	}
 	v.Earlier, v.Changes = "/staff/review/"+string(earlier.ID), changesBetween(earlier, o, inClear)
 	return nil
 }

@@ -81,8 +81,8 @@ func (k *console) underReview(c *fiber.Ctx) (order.Order, error) {
 	if err == nil && !submitted(o) {
 		err = order.Errorf(order.NotFound, "order_not_found", "没有找到该订单，可能已被申请人撤回修改")
 	}
-	if err == nil && !o.EraseAskedAt.IsZero() {
-		err = order.Errorf(order.Forbidden, "erase_asked", "申请人已要求删除这份资料：依法保存的期间只作保存，不再查看")
+	if err == nil {
+		err = o.MayBeSeen()
 	}
 	return o, err
 }

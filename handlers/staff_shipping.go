@@ -107,13 +107,19 @@ func (k *console) shipping(c *fiber.Ctx) error {
 }
 
 func (k *console) shippingRow(o order.Order) shippingRow {
-	get := o.Form.Masked
-	return shippingRow{
-		ID: o.ID, No: o.No, Tail: order.TailOf(o.No), Recipient: get(order.ShipName) + " " + get(order.ShipMobile),
-		Place:  strings.Join([]string{get(order.ShipProvince), get(order.ShipCity), get(order.ShipDistrict)}, " "),
+	row := shippingRow{
+		ID: o.ID, No: o.No, Tail: order.TailOf(o.No),
 		PickUp: o.Stage == order.ToPickUp, Quantity: o.Quantity() - o.GivenUp, Due: o.DueAt, Overdue: !o.DueAt.IsZero() && k.Now().After(o.DueAt), Refund: o.Refund.Label(),
 		Parcel: o.Parcel.Label(), Sent: o.ShippedAt,
 	}
+	if !o.EraseAskedAt.IsZero() {
+		row.Recipient = "收件资料已按申请人要求停止查看"
+		return row
+	}
+	get := o.Form.Masked
+	row.Recipient = get(order.ShipName) + " " + get(order.ShipMobile)
+	row.Place = strings.Join([]string{get(order.ShipProvince), get(order.ShipCity), get(order.ShipDistrict)}, " ")
+	return row
 }
 
 type parcelView struct {
@@ -143,6 +149,9 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 	}
 	if o.Status != order.ToShip && o.Status != order.Completed {
 		return order.Errorf(order.NotFound, "order_not_found", "没有找到该发货任务，可能还没有制作完成")
+	}
+	if err := o.MayBeSeen(); err != nil {
+		return err
 	}
 	items, err := k.Records.Items(ctx, o.ID)
 	if err != nil {

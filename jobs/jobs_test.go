@@ -751,11 +751,10 @@ func TestIssue(t *testing.T) {
 	}
 }
 
-// A request that nobody answered in time, as when the clock leaps, is no refusal: the
-// key is asked for again.
-func TestIssueExpired(t *testing.T) {
-	w := newWorld(t)
-	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
+// taken is an order whose first key the station has begun to make, and that key.
+func (w *world) taken(t *testing.T) (o order.Order, item string) {
+	t.Helper()
+	o = w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
 	if err := w.station(t.Context(), string(o.ID)); err != nil {
 		t.Fatal(err)
 	}
@@ -763,11 +762,19 @@ func TestIssueExpired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.issues[items[0].ID+"-1"] = order.Errorf(order.Conflict, request.Expired, "请求已过期，请重新开始")
-	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: 1}); !errors.Is(err, order.Unavailable) || errors.Is(err, order.Conflict) {
+	return o, items[0].ID
+}
+
+// A request that nobody answered in time, as when the clock leaps, is no refusal: the
+// key is asked for again.
+func TestIssueExpired(t *testing.T) {
+	w := newWorld(t)
+	_, item := w.taken(t)
+	w.issues[item+"-1"] = order.Errorf(order.Conflict, request.Expired, "请求已过期，请重新开始")
+	if err := w.issue(t.Context(), attempt{ref: item, n: 1}); !errors.Is(err, order.Unavailable) || errors.Is(err, order.Conflict) {
 		t.Errorf("expired: %v, want to be tried again", err)
 	}
-	if it, err := w.db.Item(t.Context(), items[0].ID); err != nil || it.Stage != order.ItemMaking || len(w.scraps) > 0 {
+	if it, err := w.db.Item(t.Context(), item); err != nil || it.Stage != order.ItemMaking || len(w.scraps) > 0 {
 		t.Errorf("item %s, scrapped %v, %v", it.Stage, w.scraps, err)
 	}
 }
@@ -775,17 +782,10 @@ func TestIssueExpired(t *testing.T) {
 // A key whose answer was never heard, and that was made all the same, is not given up.
 func TestIssueMadeUnheard(t *testing.T) {
 	w := newWorld(t)
-	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
-	if err := w.station(t.Context(), string(o.ID)); err != nil {
-		t.Fatal(err)
-	}
-	items, err := w.db.Items(t.Context(), o.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	issue := items[0].ID + "-1"
+	o, item := w.taken(t)
+	issue := item + "-1"
 	w.issues[issue], w.made = order.Errorf(order.Unavailable, "issuer_unavailable", "签发服务繁忙，请稍后重试"), map[string]bool{issue: true}
-	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: issueTries}); err != nil {
+	if err := w.issue(t.Context(), attempt{ref: item, n: issueTries}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := w.db.Order(t.Context(), o.ID); err != nil || got.Status != order.ToShip || len(w.scraps) > 0 {
@@ -796,19 +796,12 @@ func TestIssueMadeUnheard(t *testing.T) {
 // What the CA refuses is not tried again: a person reads why.
 func TestIssueRefused(t *testing.T) {
 	w := newWorld(t)
-	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
-	if err := w.station(t.Context(), string(o.ID)); err != nil {
+	_, item := w.taken(t)
+	w.issues[item+"-1"] = order.Errorf(order.Conflict, "csr_weak_key", "密钥强度不足")
+	if err := w.issue(t.Context(), attempt{ref: item, n: 1}); err != nil {
 		t.Fatal(err)
 	}
-	items, err := w.db.Items(t.Context(), o.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.issues[items[0].ID+"-1"] = order.Errorf(order.Conflict, "csr_weak_key", "密钥强度不足")
-	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: 1}); err != nil {
-		t.Fatal(err)
-	}
-	it, err := w.db.Item(t.Context(), items[0].ID)
+	it, err := w.db.Item(t.Context(), item)
 	if err != nil || it.Stage != order.ItemFailed || it.Note != "密钥强度不足" {
 		t.Errorf("item %s, note %q, %v", it.Stage, it.Note, err)
 	}
@@ -1067,17 +1060,10 @@ func (s *stubborn) AskOnce(_ context.Context, _ string, k request.Kind, _ string
 // not pass for done.
 func TestIssueContradicted(t *testing.T) {
 	w := newWorld(t)
-	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed})
-	if err := w.station(t.Context(), string(o.ID)); err != nil {
-		t.Fatal(err)
-	}
-	items, err := w.db.Items(t.Context(), o.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, item := w.taken(t)
 	desk := &stubborn{t: t}
 	w.Desk = desk
-	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: 1}); err == nil || errors.Is(err, order.Conflict) {
+	if err := w.issue(t.Context(), attempt{ref: item, n: 1}); err == nil || errors.Is(err, order.Conflict) {
 		t.Errorf("%v", err)
 	}
 	if want := []request.Kind{request.MakeKey, request.ScrapIssue, request.MakeKey}; !slices.Equal(desk.asked, want) {

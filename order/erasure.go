@@ -26,26 +26,28 @@ func (s *Service) Promises(ctx context.Context, orders []Order) ([]Promise, erro
 	for i, o := range orders {
 		ids[i] = o.ID
 	}
-	lapsed, err := s.store.Lapsed(ctx, ids...)
+	lapses, err := s.store.Lapses(ctx, ids...)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Promise, len(orders))
 	for i, o := range orders {
-		out[i] = Kept{Order: o, Lapsed: lapsed[o.ID]}.promise()
+		out[i] = Kept{Order: o, Lapse: lapses[o.ID]}.promise()
 	}
 	return out, nil
 }
 
 // erasable says why an order's data cannot be asked to go yet; nil when it can.
 func (k Kept) erasable(now time.Time) error {
-	p, _, ok := k.keeping()
+	_, _, ok := k.keeping()
 	switch {
+	case k.promise().Gone:
+		return Errorf(Conflict, "erase_gone", "这份订单的资料已经删除，没有可以再删除的内容")
 	case k.Status == Draft:
 		return Errorf(Conflict, "erase_draft", "草稿请在「我的订单」中直接删除，填写的内容和图片会一并删除")
 	case !ok:
 		return Errorf(Conflict, "erase_open", "订单还在办理，办结或关闭后可以要求删除资料")
-	case p.ByLaw && k.Lapsed.After(now):
+	case k.InForce.After(now):
 		return Errorf(Conflict, "erase_in_force", "证书有效期内，更新、吊销和通知都要用到这些资料；证书到期或吊销后可以要求删除")
 	default:
 		return nil
@@ -54,8 +56,8 @@ func (k Kept) erasable(now time.Time) error {
 
 // Erasable reports whether AskErasure of an order would be granted now.
 func (s *Service) Erasable(ctx context.Context, o Order) (bool, error) {
-	lapsed, err := s.store.Lapsed(ctx, o.ID)
-	return err == nil && o.EraseAskedAt.IsZero() && Kept{Order: o, Lapsed: lapsed[o.ID]}.erasable(s.now()) == nil, err
+	lapses, err := s.store.Lapses(ctx, o.ID)
+	return err == nil && o.EraseAskedAt.IsZero() && Kept{Order: o, Lapse: lapses[o.ID]}.erasable(s.now()) == nil, err
 }
 
 // AskErasure has the personal data of a person's own order erased. What no law keeps
@@ -96,6 +98,14 @@ func (s *Service) AskErasure(ctx context.Context, id ID, by Actor) (p Promise, e
 		return tx.AppendAudit(ctx, AuditRecord{OrderID: id, Action: "erase_asked", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: now})
 	})
 	return p, err
+}
+
+// MayBeSeen refuses a look of staff at personal data whose person asked for its erasure.
+func (o Order) MayBeSeen() error {
+	if o.EraseAskedAt.IsZero() {
+		return nil
+	}
+	return Errorf(Forbidden, "erase_asked", "申请人已要求删除这份资料：依法保存的期间只作保存，不再查看")
 }
 
 // CloseAccount forgets a person's mobile and WeChat at once and logs him out

@@ -27,9 +27,8 @@ type Queries interface {
 	// Kept returns an order, deleted or not, with what decides how long it is kept.
 	Kept(ctx context.Context, id ID) (Kept, error)
 	KeptPerson(ctx context.Context, id string) (KeptPerson, error)
-	// Lapsed is when the last certificate of each of some orders, and of those that they
-	// are about, expired or was revoked, whichever is later; orders without are missing.
-	Lapsed(ctx context.Context, of ...ID) (map[ID]time.Time, error)
+	// Lapses is how the certificates of some orders end; orders without any are missing.
+	Lapses(ctx context.Context, of ...ID) (map[ID]Lapse, error)
 	// Looks lists who of our staff has seen personal data of an order, newest first, by
 	// keyset.
 	Looks(ctx context.Context, id ID, after Cursor, limit int) (LookPage, error)

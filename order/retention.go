@@ -71,13 +71,20 @@ var Keepings = []Keeping{KeepIssued, KeepUnissued, KeepDraft, KeepAnonymous, Kee
 // often one is whose end nobody can tell yet.
 const FirstLook = 30 * day
 
+// Lapse is how an order's certificates, and that which it is about, end. Both are zero
+// when there is none.
+type Lapse struct {
+	// Lapsed is when the last of them expired or was revoked, whichever is later.
+	Lapsed time.Time
+	// InForce is the end of the last that is not revoked for ever.
+	InForce time.Time
+}
+
 // Kept is what decides how long an order's personal data is kept.
 type Kept struct {
 	Order
 	DeletedAt time.Time
-	// Lapsed is when the last of its certificates, and of that which it is about,
-	// expired or was revoked, whichever is later; zero when there is none.
-	Lapsed time.Time
+	Lapse
 	// Objects are all its pictures and documents.
 	Objects []string
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -19,6 +20,7 @@ func TestErasureIsAskedFor(t *testing.T) {
 		name    string
 		state   order.State
 		ends    time.Time // of its certificate
+		revoked certificate.Reason
 		refused string
 		until   time.Time
 	}{
@@ -27,6 +29,8 @@ func TestErasureIsAskedFor(t *testing.T) {
 		{name: "to be put right", state: order.State{Status: order.Rejected, Stage: order.Fixable}, refused: "erase_open"},
 		{name: "its certificate is in force", state: order.State{Status: order.Completed}, ends: at.AddDate(1, 0, 0), refused: "erase_in_force"},
 		{name: "its certificate is over", state: order.State{Status: order.Completed}, ends: at.AddDate(0, -1, 0), until: at.AddDate(5, -1, 0)},
+		{name: "its certificate is revoked before its end", state: order.State{Status: order.Completed}, ends: at.AddDate(1, 0, 0), revoked: certificate.KeyCompromise, until: at.AddDate(6, 0, 0)},
+		{name: "its certificate is frozen", state: order.State{Status: order.Completed}, ends: at.AddDate(1, 0, 0), revoked: certificate.Hold, refused: "erase_in_force"},
 		{name: "closed", state: order.State{Status: order.Rejected, Stage: order.Closed}, until: at},
 		{name: "paid back", state: order.State{Status: order.Refunded}, until: at},
 	}
@@ -41,6 +45,12 @@ func TestErasureIsAskedFor(t *testing.T) {
 				insertOrders(t, db, o)
 				if !tt.ends.IsZero() {
 					issued(t, db, o.ID, fmt.Sprintf("%040d", i), tt.ends)
+				}
+				if tt.revoked != 0 {
+					_, err := db.write.ExecContext(t.Context(), db.write.Rebind(`UPDATE issues SET revoked_at = ?, revocation_reason = ? WHERE serial = ?`), dbTime(at), tt.revoked, fmt.Sprintf("%040d", i))
+					if err != nil {
+						t.Fatal(err)
+					}
 				}
 				if _, err := k.AskErasure(t.Context(), o.ID, stranger); !errors.Is(err, order.NotFound) {
 					t.Fatalf("a stranger's: %v", err)
@@ -78,7 +88,7 @@ func TestErasureIsAskedFor(t *testing.T) {
 				}
 			})
 		}
-		if left := dump(t, db); strings.Count(left, "audit.action=erase_asked\n") != 3 {
+		if left := dump(t, db); strings.Count(left, "audit.action=erase_asked\n") != 4 {
 			t.Error("an erasure is not in the audit trail, or twice")
 		}
 	})
@@ -111,6 +121,29 @@ func issued(t *testing.T, db *DB, id order.ID, serial string, ends time.Time) {
 		}
 		it.CertSerial = serial
 		return tx.UpdateItem(t.Context(), it, order.ItemWaiting)
+	})
+}
+
+// What the sweep has erased cannot be asked to go once more: it would come back to life
+// in the sweep, and keep its person from closing his account.
+func TestErasedIsNotAskedFor(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		k := newKeeper(db)
+		insertPerson(t, db, "person1", mobile)
+		o := draft("o1")
+		o.PersonID, o.DraftToken, o.State = "person1", "", order.State{Status: order.Rejected, Stage: order.Closed}
+		insertOrders(t, db, o)
+		k.now = k.now.AddDate(0, 6, 1)
+		if purged := k.retain(t); len(purged) != 1 {
+			t.Fatalf("purged %v", purged)
+		}
+		if can, err := k.Erasable(t.Context(), read(t, db, "o1")); can || err != nil {
+			t.Errorf("erasable %v, %v", can, err)
+		}
+		_, err := k.AskErasure(t.Context(), "o1", order.Actor{Role: order.Applicant, PersonID: "person1"})
+		if e, ok := order.AsError(err); !ok || e.Code != "erase_gone" || k.NeededAccount(t.Context(), "person1") != nil {
+			t.Errorf("asked: %v", err)
+		}
 	})
 }
 

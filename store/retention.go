@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -31,46 +32,52 @@ func (q queries) Kept(ctx context.Context, id order.ID) (k order.Kept, err error
 		return k, failed(err, "reading order %s", id)
 	}
 	k.DeletedAt = fromNull(r.DeletedAt)
-	lapsed, err := q.Lapsed(ctx, id)
+	lapses, err := q.Lapses(ctx, id)
 	if err != nil {
 		return k, err
 	}
-	k.Lapsed = lapsed[id]
+	k.Lapse = lapses[id]
 	k.Objects, err = q.objectsOf(ctx, k.Order)
 	return k, err
 }
 
-// Lapsed implements [order.Queries].
-func (q queries) Lapsed(ctx context.Context, of ...order.ID) (map[order.ID]time.Time, error) {
+// Lapses implements [order.Queries].
+func (q queries) Lapses(ctx context.Context, of ...order.ID) (map[order.ID]order.Lapse, error) {
 	if len(of) == 0 {
 		return nil, nil
 	}
 	list, ids := among(of)
 	var ends []struct {
-		Order     order.ID     `db:"order_id"`
-		NotAfter  sql.NullTime `db:"not_after"`
-		RevokedAt sql.NullTime `db:"revoked_at"`
+		Order     order.ID           `db:"order_id"`
+		NotAfter  sql.NullTime       `db:"not_after"`
+		RevokedAt sql.NullTime       `db:"revoked_at"`
+		Reason    certificate.Reason `db:"revocation_reason"`
 	}
 	err := q.all(ctx, &ends, `
-		SELECT i.order_id, c.not_after, c.revoked_at
+		SELECT i.order_id, c.not_after, c.revoked_at, c.revocation_reason
 		FROM order_items i JOIN issues c ON c.serial = i.cert_serial
 		WHERE i.order_id IN `+list+`
 		UNION ALL
-		SELECT o.id, c.not_after, c.revoked_at
+		SELECT o.id, c.not_after, c.revoked_at, c.revocation_reason
 		FROM orders o JOIN issues c ON c.serial = o.certificate
 		WHERE o.id IN `+list, append(ids, ids...)...)
 	if err != nil {
 		return nil, failed(err, "reading when certificates end")
 	}
-	last := map[order.ID]time.Time{}
+	lapses := map[order.ID]order.Lapse{}
 	for _, e := range ends {
-		for _, t := range []time.Time{fromNull(e.NotAfter), fromNull(e.RevokedAt)} {
-			if t.After(last[e.Order]) {
-				last[e.Order] = t
-			}
+		l, expires, revoked := lapses[e.Order], fromNull(e.NotAfter), fromNull(e.RevokedAt)
+		l.Lapsed = latest(l.Lapsed, expires, revoked)
+		if revoked.IsZero() || e.Reason == certificate.Hold {
+			l.InForce = latest(l.InForce, expires)
 		}
+		lapses[e.Order] = l
 	}
-	return last, nil
+	return lapses, nil
+}
+
+func latest(times ...time.Time) time.Time {
+	return slices.MaxFunc(times, time.Time.Compare)
 }
 
 // objectsOf lists everything in the object store that belongs to an order: what was
