@@ -16,10 +16,13 @@ const miniAt = "/playground/mp/?persona=applicant"
 // mini is the mini-program's H5 build in a phone frame.
 type mini struct{ *tab }
 
+// uncovered says that nothing lies over the page: no wait, no message.
+const uncovered = `![...document.querySelectorAll("uni-toast, uni-modal, .overlay")].some(e => e.offsetHeight && getComputedStyle(e).display !== "none")`
+
 // picture waits until nothing lies over the page.
 func (m mini) picture(name string) {
 	m.t.Helper()
-	m.until("nothing lies over the page", `![...document.querySelectorAll("uni-toast, uni-modal")].some(e => e.offsetHeight && getComputedStyle(e).display !== "none")`)
+	m.until("nothing lies over the page", uncovered)
 	m.until("the pictures are there", `[...document.querySelectorAll("uni-page:last-of-type uni-image > div")].every(e => e.style.backgroundImage !== "none")`)
 	m.tab.picture(name)
 }
@@ -230,6 +233,21 @@ func TestPhoneFrames(t *testing.T) {
 	if len(b.complaints) > 0 {
 		t.Errorf("the console reports: %s", strings.Join(b.complaints, "\n"))
 	}
+}
+
+// A phone that draws no frame for a while still gets rid of what said that something
+// was under way: between two slow frames uni's own loading stayed for good.
+func TestOverlayGoesWithoutAFrame(t *testing.T) {
+	i, _ := product(t)
+	m := mini{chromium(t, i.URL, 375, 812)}
+	m.open(miniAt + "#/pages/orders/index")
+	m.press(".go-login")
+	m.page("login", top(".phone-login"))
+	m.js(`(window.requestAnimationFrame = () => 0)`)
+	m.press(".phone-login")
+	m.page("orders", `document.querySelectorAll("uni-page").length === 1`)
+	m.until("nothing lies over the page", uncovered)
+	m.quiet()
 }
 
 // signIn goes on with the number that WeChat knows, if the page asks who is there.

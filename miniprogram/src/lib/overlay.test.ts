@@ -1,13 +1,8 @@
-import { beforeEach, expect, it, vi } from 'vitest'
+import { beforeEach, expect, it } from 'vitest'
 
-import { covered, uncover } from './overlay'
+import { covered, overlay, uncover } from './overlay'
 
-let shown: string[] = []
-beforeEach(() => {
-  uncover()
-  shown = []
-  vi.stubGlobal('uni', { showLoading: ({ title }: { title: string }) => shown.push(title), hideLoading: () => shown.push('') })
-})
+beforeEach(uncover)
 
 /** A request that ends when the test says so. */
 function request() {
@@ -25,23 +20,23 @@ it('lies over the page until the last of them ends, well or not', async () => {
   const second = covered(b.done, '请稍候')
   a.end(true)
   await expect(first).rejects.toThrow('no')
-  expect(shown).toEqual(['正在上传'])
+  expect(overlay.title).toBe('正在上传')
   b.end(false)
   await second
-  expect(shown).toEqual(['正在上传', ''])
+  expect(overlay.title).toBe('')
 })
 
 it('goes with its page, and what ends later does not touch that of the next', async () => {
   const old = request()
   const pending = covered(old.done, '请稍候')
   uncover()
-  expect(shown).toEqual(['请稍候', ''])
+  expect(overlay.title).toBe('')
   const next = request()
   const current = covered(next.done, '正在核对')
   old.end(false)
   await pending
-  expect(shown).toEqual(['请稍候', '', '正在核对'])
+  expect(overlay.title).toBe('正在核对')
   next.end(false)
   await current
-  expect(shown).toEqual(['请稍候', '', '正在核对', ''])
+  expect(overlay.title).toBe('')
 })

@@ -2,6 +2,15 @@
 // there exactly while a request of ours is under way, however many there are and however
 // they end, and it goes with the page that it lies on. What waits for a person (camera,
 // album, scanning, paying) is never covered: nobody can tell when it ends, or whether.
+//
+// It is an element of our own: uni.showLoading is one with the toasts, which end it, and
+// in a browser it fades away, which it never does again when two fades meet between two
+// slow frames.
+
+import { reactive } from 'vue'
+
+/** What lies over the page: its words, none when nothing does. */
+export const overlay = reactive({ title: '' })
 
 let waits = 0
 let page = 0
@@ -10,13 +19,13 @@ let page = 0
 export async function covered<T>(what: () => Promise<T>, title: string): Promise<T> {
   const mine = page
   if (waits++ === 0) {
-    uni.showLoading({ title, mask: true })
+    overlay.title = title
   }
   try {
     return await what()
   } finally {
     if (mine === page && --waits === 0) {
-      uni.hideLoading()
+      overlay.title = ''
     }
   }
 }
@@ -24,8 +33,6 @@ export async function covered<T>(what: () => Promise<T>, title: string): Promise
 /** Takes the overlay away with its page; what was under way goes on without it. */
 export function uncover(): void {
   page++
-  if (waits > 0) {
-    waits = 0
-    uni.hideLoading()
-  }
+  waits = 0
+  overlay.title = ''
 }
