@@ -60,14 +60,15 @@ type Deps struct {
 // Dialogue answers what people write to the official account (flows 4.1, 4.2).
 type Dialogue struct {
 	Deps
-	binding binding
+	binding  binding
+	meanings meanings
 }
 
 var _ Answerer = (*Dialogue)(nil)
 
 // NewDialogue returns a dialogue over d.
 func NewDialogue(d Deps) *Dialogue {
-	return &Dialogue{Deps: d, binding: binding{
+	return &Dialogue{Deps: d, meanings: newMeanings(d.Recogniser), binding: binding{
 		appID: d.AppID, codes: d.Codes, send: d.SendCode, memory: d.Memory, vault: d.Vault, store: d.Store, union: d.UnionID, now: d.Now, newID: d.NewID,
 	}}
 }
@@ -258,7 +259,7 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 	if t.text == todoName {
 		return t.todo(ctx)
 	}
-	t.meant = t.Recogniser.Recognise(t.text)
+	t.meant = t.meanings.of(t.text)
 	if i, ok := nouns[strings.ToUpper(t.text)]; ok {
 		t.meant = intent.Result{Intent: i, Understood: true}
 	}

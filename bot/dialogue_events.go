@@ -122,7 +122,7 @@ func (t *turn) click(ctx context.Context, m Message) (Reply, error) {
 		text, err = t.todo(ctx)
 	case ok:
 		t.text = c.words
-		t.meant = t.Recogniser.Recognise(c.words)
+		t.meant = t.meanings.of(c.words)
 		text, err = t.reply(ctx, c.meant)
 	default:
 		text = t.fill(advice[intent.OutOfScope])

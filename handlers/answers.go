@@ -1,7 +1,7 @@
 package handlers
 
 import (
-	"sync"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/yuncaidun/yuncaidun/order"
 )
@@ -14,8 +14,7 @@ const maxAnswers = 4096
 // for every request; so no answer is ever old, whoever has changed the order.
 // Nothing is remembered that is sealed or that another table tells.
 type answers struct {
-	mu   sync.Mutex
-	kept map[order.ID]keptAnswer
+	kept *lru.Cache[order.ID, keptAnswer]
 }
 
 type keptAnswer struct {
@@ -23,26 +22,18 @@ type keptAnswer struct {
 	answer OrderJSON
 }
 
+func newAnswers() answers {
+	kept, _ := lru.New[order.ID, keptAnswer](maxAnswers) // fails for a size below 1
+	return answers{kept}
+}
+
 // of returns the answer that was made under a mark.
-func (a *answers) of(id order.ID, m order.Mark) (OrderJSON, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	k, ok := a.kept[id]
+func (a answers) of(id order.ID, m order.Mark) (OrderJSON, bool) {
+	k, ok := a.kept.Get(id)
 	return k.answer, ok && k.mark == m
 }
 
-// keep remembers an answer, at the cost of any other when there are too many.
-func (a *answers) keep(id order.ID, m order.Mark, answer OrderJSON) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.kept == nil {
-		a.kept = map[order.ID]keptAnswer{}
-	}
-	if _, known := a.kept[id]; !known && len(a.kept) >= maxAnswers {
-		for other := range a.kept {
-			delete(a.kept, other)
-			break
-		}
-	}
-	a.kept[id] = keptAnswer{m, answer}
+// keep remembers an answer.
+func (a answers) keep(id order.ID, m order.Mark, answer OrderJSON) {
+	a.kept.Add(id, keptAnswer{m, answer})
 }

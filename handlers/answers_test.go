@@ -11,13 +11,6 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-// forget drops every remembered answer.
-func (a *answers) forget() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.kept = nil
-}
-
 // Whatever changes an order changes the API's answer at once: the remembered one is
 // always the one that would be made anew.
 func TestRememberedAnswersAreNeverOld(t *testing.T) {
@@ -90,7 +83,7 @@ func TestRememberedAnswersAreNeverOld(t *testing.T) {
 		if _, remembered := d.answers.of(id, mark); remembered == step.anew {
 			t.Errorf("%s: remembered %t", step.change, remembered)
 		}
-		d.answers.forget()
+		d.answers.kept.Purge()
 		if anew := seen("anew"); first != anew || second != anew {
 			t.Errorf("%s:\nfirst %s\nagain %s\nanew  %s", step.change, first, second, anew)
 		}
@@ -139,7 +132,7 @@ func TestRememberedAnswersAreTheOwners(t *testing.T) {
 
 // The bound holds, and what is asked for last is what is kept.
 func TestAnswersAreBounded(t *testing.T) {
-	var a answers
+	a := newAnswers()
 	for i := range maxAnswers + 10 {
 		id := order.ID(strconv.Itoa(i))
 		a.keep(id, order.Mark{Rev: 1}, OrderJSON{ID: string(id)})
@@ -147,7 +140,7 @@ func TestAnswersAreBounded(t *testing.T) {
 			t.Fatalf("%s is not kept", id)
 		}
 	}
-	if n := len(a.kept); n != maxAnswers {
+	if n := a.kept.Len(); n != maxAnswers {
 		t.Errorf("%d kept", n)
 	}
 	for _, other := range []order.Mark{{Rev: 2}, {Rev: 1, Events: 1}} {

@@ -233,7 +233,7 @@ const (
 
 // New returns a Server with every route of this room.
 func New(d Deps) (*Server, error) {
-	s := &Server{Deps: d, drawing: make(chan struct{}, 2), closing: make(chan struct{})}
+	s := &Server{Deps: d, answers: newAnswers(), drawing: make(chan struct{}, 2), closing: make(chan struct{})}
 	var err error
 	if s.assets, err = loadAssets(templates.Static()); err != nil {
 		return nil, err

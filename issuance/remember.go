@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // How long what is said of a certificate is given out from memory, and of how
@@ -20,13 +22,13 @@ const (
 type Remembering struct {
 	StatusLedger
 	now       func() time.Time
-	responses memory[[]byte]
-	statuses  memory[CertStatus]
+	responses *memory[[]byte]
+	statuses  *memory[CertStatus]
 }
 
 // Remember returns a ledger that remembers responses and statuses.
 func Remember(ledger StatusLedger, now func() time.Time) *Remembering {
-	return &Remembering{StatusLedger: ledger, now: now}
+	return &Remembering{StatusLedger: ledger, now: now, responses: newMemory[[]byte](), statuses: newMemory[CertStatus]()}
 }
 
 // Response implements [StatusLedger].
@@ -47,11 +49,16 @@ func (m *Remembering) PutResponses(ctx context.Context, r []Response) error {
 	return err
 }
 
-// memory holds what was read of certificates, by serial. The zero memory is empty.
+// memory holds what was read of certificates, by serial.
 type memory[V any] struct {
 	mu        sync.Mutex
-	kept      map[string]remembered[V]
+	kept      *simplelru.LRU[string, remembered[V]]
 	published int64 // how often something was, here
+}
+
+func newMemory[V any]() *memory[V] {
+	kept, _ := simplelru.NewLRU[string, remembered[V]](maxRemembered, nil) // fails for a size below 1
+	return &memory[V]{kept: kept}
 }
 
 type remembered[V any] struct {
@@ -63,7 +70,7 @@ type remembered[V any] struct {
 // no error.
 func (m *memory[V]) get(ctx context.Context, serial string, now time.Time, read func(context.Context, string) (V, error)) (V, error) {
 	m.mu.Lock()
-	r, ok := m.kept[serial]
+	r, ok := m.kept.Get(serial)
 	published := m.published
 	m.mu.Unlock()
 	if age := now.Sub(r.at); ok && age >= 0 && age < rememberedFor {
@@ -78,16 +85,7 @@ func (m *memory[V]) get(ctx context.Context, serial string, now time.Time, read 
 	if published != m.published { // it may be the one of before
 		return v, nil
 	}
-	if !ok && len(m.kept) >= maxRemembered {
-		for other := range m.kept { // any
-			delete(m.kept, other)
-			break
-		}
-	}
-	if m.kept == nil {
-		m.kept = map[string]remembered[V]{}
-	}
-	m.kept[serial] = remembered[V]{v, now}
+	m.kept.Add(serial, remembered[V]{v, now})
 	return v, nil
 }
 
@@ -97,6 +95,6 @@ func (m *memory[V]) forget(published []Response) {
 	defer m.mu.Unlock()
 	m.published++
 	for _, r := range published {
-		delete(m.kept, r.Of.Serial)
+		m.kept.Remove(r.Of.Serial)
 	}
 }

@@ -204,8 +204,8 @@ func TestRememberingAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(m.responses.kept) > maxRemembered {
-		t.Errorf("%d are remembered", len(m.responses.kept))
+	if n := m.responses.kept.Len(); n > maxRemembered {
+		t.Errorf("%d are remembered", n)
 	}
 	if _, err := m.Response(t.Context(), "unknown"); !errors.Is(err, ErrUnknownIssue) {
 		t.Errorf("unknown: %v", err)

@@ -2,7 +2,8 @@ package store
 
 import (
 	"context"
-	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/yuncaidun/yuncaidun/order"
 )
@@ -15,8 +16,12 @@ const maxRemembered = 2048
 // raises and which is asked for each time; so nothing that comes from here is old,
 // whoever has changed the order (docs/adr/0026).
 type orderMemory struct {
-	mu    sync.Mutex
-	known map[order.ID]*sealedOrder
+	known *lru.Cache[order.ID, *sealedOrder]
+}
+
+func newOrderMemory() *orderMemory {
+	known, _ := lru.New[order.ID, *sealedOrder](maxRemembered) // fails for a size below 1
+	return &orderMemory{known}
 }
 
 // orderRev is one row of a list, before it is read.
@@ -27,11 +32,9 @@ type orderRev struct {
 
 // all returns the orders of a list, if every one is remembered under its rev.
 func (m *orderMemory) all(list []orderRev) ([]*sealedOrder, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	orders := make([]*sealedOrder, len(list))
 	for i, of := range list {
-		o, ok := m.known[of.ID]
+		o, ok := m.known.Get(of.ID)
 		if !ok || o.Rev != of.Rev {
 			return nil, false
 		}
@@ -40,18 +43,10 @@ func (m *orderMemory) all(list []orderRev) ([]*sealedOrder, bool) {
 	return orders, true
 }
 
-// keep remembers orders, at the cost of any others when there are too many.
+// keep remembers orders.
 func (m *orderMemory) keep(orders []*sealedOrder) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, o := range orders {
-		if _, known := m.known[o.ID]; !known && len(m.known) >= maxRemembered {
-			for other := range m.known {
-				delete(m.known, other)
-				break
-			}
-		}
-		m.known[o.ID] = o
+		m.known.Add(o.ID, o)
 	}
 }
 

@@ -45,7 +45,7 @@ func TestRememberedOrdersAreNeverOld(t *testing.T) {
 			changed.Rev++
 			inTx(t, other, func(tx order.Tx) error { return tx.UpdateOrder(t.Context(), changed, was) })
 		}
-		kept := db.memory.known["o1"]
+		kept, _ := db.memory.known.Peek("o1")
 		remembered := fmt.Sprint(kept.Company, kept.Form.Reveal(), kept.Reasons) + string(kept.form) + string(kept.reasons)
 		for text, public := range map[string]bool{"新疆运达有限公司": true, "钱小二": false, "章不清楚": false} {
 			if strings.Contains(remembered, text) != public {
@@ -61,11 +61,11 @@ func TestRememberedOrdersAreNeverOld(t *testing.T) {
 }
 
 func TestOrderMemoryIsBounded(t *testing.T) {
-	m := &orderMemory{known: map[order.ID]*sealedOrder{}}
+	m := newOrderMemory()
 	for n := range maxRemembered + 10 {
 		m.keep([]*sealedOrder{{Order: order.Order{ID: order.ID(fmt.Sprint("o", n)), Rev: 1}}})
 	}
-	if n := len(m.known); n != maxRemembered {
+	if n := m.known.Len(); n != maxRemembered {
 		t.Errorf("%d orders", n)
 	}
 	last := order.ID(fmt.Sprint("o", maxRemembered+9))

@@ -88,7 +88,7 @@ func Open(ctx context.Context, dsn string, seal *Sealer) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.seal, db.memory = seal, &orderMemory{known: map[order.ID]*sealedOrder{}}
+	db.seal, db.memory = seal, newOrderMemory()
 	if err := db.openInserters(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
