@@ -21,6 +21,8 @@ const (
 	MemoryTTL = 10 * time.Minute
 	// maxReply is the longest answer, in characters (rule 1).
 	maxReply = 600
+	// usualReply is the length of an answer about an order in bytes, more or less.
+	usualReply = 512
 	// maxChoices is the longest list to choose from (rule 3).
 	maxChoices = 5
 	// answerTime leaves room for encryption and the network inside WeChat's 5 s.

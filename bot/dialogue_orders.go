@@ -291,9 +291,11 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 	}
 	g := o.Guide(t.Now())
 	var b strings.Builder
+	b.Grow(usualReply)
 	line := func(s string) {
 		if s != "" {
-			b.WriteString(s + "\n")
+			b.WriteString(s)
+			b.WriteByte('\n')
 		}
 	}
 	line(title(o))

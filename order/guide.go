@@ -38,10 +38,10 @@ const (
 	ActionRun      Action = "run"
 )
 
+var actionLabels = map[Action]string{ActionView: "查看", ActionContinue: "继续填写", ActionPay: "去支付", ActionFix: "立即修改", ActionTrack: "查看物流", ActionRestore: "恢复", ActionRun: "写入证书", ActionUnlock: "解锁"}
+
 // Label is the action as the applicant reads it.
-func (a Action) Label() string {
-	return map[Action]string{ActionView: "查看", ActionContinue: "继续填写", ActionPay: "去支付", ActionFix: "立即修改", ActionTrack: "查看物流", ActionRestore: "恢复", ActionRun: "写入证书", ActionUnlock: "解锁"}[a]
-}
+func (a Action) Label() string { return actionLabels[a] }
 
 type guide struct {
 	what, next string
