@@ -58,6 +58,9 @@ const (
 	// unknownFor is when to look again at a certificate that has no order yet: its
 	// key is being verified.
 	unknownFor = time.Hour
+	// failedFor is when to look again at one that nobody could be reminded of, so that
+	// it holds up no other.
+	failedFor = 10 * time.Minute
 )
 
 // Sweep looks at the certificates whose time has come. It is safe to run in
@@ -83,7 +86,8 @@ func (s *Reminders) Sweep(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
-			faults = append(faults, fmt.Errorf("reminding of certificate %s: %w", serial, err))
+			later := s.store.Change(ctx, func(tx Tx) error { return tx.LookAgain(ctx, serial, s.now().Add(failedFor)) })
+			faults = append(faults, fmt.Errorf("reminding of certificate %s: %w", serial, err), later)
 		}
 	}
 	return errors.Join(faults...)

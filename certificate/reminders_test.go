@@ -192,7 +192,7 @@ func TestReminderAfterAKill(t *testing.T) {
 		killed := errors.New("killed")
 		cal, err := order.DefaultCalendar()
 		must(t, err)
-		dies := certificate.NewReminders(failing{store.Certificates{DB: f.db}, killed}, cal, func() time.Time { return r.at }, f.newID)
+		dies := certificate.NewReminders(&failing{store.Certificates{DB: f.db}, killed, 2}, cal, func() time.Time { return r.at }, f.newID)
 		if err := dies.Sweep(t.Context()); !errors.Is(err, killed) {
 			t.Fatalf("the sweep did not die: %v", err)
 		}
@@ -204,17 +204,46 @@ func TestReminderAfterAKill(t *testing.T) {
 	})
 }
 
-// failing is a store whose transactions die when all is written.
-type failing struct {
-	certificate.Store
-	err error
+// A certificate that nobody can be reminded of steps back, so that a hundred of them
+// hold no other up.
+func TestReminderThatFails(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		r := newReminding(t, f)
+		r.sweep(t, "2027-09-24 09:00")
+		r.at = r.at.Add(time.Hour)
+		due := func(at time.Time) []string {
+			serials, err := f.db.DueReminders(t.Context(), at, 9)
+			must(t, err)
+			return serials
+		}
+		same(t, "before", due(r.at), serialB, serialA)
+		broken := errors.New("broken")
+		cal, err := order.DefaultCalendar()
+		must(t, err)
+		fails := certificate.NewReminders(&failing{store.Certificates{DB: f.db}, broken, 1}, cal, func() time.Time { return r.at }, f.newID)
+		if err := fails.Sweep(t.Context()); !errors.Is(err, broken) {
+			t.Fatalf("the sweep says %v", err)
+		}
+		same(t, "after the failure", due(r.at), serialA)
+		same(t, "ten minutes later", due(r.at.Add(10*time.Minute)), serialA, serialB)
+	})
 }
 
-func (s failing) Change(ctx context.Context, fn func(certificate.Tx) error) error {
+// failing is a store whose first transactions die when all is written.
+type failing struct {
+	certificate.Store
+	err  error
+	left int
+}
+
+func (s *failing) Change(ctx context.Context, fn func(certificate.Tx) error) error {
 	return s.Store.Change(ctx, func(tx certificate.Tx) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return s.err
+		if s.left--; s.left >= 0 {
+			return s.err
+		}
+		return nil
 	})
 }

@@ -365,6 +365,7 @@ type Timer struct {
 	On      Event  // empty when Notice is set
 	Notice  Notice // empty when On is set
 	At      time.Time
+	Tries   int // how often it has failed
 }
 
 // followUp is one cell entry of Then: a job, a notice or a timer.

@@ -248,6 +248,8 @@ type Tx interface {
 	// DropTimers removes all timers of an order.
 	DropTimers(ctx context.Context, id ID) error
 	DropTimer(ctx context.Context, t Timer) error
+	// PostponeTimer writes At and Tries of a timer that is still there.
+	PostponeTimer(ctx context.Context, t Timer) error
 	// Enqueue adds a job that runs when the transaction has committed.
 	Enqueue(ctx context.Context, j Job) error
 	// PersonByMobile returns the person with that verified mobile, creating the

@@ -129,6 +129,10 @@ type KeptPerson struct {
 	Needed bool
 }
 
+// retainAgain is when what could not be erased is tried again, so that it holds up
+// nothing else.
+const retainAgain = time.Hour
+
 // Retain erases what has been kept for as long as it was promised: a batch of
 // each kind at a time, the longest overdue first. Doing so again, in several
 // processes or after a crash, changes nothing more. What is no personal data stays:
@@ -142,7 +146,8 @@ func (s *Service) Retain(ctx context.Context) error {
 	var faults []error
 	for _, id := range orders {
 		if err := s.retainOrder(ctx, id); err != nil && !errors.Is(err, Conflict) {
-			faults = append(faults, fmt.Errorf("retention of order %s: %w", id, err))
+			later := s.store.InTx(ctx, func(tx Tx) error { return tx.KeepOrder(ctx, id, now.Add(retainAgain)) })
+			faults = append(faults, fmt.Errorf("retention of order %s: %w", id, err), later)
 		}
 	}
 	people, err := s.store.DuePeople(ctx, now, sweepBatch)
@@ -151,7 +156,8 @@ func (s *Service) Retain(ctx context.Context) error {
 	}
 	for _, id := range people {
 		if err := s.retainPerson(ctx, id); err != nil {
-			faults = append(faults, fmt.Errorf("retention of person %s: %w", id, err))
+			later := s.store.InTx(ctx, func(tx Tx) error { return tx.KeepPerson(ctx, id, now.Add(retainAgain)) })
+			faults = append(faults, fmt.Errorf("retention of person %s: %w", id, err), later)
 		}
 	}
 	return errors.Join(append(faults, s.retainChats(ctx))...)

@@ -664,7 +664,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	var faults []error
 	for _, t := range timers {
 		if err := s.fire(ctx, t); err != nil {
-			faults = append(faults, fmt.Errorf("timer of order %s: %w", t.OrderID, err))
+			faults = append(faults, s.postpone(ctx, t, err))
 		}
 	}
 	payments, err := s.store.DueQueries(ctx, s.now(), sweepBatch)
@@ -682,6 +682,18 @@ func (s *Service) Sweep(ctx context.Context) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// maxStepBack is how long a promise that fails is left alone at most.
+const maxStepBack = 10 * time.Minute
+
+// postpone has a timer that failed step back behind the others, further each time, and
+// returns what is to be told.
+func (s *Service) postpone(ctx context.Context, t Timer, cause error) error {
+	t.At = s.now().Add(min(time.Second<<min(t.Tries, 10), maxStepBack))
+	t.Tries++
+	err := s.store.InTx(ctx, func(tx Tx) error { return tx.PostponeTimer(ctx, t) })
+	return errors.Join(fmt.Errorf("timer of order %s (%s%s), try %d: %w", t.OrderID, t.On, t.Notice, t.Tries, cause), err)
 }
 
 // fire applies one timer. A timer that no longer fits the order is dropped.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +84,9 @@ func (g *gateway) Query(_ context.Context, no string) (order.TradeStatus, order.
 func (g *gateway) Close(_ context.Context, no string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.down {
+		return order.Errorf(order.Unavailable, "gateway_down", "支付平台暂时不可用")
+	}
 	if g.trades[no] == order.TradePaid {
 		return order.Errorf(order.Conflict, "trade_paid", "已支付")
 	}
@@ -601,6 +605,45 @@ func TestPayerGivesUp(t *testing.T) {
 		failed := slices.DeleteFunc(slices.Clone(events), func(e order.EventRecord) bool { return e.Event != order.PayFailed })
 		if len(failed) != 1 || events[len(events)-1].Event != order.PayFailed || h.order(t, o.ID).Status != order.AwaitingPayment {
 			t.Errorf("%d failures of %d events, order %s", len(failed), len(events), h.order(t, o.ID).State)
+		}
+	})
+}
+
+// Promises that cannot be kept hold up nobody else's: they step back, are told of at
+// each try, and are kept when they can be.
+func TestPromisesThatFail(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		stuck, waiting := h.confirm(t, h.draft(t, nil)), h.confirm(t, h.draft(t, nil))
+		h.opens(t, stuck, order.WeChatPay)
+		h.pay.down = true
+		timers := []order.Timer{{OrderID: waiting.ID, Seq: waiting.Seq + 1, On: order.Unpaid, At: h.now()}}
+		for i := range int64(100) { // as many as a sweep looks at
+			timers = append(timers, order.Timer{OrderID: stuck.ID, Seq: stuck.Seq + 1 + i, On: order.Unpaid, At: h.now().Add(-time.Hour)})
+		}
+		if err := h.db.InTx(ctx, func(tx order.Tx) error { return tx.SetTimers(ctx, timers...) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Sweep(ctx); !errors.Is(err, order.Unavailable) || !strings.Contains(err.Error(), string(stuck.ID)+" (unpaid), try 1") {
+			t.Fatalf("the first sweep says %v", err)
+		}
+		if err := h.Sweep(ctx); err != nil || h.order(t, waiting.ID).Status != order.Draft {
+			t.Fatalf("behind a hundred that fail: %s, %v", h.order(t, waiting.ID).State, err)
+		}
+		var tried []int // at which minutes
+		for minute := range 45 {
+			if err := h.Sweep(ctx); err != nil {
+				tried = append(tried, minute)
+			}
+			h.advance(time.Minute)
+		}
+		if want := []int{1, 2, 3, 4, 5, 6, 8, 11, 16, 25, 35}; !slices.Equal(tried, want) {
+			t.Errorf("tried at minutes %v, want %v", tried, want)
+		}
+		h.pay.down = false
+		h.advance(10 * time.Minute)
+		if err := h.Sweep(ctx); err != nil || h.order(t, stuck.ID).Status != order.Draft {
+			t.Errorf("the gateway is back: %s, %v", h.order(t, stuck.ID).State, err)
 		}
 	})
 }

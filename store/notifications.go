@@ -197,6 +197,7 @@ type timerRow struct {
 	On      order.Event  `db:"event"`
 	Notice  order.Notice `db:"notice"`
 	At      time.Time    `db:"at"`
+	Tries   int          `db:"tries"`
 }
 
 func (r timerRow) timer() order.Timer {
@@ -208,7 +209,7 @@ func (r timerRow) timer() order.Timer {
 func (q queries) DueTimers(ctx context.Context, now time.Time, limit int) ([]order.Timer, error) {
 	var rows []timerRow
 	err := q.all(ctx, &rows, `
-		SELECT order_id, seq, event, notice, at
+		SELECT order_id, seq, event, notice, at, tries
 		FROM timers
 		WHERE at <= ?
 		ORDER BY at, order_id, seq
@@ -229,9 +230,9 @@ func (tx *Tx) SetTimers(ctx context.Context, ts ...order.Timer) error {
 		return timerRow(t)
 	})
 	return tx.laterNamed(ctx, must("setting timers of order %s", ts[0].OrderID), `
-		INSERT INTO timers (order_id, seq, event, notice, at)
-		VALUES (:order_id, :seq, :event, :notice, :at)
-		ON CONFLICT (order_id, seq, event, notice) DO UPDATE SET at = excluded.at`, rows)
+		INSERT INTO timers (order_id, seq, event, notice, at, tries)
+		VALUES (:order_id, :seq, :event, :notice, :at, :tries)
+		ON CONFLICT (order_id, seq, event, notice) DO UPDATE SET at = excluded.at, tries = excluded.tries`, rows)
 }
 
 // DropTimers implements [order.Tx].
@@ -243,6 +244,13 @@ func (tx *Tx) DropTimers(ctx context.Context, id order.ID) error {
 func (tx *Tx) DropTimer(ctx context.Context, t order.Timer) error {
 	return tx.later(ctx, must("dropping a timer of order %s", t.OrderID),
 		`DELETE FROM timers WHERE order_id = ? AND seq = ? AND event = ? AND notice = ?`, t.OrderID, t.Seq, t.On, t.Notice)
+}
+
+// PostponeTimer implements [order.Tx].
+func (tx *Tx) PostponeTimer(ctx context.Context, t order.Timer) error {
+	return tx.later(ctx, must("postponing a timer of order %s", t.OrderID),
+		`UPDATE timers SET at = ?, tries = ? WHERE order_id = ? AND seq = ? AND event = ? AND notice = ?`,
+		dbTime(t.At), t.Tries, t.OrderID, t.Seq, t.On, t.Notice)
 }
 
 // Enqueue implements [order.Tx].

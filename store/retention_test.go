@@ -107,6 +107,27 @@ func dumpTable(t *testing.T, db *DB, table string) (cells []string) {
 // The people of the tests, and everything by which they could be found.
 const agentName, agentNo, repName, repNo, repMobile, openID, pictureOf = "王小琪", "110101199003070011", "段正明", "11010519491231002X", "13800000021", "oOPENID0001", "01PICTURE"
 
+// What cannot be erased steps back, so that a hundred such hold nothing else up.
+func TestRetentionThatFails(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		k := newKeeper(db)
+		certificateEnds := k.now.AddDate(1, 0, 0)
+		k.person(t, certificateEnds)
+		if _, err := db.write.Exec(`UPDATE orders SET consent = 'no JSON' WHERE id = 'o1'`); err != nil {
+			t.Fatal(err)
+		}
+		k.now = certificateEnds.AddDate(5, 0, 1)
+		if err := k.Retain(t.Context()); err == nil || !strings.Contains(err.Error(), "retention of order o1") {
+			t.Fatalf("nobody is told: %v", err)
+		}
+		for wait, want := range map[time.Duration]int{59 * time.Minute: 0, time.Hour: 1} {
+			if due, err := db.DueKept(t.Context(), k.now.Add(wait), 9); err != nil || len(due) != want {
+				t.Errorf("%s later %v are due, %v", wait, due, err)
+			}
+		}
+	})
+}
+
 func TestPersonIsForgottenWhenHisTimeHasPassed(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *DB) {
 		k := newKeeper(db)
