@@ -250,6 +250,32 @@ func TestOverlayGoesWithoutAFrame(t *testing.T) {
 	m.quiet()
 }
 
+// Whoever is in a hurry loses nothing: after the login the page stands there once, as it
+// was left, what was typed last is saved by going back, and what is refused leads home.
+func TestHurryInTheMiniProgram(t *testing.T) {
+	i, _ := product(t)
+	m := mini{chromium(t, i.URL, 375, 812)}
+	m.open(miniAt)
+	m.press(".entries .entry:nth-child(4)")
+	m.page("auth", top(".go-login"))
+	m.signIn(".nothing")
+	m.js("history.back()")
+	m.until("home lies below", top(".product")+"?.offsetParent")
+	m.press(".product .start")
+	m.page("apply", top(field("agent.email")+" input"))
+	form := m.js("location.hash")
+	m.js(fmt.Sprintf(`(e => { e.focus(); e.value = "wang@example.com"; e.dispatchEvent(new Event("input", {bubbles: true})); })(%s)`, top(field("agent.email")+" input")))
+	m.js("history.back()")
+	m.until("the draft is at home", top(".draft")+"?.offsetParent")
+	m.open(miniAt + form)
+	m.page("apply", fmt.Sprintf(`(%s)?.value === "wang@example.com"`, top(field("agent.email")+" input")))
+	m.open(miniAt + "#/pages/order/index?id=01HZZZZZZZZZZZZZZZZZZZZZZZ")
+	m.says("没有找到该订单")
+	m.press(".go-home")
+	m.until("home is shown", top(".product")+"?.offsetParent")
+	m.quiet()
+}
+
 // signIn goes on with the number that WeChat knows, if the page asks who is there.
 func (m mini) signIn(selector string) {
 	m.t.Helper()

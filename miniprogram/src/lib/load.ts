@@ -32,7 +32,13 @@ export function useLoad<T>(fetch: () => Promise<T>) {
       }
     }
   }
-  return { state, load }
+  /** Loads again, unless that is still under way: where answers are slow none would ever be the latest. */
+  async function refresh(): Promise<void> {
+    if (!state.busy) {
+      await load()
+    }
+  }
+  return { state, load, refresh }
 }
 
 /** Whatever went wrong, in words for people. */

@@ -83,15 +83,30 @@ export function replace(url: string): void {
   }
 }
 
-/** To the login and back to this page. */
-export function toLogin(): void {
-  const pages = getCurrentPages()
-  const page = pages[pages.length - 1] as unknown as { route: string; $page?: { fullPath: string }; options?: Record<string, string> }
+/** The address of the page that many below the one that is shown, if there is one. */
+function addressOf(below: number): string | undefined {
+  const page = getCurrentPages().at(-1 - below) as unknown as { route: string; $page?: { fullPath: string }; options?: Record<string, string> } | undefined
+  if (!page) {
+    return undefined
+  }
   const query = Object.entries(page.options ?? {})
     .map(([k, v]) => `${k}=${v}`)
     .join('&')
-  const back = page.$page?.fullPath ?? '/' + page.route + (query ? '?' + query : '')
-  uni.navigateTo({ url: '/pages/login/index?back=' + encodeURIComponent(back) })
+  return page.$page?.fullPath ?? '/' + page.route + (query ? '?' + query : '')
+}
+
+/** Back to the page this one was opened from, as it was left; to a new one where it is not below. */
+export function back(url: string): void {
+  if (addressOf(1) === url) {
+    uni.navigateBack()
+  } else {
+    replace(url)
+  }
+}
+
+/** To the login and back to this page. */
+export function toLogin(): void {
+  uni.navigateTo({ url: '/pages/login/index?back=' + encodeURIComponent(addressOf(0) ?? '') })
 }
 
 /** Whether somebody is logged in, without asking anybody anything. */
