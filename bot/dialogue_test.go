@@ -1106,3 +1106,19 @@ func TestRejectionWithoutNumbers(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What is no text gets one next step, and ends nothing that was begun.
+func TestWhatIsNoText(t *testing.T) {
+	c := newChat(t)
+	c.says("o-user", "绑定13800001111")
+	for i, kind := range []MessageType{"image", "voice", "video", "shortvideo", "location", "link", "file"} {
+		said := c.answer(Message{OpenID: "o-user", ID: uint64(900 + i), Type: kind, Sent: c.clock.Now()}).Text
+		if !strings.Contains(said, "请用一句话告诉我") || !strings.Contains(said, "不要发到聊天里") {
+			t.Errorf("to a message of kind %s it says %q", kind, said)
+		}
+	}
+	c.says("o-user", c.sms[len(c.sms)-1])
+	if _, err := c.db.PersonByWeChat(t.Context(), testAccount.AppID, "o-user"); err != nil {
+		t.Error("the pictures ended the binding:", err)
+	}
+}
