@@ -47,6 +47,9 @@ type orderService interface {
 	Earlier(ctx context.Context, a order.About) (order.Order, error)
 	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
 	RetryKeysRefund(ctx context.Context, id order.ID, refundNo string, by order.Actor) error
+	SettleKeysRefund(ctx context.Context, id order.ID, refundNo, note string, by order.Actor) error
+	RetryLateRefund(ctx context.Context, tradeNo string, by order.Actor) error
+	SettleLateRefund(ctx context.Context, tradeNo, note string, by order.Actor) error
 	TickChecks(ctx context.Context, id order.ID, by order.Actor, snapshot string, ticks []order.Tick) error
 }
 

@@ -48,6 +48,7 @@ type consoleReader interface {
 	Proposals(ctx context.Context, limit int) ([]order.Proposal, error)
 	KeysRefunds(ctx context.Context, id order.ID) ([]order.KeysRefund, error)
 	FailedKeysRefunds(ctx context.Context, limit int) ([]order.KeysRefund, error)
+	FailedLateRefunds(ctx context.Context, limit int) ([]order.Payment, error)
 	Payments(ctx context.Context, id order.ID) ([]order.Payment, error)
 	Messages(ctx context.Context, f order.MessageFilter) ([]order.Notification, error)
 	Notifications(ctx context.Context, id order.ID) ([]order.Notification, error)

@@ -25,6 +25,9 @@ func (k *console) financeRoutes() {
 	k.post("/staff/finance/:id/drop", OfStaff, k.dropProposal, order.Finance)
 	k.post("/staff/finance/:id/give-up", OfStaff, k.giveUpKeys, order.Finance)
 	k.post("/staff/finance/:id/parts/:part/retry", OfStaff, k.retryPart, order.Finance)
+	k.post("/staff/finance/:id/parts/:part/by-hand", OfStaff, k.partByHand, order.Finance)
+	k.post("/staff/finance/late/:trade/retry", OfStaff, k.retryLate, order.Finance)
+	k.post("/staff/finance/late/:trade/by-hand", OfStaff, k.lateByHand, order.Finance)
 	k.post("/staff/finance/:id/retry", OfStaff, k.retryRefund, order.Finance)
 	k.post("/staff/finance/:id/by-hand", OfStaff, k.refundByHand, order.Finance)
 }
@@ -45,7 +48,34 @@ type financeView struct {
 	Tabs  []tabView
 	Rows  []moneyRow
 	Parts []moneyRow // whose price of keys could not be returned
+	Late  []lateRow
 	Next  string
+}
+
+// lateRow is a payment that belongs to no order any more and could not be returned.
+type lateRow struct {
+	paymentRow
+	Open order.ID // the order it was once for; empty when that is gone
+}
+
+// lateRows are all of them.
+func (k *console) lateRows(ctx context.Context) ([]lateRow, error) {
+	all, err := k.Records.FailedLateRefunds(ctx, maxProposals)
+	if err != nil {
+		return nil, err
+	}
+	var rows []lateRow
+	for _, p := range all {
+		row := lateRow{paymentRow: paymentRowOf(p)}
+		switch o, err := k.Records.Order(ctx, p.OrderID); {
+		case err == nil:
+			row.Open = o.ID
+		case !errors.Is(err, order.NotFound):
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // proposals is the list of what waits for somebody's consent.
@@ -96,7 +126,9 @@ func (k *console) failedParts(ctx context.Context) ([]moneyRow, error) {
 	return k.moneyRows(ctx, ids)
 }
 
-func (k *console) finance(c *fiber.Ctx) error {
+func (k *console) finance(c *fiber.Ctx) error { return k.showFinance(c, nil) }
+
+func (k *console) showFinance(c *fiber.Ctx, refusal error) error {
 	states := []order.RefundState{order.RefundFailed, order.Refunding, proposals}
 	state := order.RefundState(c.Query("refund", string(order.RefundFailed)))
 	if !slices.Contains(states, state) {
@@ -110,11 +142,14 @@ func (k *console) finance(c *fiber.Ctx) error {
 	if v.Parts, err = k.failedParts(c.UserContext()); err != nil {
 		return err
 	}
+	if v.Late, err = k.lateRows(c.UserContext()); err != nil {
+		return err
+	}
 	if state == proposals {
 		if v.Rows, err = k.waitingProposals(c.UserContext()); err != nil {
 			return err
 		}
-		return k.show(c, "finance", "退款", v, nil)
+		return k.show(c, "finance", "退款", v, refusal)
 	}
 	f, err := listPage(c, order.Filter{Refund: state})
 	if err != nil {
@@ -130,7 +165,7 @@ func (k *console) finance(c *fiber.Ctx) error {
 	if next := nextPage(page); next != "" {
 		v.Next = "/staff/finance?refund=" + string(state) + "&after=" + next
 	}
-	return k.show(c, "finance", "退款", v, nil)
+	return k.show(c, "finance", "退款", v, refusal)
 }
 
 type accountView struct {
@@ -147,6 +182,7 @@ type accountView struct {
 	Unit             order.Fen
 	Parts            []partRow
 	Note             string
+	Refused          string // why the gateway did not return it
 }
 
 // proposalView is what waits for somebody's consent.
@@ -166,9 +202,13 @@ type partRow struct {
 }
 
 type paymentRow struct {
-	TradeNo, State, Reason, Channel string
-	Amount                          order.Fen
-	CreatedAt, PaidAt               time.Time
+	TradeNo, State, Reason, Refused, Channel string
+	Amount                                   order.Fen
+	CreatedAt, PaidAt                        time.Time
+}
+
+func paymentRowOf(p order.Payment) paymentRow {
+	return paymentRow{p.TradeNo, p.State.Label(), p.RefundReason, p.Refused, p.Channel.Label(), p.Amount, p.CreatedAt, p.PaidAt}
 }
 
 func (k *console) account(c *fiber.Ctx) error { return k.showAccount(c, nil) }
@@ -191,7 +231,10 @@ func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
 	touched := slices.ContainsFunc(items, func(i order.Item) bool { return i.Attempt > 0 })
 	late := touched && o.Status == order.ToIssue || o.Status == order.ToShip || o.Status == order.Completed
 	for _, p := range payments {
-		v.Payments = append(v.Payments, paymentRow{p.TradeNo, p.State.Label(), p.RefundReason, p.Channel.Label(), p.Amount, p.CreatedAt, p.PaidAt})
+		v.Payments = append(v.Payments, paymentRowOf(p))
+		if v.CanRetry && p.TradeNo == o.TradeNo {
+			v.Refused = p.Refused
+		}
 		if o.Refund == order.NoRefund && p.TradeNo == o.TradeNo && p.State == order.PaymentPaid {
 			v.CanRefund, v.CanPropose = !late, late
 			v.Rest = p.Amount - p.Returned
@@ -280,6 +323,29 @@ func (k *console) retryPart(c *fiber.Ctx) error {
 		return k.orNotice(c, err, k.showAccount)
 	}
 	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)
+}
+
+// partByHand records that it went back by a transfer.
+func (k *console) partByHand(c *fiber.Ctx) error {
+	if err := k.Orders.SettleKeysRefund(c.UserContext(), order.ID(c.Params("id")), c.Params("part"), strings.TrimSpace(c.FormValue("note")), actor(c, order.Finance)); err != nil {
+		return k.orNotice(c, err, k.showAccount)
+	}
+	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)
+}
+
+// retryLate and lateByHand are for payments of no order (row 10).
+func (k *console) retryLate(c *fiber.Ctx) error {
+	if err := k.Orders.RetryLateRefund(c.UserContext(), c.Params("trade"), actor(c, order.Finance)); err != nil {
+		return k.orNotice(c, err, k.showFinance)
+	}
+	return c.Redirect("/staff/finance", http.StatusSeeOther)
+}
+
+func (k *console) lateByHand(c *fiber.Ctx) error {
+	if err := k.Orders.SettleLateRefund(c.UserContext(), c.Params("trade"), strings.TrimSpace(c.FormValue("note")), actor(c, order.Finance)); err != nil {
+		return k.orNotice(c, err, k.showFinance)
+	}
+	return c.Redirect("/staff/finance", http.StatusSeeOther)
 }
 
 func (k *console) retryRefund(c *fiber.Ctx) error {

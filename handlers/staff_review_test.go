@@ -397,6 +397,7 @@ func TestRefundDesk(t *testing.T) {
 	d.gateway.refund = order.RefundAbnormal
 	must(t, d.service.RunRefund(t.Context(), o.TradeNo))
 	wantIn(t, "list", finance.get("/staff/finance").Body, o.Company, "退款失败")
+	wantIn(t, "account", finance.get(page).Body, "收款账户异常，款项没有到账", "先在支付平台的商户后台核对", "登记线下退款")
 	finance.mustPost(page+"/retry", nil, page)
 	if got := d.read(o.ID); got.Refund != order.Refunding {
 		t.Errorf("refund is %q", got.Refund)
@@ -410,6 +411,28 @@ func TestRefundDesk(t *testing.T) {
 	li := d.login("李审核")
 	if a := li.post("/staff/review/"+string(o.ID)+"/claim", nil); a.Status == http.StatusSeeOther {
 		t.Error("claimed a refunded order")
+	}
+}
+
+// Row 10: what was paid twice and does not go back is on finance's list, though no
+// order waits for it.
+func TestLateRefundDesk(t *testing.T) {
+	d := newDesk(t).hire()
+	o := d.inReview()
+	late := order.Payment{TradeNo: "LATE1", OrderID: o.ID, Amount: 60000, State: order.PaymentRefundDue, Channel: order.WeChatPay, Way: order.PayByQRCode, RefundNo: "RLATE1", CreatedAt: d.clock.now(), UpdatedAt: d.clock.now()}
+	must(t, d.db.InTx(t.Context(), func(tx order.Tx) error { return tx.InsertPayment(t.Context(), late) }))
+	d.gateway.refund = order.RefundAbnormal
+	must(t, d.service.RunRefund(t.Context(), late.TradeNo))
+	finance, page := d.login("周财务"), "/staff/finance/late/LATE1"
+	wantIn(t, "list", finance.get("/staff/finance").Body, "重复或过期的支付没有退回", "收款账户异常，款项没有到账", "LATE1", page+"/retry", page+"/by-hand")
+	wantIn(t, "without a word", finance.post(page+"/by-hand", nil).Body, "请写明转账日期和流水号")
+	finance.mustPost(page+"/retry", nil, "/staff/finance")
+	must(t, d.service.RunRefund(t.Context(), late.TradeNo))
+	finance.mustPost(page+"/by-hand", url.Values{"note": {"11 月 26 日转账，回单 0021"}}, "/staff/finance")
+	wantNotIn(t, "list", finance.get("/staff/finance").Body, "LATE1")
+	wantIn(t, "account", finance.get("/staff/finance/"+string(o.ID)).Body, "LATE1", "线下退回：11 月 26 日转账，回单 0021")
+	if a := d.login("李审核").post(page+"/retry", nil); a.Status == http.StatusSeeOther {
+		t.Error("a reviewer retries refunds")
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 	NoticeKeysGivenUp      Notice = "keys_given_up"
 	NoticeRefundProposed   Notice = "refund_proposed"
 	NoticeKeysRefundFailed Notice = "keys_refund_failed"
+	NoticeLateRefundFailed Notice = "late_refund_failed"
 	NoticeLatePayment      Notice = "late_payment"
 	NoticeRefundStarted    Notice = "refund_started"
 	NoticeRefunded         Notice = "refunded"
@@ -185,6 +186,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeKeysGivenUp:      {ToAgent, both, "部分取消，部分退款"},
 	NoticeRefundProposed:   {ToFinance, []Medium{WeChat}, "退款待复核"},
 	NoticeKeysRefundFailed: {ToFinance, []Medium{WeChat}, "部分退款失败"},
+	NoticeLateRefundFailed: {ToFinance, []Medium{WeChat}, "重复支付未能退回"},
 	NoticeLatePayment:      {ToAgent, both, "重复支付退回"},
 	NoticeRefundStarted:    {ToAgent, both, "退款处理中"},
 	NoticeRefunded:         {ToAgent, both, "退款成功"},

@@ -178,6 +178,7 @@ func (s *Service) owe(ctx context.Context, tx Tx, tradeNo string, c Command, seq
 		return Errorf(Conflict, "nothing_to_refund", "该笔支付没有可退的金额")
 	}
 	p.State, p.RefundNo, p.RefundReason, p.UpdatedAt = PaymentRefundDue, "R"+p.TradeNo, cmp.Or(c.Note, c.On.Label()), s.now()
+	p.Refused = ""
 	if err := tx.UpdatePayment(ctx, p, was); err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 			return err
 		}
 	}
-	status, err := s.refund(ctx, p, p.Amount-p.Returned)
+	status, why, err := s.refund(ctx, p, p.Amount-p.Returned)
 	switch {
 	case err != nil:
 		return err
@@ -214,7 +215,7 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 		c := Command{On: RefundSucceeded, By: Actor{Role: Gateway, Channel: Internal}, Trade: tradeNo}
 		if status == RefundAbnormal {
 			c.On = RefundFails
-			p.State, p.UpdatedAt = PaymentRefundFailed, s.now()
+			p.State, p.Refused, p.UpdatedAt = PaymentRefundFailed, why, s.now()
 			err = tx.UpdatePayment(ctx, p, PaymentRefunding)
 		} else {
 			err = s.refunded(ctx, tx, p)
@@ -222,20 +223,28 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 		if err != nil {
 			return err
 		}
-		if _, err = s.applyIn(ctx, tx, p.OrderID, c); movesNothing(err) {
-			return nil // a late payment's refund
+		if _, err = s.applyIn(ctx, tx, p.OrderID, c); movesNothing(err) { // a late payment's refund
+			return s.tellLateRefund(ctx, tx, p)
 		}
 		return err
 	})
 }
 
-// refund has the gateway that a trade was paid through return an amount of it.
-func (s *Service) refund(ctx context.Context, p Payment, amount Fen) (RefundStatus, error) {
+// refund has the gateway that a trade was paid through return an amount of it. Of one
+// that will not arrive it says why; only a person can do something about that.
+func (s *Service) refund(ctx context.Context, p Payment, amount Fen) (status RefundStatus, why string, err error) {
 	gateway, err := s.gatewayOf(p)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return gateway.Refund(ctx, p, amount)
+	status, err = gateway.Refund(ctx, p, amount)
+	if e, ok := AsError(err); ok && e.Code == refundRefused {
+		return RefundAbnormal, e.Detail, nil
+	}
+	if status == RefundAbnormal {
+		why = "收款账户异常，款项没有到账"
+	}
+	return status, why, err
 }
 
 // movesNothing reports whether the lifecycle has no row for what the gateway

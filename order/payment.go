@@ -112,7 +112,8 @@ type Payment struct {
 	TransactionID string // the gateway's id, once paid
 	RefundNo      string // out_refund_no, once money is owed back
 	RefundReason  string
-	Returned      Fen // of keys that were given up: see KeysRefund
+	Refused       string // why the gateway does not return it, for finance
+	Returned      Fen    // of keys that were given up: see KeysRefund
 	CreatedAt     time.Time
 	ExpiresAt     time.Time
 	PaidAt        time.Time
@@ -157,6 +158,14 @@ const (
 	RefundDone       RefundStatus = "done"
 	RefundAbnormal   RefundStatus = "abnormal" // closed or to be settled by hand
 )
+
+// RefundRefused is the error of a gateway that will not return the money, for a reason
+// in words: asking again helps only when somebody has changed something.
+func RefundRefused(why string, cause error) error {
+	return &Error{Kind: Conflict, Code: refundRefused, Detail: why, Err: cause}
+}
+
+const refundRefused = "refund_refused"
 
 // PaymentGateway is a payment provider. Its errors are of kind Unavailable when
 // asking again may help.

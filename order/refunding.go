@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -18,6 +19,7 @@ type KeysRefund struct {
 	// PaymentRefunded.
 	State     PaymentState
 	Reason    string
+	Refused   string // why the gateway does not return it, for finance
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -64,12 +66,13 @@ func (s *Service) RunKeysRefund(ctx context.Context, refundNo string) error {
 		return err
 	}
 	p.RefundNo, p.RefundReason = r.RefundNo, r.Reason
-	switch status, err := s.refund(ctx, p, r.Amount); {
+	switch status, why, err := s.refund(ctx, p, r.Amount); {
 	case err != nil:
 		return err
 	case status == RefundProcessing:
 		return Errorf(Unavailable, "refund_processing", "退款处理中")
 	case status == RefundAbnormal:
+		r.Refused = why
 		_, err = s.moveKeysRefund(ctx, r, PaymentRefundFailed)
 		return err
 	default:
@@ -85,28 +88,138 @@ func (s *Service) RetryKeysRefund(ctx context.Context, id ID, refundNo string, b
 		return err
 	}
 	if r.OrderID != id || r.State != PaymentRefundFailed || by.Role != Finance {
-		return Errorf(Conflict, "refund_not_failed", "该笔退款没有失败，不需要重试")
+		return refundNotFailed
 	}
-	r.State, r.UpdatedAt = PaymentRefundDue, s.now()
+	r.State, r.Refused, r.UpdatedAt = PaymentRefundDue, "", s.now()
 	return s.store.InTx(ctx, func(tx Tx) error {
 		if err := tx.UpdateKeysRefund(ctx, r, PaymentRefundFailed); err != nil {
 			return err
 		}
-		if err := tx.AppendAudit(ctx, AuditRecord{OrderID: id, Action: "keys_refund_retry", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()}); err != nil {
+		if err := tx.AppendAudit(ctx, s.handled(id, "keys_refund_retry", by)); err != nil {
 			return err
 		}
 		return tx.Enqueue(ctx, Job{Kind: JobKeysRefund, Ref: r.RefundNo, Seq: s.now().UnixMilli()})
 	})
 }
 
+var refundNotFailed = Errorf(Conflict, "refund_not_failed", "该笔退款没有失败，不需要重试")
+
+// handled is the audit line of what finance did about a refund that failed.
+func (s *Service) handled(id ID, action string, by Actor) AuditRecord {
+	return AuditRecord{OrderID: id, Action: action, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()}
+}
+
+// byHand adds to why money went back how it did.
+func byHand(reason, note string) string { return reason + "；线下退回：" + note }
+
+// noteOfTransfer is finance's word on a transfer: it is needed, and short.
+func noteOfTransfer(note string) error {
+	if !hasNote(Command{Note: note}) {
+		return Errorf(Invalid, "has_note_required", "请写明转账日期和流水号，不超过 100 字")
+	}
+	return nil
+}
+
+// SettleKeysRefund records that the price of keys, which the gateway could not return,
+// went back by a transfer.
+func (s *Service) SettleKeysRefund(ctx context.Context, id ID, refundNo, note string, by Actor) error {
+	if err := noteOfTransfer(note); err != nil {
+		return err
+	}
+	r, err := s.store.KeysRefund(ctx, refundNo)
+	if err != nil {
+		return err
+	}
+	if r.OrderID != id || r.State != PaymentRefundFailed || by.Role != Finance {
+		return refundNotFailed
+	}
+	r.Reason = byHand(r.Reason, note)
+	_, err = s.moveKeysRefund(ctx, r, PaymentRefunded, s.handled(id, "keys_refund_by_hand", by))
+	return err
+}
+
+// failedLate is a payment that went back for no order and did not arrive.
+func failedLate(ctx context.Context, tx Tx, tradeNo string, by Actor) (Payment, error) {
+	p, err := tx.Payment(ctx, tradeNo)
+	if err != nil {
+		return p, err
+	}
+	o, err := tx.Order(ctx, p.OrderID)
+	if err != nil && !errors.Is(err, NotFound) {
+		return p, err
+	}
+	if p.State != PaymentRefundFailed || by.Role != Finance || o.TradeNo == tradeNo && o.Refund != NoRefund {
+		return p, refundNotFailed
+	}
+	return p, nil
+}
+
+// RetryLateRefund asks again for what the gateway could not return of a payment that
+// belongs to no order any more (row 10).
+func (s *Service) RetryLateRefund(ctx context.Context, tradeNo string, by Actor) error {
+	return s.store.InTx(ctx, func(tx Tx) error {
+		p, err := failedLate(ctx, tx, tradeNo, by)
+		if err != nil {
+			return err
+		}
+		p.State, p.Refused, p.UpdatedAt = PaymentRefundDue, "", s.now()
+		if err := tx.UpdatePayment(ctx, p, PaymentRefundFailed); err != nil {
+			return err
+		}
+		if err := tx.AppendAudit(ctx, s.handled(p.OrderID, "late_refund_retry", by)); err != nil {
+			return err
+		}
+		return tx.Enqueue(ctx, Job{Kind: JobRefund, Ref: tradeNo, Seq: s.now().UnixMilli()})
+	})
+}
+
+// SettleLateRefund records that it went back by a transfer.
+func (s *Service) SettleLateRefund(ctx context.Context, tradeNo, note string, by Actor) error {
+	if err := noteOfTransfer(note); err != nil {
+		return err
+	}
+	return s.store.InTx(ctx, func(tx Tx) error {
+		p, err := failedLate(ctx, tx, tradeNo, by)
+		if err != nil {
+			return err
+		}
+		p.RefundReason = byHand(p.RefundReason, note)
+		if err := s.refunded(ctx, tx, p); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, s.handled(p.OrderID, "late_refund_by_hand", by))
+	})
+}
+
+// tellLateRefund tells finance of a late payment that does not go back. Of an order
+// that is gone there is nobody to tell by; the list shows it.
+func (s *Service) tellLateRefund(ctx context.Context, tx Tx, p Payment) error {
+	if p.State != PaymentRefundFailed {
+		return nil
+	}
+	o, err := tx.Order(ctx, p.OrderID)
+	if errors.Is(err, NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.notify(ctx, tx, o, NoticeLateRefundFailed)
+}
+
 // moveKeysRefund records how far it is: what came back is booked, what did not is
 // told to finance.
-func (s *Service) moveKeysRefund(ctx context.Context, r KeysRefund, to PaymentState) (KeysRefund, error) {
+func (s *Service) moveKeysRefund(ctx context.Context, r KeysRefund, to PaymentState, lines ...AuditRecord) (KeysRefund, error) {
 	was := r.State
 	r.State, r.UpdatedAt = to, s.now()
 	return r, s.store.InTx(ctx, func(tx Tx) error {
 		if err := tx.UpdateKeysRefund(ctx, r, was); err != nil || to == PaymentRefunding {
 			return err
+		}
+		for _, line := range lines {
+			if err := tx.AppendAudit(ctx, line); err != nil {
+				return err
+			}
 		}
 		o, err := tx.Order(ctx, r.OrderID)
 		if err != nil {

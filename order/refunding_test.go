@@ -2,6 +2,8 @@ package order_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,6 +172,9 @@ func TestKeysGivenUp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if err := h.SettleKeysRefund(ctx, o.ID, parts[0].RefundNo, "回单 0019", finance); codeOf(err) != "refund_not_failed" {
+			t.Errorf("settled though it is back: %v", err)
+		}
 		if g.returned[parts[0].RefundNo] != 30000 || h.ledger(t, o.ID) != 30000 {
 			t.Errorf("%d fen back, ledger %d", g.returned[parts[0].RefundNo], h.ledger(t, o.ID))
 		}
@@ -199,6 +204,25 @@ func TestKeysGivenUpByWord(t *testing.T) {
 		if o.Stage != order.Unclaimed || o.GivenUp != 1 {
 			t.Errorf("recorded: %s, %d given up", o.State, o.GivenUp)
 		}
+		// Its price does not go back through the gateway, but by a transfer.
+		parts, err := h.db.KeysRefunds(t.Context(), o.ID)
+		if err != nil || len(parts) != 1 {
+			t.Fatalf("parts %+v, %v", parts, err)
+		}
+		h.pay.refused = order.RefundRefused("平台拒绝退款（X）", nil)
+		if err := h.RunKeysRefund(t.Context(), parts[0].RefundNo); err != nil {
+			t.Fatal(err)
+		}
+		h.pay.refused = nil
+		if parts, err = h.db.KeysRefunds(t.Context(), o.ID); err != nil || parts[0].State != order.PaymentRefundFailed || parts[0].Refused != "平台拒绝退款（X）" {
+			t.Errorf("refused: %+v, %v", parts, err)
+		}
+		if err := h.SettleKeysRefund(t.Context(), o.ID, parts[0].RefundNo, "回单 0020", finance); err != nil {
+			t.Fatal(err)
+		}
+		if parts, err = h.db.KeysRefunds(t.Context(), o.ID); err != nil || parts[0].State != order.PaymentRefunded || !strings.Contains(parts[0].Reason, "回单 0020") || h.ledger(t, o.ID) != 30000 {
+			t.Errorf("settled: %+v, ledger %d, %v", parts, h.ledger(t, o.ID), err)
+		}
 		// Nothing is made yet: the rest goes back without a second person (row 64).
 		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "不再需要"})
 		if err := h.RunRefund(t.Context(), o.TradeNo); err != nil || h.pay.returned["R"+o.TradeNo] != 30000 {
@@ -224,4 +248,98 @@ func TestNoReminderDuringRefund(t *testing.T) {
 			t.Errorf("%d reminders", len(heard))
 		}
 	})
+}
+
+// A gateway that refuses to return money for good is no fault to try for two weeks:
+// finance reads why, tries again, or records how it went back (row 67).
+func TestRefundRefused(t *testing.T) {
+	eachChannel(t, func(t *testing.T, h *house, g *gateway) {
+		ctx := t.Context()
+		finance := h.staff(t, "吴财务", "13800000016", order.Finance)
+		o := h.confirm(t, h.draft(t, nil))
+		p := h.pays(t, o)
+		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "客户不再需要"})
+		g.refused = order.RefundRefused("已超过平台的可退款期限（X）", nil)
+		if err := h.RunRefund(ctx, p.TradeNo); err != nil {
+			t.Fatalf("tried again and again: %v", err)
+		}
+		if got, err := h.db.Payment(ctx, p.TradeNo); err != nil || got.Refused != "已超过平台的可退款期限（X）" || h.order(t, o.ID).Refund != order.RefundFailed {
+			t.Fatalf("payment %s refused for %q, order %q, %v", got.State, got.Refused, h.order(t, o.ID).Refund, err)
+		}
+		if late, err := h.db.FailedLateRefunds(ctx, 9); err != nil || len(late) != 0 {
+			t.Errorf("the order's own refund is listed as a late payment's: %+v, %v", late, err)
+		}
+		g.refused = nil
+		h.mustApply(t, o.ID, order.Command{On: order.RefundRetry, By: finance})
+		if err := h.RunRefund(ctx, p.TradeNo); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := h.db.Payment(ctx, p.TradeNo); err != nil || got.Refused != "" || h.order(t, o.ID).Status != order.Refunded {
+			t.Errorf("tried again: %s %q, order %s, %v", got.State, got.Refused, h.order(t, o.ID).State, err)
+		}
+	})
+}
+
+// Row 10: a late payment that does not go back is no order's, and finance has it all
+// the same.
+func TestLateRefundRefused(t *testing.T) {
+	for name, gone := range map[string]bool{"order": false, "order gone": true} {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				ctx := t.Context()
+				finance := h.staff(t, "吴财务", "13800000016", order.Finance)
+				o := h.confirm(t, h.draft(t, nil))
+				p := h.opens(t, o, order.WeChatPay)
+				owner := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+				if _, err := h.Edit(ctx, o.ID, owner); err != nil {
+					t.Fatal(err)
+				}
+				if gone {
+					if _, err := h.Delete(ctx, o.ID, owner, ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := h.PaymentSucceeded(ctx, h.receipt(p)); err != nil {
+					t.Fatal(err)
+				}
+				h.pay.refused = order.RefundRefused("付款人的账户异常或已注销（X）", nil)
+				if err := h.RunRefund(ctx, p.TradeNo); err != nil {
+					t.Fatal(err)
+				}
+				late, err := h.db.FailedLateRefunds(ctx, 9)
+				if err != nil || len(late) != 1 || late[0].TradeNo != p.TradeNo || late[0].Refused != "付款人的账户异常或已注销（X）" {
+					t.Fatalf("finance has %+v, %v", late, err)
+				}
+				ns, err := h.db.Notifications(ctx, o.ID)
+				if told := slices.ContainsFunc(ns, func(n order.Notification) bool {
+					return n.Notice == order.NoticeLateRefundFailed && n.StaffID == finance.StaffID
+				}); err != nil || told == gone {
+					t.Errorf("finance told: %v, %v", told, err)
+				}
+
+				if err := h.RetryLateRefund(ctx, p.TradeNo, owner); codeOf(err) != "refund_not_failed" {
+					t.Errorf("retried by the applicant: %v", err)
+				}
+				if err := h.RetryLateRefund(ctx, p.TradeNo, finance); err != nil {
+					t.Fatal(err)
+				}
+				if err := h.RunRefund(ctx, p.TradeNo); err != nil { // refused once more
+					t.Fatal(err)
+				}
+				if err := h.SettleLateRefund(ctx, p.TradeNo, "", finance); codeOf(err) != "has_note_required" {
+					t.Errorf("without a word: %v", err)
+				}
+				if err := h.SettleLateRefund(ctx, p.TradeNo, "回单 0018", finance); err != nil {
+					t.Fatal(err)
+				}
+				got, err := h.db.Payment(ctx, p.TradeNo)
+				if err != nil || got.State != order.PaymentRefunded || !strings.Contains(got.RefundReason, "回单 0018") || h.ledger(t, o.ID) != 0 {
+					t.Errorf("settled: %s %q, ledger %d, %v", got.State, got.RefundReason, h.ledger(t, o.ID), err)
+				}
+				if err := h.SettleLateRefund(ctx, p.TradeNo, "回单 0018", finance); codeOf(err) != "refund_not_failed" {
+					t.Errorf("settled twice: %v", err)
+				}
+			})
+		})
+	}
 }

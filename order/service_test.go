@@ -47,6 +47,7 @@ type gateway struct {
 	// returned is how much each refund asked for.
 	returned map[string]order.Fen
 	refund   order.RefundStatus
+	refused  error
 	channel  order.PayChannel
 	down     bool
 	now      func() time.Time
@@ -99,6 +100,9 @@ func (g *gateway) Refund(_ context.Context, p order.Payment, amount order.Fen) (
 	defer g.mu.Unlock()
 	g.refunds[p.RefundNo]++
 	g.returned[p.RefundNo] = amount
+	if g.refused != nil {
+		return "", g.refused
+	}
 	return g.refund, nil
 }
 

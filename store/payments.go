@@ -9,7 +9,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-const paymentColumns = `trade_no, order_id, amount, state, channel, way, code_url, prepay_id, payer, transaction_id, refund_no, refund_reason, returned, created_at, expires_at, paid_at, next_query, queries, updated_at`
+const paymentColumns = `trade_no, order_id, amount, state, channel, way, code_url, prepay_id, payer, transaction_id, refund_no, refund_reason, refused, returned, created_at, expires_at, paid_at, next_query, queries, updated_at`
 
 type paymentRow struct {
 	TradeNo       string             `db:"trade_no"`
@@ -24,6 +24,7 @@ type paymentRow struct {
 	TransactionID sql.NullString     `db:"transaction_id"`
 	RefundNo      sql.NullString     `db:"refund_no"`
 	RefundReason  string             `db:"refund_reason"`
+	Refused       string             `db:"refused"`
 	Returned      order.Fen          `db:"returned"`
 	CreatedAt     time.Time          `db:"created_at"`
 	ExpiresAt     sql.NullTime       `db:"expires_at"`
@@ -35,7 +36,7 @@ type paymentRow struct {
 
 func rowOfPayment(p order.Payment) paymentRow {
 	return paymentRow{
-		p.TradeNo, p.OrderID, p.Amount, p.State, p.Channel, p.Way, p.CodeURL, p.PrepayID, p.Payer, nullString(p.TransactionID), nullString(p.RefundNo), p.RefundReason, p.Returned,
+		p.TradeNo, p.OrderID, p.Amount, p.State, p.Channel, p.Way, p.CodeURL, p.PrepayID, p.Payer, nullString(p.TransactionID), nullString(p.RefundNo), p.RefundReason, p.Refused, p.Returned,
 		dbTime(p.CreatedAt), nullTime(p.ExpiresAt), nullTime(p.PaidAt), nullTime(p.NextQuery), p.Queries, dbTime(p.UpdatedAt),
 	}
 }
@@ -44,7 +45,7 @@ func (r paymentRow) payment() order.Payment {
 	return order.Payment{
 		TradeNo: r.TradeNo, OrderID: r.OrderID, Amount: r.Amount, State: r.State,
 		Channel: r.Channel, Way: r.Way, CodeURL: r.CodeURL, PrepayID: r.PrepayID, Payer: r.Payer,
-		TransactionID: r.TransactionID.String, RefundNo: r.RefundNo.String, RefundReason: r.RefundReason, Returned: r.Returned,
+		TransactionID: r.TransactionID.String, RefundNo: r.RefundNo.String, RefundReason: r.RefundReason, Refused: r.Refused, Returned: r.Returned,
 		CreatedAt: r.CreatedAt.UTC(), ExpiresAt: fromNull(r.ExpiresAt), PaidAt: fromNull(r.PaidAt),
 		NextQuery: fromNull(r.NextQuery), Queries: r.Queries, UpdatedAt: r.UpdatedAt.UTC(),
 	}
@@ -133,11 +134,23 @@ func (q queries) DueQueries(ctx context.Context, now time.Time, limit int) ([]or
 	return convert(rows, paymentRow.payment), nil
 }
 
+// FailedLateRefunds implements [order.Queries].
+func (q queries) FailedLateRefunds(ctx context.Context, limit int) ([]order.Payment, error) {
+	var rows []paymentRow
+	err := q.all(ctx, &rows, `
+		SELECT `+paymentColumns+`
+		FROM payments
+		WHERE state = ? AND NOT EXISTS (SELECT 1 FROM orders WHERE id = payments.order_id AND trade_no = payments.trade_no AND refund = ? AND deleted_at IS NULL)
+		ORDER BY updated_at, trade_no
+		LIMIT ?`, order.PaymentRefundFailed, order.RefundFailed, limit)
+	return convert(rows, paymentRow.payment), failed(err, "listing refunds of late payments that failed")
+}
+
 // InsertPayment implements [order.Tx].
 func (tx *Tx) InsertPayment(ctx context.Context, p order.Payment) error {
 	_, err := tx.execNamed(ctx, `
 		INSERT INTO payments (`+paymentColumns+`)
-		VALUES (:trade_no, :order_id, :amount, :state, :channel, :way, :code_url, :prepay_id, :payer, :transaction_id, :refund_no, :refund_reason, :returned, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
+		VALUES (:trade_no, :order_id, :amount, :state, :channel, :way, :code_url, :prepay_id, :payer, :transaction_id, :refund_no, :refund_reason, :refused, :returned, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
 	return failed(err, "inserting payment %s", p.TradeNo)
 }
 
@@ -148,7 +161,7 @@ func (tx *Tx) UpdatePayment(ctx context.Context, p order.Payment, was order.Paym
 	}
 	n, err := tx.execNamed(ctx, `
 		UPDATE payments
-		SET state = :state, code_url = :code_url, prepay_id = :prepay_id, transaction_id = :transaction_id, refund_no = :refund_no, refund_reason = :refund_reason, returned = :returned,
+		SET state = :state, code_url = :code_url, prepay_id = :prepay_id, transaction_id = :transaction_id, refund_no = :refund_no, refund_reason = :refund_reason, refused = :refused, returned = :returned,
 			expires_at = :expires_at, paid_at = :paid_at, next_query = :next_query, queries = :queries, updated_at = :updated_at
 		WHERE trade_no = :trade_no AND state = :was_state`, struct {
 		paymentRow

@@ -59,7 +59,7 @@ func (tx *Tx) DropProposal(ctx context.Context, id order.ID) error {
 	return failed(err, "forgetting what was proposed about order %s", id)
 }
 
-const keysRefundColumns = `refund_no, trade_no, order_id, keys, amount, state, reason, created_at, updated_at`
+const keysRefundColumns = `refund_no, trade_no, order_id, keys, amount, state, reason, refused, created_at, updated_at`
 
 type keysRefundRow struct {
 	RefundNo  string             `db:"refund_no"`
@@ -69,16 +69,17 @@ type keysRefundRow struct {
 	Amount    order.Fen          `db:"amount"`
 	State     order.PaymentState `db:"state"`
 	Reason    string             `db:"reason"`
+	Refused   string             `db:"refused"`
 	CreatedAt time.Time          `db:"created_at"`
 	UpdatedAt time.Time          `db:"updated_at"`
 }
 
 func rowOfKeysRefund(r order.KeysRefund) keysRefundRow {
-	return keysRefundRow{r.RefundNo, r.TradeNo, r.OrderID, r.Keys, r.Amount, r.State, r.Reason, dbTime(r.CreatedAt), dbTime(r.UpdatedAt)}
+	return keysRefundRow{r.RefundNo, r.TradeNo, r.OrderID, r.Keys, r.Amount, r.State, r.Reason, r.Refused, dbTime(r.CreatedAt), dbTime(r.UpdatedAt)}
 }
 
 func (r keysRefundRow) refund() order.KeysRefund {
-	return order.KeysRefund{RefundNo: r.RefundNo, TradeNo: r.TradeNo, OrderID: r.OrderID, Keys: r.Keys, Amount: r.Amount, State: r.State, Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+	return order.KeysRefund{RefundNo: r.RefundNo, TradeNo: r.TradeNo, OrderID: r.OrderID, Keys: r.Keys, Amount: r.Amount, State: r.State, Reason: r.Reason, Refused: r.Refused, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
 }
 
 // KeysRefund implements [order.Queries].
@@ -109,7 +110,7 @@ func (q queries) FailedKeysRefunds(ctx context.Context, limit int) ([]order.Keys
 func (tx *Tx) InsertKeysRefund(ctx context.Context, r order.KeysRefund) error {
 	_, err := tx.execNamed(ctx, `
 		INSERT INTO keys_refunds (`+keysRefundColumns+`)
-		VALUES (:refund_no, :trade_no, :order_id, :keys, :amount, :state, :reason, :created_at, :updated_at)`, rowOfKeysRefund(r))
+		VALUES (:refund_no, :trade_no, :order_id, :keys, :amount, :state, :reason, :refused, :created_at, :updated_at)`, rowOfKeysRefund(r))
 	return failed(err, "inserting refund %s", r.RefundNo)
 }
 
@@ -117,7 +118,7 @@ func (tx *Tx) InsertKeysRefund(ctx context.Context, r order.KeysRefund) error {
 func (tx *Tx) UpdateKeysRefund(ctx context.Context, r order.KeysRefund, was order.PaymentState) error {
 	n, err := tx.execNamed(ctx, `
 		UPDATE keys_refunds
-		SET state = :state, updated_at = :updated_at
+		SET state = :state, reason = :reason, refused = :refused, updated_at = :updated_at
 		WHERE refund_no = :refund_no AND state = :was_state`, struct {
 		keysRefundRow
 		Was order.PaymentState `db:"was_state"`

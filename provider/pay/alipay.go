@@ -133,15 +133,11 @@ func (a *Alipay) Close(ctx context.Context, tradeNo string) error {
 	return closed("alipay close", refusal, status, err)
 }
 
-// irrefundable are the refusals of a refund that Alipay does not take back: somebody
-// has to return the money another way.
-var irrefundable = map[string]bool{"TRADE_HAS_FINISHED": true, "TRADE_NOT_ALLOW_REFUND": true, "BUYER_ERROR": true}
-
 // Refund returns an amount of a trade under p.RefundNo. It is idempotent: asking
 // again returns the state of the same refund. What Alipay answers does not name the
 // refund; the query does, so that it decides.
 func (a *Alipay) Refund(ctx context.Context, p order.Payment, amount order.Fen) (order.RefundStatus, error) {
-	_, refusal := a.ask(ctx, "refund", alipay.TradeRefund{
+	asked, refusal := a.ask(ctx, "refund", alipay.TradeRefund{
 		OutTradeNo: p.TradeNo, OutRequestNo: p.RefundNo, RefundAmount: amount.Yuan(), RefundReason: atMost(256, p.RefundReason),
 	})
 	if errors.Is(refusal, order.Unavailable) {
@@ -158,8 +154,8 @@ func (a *Alipay) Refund(ctx context.Context, p order.Payment, amount order.Fen) 
 		return order.RefundDone, nil
 	case refusal == nil:
 		return order.RefundProcessing, nil
-	case irrefundable[codeOf(refusal)]:
-		return order.RefundAbnormal, nil
+	case asked.Code == string(alipay.CodeBusinessFailed):
+		return "", refundRefused(refusal)
 	}
 	return "", refusal
 }

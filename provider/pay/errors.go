@@ -144,3 +144,25 @@ func outcome(err error) string {
 	}
 	return "error"
 }
+
+// refusals say why a gateway returns no money, by its code.
+var refusals = map[string]string{
+	"USER_ACCOUNT_ABNORMAL":      "付款人的账户异常或已注销",
+	"BUYER_ERROR":                "付款人的账户异常或已注销",
+	"TRADE_HAS_FINISHED":         "已超过平台的可退款期限",
+	"TRADE_NOT_ALLOW_REFUND":     "该笔支付不允许退款",
+	"REFUND_AMT_NOT_EQUAL_TOTAL": "退款金额与平台的可退金额不符",
+	"TRADE_NOT_EXIST":            "平台没有这笔支付",
+	notExist:                     "平台没有这笔支付",
+	"NO_AUTH":                    "商户号没有退款权限",
+}
+
+// refundRefused judges a refusal to return money. One of our signature is ours to
+// repair, and says nothing of the money.
+func refundRefused(refusal error) error {
+	e, ok := errors.AsType[*Error](refusal)
+	if !ok || e.Status == http.StatusUnauthorized {
+		return refusal
+	}
+	return order.RefundRefused(cmp.Or(refusals[e.Code], "平台拒绝退款")+"（"+e.Code+"）", refusal)
+}

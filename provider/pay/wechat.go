@@ -234,7 +234,7 @@ func (w *WeChat) Refund(ctx context.Context, p order.Payment, amount order.Fen) 
 	// Refused, perhaps because it has happened already: what is signed decides.
 	status, queryErr := w.queryRefund(ctx, p, amount)
 	if codeOf(queryErr) == notExist {
-		return "", err
+		return "", refundRefused(err)
 	}
 	return status, queryErr
 }

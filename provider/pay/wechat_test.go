@@ -257,7 +257,8 @@ func TestRefund(t *testing.T) { // F62: a second payment goes back, once
 		"closed account":           {create: ok(refundBody("ABNORMAL", nil)), status: order.RefundAbnormal},
 		"given up":                 {create: ok(refundBody("CLOSED", nil)), status: order.RefundAbnormal},
 		"refused, done before":     {create: refuse(400, "INVALID_REQUEST"), query: ok(refundBody("SUCCESS", nil)), status: order.RefundDone},
-		"refused, never existed":   {create: refuse(403, "NO_AUTH"), query: refuse(404, "RESOURCE_NOT_EXISTS"), want: "error"},
+		"refused, never existed":   {create: refuse(403, "NO_AUTH"), query: refuse(404, "RESOURCE_NOT_EXISTS"), want: "conflict/refund_refused"},
+		"our signature is refused": {create: refuse(401, "SIGN_ERROR"), query: refuse(404, "RESOURCE_NOT_EXISTS"), want: "error"},
 		"refused, cannot ask":      {create: refuse(400, "INVALID_REQUEST"), query: refuse(500, "SYSTEM_ERROR"), want: "unavailable/payment_unavailable"},
 		"balance too low for now":  {create: refuse(403, "NOT_ENOUGH"), want: "unavailable/payment_unavailable"},
 		"system error":             {create: refuse(500, "SYSTEM_ERROR"), want: "unavailable/payment_unavailable"},
@@ -265,7 +266,7 @@ func TestRefund(t *testing.T) { // F62: a second payment goes back, once
 		"another trade":            {create: ok(refundBody("SUCCESS", map[string]any{"out_trade_no": "T2"})), want: "unavailable/payment_unavailable"},
 		"another amount":           {create: ok(refundBody("SUCCESS", map[string]any{"amount": map[string]any{"refund": 1}})), want: "unavailable/payment_unavailable"},
 		"a state we do not know":   {create: ok(refundBody("SOMETHING_NEW", nil)), want: "unavailable/payment_unavailable"},
-		"trade unknown to gateway": {create: refuse(404, "RESOURCE_NOT_EXISTS"), query: refuse(404, "RESOURCE_NOT_EXISTS"), want: "error"},
+		"trade unknown to gateway": {create: refuse(404, "RESOURCE_NOT_EXISTS"), query: refuse(404, "RESOURCE_NOT_EXISTS"), want: "conflict/refund_refused"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
