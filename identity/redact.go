@@ -129,6 +129,13 @@ func RedactText(s string) (clean string, found []SecretKind) {
 	return s, found
 }
 
+// HasPersonalNumber reports whether RedactText finds the number of a person's document,
+// mobile or bank card in s.
+func HasPersonalNumber(s string) bool {
+	_, found := RedactText(s)
+	return slices.ContainsFunc(found, func(k SecretKind) bool { return k == SecretDocNo || k == SecretMobile || k == SecretBankCard })
+}
+
 // places are where in s, small as it was at first, the rule may find something, from and
 // to: all of it if it has one of the words, or stretches that have enough digits.
 func (r secretRule) places(s, small string) iter.Seq2[int, int] {

@@ -70,7 +70,7 @@ var authorizationLifecycle = []authorizationStep{
 	{From: at(AtPhoneVerified), On: IdentityVerified, To: AtIdentityVerified, By: roles(LegalRep), If: requires(guessesLeft, identityHolds), Do: identified},
 	{From: at(AtIdentityVerified), On: LetterShown, By: roles(LegalRep), Do: shownLetter},
 	{From: at(AtIdentityVerified), On: LetterSigned, To: AtSigned, By: roles(LegalRep), If: requires(sameContent, letterRead, consentGiven, signatureDrawn, codeProven), Do: signedLetter, Order: AuthSigned},
-	{From: at(AtPhoneVerified, AtIdentityVerified), On: LetterReturned, To: AtReturned, By: roles(LegalRep), If: requires(noteGiven), Do: ended, Order: AuthReturned},
+	{From: at(AtPhoneVerified, AtIdentityVerified), On: LetterReturned, To: AtReturned, By: roles(LegalRep), If: requires(noteGiven, noteNamesNoNumber), Do: ended, Order: AuthReturned},
 	{From: at(AtOpened, AtPhoneVerified, AtIdentityVerified), On: LetterDeclined, To: AtDeclined, By: roles(LegalRep), Do: forgotten, Order: AuthDeclined},
 	{From: at(AtCreated, AtSent, AtOpened, AtPhoneVerified, AtIdentityVerified, AtSigned), On: LetterVoided, To: AtExpired, By: roles(System), Do: ended},
 	{From: at(AtSigned), On: LetterWithdrawn, To: AtWithdrawn, By: roles(LegalRep), Do: ended, Order: AuthWithdrawn},
@@ -144,6 +144,8 @@ var (
 		n := utf8.RuneCountInString(c.Note)
 		return n > 0 && n <= 100
 	}, Errorf(Invalid, "has_note_required", "请写明哪里有误，不超过 100 字")}
+	noteNamesNoNumber = requirement{func(_ Authorization, c AuthorizationCommand) bool { return !identity.HasPersonalNumber(c.Note) },
+		Errorf(Invalid, "names_no_number_required", "说明里有证件号、手机号或银行卡号，对方会看到，请删去或只写末四位后再提交")}
 )
 
 // LegalSigner is who is asked to sign. It is personal data and is sealed.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/yuncaidun/yuncaidun/identity"
 )
 
 // Fact is something that is true or not of an order and a command. Rows name
@@ -60,6 +62,7 @@ const (
 	PickUpCodeRight       Fact = "pick_up_code_right"
 	DeliveryComplete      Fact = "delivery_complete"
 	HasNote               Fact = "has_note"
+	NamesNoNumber         Fact = "names_no_number"
 	ParcelOut             Fact = "parcel_out" // the keys have left by courier
 	LostNamed             Fact = "lost_named"
 	InRefund              Fact = "in_refund"
@@ -163,6 +166,7 @@ var truths = map[Fact]truth{
 	}, Invalid, "取件码不正确，请核对短信"},
 	LostNamed:       {lostNamed, Invalid, "请勾选丢失或损坏的 UKEY"},
 	ParcelOut:       {func(o Order, _ Command) bool { return o.TrackingNo != "" }, Conflict, "该订单没有寄出的包裹"},
+	NamesNoNumber:   {func(_ Order, c Command) bool { return namesNoNumber(c) }, Invalid, "说明里有证件号、手机号或银行卡号，对方会看到，请删去或只写末四位后再提交"},
 	HasNote:         {func(_ Order, c Command) bool { return hasNote(c) }, Invalid, "请填写原因，不超过 100 字"},
 	InRefund:        {func(o Order, c Command) bool { return o.Refund != NoRefund && c.Trade == o.TradeNo }, Conflict, "该订单没有进行中的退款"},
 	Authorized:      {signed, Conflict, "法定代表人的授权已失效，请退回经办人重新提交"},
@@ -291,6 +295,12 @@ func allTicked(_ Order, c Command) bool {
 func assigneeMayReview(o Order, c Command) bool {
 	a := c.assignee
 	return a != nil && a.Has(Reviewer) && a.ID != o.ReviewerID && a.PersonID != o.PersonID && (a.Company == "" || a.Company != o.USCC)
+}
+
+// namesNoNumber reports whether the words that others get to read hold no number of a
+// person; the same eyes look at them as at what people write to the bot.
+func namesNoNumber(c Command) bool {
+	return !identity.HasPersonalNumber(c.Note) && !slices.ContainsFunc(c.Reasons, func(r Reason) bool { return identity.HasPersonalNumber(r.Note) })
 }
 
 func hasReasons(_ Order, c Command) bool {

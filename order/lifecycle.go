@@ -66,7 +66,7 @@ var lifecycle = []transition{
 	{Row: 30, Of: of(Reissue), From: states(claimed), On: Approve, When: facts(SelfMode, OneReviewer), To: downloadReady, By: roles(Reviewer), If: readyToApprove, Do: approve, Then: toFetch},
 	{Row: 30, Of: of(Reissue), From: states(secondApproval), On: Approve, When: facts(SelfMode), To: downloadReady, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: toFetch},
 	{Row: 31, Of: of(Rebind), From: states(secondApproval), On: Approve, To: completed, By: roles(Reviewer), If: readyToApproveSecond, Do: approveAndComplete, Then: do(onCertificate(RebindCertificate))},
-	{Row: 32, From: states(claimed, secondApproval), On: Reject, To: fixable, By: roles(Reviewer), If: facts(HoldsClaimOrSecond, HasReasons), Do: reject, Then: rejection},
+	{Row: 32, From: states(claimed, secondApproval), On: Reject, To: fixable, By: roles(Reviewer), If: facts(HoldsClaimOrSecond, HasReasons, NamesNoNumber), Do: reject, Then: rejection},
 	{Row: 33, From: states(fixable), On: Resubmit, When: facts(Unsigned), To: awaitingAuthorization, By: roles(Applicant), If: readyToResubmit, Do: resubmit, Then: toLegalRep},
 	{Row: 33, From: states(fixable), On: Resubmit, When: facts(Signed), To: queued, By: roles(Applicant), If: readyToResubmit, Do: resubmitAndQueue, Then: toReviewSettled},
 	{Row: 34, From: states(fixable), On: Close, When: facts(Free), To: closed, By: roles(Applicant, System)},
@@ -79,7 +79,7 @@ var lifecycle = []transition{
 	{Row: 38, Of: made, From: states(making, makingFailed), On: KeyFailed, To: makingFailed, By: roles(Issuer, System), Then: do(notify(NoticeKeyFailed))},
 	{Row: 39, Of: made, From: states(makingFailed), On: RetryKey, To: making, By: roles(Issuer), If: facts(IssuerMayMake), Then: do(perItem(JobIssue))},
 	// Fewer keys than were paid for: proposed by finance, agreed to by the applicant.
-	{Row: 40, Of: of(Initial), From: states(unclaimed, making, makingFailed), On: GiveUpProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(KeysToGive, HasNote), Then: do(notify(NoticeGiveUpProposed))},
+	{Row: 40, Of: of(Initial), From: states(unclaimed, making, makingFailed), On: GiveUpProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(KeysToGive, HasNote, NamesNoNumber), Then: do(notify(NoticeGiveUpProposed))},
 	{Row: 40, Of: of(Initial), From: states(unclaimed), On: GiveUpKeys, When: facts(Charged), To: unclaimed, By: roles(Finance, Applicant), If: facts(ApplicantAgreed, KeysToGive), Do: giveUp, Then: givenUp},
 	{Row: 40, Of: of(Initial), From: states(making, makingFailed), On: GiveUpKeys, When: facts(Charged, KeysLeft, NoFailedLeft), To: making, By: roles(Finance, Applicant), If: facts(ApplicantAgreed, KeysToGive), Do: giveUp, Then: givenUp},
 	{Row: 40, Of: of(Initial), From: states(making, makingFailed), On: GiveUpKeys, When: facts(Charged, FailedLeft), To: makingFailed, By: roles(Finance, Applicant), If: facts(ApplicantAgreed, KeysToGive), Do: giveUp, Then: givenUp},
@@ -139,13 +139,13 @@ var lifecycle = []transition{
 
 	// Money back. Row 10, a late or second payment, moves no order: it is a move
 	// of the payment alone, see Service.PaymentSucceeded.
-	{Row: 64, From: refundableBefore, On: RefundStart, When: facts(Charged, Untouched), To: Same, By: roles(Finance), If: facts(HasNote), Do: dropReview, Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
-	{Row: 64, From: states(renewInterrupted, downloadInterrupted), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote), Do: dropReview, Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
+	{Row: 64, From: refundableBefore, On: RefundStart, When: facts(Charged, Untouched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber), Do: dropReview, Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
+	{Row: 64, From: states(renewInterrupted, downloadInterrupted), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber), Do: dropReview, Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
 	// Once a serial is reserved one person of finance proposes and another confirms;
 	// the certificates end in the transaction that lets the money go, which waits for
 	// the red invoice, as in row 64.
-	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundProposed, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NoneMaking), Then: do(notify(NoticeRefundProposed))},
-	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(HasNote, KeysSettled, NotReplaced), Then: do(notify(NoticeRefundProposed))},
+	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundProposed, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber, NoneMaking), Then: do(notify(NoticeRefundProposed))},
+	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber, KeysSettled, NotReplaced), Then: do(notify(NoticeRefundProposed))},
 	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, NoneMaking), Refund: Refunding, Then: lateRefund},
 	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundStart, When: facts(Charged), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, KeysSettled, NotReplaced), Refund: Refunding, Then: lateRefund},
 	{Row: 65, From: states(unclaimed, making, makingFailed, toPost, toPickUp, completed), On: ProposalDropped, To: Same, By: roles(Finance), If: facts(Proposed)},

@@ -557,6 +557,8 @@ func TestRefused(t *testing.T) {
 		{"applicant approves", in(claimed, nil), on(Approve, Applicant, unclaimed), "role_not_allowed"},
 		{"reject without a reason", in(claimed, nil), step{Command{On: Reject, By: actorOf(Reviewer), Reasons: []Reason{}}, fixable}, "has_reasons_required"},
 		{"R20 without a note", in(claimed, nil), step{Command{On: Reject, By: actorOf(Reviewer), Reasons: []Reason{{Code: "R20"}}}, fixable}, "has_reasons_required"},
+		{"a document's number among the reasons", in(claimed, nil), step{Command{On: Reject, By: actorOf(Reviewer), Reasons: []Reason{{Code: "R20", Note: "身份证 11010119900307001１ 与图片不符"}}}, fixable}, "names_no_number_required"},
+		{"a mobile in what the applicant reads", in(unclaimed, nil), step{Command{On: GiveUpProposed, By: actorOf(Finance), Keys: 1, Note: "请回电 13800000021"}, unclaimed}, "names_no_number_required"},
 		{"unknown reason", in(claimed, nil), step{Command{On: Reject, By: actorOf(Reviewer), Reasons: []Reason{{Code: "R99"}}}, fixable}, "has_reasons_required"},
 		{"four eyes: the approver makes the key", in(unclaimed, func(w *walker) { w.o.Product.FourEyes = true; w.o.ReviewerID = "issuer" }), on(MakeKey, Issuer, making), "issuer_may_make_required"},
 	}
