@@ -173,7 +173,7 @@ func (t *turn) delivery(o order.Order) []string {
 // schedule is when an order will be done.
 func schedule(o order.Order, now time.Time) []string {
 	g := o.Guide(now)
-	if !o.DueAt.IsZero() && now.After(o.DueAt) {
+	if o.Overdue(now) {
 		return []string{g.What, "已超过承诺的 " + order.Day(o.DueAt) + "，很抱歉。回复「人工」，我们尽快给您答复。"}
 	}
 	return []string{g.What, g.Next, "审核和发货都在工作日进行，17:30 之后提交的从下一个工作日算起。"}

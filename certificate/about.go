@@ -51,6 +51,7 @@ var steps = map[order.CertificateStep]func(*Service, context.Context, Tx, Certif
 	order.RebindCertificate:    (*Service).rebind,
 	order.LostCertificate:      (*Service).lose,
 	order.RefundCertificate:    (*Service).refund,
+	order.ReinstateCertificate: (*Service).reinstate,
 }
 
 // Step implements [order.Certificates].
@@ -125,4 +126,18 @@ func (s *Service) supersede(ctx context.Context, tx Tx, cert Certificate, _ orde
 		return errors.New("a renewal without a new certificate")
 	}
 	return tx.SetSuccessor(ctx, cert.Serial, c.CertSerial)
+}
+
+// reinstate takes back that a certificate was replaced by one whose price goes back:
+// renewed but not ended, it is what its holder has left.
+func (s *Service) reinstate(ctx context.Context, tx Tx, cert Certificate, o order.Order, c order.Command) error {
+	did, err := tx.ClearSuccessor(ctx, cert.Serial, o.ID)
+	if err != nil || !did || cert.State() == Revoked {
+		return err
+	}
+	if err := tx.LookAgain(ctx, cert.Serial, s.now()); err != nil { // the ladder goes on where it stopped
+		return err
+	}
+	_, err = s.happened(ctx, tx, cert, order.CertificateReinstated, Command{On: "reinstate", By: c.By, Note: "新证书的订单退款", at: s.now()})
+	return err
 }

@@ -148,7 +148,7 @@ func (s *Reminders) settle(ctx context.Context, tx Tx, c Certificate, optedOut b
 	}
 	known := make([]RungName, len(rows))
 	for i, r := range rows {
-		if known[i] = r.Step; r.State == ReminderStopped {
+		if known[i] = r.Step; r.State == ReminderStopped && c.over() != "" {
 			return said, tx.LookAgain(ctx, c.Serial, time.Time{})
 		}
 	}

@@ -122,6 +122,38 @@ func TestReminders(t *testing.T) {
 	})
 }
 
+// What a refund has reinstated is reminded of again, from the next rung on.
+func TestRemindersAfterReinstatement(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		r := newReminding(t, f)
+		change := func(fn func(tx certificate.Tx) error) {
+			t.Helper()
+			must(t, store.Certificates{DB: f.db}.Change(t.Context(), fn))
+		}
+		change(func(tx certificate.Tx) error { return tx.SetSuccessor(t.Context(), serialA, serialB) })
+		r.sweep(t, "2027-11-08 09:30")
+		stopped := r.rows(t, serialA)
+		change(func(tx certificate.Tx) error {
+			did, err := tx.ClearSuccessor(t.Context(), serialA, "another order")
+			if did {
+				t.Error("cleared by another order")
+			}
+			return err
+		})
+		change(func(tx certificate.Tx) error {
+			did, err := tx.ClearSuccessor(t.Context(), serialA, orderID)
+			if !did {
+				t.Error("not cleared")
+			}
+			return errors.Join(err, tx.LookAgain(t.Context(), serialA, r.at))
+		})
+		r.sweep(t, "2027-11-16 09:30")
+		if got := r.rows(t, serialA); len(got) <= len(stopped) || got[len(got)-1] != "D-7 sent" {
+			t.Errorf("after: %v, before %v", got, stopped)
+		}
+	})
+}
+
 // Flows 4.7: at D-7 a second contact is reminded, too, and at D-3 who answers for the
 // company; whom the holder names for one company is for that company.
 func TestContactsAreReminded(t *testing.T) {

@@ -57,6 +57,29 @@ func (e Expiry) Label() string {
 	return map[Expiry]string{Expiring: "即将过期", Renewable: "已过期·可更新", Over: "已过期·不可更新"}[e]
 }
 
+// Standing is the state as people read it, with what time has done to it.
+func (c Certificate) Standing(now time.Time) string {
+	switch state := c.State(); {
+	case !c.Expired(now) || state == Revoked:
+		return state.Label()
+	case state == Frozen:
+		return state.Label() + "·已过期"
+	default:
+		return c.Expiry(now).Label()
+	}
+}
+
+// Soon is what is said beside that of a certificate that ends soon; empty for others.
+func (c Certificate) Soon(now time.Time) string {
+	if e := c.Expiry(now); e == Expiring && c.State() != Revoked {
+		return e.Label()
+	}
+	return ""
+}
+
+// Good reports whether the certificate can be used.
+func (c Certificate) Good(now time.Time) bool { return c.State() == Valid && !c.Expired(now) }
+
 // Expiry returns how near the certificate is to its end.
 func (c Certificate) Expiry(now time.Time) Expiry {
 	switch {

@@ -67,3 +67,33 @@ func TestOverWithoutRenewal(t *testing.T) {
 		t.Errorf("expired three days ago: %v", err)
 	}
 }
+
+// F103: an expired certificate is not called valid.
+func TestStanding(t *testing.T) {
+	now := end("2026-11-23")
+	with := func(ends string, reason Reason) Certificate {
+		c := Certificate{NotAfter: end(ends), Reason: reason}
+		if reason != Unspecified {
+			c.RevokedAt = now
+		}
+		return c
+	}
+	for _, test := range []struct {
+		c              Certificate
+		standing, soon string
+		good           bool
+	}{
+		{with("2027-11-23", Unspecified), "有效", "", true},
+		{with("2026-12-01", Unspecified), "有效", "即将过期", true},
+		{with("2026-11-20", Unspecified), "已过期·可更新", "", false},
+		{with("2026-01-20", Unspecified), "已过期·不可更新", "", false},
+		{with("2026-12-01", Hold), "已冻结", "即将过期", false},
+		{with("2026-11-20", Hold), "已冻结·已过期", "", false},
+		{with("2026-12-01", KeyCompromise), "已吊销", "", false},
+		{with("2026-11-20", KeyCompromise), "已吊销", "", false},
+	} {
+		if s, soon := test.c.Standing(now), test.c.Soon(now); s != test.standing || soon != test.soon || test.c.Good(now) != test.good {
+			t.Errorf("%s %s: %q %q %v", test.c.State(), test.c.NotAfter, s, soon, test.c.Good(now))
+		}
+	}
+}

@@ -37,6 +37,9 @@ type Tx interface {
 	IssuedFor(ctx context.Context, issue string) (serial string, der []byte, err error)
 	// SetSuccessor says which certificate one was renewed by.
 	SetSuccessor(ctx context.Context, serial, by string) error
+	// ClearSuccessor takes that back when the one it was renewed by was made for an
+	// order, and reports whether it was.
+	ClearSuccessor(ctx context.Context, serial string, by order.ID) (bool, error)
 	// SetHolder binds the certificate, and whatever else its user holds on that
 	// USBKEY, to another person, with the open orders about them.
 	SetHolder(ctx context.Context, c Certificate, to string, at time.Time) error

@@ -131,11 +131,11 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 	for _, c := range certs {
 		allowed := c.Allowed(order.Applicant, s.Now())
 		card := CertificateJSON{
-			Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, Mobile: person.Mobile.Mask(), NotBefore: c.NotBefore, NotAfter: c.NotAfter, State: string(c.State()), Label: c.State().Label(),
+			Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, Mobile: person.Mobile.Mask(), NotBefore: c.NotBefore, NotAfter: c.NotAfter, State: string(c.State()), Label: c.Standing(s.Now()),
 			Days: c.DaysLeft(s.Now()), CanFreeze: slices.Contains(allowed, certificate.Freeze), CanRevoke: slices.Contains(allowed, certificate.Revoke), CanRebind: c.State() != certificate.Revoked, Test: c.Product.Test,
 		}
 		if c.State() == certificate.Valid && c.Expired(s.Now()) {
-			card.State, card.Label = "expired", c.Expiry(s.Now()).Label()
+			card.State = "expired"
 		}
 		card.Note, card.Offers = cardNote(c, renewing(open.Orders, c), s.Now()), s.offersJSON(c, open.Orders)
 		out.Body.Certificates = append(out.Body.Certificates, card)

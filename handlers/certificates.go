@@ -81,13 +81,15 @@ type heldView struct {
 // cardView is a certificate of 我的证书 with what can be done about it now (F98,
 // F103).
 type cardView struct {
-	Cert    certificate.Certificate
-	State   certificate.State
-	Expiry  certificate.Expiry
-	Mobile  string // of the bound user, masked
-	Changes []actionView
-	Offers  []offeredView
-	Note    string
+	Cert     certificate.Certificate
+	State    certificate.State
+	Standing string
+	Good     bool
+	Soon     string // said beside it: it ends soon
+	Mobile   string // of the bound user, masked
+	Changes  []actionView
+	Offers   []offeredView
+	Note     string
 }
 
 // offeredView is a business that the certificate can have now: begun already, or
@@ -114,7 +116,7 @@ var cardBusinesses = []struct {
 
 func (s *Server) cardView(cert certificate.Certificate, holder order.Person, open []order.Order) cardView {
 	now := s.Now()
-	v := cardView{Cert: cert, State: cert.State(), Expiry: cert.Expiry(now), Mobile: holder.Mobile.Mask(), Note: cardNote(cert, renewing(open, cert), now)}
+	v := cardView{Cert: cert, State: cert.State(), Standing: cert.Standing(now), Good: cert.Good(now), Soon: cert.Soon(now), Mobile: holder.Mobile.Mask(), Note: cardNote(cert, renewing(open, cert), now)}
 	for _, b := range cardBusinesses {
 		refused := cert.About(now).Offered(b.business)
 		if o, ok := goesOn(open, cert, b.business, refused); ok {

@@ -173,7 +173,7 @@ func (k *dataCopy) account(ctx context.Context, personID string) error {
 		return err
 	}
 	for _, c := range certs {
-		out.Certificates = append(out.Certificates, certificateCopy{c.Serial, c.Holder, c.TokenSerial, c.NotBefore, c.NotAfter, c.State().Label()})
+		out.Certificates = append(out.Certificates, certificateCopy{c.Serial, c.Holder, c.TokenSerial, c.NotBefore, c.NotAfter, c.Standing(k.s.Now())})
 	}
 	for after, more := (order.Cursor{}), true; more; {
 		page, err := k.s.Store.Fees(ctx, personID, after, copyPage)

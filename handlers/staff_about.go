@@ -20,9 +20,9 @@ func (k *console) aboutView(ctx context.Context, o order.Order, inClear bool, v 
 	if v.Company == "" { // F84
 		v.Company = cert.Holder
 	}
-	state := cert.State().Label()
-	if e := cert.Expiry(k.Now()).Label(); e != "" {
-		state += "，" + e
+	state := cert.Standing(k.Now())
+	if soon := cert.Soon(k.Now()); soon != "" {
+		state += "，" + soon
 	}
 	v.About = []factView{
 		{Label: "持有人", Value: cert.Holder},

@@ -33,11 +33,7 @@ type certificateRow struct {
 }
 
 func (k *console) certificateRow(cert certificate.Certificate) certificateRow {
-	row := certificateRow{cert, cert.State().Label(), cert.State() == certificate.Valid}
-	if cert.Expired(k.Now()) && cert.State() != certificate.Revoked {
-		row.State, row.Good = strings.TrimPrefix(row.State+"·已过期", "有效·"), false
-	}
-	return row
+	return certificateRow{cert, cert.Standing(k.Now()), cert.Good(k.Now())}
 }
 
 func (k *console) findCertificates(c *fiber.Ctx) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -183,6 +184,7 @@ type accountView struct {
 	Parts            []partRow
 	Note             string
 	Refused          string // why the gateway did not return it
+	Left             string // what certificate the refund leaves to the applicant
 }
 
 // proposalView is what waits for somebody's consent.
@@ -267,7 +269,42 @@ func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
 	if refusal != nil {
 		v.Note = c.FormValue("note")
 	}
+	if v.CanRefund || v.CanPropose {
+		if v.Left, err = k.leftBy(ctx, o); err != nil {
+			return err
+		}
+	}
 	return k.show(c, "account", "退款 "+v.Tail, v, refusal)
+}
+
+// leftBy says what certificate the refund of an order leaves to its applicant, where that
+// is not what he has now.
+func (k *console) leftBy(ctx context.Context, o order.Order) (string, error) {
+	if o.Business != order.Renewal && o.Business != order.Reissue {
+		return "", nil
+	}
+	old, err := k.aboutOf(ctx, o)
+	if err != nil || old == nil {
+		return "", err
+	}
+	return leftOver(*old, k.Now()), nil
+}
+
+// leftOver says what a certificate is good for once what was to replace it is refunded.
+func leftOver(old certificate.Certificate, now time.Time) string {
+	name := "旧证书（UKEY …" + old.KeyTail() + "，有效期至 " + day(old.NotAfter) + "）"
+	switch {
+	case old.State() == certificate.Revoked:
+		return name + "已吊销，不能恢复：退款后用户没有可用的证书，须重新申请。"
+	case old.Expired(now) && old.InRenewalWindow(now):
+		return name + "已过期：退款后用户没有可用的证书，" + order.Day(old.RenewableUntil()) + "前可以再次申请更新。"
+	case old.Expired(now):
+		return name + "已过期，也不能再更新：退款后用户没有可用的证书，须重新申请。"
+	case old.State() == certificate.Frozen:
+		return name + "已冻结：退款后，用户先申请恢复，才能继续使用它。"
+	default:
+		return name + "仍然有效：退款后，用户继续使用它。"
+	}
 }
 
 func (k *console) refund(c *fiber.Ctx) error {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -148,4 +149,34 @@ func TestGiveUpKeysByConsent(t *testing.T) {
 		t.Errorf("given up %d in %s", got.GivenUp, got.State)
 	}
 	wantIn(t, "account", f.get(page).Body, "部分退款", "¥300.00", "待退款", "发起退款 ¥300.00")
+}
+
+// Before the money of a renewal goes back finance reads what it leaves to the applicant.
+func TestRefundSaysWhatIsLeft(t *testing.T) {
+	d := newDesk(t).hire()
+	b := d.holder()
+	b.later(350 * 24 * time.Hour)
+	form := begin(heldSerial, order.Renewal)
+	form.Set("product", "yd-renewal-key")
+	path := b.submitted(b.post("/orders", form).location(), url.Values{"about.bid": {"no"}})
+	b.post(path+"/pay", nil)
+	o := d.order(path)
+	must(t, d.service.PaymentSucceeded(t.Context(), order.Receipt{Channel: order.WeChatPay, TradeNo: o.TradeNo, TransactionID: "42" + o.TradeNo, Amount: o.Amount, PaidAt: d.clock.now()}))
+	wantIn(t, "account", d.login("周财务").get("/staff/finance/"+string(o.ID)).Body, "发起退款 ¥200.00", "仍然有效：退款后，用户继续使用它")
+
+	now := d.clock.now()
+	old := d.held()
+	with := func(change func(*certificate.Certificate)) certificate.Certificate {
+		c := old
+		change(&c)
+		return c
+	}
+	for want, c := range map[string]certificate.Certificate{
+		"已吊销，不能恢复":   with(func(c *certificate.Certificate) { c.RevokedAt, c.Reason = now, certificate.Superseded }),
+		"可以再次申请更新":   with(func(c *certificate.Certificate) { c.NotAfter = now.AddDate(0, 0, -1) }),
+		"已过期，也不能再更新": with(func(c *certificate.Certificate) { c.NotAfter = now.AddDate(0, 0, -100) }),
+		"用户先申请恢复":    with(func(c *certificate.Certificate) { c.RevokedAt, c.Reason = now, certificate.Hold }),
+	} {
+		wantIn(t, want, leftOver(c, now), want)
+	}
 }

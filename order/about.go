@@ -56,6 +56,8 @@ const (
 	LostCertificate CertificateStep = "lost"
 	// RefundCertificate revokes it: its price goes back.
 	RefundCertificate CertificateStep = "refund"
+	// ReinstateCertificate takes back that the order's certificate has replaced it.
+	ReinstateCertificate CertificateStep = "reinstate"
 )
 
 // Certificates is package certificate as the registration authority needs it.

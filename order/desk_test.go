@@ -320,3 +320,27 @@ func (h *house) calendar(t *testing.T) *order.Calendar {
 	}
 	return cal
 }
+
+// Who is approved after the promised day reads that it has passed, not that it is to come.
+func TestApprovedLate(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		reviewer := h.staff(t, "李审核", "13800000011", order.Reviewer)
+		for name, test := range map[string]struct {
+			wait time.Duration
+			want order.Notice
+		}{
+			"in time": {0, order.NoticeApprovedIssue},
+			"late":    {30 * 24 * time.Hour, order.NoticeApprovedLate},
+		} {
+			o := h.confirm(t, h.draft(t, nil))
+			h.pays(t, o)
+			h.advance(test.wait)
+			o = h.approve(t, o, reviewer)
+			for _, n := range []order.Notice{order.NoticeApprovedIssue, order.NoticeApprovedLate} {
+				if heard := len(h.heard(t, o.ID, n)) > 0; heard != (n == test.want) {
+					t.Errorf("%s: %s %v", name, n, heard)
+				}
+			}
+		}
+	})
+}

@@ -96,18 +96,29 @@ func (o Order) Guide(now time.Time) Guidance {
 	case o.Status == Completed:
 		out.Action = NoAction
 	}
-	if out.Next == "" && !o.DueAt.IsZero() && slices.Contains([]Status{InReview, ToIssue, ToShip}, o.Status) {
+	if out.Next == "" && o.promised() {
 		promise := "寄出"
-		if o.Form.Get(ShipWay) == ShipPickUp {
+		switch {
+		case !o.Shipped():
+			promise = "完成审核"
+		case o.Form.Get(ShipWay) == ShipPickUp:
 			promise = "可以领取"
 		}
 		out.Next = fmt.Sprintf("预计 %s 前%s，届时会短信通知。", Day(o.DueAt), promise)
-		if now.After(o.DueAt) {
+		if o.Overdue(now) {
 			out.Next = fmt.Sprintf("已超过承诺的 %s，很抱歉，我们会尽快办理，%s时会短信通知。着急请致电 400-666-3999。", Day(o.DueAt), promise)
 		}
 	}
 	return out
 }
+
+// promised reports whether a day that was promised is still to be kept, by us.
+func (o Order) promised() bool {
+	return !o.DueAt.IsZero() && o.Refund == NoRefund && o.State != toPickUp && slices.Contains([]Status{InReview, ToIssue, ToShip}, o.Status)
+}
+
+// Overdue reports whether we are late with what was promised.
+func (o Order) Overdue(now time.Time) bool { return o.promised() && now.After(o.DueAt) }
 
 // DelayNotice says that the review takes longer than it should and why; empty
 // while it does not.

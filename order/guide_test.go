@@ -15,12 +15,41 @@ func TestGuideKeepsToTheClock(t *testing.T) {
 		order.ShipCourier: {"预计 11月26日 前寄出，届时会短信通知。", "已超过承诺的 11月26日，很抱歉，我们会尽快办理，寄出时会短信通知。"},
 		order.ShipPickUp:  {"预计 11月26日 前可以领取，届时会短信通知。", "已超过承诺的 11月26日，很抱歉，我们会尽快办理，可以领取时会短信通知。"},
 	} {
-		o := order.Order{State: order.State{Status: order.InReview, Stage: order.Queued}, DueAt: due, Form: order.NewForm(map[order.Field]string{order.ShipWay: way})}
+		o := order.Order{Business: order.Initial, Product: order.Product{IssueMode: order.ByAdmin}, State: order.State{Status: order.InReview, Stage: order.Queued}, DueAt: due, Form: order.NewForm(map[order.Field]string{order.ShipWay: way})}
 		if got := o.Guide(due).Next; got != want[0] {
 			t.Errorf("%s, in time: %s", way, got)
 		}
 		if got := o.Guide(due.Add(time.Second)).Next; !strings.HasPrefix(got, want[1]) {
 			t.Errorf("%s, late: %s", way, got)
+		}
+	}
+}
+
+// Only what is made and handed over is promised to be sent; and nobody is told of a day
+// that was missed once it is his move, or the order is done or on its way back.
+func TestGuidePromisesWhatComes(t *testing.T) {
+	due := time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC)
+	review := order.State{Status: order.InReview, Stage: order.Queued}
+	o := order.Order{Business: order.Renewal, Product: order.Product{IssueMode: order.BySelf}, State: review, DueAt: due}
+	if got := o.Guide(due).Next; got != "预计 11月26日 前完成审核，届时会短信通知。" {
+		t.Errorf("a renewal onto the own USBKEY: %s", got)
+	}
+	o.Product.IssueMode = order.ByAdmin
+	for name, test := range map[string]struct {
+		state   order.State
+		refund  order.RefundState
+		overdue bool
+	}{
+		"in review":       {review, order.NoRefund, true},
+		"to post":         {order.State{Status: order.ToShip, Stage: order.ToPost}, order.NoRefund, true},
+		"to pick up":      {order.State{Status: order.ToShip, Stage: order.ToPickUp}, order.NoRefund, false},
+		"to renew":        {order.State{Status: order.ToRenew, Stage: order.Ready}, order.NoRefund, false},
+		"completed":       {order.State{Status: order.Completed}, order.NoRefund, false},
+		"on its way back": {review, order.Refunding, false},
+	} {
+		o.State, o.Refund = test.state, test.refund
+		if o.Overdue(due) || o.Overdue(due.Add(time.Second)) != test.overdue {
+			t.Errorf("%s: overdue %v", name, o.Overdue(due.Add(time.Second)))
 		}
 	}
 }

@@ -147,7 +147,9 @@ var lifecycle = []transition{
 	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundProposed, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber, NoneMaking), Then: do(notify(NoticeRefundProposed))},
 	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundProposed, When: facts(Charged), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber, KeysSettled, NotReplaced), Then: do(notify(NoticeRefundProposed))},
 	{Row: 65, From: states(unclaimed, making, makingFailed), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, NoneMaking), Refund: Refunding, Then: lateRefund},
-	{Row: 65, From: states(toPost, toPickUp, completed), On: RefundStart, When: facts(Charged), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, KeysSettled, NotReplaced), Refund: Refunding, Then: lateRefund},
+	{Row: 65, Of: butReplacing, From: states(toPost, toPickUp, completed), On: RefundStart, When: facts(Charged), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, KeysSettled, NotReplaced), Refund: Refunding, Then: lateRefund},
+	// What was renewed and has not ended is what its holder has left.
+	{Row: 65, Of: of(Renewal, Reissue), From: states(toPost, toPickUp, completed), On: RefundStart, When: facts(Charged), To: Same, By: roles(Finance), If: facts(RefundConfirmed, HasNote, KeysSettled, NotReplaced), Refund: Refunding, Then: append(slices.Clip(lateRefund), onCertificate(ReinstateCertificate))},
 	{Row: 65, From: states(unclaimed, making, makingFailed, toPost, toPickUp, completed), On: ProposalDropped, To: Same, By: roles(Finance), If: facts(Proposed)},
 	{Row: 66, From: refundable, On: RefundSucceeded, To: refunded, By: roles(Gateway), If: facts(InRefund), DuringRefund: true, Then: do(notify(NoticeRefunded))},
 	{Row: 67, From: refundable, On: RefundFails, To: Same, By: roles(Gateway, System), If: facts(InRefund), Refund: RefundFailed, DuringRefund: true, Then: do(notify(NoticeRefundFailed))},
@@ -270,6 +272,9 @@ func (t transition) to(s State) State { return map[bool]State{true: s, false: t.
 
 // butReissue is for rows that do more for a replacement.
 var butReissue = slices.DeleteFunc(slices.Clone(allButUnlockSelf), func(b Business) bool { return b == Reissue })
+
+// butReplacing is for rows that do more when one certificate has replaced another.
+var butReplacing = slices.DeleteFunc(slices.Clone(butReissue), func(b Business) bool { return b == Renewal })
 
 // allButUnlockSelf is what a row without businesses is for.
 var allButUnlockSelf = slices.DeleteFunc(slices.Clone(Businesses), func(b Business) bool { return b == UnlockSelf })

@@ -21,6 +21,7 @@ const (
 	NoticeReviewOverdue    Notice = "review_overdue"
 	NoticeDaySummary       Notice = "day_summary" // about no order
 	NoticeApprovedIssue    Notice = "approved_issue"
+	NoticeApprovedLate     Notice = "approved_late" // instead of it, once the promised day has passed
 	NoticeApprovedDownload Notice = "approved_download"
 	NoticeApprovedRenew    Notice = "approved_renew"
 	NoticeApprovedUnlock   Notice = "approved_unlock"
@@ -168,6 +169,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeReviewOverdue:    {ToLeaders, []Medium{WeChat}, "审核超时"},
 	NoticeDaySummary:       {ToReviewers, []Medium{WeChat}, "今日汇总"},
 	NoticeApprovedIssue:    {ToAgent, both, "审核通过"},
+	NoticeApprovedLate:     {ToAgent, both, "审核通过（已延迟）"},
 	NoticeApprovedDownload: {ToAgent, both, "审核通过"},
 	NoticeApprovedRenew:    {ToAgent, both, "审核通过"},
 	NoticeApprovedUnlock:   {ToAgent, both, "审核通过"},

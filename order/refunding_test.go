@@ -343,3 +343,59 @@ func TestLateRefundRefused(t *testing.T) {
 		})
 	}
 }
+
+// Row 65 of a renewal: the new certificate ends, and the one that it had replaced is what
+// its holder has left, to use and to renew again.
+func TestRefundedRenewalLeavesTheOldCertificate(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o, by := h.renewedOnNewKey(t)
+		if c := h.cert(t); c.SupersededBy == "" {
+			t.Fatal("the renewal has replaced nothing")
+		}
+		h.mustApply(t, o.ID, order.Command{On: order.RefundProposed, By: finance, Note: "客户要求", End: order.KeysReturned})
+		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance2})
+		if c, err := h.db.Certificate(t.Context(), newSerial); err != nil || c.State() != certificate.Revoked {
+			t.Errorf("the new one: %s, %v", c.State(), err)
+		}
+		old := h.cert(t)
+		if old.SupersededBy != "" || old.State() != certificate.Valid {
+			t.Errorf("the old one: %s, replaced by %q", old.State(), old.SupersededBy)
+		}
+		if n := h.count(t, old.OrderID, order.CertificateReinstated); n != 1 {
+			t.Errorf("%d lines in the history of its order", n)
+		}
+		if due, err := h.db.DueReminders(t.Context(), h.now(), 10); err != nil || !slices.Contains(due, heldSerial) {
+			t.Errorf("no reminder looks at it again: %v, %v", due, err)
+		}
+		if err := h.RunRefund(t.Context(), o.TradeNo); err != nil {
+			t.Fatal(err)
+		}
+		h.advance(31 * 24 * time.Hour) // when the old one would have been retired; it has expired
+		if err := h.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if c := h.cert(t); c.State() != certificate.Valid {
+			t.Errorf("the old one, a month later: %s", c.State())
+		}
+		if again, err := h.about("yd-renewal-key", by); err != nil || again.Status != order.Draft {
+			t.Errorf("renewed again: %s, %v", again.State, err)
+		}
+	})
+}
+
+// What was revoked before the refund stays so.
+func TestRefundedRenewalOfARevokedCertificate(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o, by := h.renewedOnNewKey(t)
+		h.mustRevoke(t, by)
+		h.mustApply(t, o.ID, order.Command{On: order.RefundProposed, By: finance, Note: "客户要求", End: order.KeysReturned})
+		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance2})
+		old := h.cert(t)
+		if old.SupersededBy != "" || old.State() != certificate.Revoked || old.Reason != certificate.KeyCompromise {
+			t.Errorf("%s for %s, replaced by %q", old.State(), old.Reason.Name(), old.SupersededBy)
+		}
+		if n := h.count(t, old.OrderID, order.CertificateReinstated); n != 0 {
+			t.Errorf("reinstated %d times", n)
+		}
+	})
+}

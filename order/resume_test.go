@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -162,26 +163,36 @@ func TestReissue(t *testing.T) {
 	})
 }
 
+var newSerial = strings.Repeat("5B", 20)
+
+// renewedOnNewKey is a paid renewal onto a new USBKEY that was shipped; its certificate is
+// newSerial.
+func (h *house) renewedOnNewKey(t *testing.T) (order.Order, order.Actor) {
+	t.Helper()
+	by, reviewer := h.holder(t, "2026-12-20")
+	o, err := h.about("yd-renewal-key", by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No}))
+	h.pays(t, o)
+	o = h.approve(t, o, reviewer)
+	items, err := h.db.Items(t.Context(), o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.mustApply(t, o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: items[0].ID})
+	h.issue(t, items[0].ID, newSerial, issuance.CompanyP256, "2027-12-20")
+	h.mustApply(t, o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: items[0].ID, TokenSerial: "TW11782207000009", CertSerial: newSerial, Proven: []order.Fact{order.ReadBack}})
+	return h.mustApply(t, o.ID, order.Command{On: order.Ship, By: h.staff(t, "孙发货", "13800000015", order.Shipper), Carrier: "sf", TrackingNo: "SF1234567890124"}), by
+}
+
 // F9: a renewal onto a new USBKEY leaves the old certificate thirty days after the
 // parcel; it is not revoked before.
 func TestRenewalOntoNewKey(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		ctx := t.Context()
-		by, reviewer := h.holder(t, "2026-12-20")
-		o, err := h.about("yd-renewal-key", by)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No}))
-		h.pays(t, o)
-		o = h.approve(t, o, reviewer)
-		items, err := h.db.Items(ctx, o.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.mustApply(t, o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: items[0].ID})
-		h.mustApply(t, o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: items[0].ID, TokenSerial: "TW11782207000009", CertSerial: strings.Repeat("5B", 20), Proven: []order.Fact{order.ReadBack}})
-		h.mustApply(t, o.ID, order.Command{On: order.Ship, By: h.staff(t, "孙发货", "13800000015", order.Shipper), Carrier: "sf", TrackingNo: "SF1234567890124"})
+		o, _ := h.renewedOnNewKey(t)
 		h.advance(20 * 24 * time.Hour)
 		if err := h.Sweep(ctx); err != nil || h.cert(t).State() != certificate.Valid {
 			t.Fatalf("after 20 days: %s, %v", h.cert(t).State(), err)

@@ -590,6 +590,9 @@ func (s *Service) followOne(ctx context.Context, tx Tx, o Order, c Command, f fo
 
 // notify adds the notifications of a notice, one per person and medium.
 func (s *Service) notify(ctx context.Context, tx Tx, o Order, n Notice) error {
+	if n == NoticeApprovedIssue && o.Overdue(s.now()) {
+		n = NoticeApprovedLate
+	}
 	spec := Notices[n]
 	if spec.To == ToLegalRep {
 		return s.remindLegalRep(ctx, tx, o, n)

@@ -187,6 +187,15 @@ func (tx *Tx) SetSuccessor(ctx context.Context, serial, by string) error {
 	return failed(err, "recording the successor of %s", serial)
 }
 
+// ClearSuccessor implements [certificate.Tx].
+func (tx *Tx) ClearSuccessor(ctx context.Context, serial string, by order.ID) (bool, error) {
+	n, err := tx.exec(ctx, `
+		UPDATE order_items
+		SET superseded_by = NULL
+		WHERE cert_serial = ? AND superseded_by IN (SELECT cert_serial FROM order_items WHERE order_id = ?)`, serial, by)
+	return n > 0, failed(err, "forgetting the successor of %s", serial)
+}
+
 // SetHolder implements [certificate.Tx].
 func (tx *Tx) SetHolder(ctx context.Context, c certificate.Certificate, to string, at time.Time) error {
 	const held = `

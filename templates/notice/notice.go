@@ -103,6 +103,7 @@ var texts = map[order.Notice]text{
 	order.NoticeUnpaid:           {"您的订单（尾号{1}）还没有支付，明天将退回填写状态，请尽快支付：{2}", tailAndLink, "待支付", "请尽快支付，明天将退回填写"},
 	order.NoticeUnpaidReturned:   {"您的订单（尾号{1}）超过 7 天未支付，已退回填写状态，资料已保留，可随时重新提交：{2}", tailAndLink, "未支付", "已退回填写，资料已保留"},
 	order.NoticeApprovedIssue:    {"您的订单（尾号{1}）已审核通过，正在制作 UKEY，预计{2}前寄出或可领取，届时会短信通知您。", tailAndDay, "审核通过", "正在制作 UKEY"},
+	order.NoticeApprovedLate:     {"您的订单（尾号{1}）已审核通过，正在制作 UKEY。比承诺的{2}晚了，很抱歉，我们会尽快办理，寄出或可领取时会短信通知您。", tailAndDay, "审核通过", "正在制作 UKEY，已延迟"},
 	order.NoticeApprovedDownload: {"您的订单（尾号{1}）已审核通过，请在 30 天内插好 UKEY 下载证书：{2}", tailAndLink, "审核通过", "请插好 UKEY 下载证书"},
 	order.NoticeApprovedRenew:    {"您的更新申请（尾号{1}）已审核通过，请插好 UKEY 完成更新：{2}", tailAndLink, "审核通过", "请插好 UKEY 完成更新"},
 	order.NoticeApprovedUnlock:   {"您的解锁申请（尾号{1}）已审核通过，请在 7 天内插好 UKEY 设置新口令：{2}", tailAndLink, "审核通过", "请设置 UKEY 新口令"},
@@ -153,7 +154,7 @@ var texts = map[order.Notice]text{
 	order.NoticeAuthorizeDay:  {"提醒：{1}为「{2}」办理投标数字证书，已等待您（法定代表人）授权一天。微信点击{3}办理，没有微信点击{4}。如不知情请打开后点击拒绝。", legalRep, "待授权", "请法定代表人授权"},
 	order.NoticeAuthorizeLast: {"最后提醒：{1}为「{2}」办理投标数字证书的授权请求即将过期。微信点击{3}办理，没有微信点击{4}。如不知情请打开后点击拒绝。", legalRep, "待授权", "请法定代表人授权"},
 	order.NoticeMandateUsed:   {"{1}依据您的长期授权，为「{2}」提交了一笔数字证书申请。查看或撤回：微信点击{3}，没有微信点击{4}。制证开始前可以撤回。", legalRep, "已授权", "已依据长期授权提交"},
-	order.NoticeAuthorized:    {"您的订单（尾号{1}）已获法定代表人授权，进入审核，预计{2}前寄出或可领取。", tailAndDay, "法人已授权", "已进入审核"},
+	order.NoticeAuthorized:    {"您的订单（尾号{1}）已获法定代表人授权，进入审核，预计{2}前办好，届时会短信通知您。", tailAndDay, "法人已授权", "已进入审核"},
 
 	order.NoticeReviewTask:    {"有一笔订单（尾号{1}）等待审核，请打开审核台处理。", tail, "待审核", ""},
 	order.NoticeSecondReview:  {"有一笔订单（尾号{1}）等待复核，请打开审核台处理。", tail, "待复核", ""},
