@@ -48,6 +48,7 @@ type Deps struct {
 	Workdays   order.Workdays
 	Catalogue  func() order.Catalogue
 	Payments   Payments
+	Punctual   Punctual
 	Enquiries  Enquiries
 	Consents   Consents
 	Certs      Certificates

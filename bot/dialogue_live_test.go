@@ -330,6 +330,13 @@ func TestServiceConversations(t *testing.T) {
 	})
 	tell(t, "time", func(c *chat, line func(string)) {
 		line("几天能办好")
+		for n := range 20 { // enough to say how well the promise is kept
+			o := anOrder(order.Person{}, 100+n, order.Completed, order.NoStage)
+			o.DueAt, o.ShippedAt = talkTime.Add(24*time.Hour), talkTime.Add(-time.Hour)
+			c.insert(o)
+		}
+		c.clock.set(talkTime.Add(11 * time.Minute))
+		line("几天能办好")
 		p := c.bind("o-user", applicant)
 		c.insert(anOrder(p, 1, order.InReview, order.Claimed))
 		line("几天能办好")

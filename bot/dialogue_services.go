@@ -29,12 +29,23 @@ func (t *turn) ordersBeside(ctx context.Context, about intent.Intent) (string, e
 	}
 	switch concerned := relevant(mine, about); {
 	case len(concerned) == 0:
-		return t.fill(advice[about]), nil
+		return t.inGeneral(ctx, about)
 	case len(concerned) == 1:
 		return t.aboutOrder(ctx, concerned[0], about)
 	default:
 		return t.list(concerned, about), nil
 	}
+}
+
+// inGeneral is what an intent means to whoever has no order that it concerns.
+func (t *turn) inGeneral(ctx context.Context, about intent.Intent) (string, error) {
+	text := t.fill(advice[about])
+	if about != intent.SLATime {
+		return text, nil
+	}
+	kept, err := t.Punctual.Punctuality(ctx)
+	promise, next, _ := strings.Cut(text, "\n")
+	return promise + kept.Sentence() + "\n" + next, err
 }
 
 // services say what an order means for an intent that is not about its state. They

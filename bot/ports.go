@@ -99,6 +99,11 @@ type Payments interface {
 	CheckPayment(ctx context.Context, tradeNo string) error
 }
 
+// Punctual tells how the promised days are kept; *order.Service does.
+type Punctual interface {
+	Punctuality(ctx context.Context) (order.Punctuality, error)
+}
+
 // Enquiries takes down who wants to be called back; *store.DB does.
 type Enquiries interface {
 	Enquire(ctx context.Context, e order.Enquiry) (order.Enquiry, error)

@@ -16,6 +16,7 @@ import (
 // (F11): 在线客服, 小程序, 费用中心, 工单 and 个人中心.
 func (s *Server) accountRoutes() {
 	s.get("/service", Public, s.servicePage)
+	s.get("/punctuality", Public, s.punctualityPage)
 	s.get("/mini", Public, s.miniPage)
 	s.get("/fees", Applicant, s.fees)
 	s.get("/enquiries", Applicant, s.ownEnquiries)

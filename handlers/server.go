@@ -51,6 +51,13 @@ type orderService interface {
 	RetryLateRefund(ctx context.Context, tradeNo string, by order.Actor) error
 	SettleLateRefund(ctx context.Context, tradeNo, note string, by order.Actor) error
 	TickChecks(ctx context.Context, id order.ID, by order.Actor, snapshot string, ticks []order.Tick) error
+	punctuality
+}
+
+// punctuality tells how promises are kept.
+type punctuality interface {
+	Punctuality(ctx context.Context) (order.Punctuality, error)
+	PostedBy(t time.Time) time.Time
 }
 
 // reader is what pages read; *store.DB.

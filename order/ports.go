@@ -83,6 +83,9 @@ type Queries interface {
 	ReviewChecks(ctx context.Context, id ID, staffID string) (Checks, error)
 	// ReviewStats counts what was decided between two instants and what waits.
 	ReviewStats(ctx context.Context, from, to, now time.Time) (ReviewStats, error)
+	// Postings lists when orders were posted between two instants under a promise, in no
+	// order.
+	Postings(ctx context.Context, from, to time.Time) ([]Posting, error)
 	// CompanyKnown reports whether an earlier order of the unit was completed.
 	CompanyKnown(ctx context.Context, uscc string) (bool, error)
 	Person(ctx context.Context, id string) (Person, error)
@@ -299,6 +302,8 @@ type Filter struct {
 	From, To time.Time
 	// ReviewDueBefore chooses the reviews that should have ended before.
 	ReviewDueBefore time.Time
+	// DueBefore chooses the orders whose promise of F63 ran out before.
+	DueBefore time.Time
 	// After continues behind the last order of the page before.
 	After Cursor
 	// OldestFirst turns the list around, for work queues.

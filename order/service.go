@@ -28,6 +28,7 @@ type Service struct {
 	maxDrafts    int
 
 	summarised atomic.Int64 // the day (yyyymmdd) whose summary was sent
+	published  published
 }
 
 // Deps is what a Service stands on.

@@ -278,6 +278,9 @@ func filter(f order.Filter) (where string, args []any) {
 	if !f.ReviewDueBefore.IsZero() {
 		and(`review_due < ?`, dbTime(f.ReviewDueBefore))
 	}
+	if !f.DueBefore.IsZero() {
+		and(`due_at < ?`, dbTime(f.DueBefore))
+	}
 	switch no := strings.ToUpper(f.No); {
 	case order.WholeNo(no):
 		and(`no = ?`, no)

@@ -1,0 +1,25 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// Postings implements [order.Queries].
+func (q queries) Postings(ctx context.Context, from, to time.Time) ([]order.Posting, error) {
+	var rows []struct {
+		Due time.Time `db:"due_at"`
+		At  time.Time `db:"shipped_at"`
+	}
+	err := q.all(ctx, &rows, `SELECT due_at, shipped_at FROM orders WHERE shipped_at >= ? AND shipped_at < ? AND due_at IS NOT NULL`, dbTime(from), dbTime(to))
+	if err != nil {
+		return nil, failed(err, "listing what was posted")
+	}
+	posted := make([]order.Posting, len(rows))
+	for i, r := range rows {
+		posted[i] = order.Posting{Due: r.Due, At: r.At}
+	}
+	return posted, nil
+}
