@@ -220,6 +220,7 @@ var (
 	offListPattern = regexp.MustCompile(`^(?:第|选)?\s*(\d{1,2}|[六七八九十])\s*(?:个|项|条|把|单|笔)?[.。、]?$`) // what no list has
 	ordinalPattern = regexp.MustCompile(`第\s*([1-5一二两三四五])\s*(?:个|项|条|把|单|笔|张)`)
 	mobilePattern  = regexp.MustCompile(`^(?:绑定|绑|手机号?|换绑)?[是为:：\s]*((?:\+?86)?\s*1[3-9]\d[\s-]?\d{4}[\s-]?\d{4})$`)
+	bareAnswer     = regexp.MustCompile(`^(?:是的?|不是|对的?|有的?|没有?|算了吧?|取消|确认|不用了?)[。.!！~]?$`) // to no question of ours
 	urgentPattern  = regexp.MustCompile(`急|投诉|人工`)
 )
 
@@ -258,6 +259,9 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 	}
 	if n := len(t.state.List); n > 0 && offListPattern.MatchString(t.text) {
 		return offList(n), nil
+	}
+	if asked == askedNothing && bareAnswer.MatchString(t.text) {
+		return textNothingAsked, nil
 	}
 	if t.text == todoName {
 		return t.todo(ctx)

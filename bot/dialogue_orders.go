@@ -219,7 +219,7 @@ func concerns(o order.Order, about intent.Intent) bool {
 	case intent.Invoice:
 		return !o.PaidAt.IsZero() && o.Amount > 0 && !over
 	case intent.ChangeAddress:
-		return o.Shipped() && !over && (slices.Contains(toDeliver, o.Status) || o.TrackingNo != "")
+		return o.Shipped() && !over && (slices.Contains(toDeliver, o.Status) || o.TrackingNo != "" && o.Parcel != order.ParcelSigned)
 	case intent.SLATime:
 		return slices.Contains(atWork, o.Status)
 	default:

@@ -36,6 +36,8 @@ type desk struct {
 	Order    order.ID `json:"order,omitempty"`
 	Snapshot string   `json:"snapshot,omitempty"`
 	Tries    int      `json:"tries,omitempty"`
+	// Used is the code that Wish was confirmed with: typed twice, it does nothing more.
+	Used string `json:"used,omitempty"`
 }
 
 // wish is a decision as it was typed.
@@ -62,7 +64,7 @@ func (t *turn) recallDesk(ctx context.Context) desk {
 // keepDesk remembers d; the zero value forgets. Without memory nothing can be
 // confirmed, so its failure is the caller's.
 func (t *turn) keepDesk(ctx context.Context, d desk) error {
-	if d.Code == "" && len(d.List) == 0 {
+	if d.Code == "" && d.Used == "" && len(d.List) == 0 {
 		return t.Memory.Remember(ctx, "desk:"+t.openid, nil, confirmTTL)
 	}
 	b, err := json.Marshal(d)
@@ -463,6 +465,10 @@ func cmpOr(a, b []order.Staff) []order.Staff {
 // confirm takes four digits as the code of the decision that waits for one.
 func (t *turn) confirm(ctx context.Context, m order.Staff, parts []string) (string, bool, error) {
 	d := t.recallDesk(ctx)
+	if d.Code == "" && d.Used == parts[0] {
+		text, err := t.usedBefore(ctx, d)
+		return text, true, err
+	}
 	if d.Code == "" {
 		return "", false, nil
 	}
@@ -473,7 +479,7 @@ func (t *turn) confirm(ctx context.Context, m order.Staff, parts []string) (stri
 		}
 		return textConfirmOver, true, t.keepDesk(ctx, d)
 	}
-	if err := t.keepDesk(ctx, desk{}); err != nil { // a code works once
+	if err := t.keepDesk(ctx, desk{Used: d.Code, Order: d.Order}); err != nil { // a code works once
 		return "", true, err
 	}
 	c := order.Command{On: d.Wish.On, By: m.Actor(order.Reviewer, order.OfficialAcc, "")}
@@ -494,6 +500,19 @@ func (t *turn) confirm(ctx context.Context, m order.Staff, parts []string) (stri
 	}
 	text, err := t.move(ctx, d.Order, c)
 	return text, true, err
+}
+
+// usedBefore answers a code that is typed once more with what became of the task.
+func (t *turn) usedBefore(ctx context.Context, d desk) (string, error) {
+	o, err := t.Store.Order(ctx, d.Order)
+	if err != nil {
+		return "", err
+	}
+	now, ok, err := t.decidedBy(ctx, o)
+	if !ok {
+		now = taskName(o) + " 现在是「" + o.State.Label() + "」。"
+	}
+	return textConfirmUsed + now, err
 }
 
 // move applies a reviewer's command; a refusal tells who was first.

@@ -1122,3 +1122,39 @@ func TestWhatIsNoText(t *testing.T) {
 		t.Error("the pictures ended the binding:", err)
 	}
 }
+
+// 是 or 算了 answers nothing when nothing was asked, and is no wish.
+func TestAnswerToNothing(t *testing.T) {
+	c := newChat(t)
+	for _, said := range []string{"是", "没有", "算了", "取消。"} {
+		if got := c.says("o-a", said); got != textNothingAsked {
+			t.Errorf("%s: %q", said, got)
+		}
+	}
+	if got := c.says("o-a", "取消订单"); got == textNothingAsked {
+		t.Errorf("a wish is taken for an answer: %q", got)
+	}
+}
+
+// Nobody changes the address of a parcel that has arrived; of one on its way the courier
+// may be asked.
+func TestAddressOfWhatArrived(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-a", applicant)
+	var all []order.Order
+	for n, parcel := range []order.ParcelState{order.ParcelSigned, order.ParcelInTransit, order.NoParcel} {
+		o := anOrder(p, n+1, order.Completed, order.NoStage)
+		o.Carrier, o.TrackingNo, o.Parcel = "sf", "SF1234567890123", parcel
+		if parcel == order.NoParcel {
+			o = anOrder(p, n+1, order.InReview, order.Queued)
+		}
+		all = append(all, o)
+	}
+	c.insert(all...)
+	got := c.says("o-a", "改地址")
+	for n, want := range []bool{false, true, true} {
+		if tail := order.TailOf(all[n].No); strings.Contains(got, tail) != want {
+			t.Errorf("%s listed: %v\n%s", tail, !want, got)
+		}
+	}
+}

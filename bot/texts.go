@@ -21,6 +21,7 @@ const (
 	textNoOrders        = "您名下还没有订单。\n<a href=\"{portal}/\">新办证书</a>"
 	textOtherOrders     = "查其他订单请发单位名称或订单尾号（例如「尾号0152」），也可以 <a href=\"{portal}/orders\">查看全部订单</a>。"
 	textNothingRejected = "您没有被退回的订单。最近一笔："
+	textNothingAsked    = "现在没有等您回答的问题。要查进度请回复「我的订单」，要办别的请用一句话告诉我。"
 	textNothingToDo     = "目前没有等待您处理的事项。回复「我的订单」可以查看进度。"
 
 	textSorry        = "很抱歉给您带来不便。"
@@ -56,6 +57,7 @@ const (
 	textWhichTask    = "有 {n} 个任务{alike}，请回复数字选择："
 	textConfirm      = "请在 5 分钟内回复确认码 {code} 完成，不回复则不执行。"
 	textConfirmOver  = "确认码不对或已失效，操作没有执行。请重新发送指令。"
+	textConfirmUsed  = "这个确认码已经用过。"
 	textQuietHelp    = "免打扰：{hours}。\n时段内的消息放在<a href=\"{portal}/staff/inbox\">消息</a>里，结束后再发。回复「免打扰 22:00-08:00」开启，「免打扰 关」关闭。"
 )
 

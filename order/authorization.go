@@ -144,8 +144,9 @@ var (
 		n := utf8.RuneCountInString(c.Note)
 		return n > 0 && n <= 100
 	}, Errorf(Invalid, "has_note_required", "请写明哪里有误，不超过 100 字")}
-	noteNamesNoNumber = requirement{func(_ Authorization, c AuthorizationCommand) bool { return !identity.HasPersonalNumber(c.Note) },
-		Errorf(Invalid, "names_no_number_required", "说明里有证件号、手机号或银行卡号，对方会看到，请删去或只写末四位后再提交")}
+	noteNamesNoNumber = requirement{func(_ Authorization, c AuthorizationCommand) bool {
+		return !identity.HasPersonalNumber(c.Note)
+	}, Errorf(Invalid, "names_no_number_required", "说明里有证件号、手机号或银行卡号，对方会看到，请删去或只写末四位后再提交")}
 )
 
 // LegalSigner is who is asked to sign. It is personal data and is sealed.
