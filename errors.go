@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/yuncaidun/yuncaidun/order"
 )
 
 // jobErrors logs each failed attempt of a job, once, where it stops travelling: the
@@ -27,10 +27,7 @@ func (h jobErrors) HandleError(ctx context.Context, job *rivertype.JobRow, err e
 // HandlePanic implements [river.ErrorHandler]. The value may hold anything, so only the
 // runtime's own words are kept.
 func (h jobErrors) HandlePanic(ctx context.Context, job *rivertype.JobRow, value any, trace string) *river.ErrorHandlerResult {
-	what := fmt.Sprintf("%T", value)
-	if e, ok := value.(runtime.Error); ok {
-		what = e.Error()
-	}
+	what := order.PanicText(value)
 	h.log.ErrorContext(ctx, "job panicked", "kind", job.Kind, "job", job.ID, "panic", what, "trace", trace)
 	return nil
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"github.com/yuncaidun/yuncaidun/order"
 )
 
 const (
@@ -205,11 +206,7 @@ func (h *Callback) reply(ctx context.Context, s *scratch, m Message) (plain, mem
 func (h *Callback) ask(ctx context.Context, m Message) (r Reply, err error) {
 	defer func() {
 		if p := recover(); p != nil { // its value may hold anything: only the runtime's own words are kept
-			what := fmt.Sprintf("%T", p)
-			if e, ok := p.(runtime.Error); ok {
-				what = e.Error()
-			}
-			err = fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+			err = fmt.Errorf("panic: %s\n%s", order.PanicText(p), debug.Stack())
 		}
 	}()
 	return h.answerer.Answer(ctx, m)

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -60,24 +59,10 @@ func (s *Server) observe(c *fiber.Ctx) error {
 func recovered(c *fiber.Ctx) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			what := fmt.Sprintf("%T", r)
-			if e, ok := r.(error); ok {
-				what = errorType(e)
-			}
-			err = fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+			err = fmt.Errorf("panic: %s\n%s", order.PanicText(r), debug.Stack())
 		}
 	}()
 	return c.Next()
-}
-
-func errorType(e error) string {
-	if re, ok := errors.AsType[interface {
-		error
-		RuntimeError()
-	}](e); ok {
-		return re.Error()
-	}
-	return fmt.Sprintf("%T", e)
 }
 
 func newRequestHistogram(reg prometheus.Registerer) (*prometheus.HistogramVec, error) {

@@ -3,6 +3,7 @@ package order
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -68,3 +69,14 @@ func AsError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
 
 // sentence returns an error that reads as the Detail alone.
 func (e *Error) sentence() error { return errors.New(e.Detail) }
+
+// PanicText names the value of a panic for the log. It may hold anything, so only the
+// runtime's own words are kept, of all else the type.
+func PanicText(value any) string {
+	if e, ok := value.(error); ok {
+		if said, ok := errors.AsType[runtime.Error](e); ok {
+			return said.Error()
+		}
+	}
+	return fmt.Sprintf("%T", value)
+}
