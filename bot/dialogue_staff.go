@@ -396,7 +396,11 @@ func (t *turn) wishFor(ctx context.Context, m order.Staff, o order.Order, w wish
 		}
 		what = "驳回 " + taskName(o) + "\n申请人将收到：" + why + "。"
 	case order.Assign:
-		to, problem, err := t.assignee(ctx, w.Assignee)
+		name := w.Assignee
+		if name == "我" {
+			name = m.Name
+		}
+		to, problem, err := t.assignee(ctx, name)
 		if problem != "" || err != nil {
 			return problem, err
 		}

@@ -704,6 +704,7 @@ func TestReviewInChat(t *testing.T) {
 			code = confirmCode.FindStringSubmatch(says("head", "指派 0103 给 李审核"))[1]
 			says("head", code)
 			says("li", "释放 0103")
+			says("li", "0103分给我")
 		}},
 		{"same-tail", func(c *chat, p order.Person, says func(who, text string) string) {
 			for n := range 2 {

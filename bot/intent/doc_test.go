@@ -63,6 +63,7 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-r, by a twelfth writer in forty situations, by the recogniser that ways-o had been shown to | as often as in the shared utterances, a third harder | 293/300 = 0.977 | 291/300 = 0.970 |
 | ways-r, after the same 330 sentences, nothing else changed | the same | 297/300 = 0.990 | 292/300 = 0.973 |
 | ways-s, by a thirteenth writer, after ways-p to ways-r were learnt | two thirds hard; 40 of 300 about something else | 290/300 = 0.967 (out_of_scope 34/40, all others 256/260) | 300/300 = 1.000 |
+| ways-t, by a fourteenth writer, after ways-s was learnt | every intent in six ways of writing (voice, slang, dialect, letter, techmix, typo), 80 commands of staff | 410/420 = 0.976 | 386/420 = 0.919 |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
@@ -99,6 +100,11 @@ sentences of such (` + "`examples/offtopic.tsv`" + `, ` + "`examples/offtopic2.t
 all secrets that ways-p's writer did not name as leaks, reasons of rejection in the catalogue's words, and two freezes that he had called lost_reissue.
 In ways-s, which came after that, security_alert was found 30 times of 30, revoke 20 of 20, staff commands 36 of 36. Its foreign papers and shops are words now
 (offtopic in lexicon.txt), and it is learnt, too.
+
+In ways-t security_alert was found 24 times of 25, revoke 23 of 23, staff commands 78 of 80; false alarms: revoke 2, security_alert 1. As its writer labelled it, it came to 407 intents and 349
+slots: 47 of his slots and three freezes that he had called lost_reissue are now labelled as the other sets have them (order_no_tail, urgency, reasons in the catalogue's words or none, documents
+only where they decide). Names after a title or a relation, commands without a verb between number and name, dates of two events in two clauses and reasons in other words were missed; they
+have been taught since, and it is learnt.
 `
 
 // TestPage keeps docs/bot.md true.

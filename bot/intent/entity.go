@@ -131,18 +131,19 @@ var (
 	taskPattern      = regexp.MustCompile(`(?:^|[^\d.])(\d{3,6})(?:$|[:-]?(?:$|[^\d年月日号点时天周元块个把张兆mk%.:-]))`)
 	usccPattern      = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-hj-npqrtuwxy]{18})(?:$|[^0-9a-z])`)
 	companyPattern   = mustPattern(`(\p{Han}{2,30}?(?:有限公司|有限责任公司|股份公司|集团公司|集团))`)
+	plainCompany     = mustPattern(`(?:我是|我们是|我司是|这里是|这边是)([^,。;!?我你您贵这那哪个家本分一]{2,16}公司)(?:的|这边|$|[,。;!? ])`) // 我是宏基建筑公司的
 	companyLead      = regexp.MustCompile(`^(?:.*(?:告知|协助|核实|核查|提供|确认|查询|查一下|查下|看一下|看下|查|看|我们是|我是|我司是|我公司是|这里是|请问|麻烦|帮我|我们|我司))`)
 	regionPattern    = mustPattern(`北京|天津|河北|山西|内蒙古|辽宁|吉林|黑龙江|上海|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州|云南|西藏|陕西|甘肃|青海|宁夏|新疆|石家庄|太原|呼和浩特|沈阳|大连|长春|哈尔滨|南京|苏州|无锡|杭州|宁波|温州|合肥|福州|厦门|南昌|济南|青岛|烟台|郑州|洛阳|武汉|长沙|广州|深圳|珠海|佛山|东莞|南宁|海口|成都|绵阳|贵阳|昆明|拉萨|西安|兰州|西宁|银川|乌鲁木齐|中国|华北|华东|华南|西北|西南|东北`)
-	projectPattern   = mustPattern(`(?:^|[,，。 ]|我们|参加|投)(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目`)
+	projectPattern   = mustPattern(`(?:^|[,，。 ]|我们|参加|用于|投)(?:用于)?(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目|投(\p{Han}{2,10}?)(?:那个|这个)标`)
 	notProject       = regexp.MustCompile(`[我你的这那个一该本此有做投招办因哪什]|近期|项目`)
-	qtyPattern       = mustPattern(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])`)
+	qtyPattern       = mustPattern(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])|([俩仨])(?:锁|key|ukey|u盾|证书|盾|ca|钥匙)`)
 	overduePattern   = mustPattern(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个?月|天|年|周|个星期|多天|来天)`)
 	daysPattern      = mustPattern(`(?:还有|还剩|剩|剩下|差)(` + number + `)(个月|天|周)`)
 	urgentPattern    = mustPattern(`急$|(?:^|[。!])急|今天就要|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|救命`)
 	moneyPattern     = mustPattern(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
 	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20|二?十[一二三四五六七八九]?|零?[一二三四五六七八九])(?:$|[^0-9])`)
 	datePattern      = mustPattern(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|(?:下个?)?月[底初中]|年底`)
-	namePattern      = mustPattern(`(?:换成|改成|改为|换为|变成|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|领导|助理|会计|出纳|门卫|新人)的?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|代?收|管|吧|了|来)`)
+	namePattern      = mustPattern(`(?:换成|改成|改为|换为|变成|绑[到至]|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ~])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|儿子|女儿|哥哥|弟弟|姐姐|妹妹|领导|助理|会计|出纳|门卫|新人)的?|(?:(?:行政|人事|财务|综合|采购|市场|工程|投标|项目)(?:部|处|科|组)?|办公室|前台)?的?(?:专员|文员|主任|经理|主管|助理|会计|出纳|秘书|同事|员工)?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|代?收|管|吧|了|来)`)
 )
 
 var (
@@ -568,9 +569,9 @@ func (e *entities) slots(i Intent, t string) Slots {
 				v = e.dates[0].date
 			}
 		case SlotBidOpen:
-			v = e.dateOf(openingPattern, "开标", "截标", "截止", "评标", "投标", "标没开", "标要开")
+			v = e.dateOf(openingPattern, "开标", "开镖", "开表", "截标", "截止", "评标", "投标", "标没开", "标要开")
 		case SlotExpire:
-			v = e.dateOf(expiryPattern, "到期", "过期", "失效")
+			v = e.dateOf(expiryPattern, "到期", "过期", "失效", "届满")
 		default: // as found
 		}
 		if v != "" {
@@ -582,7 +583,7 @@ func (e *entities) slots(i Intent, t string) Slots {
 
 // asWritten gives Latin names back their capitals.
 func (s Slots) asWritten(text string) {
-	for _, slot := range []Slot{SlotAssignee, SlotCarrier} {
+	for _, slot := range []Slot{SlotAssignee, SlotName, SlotCarrier} {
 		v := s[slot]
 		if v == "" || v[0] >= utf8.RuneSelf {
 			continue
@@ -599,14 +600,20 @@ func (s Slots) asWritten(text string) {
 var (
 	legalPattern   = mustPattern(`法人|法定代表人|法代|老板|董事长`)
 	foreignPattern = mustPattern(`香港|澳门|台湾|外国|外籍|老外|港澳|港籍|台胞|海外|国外`)
-	notName        = mustPattern(`公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
+	notName        = mustPattern(`谢谢|公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
 )
+
+// latinName is a name and a surname in Latin letters, after what says that it is one.
+var latinName = mustPattern(`(?:owner|user|name|recipient|经办人|收件人|联系人|绑到|换成|改成|改为)(?:是|为|:|,)? ?([a-z]{2,12} [a-z]{2,12})(?:$|[^a-z0-9@])`)
 
 // nameIn is the first name of a person in t that is not denied (不是张三).
 func nameIn(t string) string {
 	for {
 		at := namePattern.FindStringSubmatchIndex(t)
 		if at == nil {
+			if m := latinName.FindStringSubmatch(t); m != nil {
+				return m[1]
+			}
 			return ""
 		}
 		name, before := t[at[2]:at[3]], t[:at[2]]
@@ -618,36 +625,49 @@ func nameIn(t string) string {
 }
 
 // dateOf returns the date that one of the words follows closely (28号开标), or that
-// follows the event's name (开标定在28号).
+// follows the event's name (开标定在28号); what follows it in another clause counts last
+// (到期是28号，开标30号).
 func (e *entities) dateOf(event *regexp.Regexp, words ...string) string {
-	for n, d := range e.dates {
-		after := d.after
-		if n+1 < len(e.dates) {
-			after, _, _ = strings.Cut(after, e.dates[n+1].date)
-		}
-		for _, w := range words {
-			if at := strings.Index(after, w); at >= 0 && at <= len("就要")+len("证书")+len("了") {
-				return d.date
+	follows := func(clause bool) string {
+		for n, d := range e.dates {
+			after := d.after
+			if n+1 < len(e.dates) {
+				after, _, _ = strings.Cut(after, e.dates[n+1].date)
+			}
+			if end := strings.IndexAny(after, pauses); clause && end >= 0 {
+				after = after[:end]
+			}
+			for _, w := range words {
+				if at := strings.Index(after, w); at >= 0 && at <= len("就要")+len("证书")+len("了") {
+					return d.date
+				}
 			}
 		}
+		return ""
+	}
+	if date := follows(true); date != "" {
+		return date
 	}
 	for _, d := range e.dates {
 		if event.MatchString(d.before) {
 			return d.date
 		}
 	}
-	return ""
+	return follows(false)
 }
 
 var (
-	openingPattern = regexp.MustCompile(`(?:开标|截标|标)(?:时间|日期|日|是|为|在|定|推迟|延|改|到|成|就){0,4}$`)
-	expiryPattern  = regexp.MustCompile(`(?:到期|过期|失效)(?:时间|日期|日|是|为|在|到){0,3}$`)
+	openingPattern = regexp.MustCompile(`(?:开标|截标|标)(?:时间|日期|日|是|为|在|定|推迟|延|改|到|成|就|于){0,4}$`)
+	expiryPattern  = regexp.MustCompile(`(?:到期|过期|失效|届满|证书将?于)(?: ?date ?|时间|日期|日|是|为|在|到|于){0,3}$`)
 )
 
 // companyIn cuts what stands before a company's name: most begin with a region.
 func companyIn(t string) string {
 	m := companyPattern.FindString(t)
 	if m == "" {
+		if p := plainCompany.FindStringSubmatch(t); p != nil {
+			return p[1]
+		}
 		return ""
 	}
 	if at := regionPattern.FindStringSubmatchIndex(m); at != nil {
@@ -668,10 +688,10 @@ func projectIn(t string) string {
 func bizIn(t string) string {
 	for _, b := range []struct{ pattern, biz string }{
 		{"更新|更薪|续费|续期|续一|续两|续个|续上|续了|续吗|续证|延期|延长", "更新"},
-		{"解锁", "解锁"},
+		{"解锁|解个锁|解一下锁|解一把锁", "解锁"},
 		{"补办|重做|补一|补个|补锁|补领|补发|重新办|重办|锁丢|盾丢|key丢", "补办"},
-		{"初购|新购|新办", "初购"},
-		{"换绑", "换绑"},
+		{"初购|新购|新办|首次办", "初购"},
+		{"换绑|换邦|换帮", "换绑"},
 		{"吊销|注销", "吊销"},
 		{"变更", "变更"},
 	} {
@@ -702,25 +722,26 @@ var rejections = []struct {
 	reason  string
 	code    string
 }{
-	{mustPattern(`(?:公章|红章|印章|盖章|章).{0,6}(?:不清|模糊|看不清|缺|不全|不完整|糊)|(?:不清|模糊).{0,4}(?:公章|印章)`), "公章不清晰", "R03"},
-	{mustPattern(`电子章|扫描章|非实体`), "授权书非实体公章", "R04"},
+	{mustPattern(`(?:公章|红章|印章|盖章|章).{0,6}(?:不清|模糊|看不清|缺|不全|不完整|糊|歪)|(?:没|没有|未)(?:加?盖)(?:上|到|了)?(?:公|红)?章|(?:不清|模糊).{0,4}(?:公章|印章)`), "公章不清晰", "R03"},
+	{mustPattern(`电子章|扫描章|非实体|章[^,。;!?]{0,2}(?:电子|扫描|打印|复印)的`), "授权书非实体公章", "R04"},
 	{mustPattern(`(?:没写|没填|没有填|没有写|未填|漏写|漏填|缺).{0,3}(?:日期|签名|签字)|(?:授权书|申请表).{0,4}(?:没|未|漏)签|(?:日期|签名|签字).{0,3}(?:没写|没填|空|漏)`), "授权书未填日期", "R06"},
 	{mustPattern(`授权书.{0,8}(?:不一致|不符|对不上)`), "授权书信息不一致", "R05"},
 	{mustPattern(`执照[^没未]{0,6}(?:过期|旧|不是最新)`), "营业执照已过期", "R08"},
 	{mustPattern(`执照.{0,6}(?:水印|黑白|不是彩色|遮挡)`), "营业执照非彩色原件", "R09"},
-	{mustPattern(`执照.{0,8}(?:模糊|不清|反光|缺角|看不清|糊)`), "营业执照模糊", "R07"},
-	{mustPattern(`(?:名称|公司名|单位名).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "单位名称不一致", "R01"},
-	{mustPattern(`信用代码.{0,10}(?:不一致|不一样|不符|不对|对不上)`), "统一社会信用代码不一致", "R02"},
+	{mustPattern(`执照.{0,8}(?:模糊|不清|反光|缺角|缺了|缺[半一]|看不清|糊)`), "营业执照模糊", "R07"},
+	{mustPattern(`章[^,。;!?]{0,4}(?:名称|公司名|单位名)[^,。;!?]{0,8}(?:不一致|不一样|不符|不对|对不上)`), "", ""}, // what the seal says is no name that was filled in
+	{mustPattern(`(?:名称|公司名|单位名).{0,8}(?:不一致|不一样|不符|不对|对不上|mismatch)`), "单位名称不一致", "R01"},
+	{mustPattern(`信用代码.{0,10}(?:不一致|不一样|不符|不对|对不上|[填写输]错)`), "统一社会信用代码不一致", "R02"},
 	{mustPattern(`身份证.{0,6}过期`), "身份证已过期", "R12"},
 	{mustPattern(`(?:反面|国徽).{0,6}(?:模糊|不清|反光|糊)`), "身份证反面模糊", "R11"},
 	{mustPattern(`身份证.{0,8}(?:模糊|不清|反光|看不清|糊)`), "身份证正面模糊", "R10"},
 	{mustPattern(`(?:收件|地址).{0,6}不完整`), "收件信息不完整", "R18"},
 	{mustPattern(`重复申请|重复提交`), "重复申请", "R19"},
 	{mustPattern(`(?:法人|法定代表人|老板).{0,4}(?:没|未)(?:有|做|完成)?授权`), "法定代表人未完成授权", "R16"},
-	{mustPattern(`(?:法人|法定代表人).{0,8}(?:不一致|不一样|不符|不对|对不上)`), "法定代表人与执照不一致", "R15"},
+	{mustPattern(`(?:法人|法定代表人).{0,8}(?:不一致|不一样|不符|不对|对不上|[填写]错)`), "法定代表人与执照不一致", "R15"},
 	{mustPattern(`(?:姓名|名字).{0,8}(?:不一致|不一样|不符|对不上)`), "姓名与证件不符", "R14"},
 	{mustPattern(`(?:证件号|身份证号|号码).{0,8}(?:不一致|不一样|不符|对不上)`), "证件号码与图片不符", "R13"},
-	{mustPattern(`企业.{0,4}(?:异常|注销|吊销)`), "企业状态异常", "R17"},
+	{mustPattern(`企业.{0,4}(?:异常|注销|吊销)|执照.{0,4}(?:注销|吊销)`), "企业状态异常", "R17"},
 }
 
 // ReasonCode is the code of a reason in the words of SlotReason, "" when it has none.
@@ -733,7 +754,7 @@ func ReasonCode(reason string) string {
 	return ""
 }
 
-var gonePattern = mustPattern(`老员工|离职|前同事|以前.{0,3}同事|原来.{0,3}(?:同事|经办人|员工)|辞职|走了|前任|不在公司`)
+var gonePattern = mustPattern(`老员工|离职|前同事|以前.{0,3}同事|原来.{0,3}(?:同事|经办人|员工)|辞职|走了|前任|不在公司|不干了|不做了|以前.{0,2}(?:会计|出纳|文员).{0,12}(?:手机|号)`)
 
 func reasonIn(i Intent, t string) string {
 	if i == SMSCodeProblem || i == RebindUser {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -55,6 +56,7 @@ var sets = []struct {
 	{"testdata/ways-q.tsv", 0.99, 0.98},
 	{"testdata/ways-r.tsv", 0.99, 0.98},
 	{"testdata/ways-s.tsv", 0.99, 0.99},
+	{"testdata/ways-t.tsv", 0.99, 0.99},
 	{"examples/acceptance.tsv", 0.99, 0.99},
 	{"examples/written.tsv", 0.99, 0.99},
 	{"examples/wider.tsv", 0.99, 0.99},
@@ -261,6 +263,34 @@ func TestSeveralInOneCommand(t *testing.T) {
 		got := r.Recognise(text)
 		if no := cmp.Or(got.Slots[SlotOrderNo], got.Slots[SlotOrderTail]); no != want.no || strings.Join(got.Also, " ") != want.also || got.Slots[SlotReasonCode] != want.codes {
 			t.Errorf("%s: %s %v, also %v", text, got.Intent, got.Slots, got.Also)
+		}
+	}
+}
+
+// What people say around a name or a date is no part of it, and what names one thing
+// names no other.
+func TestNamesAndDates(t *testing.T) {
+	r := recogniser(t)
+	for text, want := range map[string]Slots{
+		"指派 尾号6390 方敏":          {SlotOrderTail: "6390", SlotAssignee: "方敏"},
+		"assign 尾号2219 to Lucy": {SlotOrderTail: "2219", SlotAssignee: "Lucy"},
+		"尾号2219分给我":             {SlotOrderTail: "2219", SlotAssignee: "我"},
+		"尾号2219换人审，给何静":         {SlotOrderTail: "2219", SlotAssignee: "何静"},
+		"改个收件人～王小鹿 谢谢宝":         {SlotName: "王小鹿"},
+		"收件人改成我女儿刘小丹":           {SlotName: "刘小丹"},
+		"收件人改为办公室何敏":            {SlotName: "何敏"},
+		"换绑到 new owner Li Wei":  {SlotName: "Li Wei"},
+		"到期是28号，开标30号，先更新吗":     {SlotExpire: "28号", SlotBidOpen: "30号"},
+		"28号开标30号到期，先更新吗":       {SlotExpire: "30号", SlotBidOpen: "28号"},
+		"我是宏远建筑公司的，我的订单到哪一步了":   {SlotCompany: "宏远建筑公司"},
+		"我是你们公司的客户，我的订单到哪一步了":   {},
+		"驳回尾号2219，印章与单位名称不符":    {SlotOrderTail: "2219"},
+		"驳回尾号2219，单位名称不符":       {SlotOrderTail: "2219", SlotReason: "单位名称不一致"},
+		"用于中铁项目投标，怎么申请新证书":      {SlotProject: "中铁"},
+		"想试试投政府的标，证书怎么弄":        {},
+	} {
+		if got := r.Recognise(text); !maps.Equal(got.Slots, want) {
+			t.Errorf("%s: %s %v, want %v", text, got.Intent, got.Slots, want)
 		}
 	}
 }

@@ -110,17 +110,21 @@ var secretNumber = mustPattern(`(?:^|[^\da-z])\d{4,8}(?:$|[^\d])`)
 var (
 	// nickname is how colleagues call each other: 小王, 李工.
 	nickname    = regexp.MustCompile(`(?:^|[^` + surnames + `])([小老][` + surnames + `]|[` + surnames + `](?:姐|哥|工|经理|主任|组长))`)
-	assignWord  = mustPattern(`(?:转给|转交给?|转派给?|改派给?|指派给?|分给|分派给?|分配给?|分配个|移交给?|安排给?|移给|丢给|扔给|放给|推给|留给|派给|交给|交由|转到|转|派|交|让|→|->) *由?(?:\p{Han}{1,4}[组部班]的?)?([\p{Han}a-z]{1,8}?)(?:处理|审核|审批|复核|来审|来看|去审|去看|去弄|去办|帮|代|再|亲自|顶|审|跟进|跟|负责|领|办|弄|看|接|吧|了|好了|一下|来|去|吗|\d|$|[,。? ])`)
+	assignWord  = mustPattern(`(?:转给|转交给?|转派给?|改派给?|指派给?|分给|分派给?|分配给?|分配个|移交给?|安排给?|移给|丢给|扔给|放给|推给|留给|派给|交给|交由|转到|转|派|交|让|→|->|挂[到在]|划[到给]|归到) *[:由]?(?:\p{Han}{1,4}[组部班]的?)?([\p{Han}a-z]{1,8}?)(?:处理|审核|审批|复核|来审|来看|去审|去看|去弄|去办|帮|代|再|亲自|顶|审|跟进|跟|负责|领|办|弄|看|接|吧|了|好了|一下|来|去|吗|名下|手[上里]|\d|$|[,。? ])`)
 	assignTo    = mustPattern(`(?:给|请|换|派|归|由|→|负责人) ?([\p{Han}a-z]{2,6}?)(?:帮|代|审|处理|跟|负责|看|来|接|$|[,。 ])`)
-	notAssignee = mustPattern(`^(?:人工|客服|我|你|他|她|它|申请人|客户|用户|经办人|对方|企业|公司|过)|通过|驳回|退|批|过$|一个`)
+	notAssignee = mustPattern(`^(?:人工|客服|人审|人来?$|我.|你|他|她|它|申请人|客户|用户|经办人|对方|企业|公司|过)|通过|驳回|退|批|过$|一个`)
 )
+
+// unnamed takes out what an order is called before a number that is taken out.
+var unnamed = strings.NewReplacer("尾号 ", " ", "单号 ", " ", "订单 ", " ", "单 ", " ")
 
 // withoutTask is the text beside the order's name and the reason's code.
 func (e *entities) withoutTask(t string) string {
 	if e.by[SlotOrderNo] != "" {
 		return e.rest
 	}
-	return reasonPattern.ReplaceAllString(strings.Replace(t, e.task, "", 1), " ")
+	t = unnamed.Replace(strings.Replace(t, cmp.Or(e.task, e.by[SlotOrderTail]), " ", 1))
+	return reasonPattern.ReplaceAllString(t, " ")
 }
 
 // taskOf is the number of the task that a decision is on: of two, the one whose clause
@@ -179,12 +183,15 @@ func assignee(rest string) string {
 		return all[len(all)-1][1]
 	}
 	for _, p := range []pattern{assignWord, assignTo} {
-		m := p.FindStringSubmatch(rest)
-		if m == nil {
-			continue
-		}
-		if name := strings.TrimPrefix(m[1], "给"); name != "" && !notAssignee.MatchString(name) {
-			return strings.TrimSuffix(name, "好")
+		for t := rest; ; {
+			m := p.FindStringSubmatchIndex(t)
+			if m == nil {
+				break
+			}
+			if name := strings.TrimPrefix(t[m[2]:m[3]], "给"); name != "" && !notAssignee.MatchString(name) {
+				return strings.TrimSuffix(name, "好")
+			}
+			t = t[m[3]:]
 		}
 	}
 	return ""
