@@ -406,7 +406,11 @@ func (t *turn) uploaded(c certificate.Certificate) string {
 		return "开标是哪一天？请回复日期，例如「12月3日」。"
 	}
 	opening := t.state.BidOpening
-	advice := order.AdviseOnBid(true, opening.Add(24*time.Hour-time.Second), c.NotAfter)
+	advice := order.AdviseOnBid(true, opening.Add(24*time.Hour-time.Second), c.NotAfter, t.Now())
+	if advice == order.BidOpened {
+		t.state.Asked, t.state.BidOpening = askedUploaded, time.Time{}
+		return order.Day(opening) + " 已经过了。还有没开标的吗？有的话请回复其中最晚的开标日期，没有请回复「没有」。"
+	}
 	if t.state.Topic == intent.Revoke {
 		return order.Day(opening) + " 开标。" + advice.RevocationText() + "\n冻结请回复「冻结」；开标后提醒您、或仍要现在吊销：<a href=\"" + t.PublicURL + "/certificates/" + c.Serial + "/revoke\">吊销证书</a>，拿不准请回复「人工」。"
 	}

@@ -93,6 +93,7 @@ func TestCertificateConversations(t *testing.T) {
 		line("下周五")
 		line("续费")
 		line("有的")
+		line("2026-11-20")
 		line("11月25日")
 		line("续费")
 		line("算了 客服电话多少")

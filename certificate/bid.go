@@ -35,7 +35,7 @@ func (b OpenBid) Label() string { return openBids[b].label }
 // BidAdvice is what revoking the certificate means for bids that are opened at
 // opening, and whether a reminder to wait for makes sense at now.
 func (c Certificate) BidAdvice(b OpenBid, opening, now time.Time) (advice order.BidAdvice, waiting bool) {
-	advice = order.AdviseOnBid(b == BidAtStake, opening, c.NotAfter)
+	advice = order.AdviseOnBid(b == BidAtStake, opening, c.NotAfter, now)
 	if b == BidAtStake && opening.IsZero() { // not said yet: the bid may be lost
 		advice = order.BidFirst
 	}

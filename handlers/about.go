@@ -122,7 +122,7 @@ func (s *Server) addCertificate(ctx context.Context, v *formView) error {
 	}
 	v.About = cert
 	opening := v.Typed.Moment(order.BidOpening)
-	if advice := order.AdviseOnBid(v.Typed.Get(order.BidUploaded) == order.Yes, opening, cert.NotAfter); advice != order.BidFree {
+	if advice := order.AdviseOnBid(v.Typed.Get(order.BidUploaded) == order.Yes, opening, cert.NotAfter, s.Now()); advice != order.BidFree {
 		v.Bid = &bidView{advice.Text(), advice == order.BidFirst && !v.Fixing && opening.After(s.Now())}
 	}
 	return nil

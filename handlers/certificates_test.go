@@ -114,7 +114,7 @@ func TestFreezeAndRevokePages(t *testing.T) {
 		"not said when":    {"open", "", "开标解密完成后再吊销", false},
 		"no such moment":   {"open", "soon", "时间格式应为", false},
 		"before the end":   {"open", days(3), "开标解密完成后再吊销", true},
-		"opened already":   {"open", days(-1), "开标解密完成后再吊销", false},
+		"opened already":   {"open", days(-1), "开标时间已过", false},
 		"after the end":    {"open", days(400), "请用新证书重新生成", false},
 	} {
 		a := b.post(revoke+"/bid", url.Values{"bid": {test.bid}, "opening": {test.opening}}, "HX-Request", "true")

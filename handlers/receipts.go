@@ -29,7 +29,7 @@ func (s *Server) receiptRoutes() {
 // receiptService issues and withdraws progress receipts; *order.Service.
 type receiptService interface {
 	NewReceipt(ctx context.Context, id order.ID, by order.Actor) (r order.ProgressReceipt, code string, err error)
-	IssueReceipt(ctx context.Context, r order.ProgressReceipt, by order.Actor) error
+	IssueReceipt(ctx context.Context, r order.ProgressReceipt, by order.Actor) (order.ProgressReceipt, error)
 	WithdrawReceipt(ctx context.Context, id order.ID, receipt string, by order.Actor) (order.ProgressReceipt, error)
 }
 
@@ -95,10 +95,11 @@ func (s *Server) makeReceipt(ctx context.Context, o order.Order, by order.Actor)
 	if err := s.Objects.Put(ctx, r.Object(), pdf); err != nil {
 		return r, err
 	}
-	if err := s.Orders.IssueReceipt(ctx, r, by); err != nil {
-		return r, errors.Join(err, s.Objects.Delete(ctx, r.Object()))
+	holds, err := s.Orders.IssueReceipt(ctx, r, by)
+	if err != nil || holds.ID != r.ID { // the button was pressed twice
+		err = errors.Join(err, s.Objects.Delete(ctx, r.Object()))
 	}
-	return r, nil
+	return holds, err
 }
 
 func (s *Server) receiptPaper(ctx context.Context, r order.ProgressReceipt, code string) ([]byte, error) {

@@ -87,7 +87,7 @@ func TestGrantEnd(t *testing.T) {
 	}
 }
 
-// flows.md 4.7: the bid question.
+// flows.md 4.7: the bid question, asked at t0 about a certificate that ends a day later.
 func TestAdviseOnBid(t *testing.T) {
 	for name, test := range map[string]struct {
 		uploaded bool
@@ -96,10 +96,13 @@ func TestAdviseOnBid(t *testing.T) {
 	}{
 		"no bids":               {false, t0, BidFree},
 		"opening unknown":       {true, time.Time{}, BidFree},
-		"opened before the end": {true, t0.Add(-time.Hour), BidFirst},
-		"opened after the end":  {true, t0.Add(time.Hour), BidAgain},
+		"opened yesterday":      {true, t0.Add(-day), BidOpened},
+		"opened now":            {true, t0, BidOpened},
+		"opened before the end": {true, t0.Add(time.Hour), BidFirst},
+		"opened after the end":  {true, t0.Add(day + time.Hour), BidAgain},
 	} {
-		if got := AdviseOnBid(test.uploaded, test.opening, t0); got != test.want || got.Text() == "" && got != BidFree {
+		got := AdviseOnBid(test.uploaded, test.opening, t0.Add(day), t0)
+		if got != test.want || (got.Text() == "" || got.RevocationText() == "") && got != BidFree {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -168,7 +168,7 @@ func (o Order) receiptable() error {
 // NewReceipt states how the caller's order stands, under a new code. Nothing is kept
 // before [Service.IssueReceipt], so that the paper can be made in between.
 func (s *Service) NewReceipt(ctx context.Context, id ID, by Actor) (r ProgressReceipt, code string, err error) {
-	o, err := s.receiptOrder(ctx, s.store, id, by)
+	o, _, err := s.receiptOrder(ctx, s.store, id, by)
 	if err != nil {
 		return r, "", err
 	}
@@ -181,35 +181,44 @@ func (s *Service) NewReceipt(ctx context.Context, id ID, by Actor) (r ProgressRe
 	return ProgressReceipt{ID: s.newID(), OrderID: id, CodeHash: ReceiptHash(code), Statement: StatementOf(o, events), IssuedAt: now, ExpiresAt: now.Add(ReceiptLife)}, code, nil
 }
 
-// receiptOrder is an order of by's that may have one more receipt.
-func (s *Service) receiptOrder(ctx context.Context, q Queries, id ID, by Actor) (Order, error) {
+// receiptOrder is an order of by's that may have one more receipt, with those that hold.
+func (s *Service) receiptOrder(ctx context.Context, q Queries, id ID, by Actor) (Order, []ProgressReceipt, error) {
 	o, err := q.Order(ctx, id)
 	if err != nil {
-		return o, err
+		return o, nil, err
 	}
 	if !o.OwnedBy(by.PersonID, "") {
-		return o, orderNotFound
+		return o, nil, orderNotFound
 	}
 	if err := o.receiptable(); err != nil {
-		return o, err
+		return o, nil, err
 	}
-	all, err := q.Receipts(ctx, id)
-	now, n := s.now(), 0
-	for _, r := range all {
-		if r.Holds(now) {
-			n++
-		}
+	held, err := q.Receipts(ctx, id)
+	now := s.now()
+	held = slices.DeleteFunc(held, func(r ProgressReceipt) bool { return !r.Holds(now) })
+	if err == nil && len(held) >= MaxReceipts {
+		err = Errorf(Conflict, "too_many_receipts", "这个订单已有 %d 份有效的进度凭证，请先撤回不用的，再出具新的", len(held))
 	}
-	if err == nil && n >= MaxReceipts {
-		err = Errorf(Conflict, "too_many_receipts", "这个订单已有 %d 份有效的进度凭证，请先撤回不用的，再出具新的", n)
-	}
-	return o, err
+	return o, held, err
 }
 
-// IssueReceipt has a receipt hold.
-func (s *Service) IssueReceipt(ctx context.Context, r ProgressReceipt, by Actor) error {
-	return s.store.InTx(ctx, func(tx Tx) error {
-		if _, err := s.receiptOrder(ctx, tx, r.OrderID, by); err != nil {
+// samePress is how long who issues a receipt once more gets the one that he has: he has
+// pressed twice, or in two windows.
+const samePress = time.Minute
+
+// IssueReceipt has a receipt hold and returns it, or the one that was issued just before
+// and says the same.
+func (s *Service) IssueReceipt(ctx context.Context, r ProgressReceipt, by Actor) (ProgressReceipt, error) {
+	err := s.store.InTx(ctx, func(tx Tx) error {
+		_, held, err := s.receiptOrder(ctx, tx, r.OrderID, by)
+		i := slices.IndexFunc(held, func(h ProgressReceipt) bool {
+			return h.Equal(r.Statement) && r.IssuedAt.Sub(h.IssuedAt).Abs() < samePress
+		})
+		if i >= 0 {
+			r = held[i]
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if err := tx.InsertReceipt(ctx, r); err != nil {
@@ -217,6 +226,7 @@ func (s *Service) IssueReceipt(ctx context.Context, r ProgressReceipt, by Actor)
 		}
 		return tx.AppendAudit(ctx, s.receiptAudit("receipt_issued:", r, by))
 	})
+	return r, err
 }
 
 // WithdrawReceipt ends a receipt of the caller's order before its time.

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +16,8 @@ func (h *house) issueReceipt(t *testing.T, id order.ID, by order.Actor) (order.P
 	if err != nil {
 		return r, code, err
 	}
-	return r, code, h.IssueReceipt(t.Context(), r, by)
+	r, err = h.IssueReceipt(t.Context(), r, by)
+	return r, code, err
 }
 
 // statement is how an order stands now.
@@ -90,6 +92,7 @@ func TestProgressReceipt(t *testing.T) {
 		}
 
 		for range order.MaxReceipts - 1 {
+			h.advance(time.Minute)
 			if _, _, err := h.issueReceipt(t, o.ID, mine); err != nil {
 				t.Fatal(err)
 			}
@@ -108,6 +111,7 @@ func TestProgressReceipt(t *testing.T) {
 		if kept, err = h.db.Receipt(ctx, o.ID, r.ID); err != nil || kept.Holds(h.now()) || !kept.WithdrawnAt.Equal(h.now()) {
 			t.Errorf("withdrawn: %+v, %v", kept, err)
 		}
+		h.advance(time.Minute)
 		last, _, err := h.issueReceipt(t, o.ID, mine)
 		if err != nil {
 			t.Errorf("in the place of the withdrawn one: %v", err)
@@ -143,6 +147,53 @@ func TestStatementOfTheEnd(t *testing.T) {
 		}
 		if _, _, err := h.issueReceipt(t, o2.ID, h.owner(o2)); codeOf(err) != "receipt_order_ended" {
 			t.Errorf("a receipt of it: %v", err)
+		}
+	})
+}
+
+// Who presses the button twice, at once or one after the other, has one receipt, also
+// when it was the last that he may have.
+func TestReceiptIssuedTwice(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		o := h.confirm(t, h.draft(t, nil))
+		mine := h.owner(o)
+		h.pays(t, o)
+		for n := 1; n <= order.MaxReceipts; n++ {
+			h.advance(time.Minute)
+			var made [3]order.ProgressReceipt
+			for i := range made {
+				var err error
+				if made[i], _, err = h.NewReceipt(ctx, o.ID, mine); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, r := range made {
+				if got, err := h.IssueReceipt(ctx, r, mine); err != nil || got.ID != made[0].ID {
+					t.Errorf("receipt %d, press %d: %s, want %s, %v", n, i, got.ID, made[0].ID, err)
+				}
+			}
+			if all, err := h.db.Receipts(ctx, o.ID); err != nil || len(all) != n {
+				t.Errorf("%d receipts, want %d, %v", len(all), n, err)
+			}
+		}
+		var all sync.WaitGroup
+		h2 := h.confirm(t, h.draft(t, nil))
+		h.pays(t, h2)
+		for range 4 {
+			r, _, err := h.NewReceipt(ctx, h2.ID, mine)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Go(func() {
+				if _, err := h.IssueReceipt(ctx, r, mine); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if got, err := h.db.Receipts(ctx, h2.ID); err != nil || len(got) != 1 {
+			t.Errorf("in parallel: %d receipts, %v", len(got), err)
 		}
 	})
 }
