@@ -226,7 +226,7 @@ func TestUnknownTrade(t *testing.T) {
 		if err := w.gateway.Close(t.Context(), "T00000000009"); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		if _, err := w.gateway.Refund(t.Context(), w.trade("T00000000009"), 1); problem(err) != "error" {
+		if _, err := w.gateway.Refund(t.Context(), w.trade("T00000000009"), 1); problem(err) != "conflict/refund_refused" {
 			t.Errorf("refund: %v", err)
 		}
 	})
@@ -264,7 +264,7 @@ func TestRefundHappensOnce(t *testing.T) { // F62
 		}
 		second := p
 		second.RefundNo = "R2"
-		if _, err := w.gateway.Refund(t.Context(), second, second.Amount); problem(err) != "error" {
+		if _, err := w.gateway.Refund(t.Context(), second, second.Amount); problem(err) != "conflict/refund_refused" {
 			t.Errorf("a second refund of the whole amount: %v", err)
 		}
 	})

@@ -145,6 +145,8 @@ func (a *Alipay) Refund(ctx context.Context, p order.Payment, amount order.Fen) 
 	}
 	r, err := a.ask(ctx, "refund_query", alipay.TradeFastPayRefundQuery{OutTradeNo: p.TradeNo, OutRequestNo: p.RefundNo})
 	switch {
+	case codeOf(err) == "TRADE_NOT_EXIST":
+		return "", refundRefused(cmp.Or(refusal, err))
 	case err != nil:
 		return "", err
 	case r.RefundStatus == "REFUND_SUCCESS":

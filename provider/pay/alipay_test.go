@@ -324,7 +324,7 @@ func TestAlipayRefund(t *testing.T) { // F62: a second payment goes back, once
 		"too long ago, unsigned":        {`{"alipay_trade_refund_response":{"code":"40004","sub_code":"ACQ.TRADE_HAS_FINISHED"}}`, pending, "", "unavailable/payment_unavailable"},
 		"balance too low for now":       {reply40004("ACQ.SELLER_BALANCE_NOT_ENOUGH"), pending, "", "unavailable/payment_unavailable"},
 		"system error":                  {reply40004("ACQ.SYSTEM_ERROR"), pending, "", "unavailable/payment_unavailable"},
-		"trade unknown":                 {reply40004("ACQ.TRADE_NOT_EXIST"), reply40004("ACQ.TRADE_NOT_EXIST"), "", "error"},
+		"trade unknown":                 {reply40004("ACQ.TRADE_NOT_EXIST"), reply40004("ACQ.TRADE_NOT_EXIST"), "", "conflict/refund_refused"},
 		"another refund":                {yes, returned(fields{"out_request_no": "R2"}), "", "unavailable/payment_unavailable"},
 		"another trade":                 {yes, returned(fields{"out_trade_no": "T2"}), "", "unavailable/payment_unavailable"},
 		"another amount":                {yes, returned(fields{"refund_amount": "0.01"}), "", "unavailable/payment_unavailable"},
