@@ -75,6 +75,18 @@ func typedRights(c *fiber.Ctx) order.Rights {
 	return r
 }
 
+// rightsText are rights in one line.
+func rightsText(r order.Rights) string {
+	said := []string{r.Name, labelsOf(r.Roles)}
+	if r.Leader {
+		said = append(said, "组长")
+	}
+	if r.Company != "" {
+		said = append(said, "单位 "+r.Company)
+	}
+	return strings.Join(said, "，")
+}
+
 func labelsOf(roles []order.Role) string {
 	var labels []string
 	for _, r := range roles {
@@ -122,6 +134,8 @@ type colleagueView struct {
 	rightsView
 	Closed bool
 	Self   bool // may not close himself
+	Seen   string
+	Now    string // the rights that somebody else has given since
 }
 
 func (k *console) colleague(c *fiber.Ctx) error { return k.showColleague(c, nil) }
@@ -131,16 +145,19 @@ func (k *console) showColleague(c *fiber.Ctx, refusal error) error {
 	if err != nil {
 		return err
 	}
-	r := order.Rights{Name: m.Name, Roles: m.Roles, Company: m.Company, Leader: m.Leader}
+	v := colleagueView{ID: m.ID, rightsView: viewOfRights(m.Rights()), Closed: m.Disabled, Self: m.ID == staffOf(c).ID, Seen: m.Rights().Mark()}
 	if refusal != nil && c.FormValue("name") != "" {
-		r = typedRights(c)
+		v.rightsView = viewOfRights(typedRights(c))
 	}
-	return k.show(c, "colleague", m.Name, colleagueView{m.ID, viewOfRights(r), m.Disabled, m.ID == staffOf(c).ID}, refusal)
+	if e, ok := order.AsError(refusal); ok && e.Code == order.RightsChanged.Code {
+		v.Now = rightsText(m.Rights())
+	}
+	return k.show(c, "colleague", m.Name, v, refusal)
 }
 
 func (k *console) changeColleague(c *fiber.Ctx) error {
 	return k.changed(c, func(by order.Actor, id string) (order.Staff, error) {
-		return k.Staffing.Change(c.UserContext(), by, id, typedRights(c))
+		return k.Staffing.Change(c.UserContext(), by, id, c.FormValue("seen"), typedRights(c))
 	})
 }
 

@@ -39,7 +39,7 @@ func TestColleagues(t *testing.T) {
 		t.Error("another secret was shown than the stored one")
 	}
 
-	admin.mustPost(page, url.Values{"name": {"冯发货"}, "role": {"shipper", "issuer"}, "leader": {"yes"}}, peoplePath)
+	admin.mustPost(page, url.Values{"name": {"冯发货"}, "role": {"shipper", "issuer"}, "leader": {"yes"}, "seen": {stored().Rights().Mark()}}, peoplePath)
 	if m := stored(); !m.Has(order.Issuer) || !m.Leader {
 		t.Errorf("changed: %+v", m.Roles)
 	}
@@ -68,7 +68,7 @@ func TestColleagues(t *testing.T) {
 		"no role":               {page, url.Values{"name": {"冯发货"}}, "至少给出一个角色"},
 		"a wrong company":       {page, url.Values{"name": {"冯发货"}, "role": {"shipper"}, "company": {"91110108MA00TEN18G"}}, "统一社会信用代码"},
 		"himself closed":        {self + "/close", nil, "不能停用自己"},
-		"himself no more admin": {self, url.Values{"name": {"吴管理"}, "role": {"finance"}}, "另一位管理员"},
+		"himself no more admin": {self, url.Values{"name": {"吴管理"}, "role": {"finance"}, "seen": {d.staff["吴管理"].Rights().Mark()}}, "另一位管理员"},
 	} {
 		if a := admin.post(c.path, c.form); a.Status < 400 || !strings.Contains(alertIn(a.Body), c.says) {
 			t.Errorf("%s: %d %s", name, a.Status, alertIn(a.Body))
@@ -89,4 +89,40 @@ func TestColleagues(t *testing.T) {
 	if strings.Contains(d.log.String(), stored().TOTPSecret) {
 		t.Error("a secret is in the log")
 	}
+}
+
+// Of two admins who change one account at once the later one reads what the first has
+// saved; what he typed stays, and the next time it is saved knowingly.
+func TestTwoAdminsChangeAColleague(t *testing.T) {
+	d := newDesk(t).hire()
+	admin := d.login("吴管理")
+	id := d.staff["李审核"].ID
+	page := peoplePath + "/" + id
+	seen := seenIn(t, admin.get(page).Body)
+	admin.mustPost(page, url.Values{"name": {"李审核"}, "role": {"reviewer", "finance"}, "leader": {"yes"}, "seen": {seen}}, peoplePath)
+	mine := url.Values{"name": {"李小审"}, "role": {"reviewer", "issuer"}, "seen": {seen}}
+	a := admin.post(page, mine)
+	if a.Status != http.StatusConflict {
+		t.Fatalf("the later one: %d", a.Status)
+	}
+	wantIn(t, "the later one", a.Body, "其他管理员保存的是：李审核，财务、审核员，组长", `value="李小审"`, `value="issuer" checked`)
+	if m, err := d.db.Staff(t.Context(), id); err != nil || !m.Leader || m.Has(order.Issuer) {
+		t.Errorf("refused, yet %+v, %v", m.Rights(), err)
+	}
+	mine.Set("seen", seenIn(t, a.Body))
+	admin.mustPost(page, mine, peoplePath)
+	if m, err := d.db.Staff(t.Context(), id); err != nil || m.Leader || !m.Has(order.Issuer) {
+		t.Errorf("saved knowingly: %+v, %v", m.Rights(), err)
+	}
+}
+
+var seenField = regexp.MustCompile(`name="seen" value="([0-9a-f]+)"`)
+
+func seenIn(t *testing.T, page string) string {
+	t.Helper()
+	found := seenField.FindStringSubmatch(page)
+	if found == nil {
+		t.Fatal("no mark on the page")
+	}
+	return found[1]
 }

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -19,6 +20,7 @@ type settingField struct {
 	Value             string
 	Choices           []choice // of radio and checks
 	Fault             string
+	Now               string // what is set up now, when somebody else did that since
 }
 
 // refilled are the fields as they were typed, what was wrong beside them, once the form
@@ -28,9 +30,13 @@ func refilled(c *fiber.Ctx, fields []settingField, refusal error) []settingField
 	if e == nil {
 		return fields
 	}
+	overtaken := e.Code == order.SettingChanged.Code
 	for i, f := range fields {
-		fields[i].Value = c.FormValue(f.Name)
 		typed := formValues(c, f.Name)
+		if overtaken && !f.says(typed) {
+			fields[i].Now = f.now()
+		}
+		fields[i].Value = c.FormValue(f.Name)
 		for n, one := range f.Choices {
 			f.Choices[n].Chosen = slices.Contains(typed, one.Value)
 		}
@@ -41,6 +47,36 @@ func refilled(c *fiber.Ctx, fields []settingField, refusal error) []settingField
 		}
 	}
 	return fields
+}
+
+// says reports whether a field, as it is set up, is what was typed.
+func (f settingField) says(typed []string) bool {
+	for _, one := range f.Choices {
+		if one.Chosen != slices.Contains(typed, one.Value) {
+			return false
+		}
+	}
+	return f.Choices != nil || strings.Join(strings.Fields(f.Value), "\n") == strings.Join(strings.Fields(strings.Join(typed, "")), "\n")
+}
+
+// now is how a field is set up, as people read it.
+func (f settingField) now() string {
+	var chosen []string
+	for _, one := range f.Choices {
+		if one.Chosen {
+			chosen = append(chosen, one.Label)
+		}
+	}
+	switch {
+	case f.Input == "tick" && f.Value != "":
+		return "已勾选"
+	case f.Input == "tick":
+		return "未勾选"
+	case f.Input == "lines":
+		return cmp.Or(strings.ReplaceAll(f.Value, "\n", "；"), "空")
+	default:
+		return cmp.Or(f.Value, strings.Join(chosen, "、"), "空")
+	}
 }
 
 // choices are the possible values of a field with their labels.

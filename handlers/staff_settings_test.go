@@ -155,6 +155,50 @@ func TestSMSTemplateNumbers(t *testing.T) {
 	}
 }
 
+// Of two admins who change one thing at once the later one reads, beside what he typed,
+// what the first has saved.
+func TestTwoAdminsSetUp(t *testing.T) {
+	d := newDesk(t).hire()
+	admin := d.login("吴管理")
+	sms := url.Values{"version": {"0"}}
+	for _, name := range regexpNames.FindAllStringSubmatch(admin.get(smsPath).Body, -1) {
+		sms.Set(name[1], "7001")
+	}
+	admin.mustPost(smsPath, sms, smsPath)
+	sms.Set("code", "7002")
+	days := url.Values{"year": {"2027"}, "version": {"0"}, "off": {"2027-01-01\r\n2027-02-05 至 2027-02-11"}, "work": {""}, "source": {"国办发明电〔2026〕0号"}, "confirmed": {"yes"}}
+	admin.mustPost(calendarPath, days, calendarPath+"?year=2027")
+	days.Set("off", "2027-01-01")
+	days.Del("confirmed")
+	admin.mustPost(productsPath+"/edit", productValues(0, "price_fen", "360.50", "seals", "unit"), productsPath)
+	second := url.Values{"version": {"0"}, "min_amount_fen": {"1000"}, "min_quantity": {"2"}}
+	const saved = "其他管理员保存的是："
+	for name, c := range map[string]struct {
+		path string
+		form url.Values
+		says []string
+	}{
+		"SMS":         {smsPath, sms, []string{saved + "7001", `value="7002"`}},
+		"days":        {calendarPath, days, []string{saved + "2027-01-01；2027-02-05 至 2027-02-11", saved + "已勾选"}},
+		"product":     {productsPath + "/edit", productValues(0, "price_fen", "310.00", "on_sale", ""), []string{saved + "360.50", saved + "单位公章", saved + "已勾选", `value="310.00"`}},
+		"second rule": {productsPath + "/second", second, []string{saved + "3000.00", `value="1000"`}},
+	} {
+		a := admin.post(c.path, c.form)
+		if a.Status != http.StatusConflict {
+			t.Errorf("%s: %d", name, a.Status)
+		}
+		wantIn(t, name, a.Body, append(c.says, "其他管理员刚刚修改过")...)
+		now := versionIn.FindStringSubmatch(a.Body)
+		if now == nil {
+			t.Fatalf("%s: no version", name)
+		}
+		c.form.Set("version", now[1])
+		if a := admin.post(c.path, c.form); a.Status != http.StatusSeeOther { // knowingly
+			t.Errorf("%s, again: %d %s", name, a.Status, alertIn(a.Body))
+		}
+	}
+}
+
 // What admins set up is theirs alone.
 func TestOnlyAdminsSetUp(t *testing.T) {
 	d := newDesk(t).hire()
@@ -170,3 +214,5 @@ func TestOnlyAdminsSetUp(t *testing.T) {
 }
 
 var regexpNames = regexp.MustCompile(`id="in-([a-z0-9_]+)"`)
+
+var versionIn = regexp.MustCompile(`name="version" value="([0-9]+)"`)

@@ -3,6 +3,9 @@ package order
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
 	"time"
 
@@ -36,6 +39,18 @@ type Rights struct {
 	Company string // unit code of his own company; may be empty
 	Leader  bool   // hears of what is late and may assign tasks
 }
+
+// Rights are those of the account.
+func (s Staff) Rights() Rights { return Rights{s.Name, s.Roles, s.Company, s.Leader} }
+
+// Mark tells rights from others: an admin's form was made from those with its mark.
+func (r Rights) Mark() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %t", r.Name, slices.Sorted(slices.Values(r.Roles)), r.Company, r.Leader))
+	return hex.EncodeToString(sum[:8])
+}
+
+// RightsChanged refuses a change of what somebody else has changed since it was seen.
+var RightsChanged = Errorf(Conflict, "rights_changed", "其他管理员刚刚修改过该账号，请核对后再保存")
 
 // NewMember describes a member of staff to [Staffing.Add].
 type NewMember struct {
@@ -87,31 +102,38 @@ func (s *Staffing) Add(ctx context.Context, by Actor, n NewMember) (Staff, error
 	return s.ended(ctx, was, m, err)
 }
 
-// Change gives an account another name and other rights.
-func (s *Staffing) Change(ctx context.Context, by Actor, id string, r Rights) (Staff, error) {
+// Change gives an account another name and other rights; seen is the mark of those that the
+// admin saw.
+func (s *Staffing) Change(ctx context.Context, by Actor, id, seen string, r Rights) (Staff, error) {
 	r, err := r.check()
 	if err != nil {
 		return Staff{}, err
 	}
-	return s.change(ctx, by, id, "staff_change", func(m *Staff) { m.set(r) })
+	return s.change(ctx, by, id, "staff_change", func(m *Staff) error {
+		if m.Rights().Mark() != seen {
+			return RightsChanged
+		}
+		m.set(r)
+		return nil
+	})
 }
 
 // SetDisabled closes an account, or opens a closed one again. Every login of a closed
 // one ends now, and none is possible.
 func (s *Staffing) SetDisabled(ctx context.Context, by Actor, id string, disabled bool) (Staff, error) {
-	return s.change(ctx, by, id, map[bool]string{true: "staff_disable", false: "staff_enable"}[disabled], func(m *Staff) { m.Disabled = disabled })
+	return s.change(ctx, by, id, map[bool]string{true: "staff_disable", false: "staff_enable"}[disabled], func(m *Staff) error { m.Disabled = disabled; return nil })
 }
 
 // SetTOTP gives an account another secret, in base32, for one that was lost with its
 // telephone: the codes of the old one are void.
 func (s *Staffing) SetTOTP(ctx context.Context, by Actor, id, secret string) (Staff, error) {
-	return s.change(ctx, by, id, "staff_totp", func(m *Staff) { m.TOTPSecret = secret })
+	return s.change(ctx, by, id, "staff_totp", func(m *Staff) error { m.TOTPSecret = secret; return nil })
 }
 
 // change does what fn says to an account. Who is no admin any more at that very moment
 // may not, and nobody takes his own rights away: so there is always an admin left, also
 // when two close each other.
-func (s *Staffing) change(ctx context.Context, by Actor, id, action string, fn func(*Staff)) (Staff, error) {
+func (s *Staffing) change(ctx context.Context, by Actor, id, action string, fn func(*Staff) error) (Staff, error) {
 	var was, m Staff
 	err := s.store.InTx(ctx, func(tx Tx) error {
 		held, err := tx.HoldStaff(ctx, id, by.StaffID)
@@ -126,7 +148,9 @@ func (s *Staffing) change(ctx context.Context, by Actor, id, action string, fn f
 			return errNoStaff
 		}
 		m = was
-		fn(&m)
+		if err := fn(&m); err != nil {
+			return err
+		}
 		if id == by.StaffID && !m.Has(Admin) {
 			return Errorf(Conflict, "own_rights", "不能停用自己，也不能取消自己的管理员角色，请由另一位管理员操作")
 		}

@@ -150,15 +150,19 @@ func TestManageStaff(t *testing.T) {
 		do   func() error
 		kind order.Kind
 	}{
-		"whom nobody made an admin adds":    {func() error { _, err := s.Add(t.Context(), other, invited); return err }, order.Forbidden},
-		"whom nobody made an admin changes": {func() error { _, err := s.Change(t.Context(), other, mate.ID, rights); return err }, order.Forbidden},
-		"whom nobody made an admin closes":  {func() error { _, err := s.SetDisabled(t.Context(), other, boss.ID, true); return err }, order.Forbidden},
-		"an admin adds whom there is":       {func() error { _, err := s.Add(t.Context(), by, li); return err }, order.Conflict},
-		"an admin closes himself":           {func() error { _, err := s.SetDisabled(t.Context(), by, boss.ID, true); return err }, order.Conflict},
-		"an admin is an admin no more":      {func() error { _, err := s.Change(t.Context(), by, boss.ID, rights); return err }, order.Conflict},
-		"nobody's account":                  {func() error { _, err := s.Change(t.Context(), by, "nope", rights); return err }, order.NotFound},
+		"whom nobody made an admin adds": {func() error { _, err := s.Add(t.Context(), other, invited); return err }, order.Forbidden},
+		"whom nobody made an admin changes": {func() error {
+			_, err := s.Change(t.Context(), other, mate.ID, mate.Rights().Mark(), rights)
+			return err
+		}, order.Forbidden},
+		"whom nobody made an admin closes": {func() error { _, err := s.SetDisabled(t.Context(), other, boss.ID, true); return err }, order.Forbidden},
+		"an admin adds whom there is":      {func() error { _, err := s.Add(t.Context(), by, li); return err }, order.Conflict},
+		"an admin closes himself":          {func() error { _, err := s.SetDisabled(t.Context(), by, boss.ID, true); return err }, order.Conflict},
+		"an admin is an admin no more":     {func() error { _, err := s.Change(t.Context(), by, boss.ID, boss.Rights().Mark(), rights); return err }, order.Conflict},
+		"nobody's account":                 {func() error { _, err := s.Change(t.Context(), by, "nope", "", rights); return err }, order.NotFound},
+		"an admin has seen other rights":   {func() error { _, err := s.Change(t.Context(), by, mate.ID, rights.Mark(), rights); return err }, order.Conflict},
 		"no role": {func() error {
-			_, err := s.Change(t.Context(), by, mate.ID, order.Rights{Name: "李审核"})
+			_, err := s.Change(t.Context(), by, mate.ID, mate.Rights().Mark(), order.Rights{Name: "李审核"})
 			return err
 		}, order.Invalid},
 	} {
@@ -173,7 +177,7 @@ func TestManageStaff(t *testing.T) {
 		do   func() (order.Staff, error)
 		want func(order.Staff) bool
 	}{
-		{"change", func() (order.Staff, error) { return s.Change(t.Context(), by, mate.ID, rights) }, func(m order.Staff) bool { return m.Leader && m.Has(order.Finance) && !m.Has(order.Reviewer) }},
+		{"change", func() (order.Staff, error) { return s.Change(t.Context(), by, mate.ID, mate.Rights().Mark(), rights) }, func(m order.Staff) bool { return m.Leader && m.Has(order.Finance) && !m.Has(order.Reviewer) }},
 		{"another secret", func() (order.Staff, error) { return s.SetTOTP(t.Context(), by, mate.ID, "B") }, func(m order.Staff) bool { return m.TOTPSecret == "B" }},
 		{"close", func() (order.Staff, error) { return s.SetDisabled(t.Context(), by, mate.ID, true) }, func(m order.Staff) bool { return m.Disabled }},
 		{"open again", func() (order.Staff, error) { return s.SetDisabled(t.Context(), by, mate.ID, false) }, func(m order.Staff) bool { return !m.Disabled && m.Leader }},
