@@ -115,6 +115,9 @@ var (
 	notAssignee = mustPattern(`^(?:人工|客服|人审|人来?$|我.|你|他|她|它|申请人|客户|用户|经办人|对方|企业|公司|过)|通过|驳回|退|批|过$|一个`)
 )
 
+// ownTask is what somebody says who takes a task himself: 0127我来领.
+var ownTask = mustPattern(`(?:我|本人)(?:想|要|就)?(?:自己|亲自)?[来嚟去]?(?:审|领|接|办|承办|处理|负责|跟)`)
+
 // unnamed takes out what an order is called before a number that is taken out.
 var unnamed = strings.NewReplacer("尾号 ", " ", "单号 ", " ", "订单 ", " ", "单 ", " ")
 
@@ -164,7 +167,11 @@ func (r *Recogniser) staffSlots(i Intent, t string, e entities) (s Slots, also [
 		s[SlotOrderTail], also = no, others(said, no)
 	}
 	rest := e.withoutTask(said)
-	if name := assignee(rest); i == StaffAssign && name != "" {
+	name := assignee(rest)
+	if name == "" && ownTask.MatchString(rest) {
+		name = "我"
+	}
+	if i == StaffAssign && name != "" {
 		s[SlotAssignee] = name
 	}
 	if i == StaffReject {
