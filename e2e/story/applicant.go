@@ -86,12 +86,10 @@ func (p *player) draft(product, quantity string) (purchase, *Page) {
 }
 
 // owner is a company with one key: the certificate, and the USBKEY it is on.
-func (p *player) owner(tracking string) (issued, string) {
-	return p.ownerOf("yd-initial", tracking)
-}
+func (p *player) owner() (issued, string) { return p.ownerOf("yd-initial") }
 
 // ownerOf is owner of a key that was bought as a product.
-func (p *player) ownerOf(product, tracking string) (issued, string) {
+func (p *player) ownerOf(product string) (issued, string) {
 	before := p.serials()
 	o := p.confirm(p.draft(product, "1"))
 	p.bind()
@@ -99,7 +97,7 @@ func (p *player) ownerOf(product, tracking string) (issued, string) {
 	p.becomes(o, "待审核")
 	p.approve(o, p.claim(o))
 	p.becomes(o, "待配送")
-	return p.certificates(before, 1)[0], p.ship(o, tracking)[0]
+	return p.certificates(before, 1)[0], p.ship(o, p.label())[0]
 }
 
 // draftWith fills in an application that differs from the usual one.

@@ -20,7 +20,7 @@ func (p *player) inChat() {
 	p.becomes(o, "待审核")
 	p.approveInChat(o, p.claim(o))
 	p.becomes(o, "待配送")
-	p.unlockFromChat(p.ship(o, "SF1112223334447")[0])
+	p.unlockFromChat(p.ship(o, p.label())[0])
 }
 
 var confirmation = regexp.MustCompile(`确认码 (\d{4})`)

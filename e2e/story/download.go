@@ -10,7 +10,7 @@ import (
 // key holds two certificates (F9, F99, row 25).
 func (p *player) download() {
 	try(p.world.Advance(p.ctx, "25h")) // the codes of earlier stories are forgotten
-	first, token := p.owner("SF7778889990001")
+	first, token := p.owner()
 	before := p.serials()
 	o, page := p.draft("yd-initial-own", "1")
 	p.check(!page.Has("ship.way") && !page.Has("ship.address"), "下载到自己的 UKEY 不填收件信息")

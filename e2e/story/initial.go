@@ -37,9 +37,10 @@ func (p *player) initial() {
 	p.askState(o)
 
 	certificates := p.certificates(issuedBefore, 2)
-	keys := p.ship(o, "SF1234567890123")
+	no := p.label()
+	keys := p.ship(o, no)
 	p.askState(o)
-	p.ask(o, "快递到哪了", "SF1234567890123")
+	p.ask(o, "快递到哪了", no)
 	p.check(len(keys) == 2, "发货台列出两把 UKEY", keys)
 	answered := map[string]bool{}
 	for _, token := range keys {
@@ -47,7 +48,7 @@ func (p *player) initial() {
 	}
 	p.check(len(answered) == 2, "两把 UKEY 各持一张证书", answered)
 
-	texts := []notice{{mobile, "审核通过"}, {mobile, "SF1234567890123"}, {form["ship.mobile"], "SF1234567890123"}}
+	texts := []notice{{mobile, "审核通过"}, {mobile, no}, {form["ship.mobile"], no}}
 	cards := slices.Concat(everyReviewer, everyShipper, []notice{{applicant, "审核通过"}, {applicant, "已发货"}})
 	p.delivered(o, texts, cards)
 	p.history(o)

@@ -21,7 +21,7 @@ func (p *player) invoice() {
 	p.check(!p.open(o.page()).Says("下载发票"), "订单完成前没有发票")
 	p.say("体验场", "税务平台先不处理下一张发票")
 	must(p.world.PlanInvoice(p.ctx, "hold"))
-	p.ship(o, "SF6666666666666")
+	p.ship(o, p.label())
 	p.eventually("订单完成后自动申请开票，订单页显示“发票开具中”", func() (bool, any) {
 		page := p.open(o.page())
 		return page.Says("发票开具中") && page.Says(company) && len(p.invoices(o)) == 1, page.Text()

@@ -53,7 +53,7 @@ func (p *player) bothTrades(o purchase) {
 	p.askState(o)
 	p.approve(o, p.claim(o))
 	p.becomes(o, "待配送")
-	p.ship(o, "SF5555555555555")
+	p.ship(o, p.label())
 }
 
 // lostNotification has WeChat Pay never say that an order was paid.

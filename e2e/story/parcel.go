@@ -2,7 +2,6 @@ package story
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,10 +34,9 @@ func (p *player) bought() purchase {
 	return o
 }
 
-// posted ships the order's key under a number that no earlier parcel had, and waits
-// until the courier has been asked to report.
+// posted ships the order's key, and waits until the courier has been asked to report.
 func (p *player) posted(o purchase) string {
-	no := fmt.Sprintf("SF%013d", p.clock().UnixMilli())
+	no := p.label()
 	p.ship(o, no)
 	p.eventually("寄出后向快递100订阅了该单号的物流", func() (bool, any) {
 		parcels := must(p.world.Parcels(p.ctx))

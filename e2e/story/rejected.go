@@ -44,12 +44,13 @@ func (p *player) rejected() {
 	p.approve(o, p.claim(o))
 	p.becomes(o, "待配送")
 	certificates := p.certificates(issuedBefore, 1)
-	keys := p.ship(o, "SF9876543210987")
+	no := p.label()
+	keys := p.ship(o, no)
 	p.check(len(keys) == 1, "发货台列出一把 UKEY", keys)
 	p.challenge(keys[0], certificates)
 	p.askState(o)
 	p.delivered(o,
-		[]notice{rejection, {mobile, "审核通过"}, {mobile, "SF9876543210987"}, {form["ship.mobile"], "SF9876543210987"}},
+		[]notice{rejection, {mobile, "审核通过"}, {mobile, no}, {form["ship.mobile"], no}},
 		slices.Concat(everyReviewer, everyReviewer, everyShipper, []notice{{applicant, "审核拒绝"}, {applicant, "审核通过"}, {applicant, "已发货"}}))
 	p.check(strings.Join(p.state(o).events(), " ") == "confirm paid claim reject resubmit claim approve make_key key_verified ship",
 		"办理记录完整有序："+strings.Join(p.state(o).events(), " → "))

@@ -19,7 +19,7 @@ func (p *player) renewalRSA() { p.renewed("yd-initial-rsa", "yd-renewal-rsa", tr
 // renewed is a renewal of what was bought as a product by another.
 func (p *player) renewed(bought, product string, keeps bool) {
 	before := p.serials()
-	old, token := p.ownerOf(bought, "SF1234567890129")
+	old, token := p.ownerOf(bought)
 
 	p.say("体验场", "时间过去 340 天")
 	try(p.world.Advance(p.ctx, "8160h"))

@@ -11,7 +11,7 @@ import (
 // revoked at the approval, and the new key is shipped (G27).
 func (p *player) replacement() {
 	try(p.world.Advance(p.ctx, "25h")) // the codes of earlier stories are forgotten
-	old, lost := p.owner("SF3334445556661")
+	old, lost := p.owner()
 	before := p.serials()
 	plugIn := p.unplug(lost)
 	p.say(applicant, "UKEY 丢了，在“我的证书”点“补办”，支付 150 元")
@@ -28,7 +28,8 @@ func (p *player) replacement() {
 	p.published(old, decided, superseded)
 	p.becomes(o, "待配送")
 	fresh := p.certificates(before, 1)[0]
-	key := p.ship(o, "SF3334445556662")
+	no := p.label()
+	key := p.ship(o, no)
 	p.check(len(key) == 1 && key[0] != lost, "寄出的是另一把 UKEY", key)
 	p.challenge(key[0], []issued{fresh})
 	p.replaces(fresh, old)
@@ -36,7 +37,7 @@ func (p *player) replacement() {
 	p.check(p.cardOf(old).says("已吊销") && !p.cardOf(old).offers("恢复"), "旧证书不能恢复", p.cardOf(old).text)
 	p.published(fresh, p.clock(), good)
 	p.delivered(o,
-		[]notice{{mobile, "审核通过"}, {mobile, "SF3334445556662"}, {form["ship.mobile"], "SF3334445556662"}},
+		[]notice{{mobile, "审核通过"}, {mobile, no}, {form["ship.mobile"], no}},
 		slices.Concat(everyReviewer, everyShipper, []notice{{applicant, "审核通过"}, {applicant, "已发货"}}))
 }
 
@@ -44,7 +45,7 @@ func (p *player) replacement() {
 // downloaded onto it with the key helper, and nothing is shipped (G27).
 func (p *player) ownKey() {
 	try(p.world.Advance(p.ctx, "25h")) // the codes of earlier stories are forgotten
-	old, token := p.owner("SF4445556667771")
+	old, token := p.owner()
 	before := p.serials()
 	access := must(p.Token(p.ctx, p.instance.Environ(), token))
 	p.say(applicant, "误把 UKEY 里的内容删除了")

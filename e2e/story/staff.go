@@ -1,6 +1,7 @@
 package story
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -104,6 +105,9 @@ func (p *player) reject(page *Page, codes ...string) {
 	p.say(reviewer, "选择原因 "+strings.Join(codes, "、")+"，点“确认拒绝”")
 	p.shown(must(p.staff[reviewer].Submit(p.ctx, page, f)))
 }
+
+// label is a tracking number that no earlier parcel had.
+func (p *player) label() string { return fmt.Sprintf("SF%013d", p.clock().UnixMilli()) }
 
 // ship sends the keys, and returns their serial numbers as the shipper reads them.
 func (p *player) ship(o purchase, tracking string) []string {

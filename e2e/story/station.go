@@ -37,7 +37,7 @@ func (p *player) station() {
 
 	certificates := p.certificates(before, 3)
 	p.labels(o)
-	keys := p.ship(o, "SF6667778889991")
+	keys := p.ship(o, p.label())
 	p.check(len(keys) == 3, "发货台列出三把 UKEY", keys)
 	used := p.stock("used")
 	for _, token := range keys {

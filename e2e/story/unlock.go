@@ -27,7 +27,7 @@ const (
 // had no network, then after a review.
 func (p *player) unlock() {
 	try(p.world.Advance(p.ctx, "25h")) // the codes of earlier stories are forgotten
-	_, token := p.owner("SF1112223334445")
+	_, token := p.owner()
 	initial := must(p.Token(p.ctx, p.instance.Environ(), token)).PIN
 	p.check(p.opens(token, initial), "新 UKEY 用初始口令可以打开")
 
