@@ -234,6 +234,25 @@ func TestFrozenAndExpired(t *testing.T) {
 	}
 }
 
+// Row 63: who asks for an order whose certificate was frozen meanwhile hears what keeps it.
+func TestOrderOfAFrozenCertificate(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-user", applicant)
+	serial := c.certify(p, 1, "TW11782207000188", in(20))
+	o := anOrder(p, 2, order.InReview, order.Queued)
+	o.Business, o.Certificate = order.Renewal, serial
+	c.insert(o)
+	const says = "证书已冻结，请先恢复。"
+	if got := c.says("o-user", "订单"+o.No+"到哪一步了"); strings.Contains(got, says) {
+		t.Errorf("before: %s", got)
+	}
+	_, err := c.dialogue.Certs.Apply(t.Context(), serial, certificate.Command{On: certificate.Freeze, By: order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.Web}, MobileProven: true})
+	c.must(err)
+	if got := c.says("o-user", "订单"+o.No+"到哪一步了"); !strings.Contains(got, says) {
+		t.Errorf("frozen: %s", got)
+	}
+}
+
 // Who is told that his certificate is frozen can rely on it.
 func TestFreezeCodeOfARevokedCertificate(t *testing.T) {
 	c := newChat(t)

@@ -276,6 +276,26 @@ func title(o order.Order) string {
 	return name + "（…" + order.TailOf(o.No) + "）"
 }
 
+// obstacleTo is why an order cannot go on as its certificate is now; empty when it can.
+func (t *turn) obstacleTo(ctx context.Context, o order.Order) (string, error) {
+	if o.Certificate == "" || o.PersonID == "" {
+		return "", nil
+	}
+	all, err := t.Certs.HeldBy(ctx, o.PersonID)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range all {
+		if c.Serial != o.Certificate {
+			continue
+		}
+		if e, ok := order.AsError(c.About(t.Now()).Obstacle(o)); ok {
+			return e.Detail + "。", nil
+		}
+	}
+	return "", nil
+}
+
 // aboutOrder says one thing about one order.
 func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (string, error) {
 	t.state.Last = thing{Order: o.ID, Tail: order.TailOf(o.No)}
@@ -301,6 +321,11 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 	line(title(o))
 	line("状态：" + g.State)
 	line(o.DelayNotice(t.Now()))
+	obstacle, err := t.obstacleTo(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	line(obstacle)
 	switch {
 	case service != nil:
 		for _, s := range lines {

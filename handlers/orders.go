@@ -188,6 +188,7 @@ type orderView struct {
 	Order    order.Order
 	Guide    order.Guidance
 	Delay    string // that the review is late, and why
+	Obstacle string // why it cannot go on as its certificate is now
 	Action   actionView
 	Reasons  []reasonView
 	Timeline []momentView
@@ -298,6 +299,9 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	if v.About, err = s.aboutOf(c.UserContext(), o); err != nil {
 		return v, err
 	}
+	if v.About != nil {
+		v.Obstacle = obstacleTo(o, *v.About, s.Now())
+	}
 	if v.About != nil && slices.Contains([]order.Status{order.ToRenew, order.ToUnlock, order.ToRestore}, o.Status) {
 		v.Until = o.GrantEnd(v.About.NotAfter)
 	}
@@ -325,6 +329,15 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	}
 	v.Items, err = s.Store.Items(c.UserContext(), o.ID)
 	return v, err
+}
+
+// obstacleTo is why an order cannot go on as its certificate is now; empty when it can.
+func obstacleTo(o order.Order, cert certificate.Certificate, now time.Time) string {
+	e, ok := order.AsError(cert.About(now).Obstacle(o))
+	if !ok {
+		return ""
+	}
+	return e.Detail
 }
 
 // timeline is the history as the applicant reads it, newest first. Who acted is

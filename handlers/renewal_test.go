@@ -344,3 +344,18 @@ func TestCardNotes(t *testing.T) {
 		}
 	}
 }
+
+// Row 63: the order of a certificate that was frozen meanwhile says so, and leads to where
+// the freeze is taken back.
+func TestOrderOfAFrozenCertificate(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	b.later(350 * 24 * time.Hour)
+	path := b.submitted(b.post("/orders", begin(heldSerial, order.Renewal)).location(), url.Values{"about.bid": {"no"}})
+	const says = "证书已冻结，请先恢复。"
+	wantNotIn(t, "before", b.get(path).Body, says)
+	b.clock.advance(2 * time.Minute)
+	freeze := "/certificates/" + heldSerial + "/freeze"
+	b.post(freeze, url.Values{"sure": {"yes"}, "code": {b.codeFor(freeze)}})
+	wantIn(t, "frozen", b.get(path).Body, says, `<a href="/certificates">我的证书</a>`)
+}

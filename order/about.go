@@ -155,6 +155,22 @@ func (a About) StillFits(b Business) error {
 	return fit(Order{Business: b}, Command{On: Run, about: &a})
 }
 
+// Obstacle says why an order whose move is still to come cannot go on as its certificate
+// is now; nil when it can, or when nothing is asked of the certificate any more.
+func (a About) Obstacle(o Order) error {
+	if o.Refund != NoRefund || o.Stage == Closed {
+		return nil
+	}
+	switch o.Status {
+	case Draft:
+		return fit(o, Command{On: Confirm, about: &a})
+	case AwaitingPayment, InReview, Rejected, ToRenew, ToUnlock, ToRestore:
+		return fit(o, Command{On: Run, about: &a})
+	default:
+		return nil
+	}
+}
+
 // The grants: how long an approval may be acted on.
 const (
 	renewalGrant = 30 * day // at least, and until 90 days after the end of the certificate

@@ -107,3 +107,34 @@ func TestAdviseOnBid(t *testing.T) {
 		}
 	}
 }
+
+// Row 63: an order says what keeps it from going on while that is so, and asks nothing of
+// a certificate once it is made, closed or refunded.
+func TestObstacle(t *testing.T) {
+	frozen, revoked, early := About{Frozen: true, Renewable: true}, About{Revoked: true, Renewable: true}, About{}
+	for _, test := range []struct {
+		name string
+		o    Order
+		a    About
+		want string
+	}{
+		{"unpaid, frozen", Order{Business: Renewal, State: awaitingPayment}, frozen, "certificate_is_frozen"},
+		{"in review, frozen", Order{Business: Renewal, State: queued}, frozen, "certificate_is_frozen"},
+		{"approved, frozen", Order{Business: UnlockApproval, State: toUnlock}, frozen, "certificate_is_frozen"},
+		{"to correct, frozen", Order{Business: UnlockApproval, State: fixable}, frozen, "certificate_is_frozen"},
+		{"draft, revoked", Order{Business: Renewal, State: draft}, revoked, "certificate_is_revoked"},
+		{"draft, out of the window", Order{Business: Renewal, State: draft}, early, "not_in_renewal_window"},
+		{"in review, out of the window", Order{Business: Renewal, State: queued}, early, ""},
+		{"restoring what is frozen", Order{Business: Resume, State: toRestore}, frozen, ""},
+		{"replacing what is frozen", Order{Business: Reissue, State: queued}, frozen, ""},
+		{"done", Order{Business: Renewal, State: completed}, revoked, ""},
+		{"closed", Order{Business: Renewal, State: closed}, revoked, ""},
+		{"on its way back", Order{Business: Renewal, State: queued, Refund: Refunding}, revoked, ""},
+		{"about none", Order{Business: Initial, State: queued}, frozen, ""},
+	} {
+		err := test.a.Obstacle(test.o)
+		if e, _ := AsError(err); err == nil && test.want != "" || err != nil && (e == nil || e.Code != test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}

@@ -74,6 +74,15 @@ func (s *Service) currentTrade(ctx context.Context, id ID, by Actor, of Payment)
 		if was.State != awaitingPayment || was.Refund != NoRefund {
 			return Errorf(Conflict, "nothing_to_pay", "订单当前状态为「%s」，不需要支付", was.State.Label())
 		}
+		if was.Certificate != "" { // no money for what cannot be done
+			a, err := s.certificates.About(ctx, tx, was.Certificate)
+			if err == nil {
+				err = a.Obstacle(was)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		now := s.now()
 		if was.TradeNo != "" {
 			if p, err = tx.Payment(ctx, was.TradeNo); err != nil {

@@ -207,3 +207,23 @@ func TestRenewalOntoNewKey(t *testing.T) {
 		}
 	})
 }
+
+// No money is taken for a renewal that cannot go on: the certificate was frozen, or ended,
+// after it was submitted.
+func TestNoPaymentForAFrozenCertificate(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		by, _ := h.holder(t, "2026-12-20")
+		o, err := h.about("yd-renewal-key", by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No}))
+		h.freeze(t, by)
+		if _, err := h.OpenPayment(t.Context(), o.ID, by, order.WeChatPay); codeOf(err) != "certificate_is_frozen" {
+			t.Errorf("paid for a frozen certificate: %v", err)
+		}
+		if got := h.order(t, o.ID); got.TradeNo != "" {
+			t.Errorf("a trade was opened: %s", got.TradeNo)
+		}
+	})
+}
