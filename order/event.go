@@ -147,8 +147,6 @@ type Command struct {
 	second SecondRule
 	due    func(time.Time) time.Time
 	pickup string // a fresh pick-up code
-	// numberTaken says that another parcel has the tracking number.
-	numberTaken bool
 	// replaces is the order whose lost key is replaced, seal that of the key.
 	replaces *Order
 	seal     Seal

@@ -59,7 +59,6 @@ const (
 	ItemWaits             Fact = "item_waits"
 	IssuerMayMake         Fact = "issuer_may_make"
 	HasTracking           Fact = "has_tracking"
-	TrackingFree          Fact = "tracking_free" // no other parcel has the number
 	PickUpCodeRight       Fact = "pick_up_code_right"
 	DeliveryComplete      Fact = "delivery_complete"
 	HasNote               Fact = "has_note"
@@ -160,8 +159,7 @@ var truths = map[Fact]truth{
 	IssuerMayMake: {func(o Order, c Command) bool {
 		return !o.Product.FourEyes || c.By.StaffID != "" && c.By.StaffID != o.ReviewerID
 	}, Forbidden, "该产品要求制证员与审核员不是同一人"},
-	HasTracking:  {hasTracking, Invalid, "请选择快递公司并填写正确的快递单号"},
-	TrackingFree: {func(_ Order, c Command) bool { return !c.numberTaken }, Conflict, "该快递单号已登记在另一个包裹上，请核对面单；可以在「发货」页按单号查找"},
+	HasTracking: {hasTracking, Invalid, "请选择快递公司并填写正确的快递单号"},
 	PickUpCodeRight: {func(o Order, c Command) bool {
 		want := o.Form.Get(PickUpCode)
 		return want != "" && c.PickUpCode == want

@@ -96,8 +96,8 @@ var lifecycle = []transition{
 	{Row: 44, Of: of(Resume), From: states(toRestore), On: Restore, To: completed, By: roles(Applicant), If: facts(MobileProven, StillFrozen, GrantAlive), Do: completeOrder, Then: do(onCertificate(RestoreCertificate))},
 
 	// Handing over.
-	{Row: 45, Of: butRenewal, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking, TrackingFree), Do: ship, Then: onTheWay},
-	{Row: 45, Of: of(Renewal), From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking, TrackingFree), Do: ship, Then: append(slices.Clip(onTheWay), after(30*day, OldRetired))},
+	{Row: 45, Of: butRenewal, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: onTheWay},
+	{Row: 45, Of: of(Renewal), From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: append(slices.Clip(onTheWay), after(30*day, OldRetired))},
 	{Row: 46, Of: butRenewal, From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing)},
 	{Row: 46, Of: of(Renewal), From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, after(30*day, OldRetired))},
 	// A renewal onto a new USBKEY leaves the old one thirty days (F9).

@@ -297,19 +297,6 @@ func (s *Service) newReplacement(c Command) (Order, error) {
 	}, nil
 }
 
-// numberLife is how long a courier does not give a tracking number again.
-const numberLife = 365 * day
-
-// numberTaken reports whether a parcel has the tracking number already: what the courier
-// says of it would be told of the wrong order.
-func numberTaken(ctx context.Context, q Queries, trackingNo string, now time.Time) (bool, error) {
-	p, err := q.ShipmentByNumber(ctx, trackingNo)
-	if errors.Is(err, NotFound) {
-		return false, nil
-	}
-	return err == nil && now.Sub(p.ShippedAt) < numberLife, err
-}
-
 // post keeps the parcel that a shipment of the order made.
 func (s *Service) post(ctx context.Context, tx Tx, o Order, at time.Time) error {
 	before, err := tx.Shipments(ctx, o.ID)

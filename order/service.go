@@ -248,11 +248,6 @@ func (s *Service) inform(ctx context.Context, tx Tx, o *Order, c *Command) (err 
 		}
 		o.NewCompany = !known
 	}
-	if c.On == Ship {
-		if c.numberTaken, err = numberTaken(ctx, tx, c.TrackingNo, c.at); err != nil {
-			return err
-		}
-	}
 	if c.On == MakeKey && c.Snapshot == "" {
 		c.Snapshot = o.Hash() // made from what is stored now, which must be what was approved
 	}

@@ -300,31 +300,3 @@ func TestLostParcelIsReplaced(t *testing.T) {
 		}
 	})
 }
-
-// A tracking number is one parcel's: what the courier says of it would be told of the
-// wrong order. Years later couriers give it again.
-func TestTrackingNumberOfAnotherParcel(t *testing.T) {
-	eachDB(t, func(t *testing.T, h *house) {
-		_, reviewer := h.holder(t, "2027-11-20") // whose key has left under this number
-		o := h.confirm(t, h.draft(t, nil))
-		h.pays(t, o)
-		o = h.approve(t, o, reviewer)
-		items, err := h.db.Items(t.Context(), o.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, it := range items {
-			h.mustApply(t, o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: it.ID})
-			h.mustApply(t, o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: it.ID, TokenSerial: "T" + it.ID, CertSerial: it.ID, Proven: []order.Fact{order.ReadBack}})
-		}
-		ship := order.Command{On: order.Ship, By: byShipper, Carrier: "sf", TrackingNo: parcelNo}
-		if _, err := h.Apply(t.Context(), o.ID, ship); codeOf(err) != "tracking_free_required" {
-			t.Errorf("another order's number: %v", err)
-		}
-		if got := h.order(t, o.ID); got.Stage != order.ToPost || len(h.shipments(t, o.ID)) != 0 {
-			t.Errorf("refused, yet %s", got.State)
-		}
-		h.advance(366 * 24 * time.Hour)
-		h.mustApply(t, o.ID, ship)
-	})
-}
