@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -281,17 +282,15 @@ func (t *turn) obstacleTo(ctx context.Context, o order.Order) (string, error) {
 	if o.Certificate == "" || o.PersonID == "" {
 		return "", nil
 	}
-	all, err := t.Certs.HeldBy(ctx, o.PersonID)
+	c, err := t.Certs.Own(ctx, o.Certificate, o.PersonID)
+	if errors.Is(err, order.NotFound) { // it is somebody else's now
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}
-	for _, c := range all {
-		if c.Serial != o.Certificate {
-			continue
-		}
-		if e, ok := order.AsError(c.About(t.Now()).Obstacle(o)); ok {
-			return e.Detail + "。", nil
-		}
+	if e, ok := order.AsError(c.About(t.Now()).Obstacle(o)); ok {
+		return e.Detail + "。", nil
 	}
 	return "", nil
 }

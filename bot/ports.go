@@ -116,6 +116,8 @@ type Consents interface {
 
 // Certificates are those that are bound to people; *certificate.Service has them.
 type Certificates interface {
+	// Own is a certificate that is bound to a person; NotFound otherwise.
+	Own(ctx context.Context, serial, personID string) (certificate.Certificate, error)
 	HeldBy(ctx context.Context, personID string) ([]certificate.Certificate, error)
 	Apply(ctx context.Context, serial string, c certificate.Command) (certificate.Certificate, error)
 }

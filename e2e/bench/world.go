@@ -21,6 +21,7 @@ import (
 
 	"github.com/yuncaidun/yuncaidun/bot"
 	"github.com/yuncaidun/yuncaidun/bot/intent"
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/handlers"
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
@@ -197,7 +198,8 @@ func (w *world) open(ctx context.Context, dir string, rdb redis.UniversalClient)
 	}
 	w.memory = session.NewContexts(rdb, now)
 	w.dialogue = bot.NewDialogue(bot.Deps{
-		AppID: w.account.AppID, PublicURL: "http://127.0.0.1:8080", Recogniser: recogniser, Store: w.db, Deliveries: w.orders, Codes: codes,
+		AppID: w.account.AppID, PublicURL: "http://127.0.0.1:8080", Recogniser: recogniser, Store: w.db, Deliveries: w.orders, Codes: codes, Punctual: w.orders,
+		Certs:    certificate.NewService(store.Certificates{DB: w.db}, now, newID),
 		SendCode: send, Vault: sealer, Memory: w.memory, Workdays: calendar, Now: now, NewID: newID, Log: log,
 	})
 	w.web.Mount(fiber.MethodPost, callbackPath, handlers.Signed, bot.Handler(codec, w.dialogue, session.NewTalks(rdb, now, bot.AnswerTTL, bot.MemoryTTL), log))
