@@ -41,7 +41,7 @@ func (t *turn) certificates(ctx context.Context, about intent.Intent) (string, e
 	if t.meant.Slots[intent.SlotTokenSerial] != "" || t.meant.Slots[intent.SlotCertSerial] != "" {
 		return textCertNotYours, nil
 	}
-	concerned := slices.DeleteFunc(slices.Clone(all), func(c certificate.Certificate) bool { return !t.concerned(c, about, now) })
+	concerned := slices.DeleteFunc(slices.Clone(all), func(c certificate.Certificate) bool { return !t.concerned(c, all, about, now) })
 	switch n := len(concerned); {
 	case len(all) == 0:
 		return textNoCertificates, nil
@@ -67,10 +67,17 @@ func (t *turn) unboundCertificates(about intent.Intent) string {
 	return text + "\n" + textBindForMore
 }
 
+// toldToReply are the words that an answer about one certificate asks for, by what the
+// answer was about: they are about the same one.
+var toldToReply = map[string][]intent.Intent{"冻结": {intent.LostReissue, intent.Revoke}, "更新": {intent.CertExpiry}}
+
 // namedCertificate is the one of the certificates that the message names by a
 // serial or its end, or points back at.
 func (t *turn) namedCertificate(all []certificate.Certificate) *certificate.Certificate {
 	name, back := "", t.pointed().Cert
+	if slices.Contains(toldToReply[strings.TrimSpace(t.text)], t.state.Topic) {
+		back = cmp.Or(back, t.state.Last.Cert)
+	}
 	for _, slot := range []intent.Slot{intent.SlotOrderTail, intent.SlotTokenSerial, intent.SlotCertSerial} {
 		name = cmp.Or(t.meant.Slots[slot], name)
 	}
@@ -98,22 +105,26 @@ func called(c certificate.Certificate, name string) bool {
 	}
 }
 
-// concerned reports whether an intent can be about a certificate: nobody freezes
-// what is revoked.
-func (t *turn) concerned(c certificate.Certificate, about intent.Intent, now time.Time) bool {
-	if c.SupersededBy != "" {
-		return false
-	}
+// concerned reports whether an intent can be about one of all certificates: nobody
+// freezes what is revoked. Of a renewed one only the end is left, and that comes with
+// its successor's unless it is on a USBKEY of its own.
+func (t *turn) concerned(c certificate.Certificate, all []certificate.Certificate, about intent.Intent, now time.Time) bool {
+	renewed := c.SupersededBy != ""
 	switch about {
 	case intent.Revoke, intent.LostReissue:
+		if renewed && slices.ContainsFunc(all, func(by certificate.Certificate) bool {
+			return by.Serial == c.SupersededBy && by.TokenSerial == c.TokenSerial
+		}) {
+			return false
+		}
 		if wantsBack(t.text) {
 			return c.State() == certificate.Frozen
 		}
 		return len(c.Allowed(order.Applicant, now)) > 0
 	case intent.Unlock:
-		return c.State() == certificate.Valid
+		return !renewed && c.State() == certificate.Valid
 	default:
-		return c.State() != certificate.Revoked
+		return !renewed && c.State() != certificate.Revoked
 	}
 }
 
@@ -275,13 +286,17 @@ func (t *turn) revocation(c certificate.Certificate) string {
 
 // loss freezes first, and then tells how to get another key.
 func (t *turn) loss(c certificate.Certificate) string {
+	another := textReissue
+	if c.SupersededBy != "" {
+		another = textReplaced
+	}
 	if broken(t.text) {
-		return t.fill("坏了不用着急：先换一个 USB 口、换一台电脑试试；确实损坏可以补办，原证书随补办作废，用它加密的投标文件将无法解密。\n" + textReissue)
+		return t.fill("坏了不用着急：先换一个 USB 口、换一台电脑试试；确实损坏可以补办，原证书随补办作废，用它加密的投标文件将无法解密。\n" + another)
 	}
 	if slices.Contains(c.Allowed(order.Applicant, t.Now()), certificate.Freeze) {
-		return t.fill("请先冻结，防止被他人使用：回复「冻结」，验证短信后立即生效，找到后可以恢复。\n" + textReissue)
+		return t.fill("请先冻结，防止被他人使用：回复「冻结」，验证短信后立即生效，找到后可以恢复。\n" + another)
 	}
-	return t.fill(textReissue)
+	return t.fill(another)
 }
 
 // broken tells 坏了 from 丢了.
@@ -327,7 +342,7 @@ func (t *turn) challenge(ctx context.Context) (string, bool, error) {
 		if err != nil {
 			return "", true, err
 		}
-		mine := slices.DeleteFunc(all, func(c certificate.Certificate) bool { return !t.concerned(c, intent.Unlock, t.Now()) })
+		mine := slices.DeleteFunc(all, func(c certificate.Certificate) bool { return !t.concerned(c, all, intent.Unlock, t.Now()) })
 		if len(mine) == 1 {
 			query.Set("serial", mine[0].TokenSerial)
 		}

@@ -253,6 +253,48 @@ func TestOrderOfAFrozenCertificate(t *testing.T) {
 	}
 }
 
+// What was renewed is stopped with its successor on the same USBKEY, and for itself on
+// one of its own; it is not made again.
+func TestLossOfARenewedKey(t *testing.T) {
+	for name, test := range map[string]struct {
+		old, says string
+	}{
+		"the same USBKEY": {"TW11782207000299", textReissue},
+		"its own USBKEY":  {"TW11782207000188", textReplaced},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChat(t)
+			p := c.bind("o-user", applicant)
+			old := c.certify(p, 1, test.old, in(20))
+			by := c.certify(p, 2, "TW11782207000299", in(385))
+			c.must(store.Certificates{DB: c.db}.Change(t.Context(), func(tx certificate.Tx) error { return tx.SetSuccessor(t.Context(), old, by) }))
+			got := c.says("o-user", "UKEY丢了")
+			if test.says == textReplaced {
+				if !strings.Contains(got, "1. …") || !strings.Contains(got, "…"+test.old[12:]) {
+					t.Fatalf("which one: %s", got)
+				}
+				got = c.says("o-user", "2")
+			}
+			if !strings.Contains(got, test.says[:30]) {
+				t.Errorf("says %s", got)
+			}
+			if got := c.says("o-user", "冻结"); !strings.Contains(got, "…"+test.old[12:]) {
+				t.Fatalf("another is frozen than was spoken of: %s", got)
+			}
+			c.says("o-user", c.sms[len(c.sms)-1])
+			want := map[string]certificate.State{old: certificate.Frozen, by: certificate.Frozen}
+			if test.says == textReplaced {
+				want[by] = certificate.Valid
+			}
+			for serial, state := range want {
+				if got := c.state(serial); got != state {
+					t.Errorf("%s is %s, want %s", serial[:2], got, state)
+				}
+			}
+		})
+	}
+}
+
 // Who is told that his certificate is frozen can rely on it.
 func TestFreezeCodeOfARevokedCertificate(t *testing.T) {
 	c := newChat(t)

@@ -43,6 +43,7 @@ const (
 	textOverdueRenewable = "过期 {days} 天，还在 90 天以内，可以更新（已吊销或冻结的除外）。"
 	textOverdueTooLate   = "过期 {days} 天，超过了 90 天，不能再更新，需要重新办理。"
 	textReissue          = "补办请在「我的证书」点击补办，填写后审核、重新制作并寄出。\n<a href=\"{portal}/certificates\">我的证书</a>"
+	textReplaced         = "这是更新前的旧 UKEY，它的证书已由新证书替代，不需要补办。"
 	textChallenge        = "收到挑战码。请在手机上打开，验证短信后会显示响应码，10 分钟内有效：\n<a href=\"{portal}/unlock/code?{query}\">获取响应码</a>\n响应码只填进您自己电脑上的助手，不要发给任何人。"
 	textFreezeCode       = "验证码已发送到 {mobile}，60 秒内直接回复 6 位数字，这把 UKEY 立即冻结；不想冻结请不用理会。"
 	textFrozen           = "UKEY …{tail} 已冻结，状态一分钟内对外生效，他人无法再使用。\n找到后可以申请恢复；确定找不到，请补办。\n<a href=\"{portal}/certificates\">我的证书</a>"

@@ -104,12 +104,13 @@ func (s *Service) lose(ctx context.Context, tx Tx, cert Certificate, _ order.Ord
 	return s.decided(ctx, tx, cert, Command{On: Revoke, Reason: KeyCompromise, Note: "运输途中丢失或损坏"}, c.By)
 }
 
-// refund revokes a certificate whose price goes back (row 65).
+// refund revokes a certificate whose price goes back (row 65), and no other: one that
+// it had renewed is what its holder has left.
 func (s *Service) refund(ctx context.Context, tx Tx, cert Certificate, _ order.Order, c order.Command) error {
 	if cert.State() == Revoked || cert.Expired(s.now()) {
 		return nil
 	}
-	return s.decided(ctx, tx, cert, Command{On: Revoke, Reason: CessationOfOperation, Note: "订单退款"}, c.By)
+	return s.decided(ctx, tx, cert, Command{On: Revoke, Reason: CessationOfOperation, Note: "订单退款", alone: true}, c.By)
 }
 
 func (s *Service) restore(ctx context.Context, tx Tx, cert Certificate, _ order.Order, c order.Command) error {

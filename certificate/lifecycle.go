@@ -68,7 +68,8 @@ type Command struct {
 	// ByOrder says that an order decided it: its lifecycle has asked who may.
 	ByOrder bool
 
-	at time.Time
+	at    time.Time
+	alone bool // what else is on the USBKEY stays as it is
 }
 
 func of(s ...State) []State { return s }
@@ -138,6 +139,29 @@ func next(cert Certificate, c Command) (transition, error) {
 		}
 	}
 	return t, nil
+}
+
+// Along are those of all, newest first, that go the way of one of them because they
+// are on its USBKEY (F99): all of its user's there when the key itself is frozen, found
+// again or in other hands, and always what it was renewed from and is valid still.
+func Along(cert Certificate, all []Certificate, cmd Command, now time.Time) []Certificate {
+	if cmd.alone || cert.TokenSerial == "" {
+		return nil
+	}
+	everything := cmd.On == Resume || cmd.On == Freeze && !cmd.ByOrder || cmd.Reason == KeyCompromise
+	cmd.By.Role, cmd.ByOrder = order.System, true // who may has been asked
+	line := []string{cert.Serial}
+	var along []Certificate
+	for _, c := range all {
+		older := slices.Contains(line, c.SupersededBy)
+		if older {
+			line = append(line, c.Serial)
+		}
+		if (older || everything) && c.Serial != cert.Serial && c.TokenSerial == cert.TokenSerial && c.PersonID == cert.PersonID && c.Refusal(cmd, now) == nil {
+			along = append(along, c)
+		}
+	}
+	return along
 }
 
 // Refusal is why a command cannot happen at now, or nil. Who asks before a code of

@@ -1,7 +1,9 @@
 package certificate
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/order"
@@ -129,28 +131,59 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, serial string, c Command) 
 	return s.applyTo(ctx, tx, cert, c)
 }
 
+// applyTo decides about a certificate and about what goes with it on its USBKEY; its
+// user is told once.
 func (s *Service) applyTo(ctx context.Context, tx Tx, cert Certificate, c Command) (Certificate, error) {
+	was := cert
 	t, err := next(cert, c)
 	if err != nil {
-		return cert, err
+		return was, err
 	}
-	was := cert
+	concerned, err := s.together(ctx, tx, cert, c)
+	if err != nil {
+		return was, err
+	}
+	var seq int64
+	for _, one := range concerned {
+		changed, n, err := s.change(ctx, tx, t, one, c)
+		if err != nil {
+			return was, err
+		}
+		if one.Serial == cert.Serial {
+			cert, seq = changed, n
+		}
+	}
+	return cert, s.tell(ctx, tx, cert, t.Notice, seq)
+}
+
+// together is a certificate with what a command takes along, always in the same order,
+// so that two commands wait for each other instead of blocking each other.
+func (s *Service) together(ctx context.Context, tx Tx, cert Certificate, c Command) ([]Certificate, error) {
+	all, err := tx.OnToken(ctx, cert.TokenSerial)
+	if err != nil {
+		return nil, err
+	}
+	concerned := append(Along(cert, all, c, c.at), cert)
+	slices.SortFunc(concerned, func(a, b Certificate) int { return cmp.Compare(a.OrderID, b.OrderID) })
+	return concerned, nil
+}
+
+// change is what a row does to one certificate; it returns the number of its line in
+// the history.
+func (s *Service) change(ctx context.Context, tx Tx, t transition, cert Certificate, c Command) (Certificate, int64, error) {
 	t.Do(&cert, c)
 	if err := tx.SetRevocation(ctx, cert); err != nil {
-		return was, err
+		return cert, 0, err
 	}
 	cert.Rev++
 	if err := tx.AppendAudit(ctx, audit(cert, c, "ok")); err != nil {
-		return was, err
+		return cert, 0, err
 	}
 	seq, err := s.remember(ctx, tx, cert, t, c)
 	if err != nil {
-		return was, err
+		return cert, 0, err
 	}
-	if err := tx.Enqueue(ctx, order.Job{Kind: order.JobCertificate, Ref: cert.Serial, Seq: cert.Rev}); err != nil {
-		return was, err
-	}
-	return cert, s.tell(ctx, tx, cert, t.Notice, seq)
+	return cert, seq, tx.Enqueue(ctx, order.Job{Kind: order.JobCertificate, Ref: cert.Serial, Seq: cert.Rev})
 }
 
 // audit is the line about a command; the serial is public, so it may stand there,

@@ -25,6 +25,8 @@ type CertificateJSON struct {
 	Days        int         `json:"days_left" doc:"Natural days in Shanghai until it expires; negative afterwards"`
 	CanFreeze   bool        `json:"can_freeze"`
 	CanRevoke   bool        `json:"can_revoke"`
+	FreezeAlso  string      `json:"freeze_also,omitempty" doc:"What else on its USBKEY is frozen with it, in Chinese"`
+	RevokeAlso  string      `json:"revoke_also,omitempty" doc:"What else on its USBKEY is revoked with it, in Chinese"`
 	CanRebind   bool        `json:"can_rebind" doc:"Whether it can be given to another mobile"`
 	Test        bool        `json:"test,omitempty"`
 	Note        string      `json:"note,omitempty" doc:"What the dates and the state mean, in Chinese"`
@@ -133,6 +135,12 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 		card := CertificateJSON{
 			Serial: c.Serial, TokenSerial: c.TokenSerial, Holder: c.Holder, Mobile: person.Mobile.Mask(), NotBefore: c.NotBefore, NotAfter: c.NotAfter, State: string(c.State()), Label: c.Standing(s.Now()),
 			Days: c.DaysLeft(s.Now()), CanFreeze: slices.Contains(allowed, certificate.Freeze), CanRevoke: slices.Contains(allowed, certificate.Revoke), CanRebind: c.State() != certificate.Revoked, Test: c.Product.Test,
+		}
+		if card.CanFreeze {
+			card.FreezeAlso = alsoStopped(c, certs, certificate.Freeze, s.Now())
+		}
+		if card.CanRevoke {
+			card.RevokeAlso = alsoStopped(c, certs, certificate.Revoke, s.Now())
 		}
 		if c.State() == certificate.Valid && c.Expired(s.Now()) {
 			card.State = "expired"

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -268,10 +269,29 @@ type changeView struct {
 	Path    string
 	Mobile  string // of the bound user, masked
 	Code    codeView
+	Also    string // what else ends with it
 	Reasons []choice
 	Bid     openBidView
 	Sure    bool
 	Error   string
+}
+
+// alsoStopped says what else on its USBKEY ends with a certificate, of all that its
+// user holds or that are on the USBKEY, newest first; empty for nothing.
+func alsoStopped(cert certificate.Certificate, all []certificate.Certificate, e certificate.Event, now time.Time) string {
+	along := certificate.Along(cert, all, certificate.Command{On: e}, now)
+	text := ""
+	if len(along) > 0 {
+		ends := make([]string, len(along))
+		for i, c := range along {
+			ends[i] = slashed(c.NotAfter)
+		}
+		text = "同一把 UKEY 上的另外 " + itoa(len(along)) + " 张证书（有效期至 " + strings.Join(ends, "、") + "）一并" + e.Label() + "。"
+	}
+	if all := certificate.Along(cert, all, certificate.Command{On: e, Reason: certificate.KeyCompromise}, now); len(all) > len(along) {
+		text += "原因是「" + certificate.KeyCompromise.Label() + "」时，这把 UKEY 上的全部证书一并" + e.Label() + "。"
+	}
+	return text
 }
 
 // openBidView is the question about open bids, as far as it is answered, and what
@@ -372,8 +392,12 @@ func (s *Server) changeable(c *fiber.Ctx, e certificate.Event) (changeView, sess
 	if err != nil {
 		return changeView{}, session.Challenge{}, err
 	}
+	held, err := s.Status.HeldBy(c.UserContext(), me)
+	if err != nil {
+		return changeView{}, session.Challenge{}, err
+	}
 	path := "/certificates/" + cert.Serial + "/" + string(e)
-	view := changeView{Cert: cert, Event: e, Path: path, Mobile: p.Mobile.Mask(), Code: codeView{URL: path + "/code"}, Sure: c.FormValue("sure") == "yes"}
+	view := changeView{Cert: cert, Event: e, Path: path, Also: alsoStopped(cert, held, e, s.Now()), Mobile: p.Mobile.Mask(), Code: codeView{URL: path + "/code"}, Sure: c.FormValue("sure") == "yes"}
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
 		view.Reasons = append(view.Reasons, choice{r.Name(), r.Label(), r.Name() == c.FormValue("reason")})
 	}

@@ -57,6 +57,7 @@ type certificateView struct {
 	Reason            string
 	Freezable, Active bool
 	Resumable         bool
+	Also              map[string]string // what else ends with it, by event
 	Reasons           []choice
 	Note              string
 	Reminders         remindersView
@@ -71,6 +72,14 @@ func (k *console) showCertificate(c *fiber.Ctx, refusal error) error {
 	}
 	allowed := cert.Allowed(order.Issuer, k.Now())
 	v := certificateView{certificateRow: k.certificateRow(cert), Freezable: slices.Contains(allowed, certificate.Freeze), Active: slices.Contains(allowed, certificate.Revoke), Resumable: slices.Contains(allowed, certificate.Resume)}
+	onKey, err := k.Records.OnToken(c.UserContext(), cert.TokenSerial)
+	if err != nil {
+		return err
+	}
+	v.Also = map[string]string{}
+	for _, e := range certificate.Events {
+		v.Also[string(e)] = alsoStopped(cert, onKey, e, k.Now())
+	}
 	if v.Reminders, err = k.remindersView(c, cert); err != nil {
 		return err
 	}

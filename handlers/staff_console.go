@@ -63,6 +63,7 @@ type consoleReader interface {
 	CompanyKnown(ctx context.Context, uscc string) (bool, error)
 	Staff(ctx context.Context, id string) (order.Staff, error)
 	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
+	OnToken(ctx context.Context, tokenSerial string) ([]certificate.Certificate, error)
 	FindCertificates(ctx context.Context, text string, limit int) ([]certificate.Certificate, error)
 }
 

@@ -228,6 +228,9 @@ export interface Certificate {
   days_left: number
   can_freeze: boolean
   can_revoke: boolean
+  /** What else on its USBKEY is frozen or revoked with it. */
+  freeze_also?: string
+  revoke_also?: string
   can_rebind: boolean
   test?: boolean
   note?: string
