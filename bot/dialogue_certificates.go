@@ -173,13 +173,17 @@ func (t *turn) chooseCertificate(ctx context.Context, p order.Person, serial str
 func (t *turn) aboutCertificate(ctx context.Context, c certificate.Certificate, about intent.Intent) (string, error) {
 	t.state.Last, t.state.Topic = thing{Cert: c.Serial, Tail: c.KeyTail()}, about
 	head := fmt.Sprintf("UKEY …%s（%s）\n%s\n", c.KeyTail(), c.Holder, t.validity(c))
+	registered, err := t.registered(ctx, c)
+	if err != nil {
+		return "", err
+	}
 	switch about {
 	case intent.Revoke:
 		if wantsBack(t.text) {
 			return head + t.resuming(c), nil
 		}
 		if wantsRevocation(t.text) {
-			return head + t.revocation(c), nil
+			return head + t.revocation(c, registered), nil
 		}
 		return t.freeze(ctx, c, head)
 	case intent.LostReissue:
@@ -187,7 +191,7 @@ func (t *turn) aboutCertificate(ctx context.Context, c certificate.Certificate, 
 	case intent.Unlock:
 		return head + t.unlocking(c), nil
 	case intent.BidSafety:
-		return head + t.bidSafety(c), nil
+		return head + t.bidSafety(c, registered), nil
 	default:
 		o, going, err := t.renewing(ctx, c)
 		if err != nil {
@@ -196,7 +200,7 @@ func (t *turn) aboutCertificate(ctx context.Context, c certificate.Certificate, 
 		if going {
 			return t.aboutOrder(ctx, o, intent.OrderStatus)
 		}
-		return head + t.renewal(c, about), nil
+		return head + t.renewal(c, about, registered), nil
 	}
 }
 
@@ -211,7 +215,7 @@ func (t *turn) renewing(ctx context.Context, c certificate.Certificate) (order.O
 
 // renewal says whether a certificate can be renewed (F65, F66), and if so asks
 // about bids first (flows 4.7).
-func (t *turn) renewal(c certificate.Certificate, about intent.Intent) string {
+func (t *turn) renewal(c certificate.Certificate, about intent.Intent, registered time.Time) string {
 	now := t.Now()
 	switch {
 	case c.SupersededBy != "":
@@ -225,8 +229,7 @@ func (t *turn) renewal(c certificate.Certificate, about intent.Intent) string {
 	case c.InRenewalWindow(now) && about == intent.CertExpiry:
 		return t.fill("现在可以更新，最晚 " + dayOf(c.RenewableUntil()) + "。要更新请回复「更新」。")
 	case c.InRenewalWindow(now):
-		t.state.Asked, t.state.BidOpening = askedUploaded, time.Time{}
-		return "可以更新，最晚 " + dayOf(c.RenewableUntil()) + "。\n先确认一件事：" + order.BidQuestion + "？回复「有」或「没有」。"
+		return "可以更新，最晚 " + dayOf(c.RenewableUntil()) + "。\n" + t.bids(c, registered)
 	case c.Expired(now):
 		return t.fill("已过期超过 90 天，不能再更新，请重新办理。\n<a href=\"{portal}/\">新办证书</a>")
 	default:
@@ -276,12 +279,11 @@ func (t *turn) resuming(c certificate.Certificate) string {
 
 // revocation never ends in chat (rule 5); bids that were not opened yet are asked
 // about first.
-func (t *turn) revocation(c certificate.Certificate) string {
+func (t *turn) revocation(c certificate.Certificate, registered time.Time) string {
 	if !slices.Contains(c.Allowed(order.Applicant, t.Now()), certificate.Revoke) {
 		return "这张证书不需要再吊销。"
 	}
-	t.state.Asked, t.state.BidOpening = askedUploaded, time.Time{}
-	return "吊销立即生效，永远不可恢复。\n先确认一件事：" + order.BidQuestion + "？回复「有」或「没有」。"
+	return "吊销立即生效，永远不可恢复。\n" + t.bids(c, registered)
 }
 
 // loss freezes first, and then tells how to get another key.
@@ -350,14 +352,41 @@ func (t *turn) challenge(ctx context.Context) (string, bool, error) {
 	return t.fill(fillIn(textChallenge, "{query}", query.Encode())), true, nil
 }
 
-// bidSafety judges a renewal against the opening that somebody named (flows 4.7).
-func (t *turn) bidSafety(c certificate.Certificate) string {
-	t.state.BidOpening, _ = dateOf(t.meant.Slots[intent.SlotBidOpen], t.Now())
+// bidSafety judges a renewal against the opening that somebody names or has registered
+// (flows.md 4.7).
+func (t *turn) bidSafety(c certificate.Certificate, registered time.Time) string {
+	named, _ := dateOf(t.meant.Slots[intent.SlotBidOpen], t.Now())
+	if named.IsZero() && !registered.IsZero() {
+		return t.bids(c, registered)
+	}
+	t.state.BidOpening = named
 	if uploadedAlready(t.text) {
 		return t.uploaded(c)
 	}
 	t.state.Asked = askedUploaded
-	return "先确认一件事：" + order.BidQuestion + "？回复「有」或「没有」。"
+	return askBid
+}
+
+const askBid = "先确认一件事：" + order.BidQuestion + "？回复「有」或「没有」。"
+
+// bids asks about bids that are not opened yet, unless an opening is registered.
+func (t *turn) bids(c certificate.Certificate, registered time.Time) string {
+	t.state.BidOpening = registered
+	if !registered.IsZero() {
+		return "您登记的投标 " + t.uploaded(c)
+	}
+	t.state.Asked = askedUploaded
+	return askBid
+}
+
+// registered is the day of the last opening that the holder of a certificate has
+// registered and that is ahead; zero for none.
+func (t *turn) registered(ctx context.Context, c certificate.Certificate) (time.Time, error) {
+	ahead, err := t.Certs.Openings(ctx, c.Serial)
+	if err != nil || len(ahead) == 0 {
+		return time.Time{}, err
+	}
+	return day(ahead[len(ahead)-1].At.In(order.Shanghai).Date()), nil
 }
 
 func uploadedAlready(text string) bool {
@@ -409,7 +438,7 @@ func (t *turn) safe(c certificate.Certificate) string {
 		return `请在页面选择原因并验证短信后吊销：<a href="` + page + "/" + c.Serial + `/revoke">吊销证书</a>`
 	}
 	if !c.InRenewalWindow(t.Now()) {
-		return "没有待开标的文件就不受影响。" + t.renewal(c, intent.CertExpiry)
+		return "没有待开标的文件就不受影响。" + t.renewal(c, intent.CertExpiry, time.Time{})
 	}
 	return `可以放心更新。在「我的证书」点击更新提交申请，审核通过后插好 UKEY 完成。` + "\n" + `<a href="` + page + `">我的证书</a>`
 }

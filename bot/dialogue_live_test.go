@@ -105,6 +105,15 @@ func TestCertificateConversations(t *testing.T) {
 		line("28号开标 能不能更新")
 		line("有")
 	})
+	tell(t, "bid-registered", func(c *chat, line func(string)) {
+		p := c.bind("o-user", applicant)
+		serial := c.certify(p, 1, key1, in(7))
+		c.must(c.dialogue.Certs.(*certificate.Service).AddOpening(c.Context(), serial, "三期风电", in(3), order.Actor{Role: order.Applicant, PersonID: p.ID}))
+		line("我要续费")
+		line("现在更新证书会影响开标吗")
+		line("12月8号开标 能更新吗")
+		line("我要吊销证书")
+	})
 	tell(t, "freeze", func(c *chat, line func(string)) {
 		line("马上挂失 锁被偷了")
 		line(applicant)

@@ -30,7 +30,15 @@ func (s *Service) About(ctx context.Context, tx order.Tx, serial string) (order.
 		return order.About{}, err
 	}
 	c, err := t.Certificate(ctx, serial)
-	return c.About(s.now()), err
+	if err != nil {
+		return order.About{}, err
+	}
+	about := c.About(s.now())
+	ahead, err := t.Openings(ctx, serial, s.now())
+	if len(ahead) > 0 {
+		about.LastOpening = ahead[len(ahead)-1].At
+	}
+	return about, err
 }
 
 // ours is the order's transaction as this package needs it: the store's is both.

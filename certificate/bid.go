@@ -54,19 +54,11 @@ func bidAnswered(_ Certificate, c Command) error {
 // RemindAfterBid puts a revocation off: an hour after the bids are opened the
 // holder is told that he can go on (flows.md 4.7).
 func (s *Service) RemindAfterBid(ctx context.Context, serial string, opening time.Time, by order.Actor) error {
-	return s.store.Change(ctx, func(tx Tx) error {
-		cert, err := tx.Certificate(ctx, serial)
-		if err != nil {
-			return err
-		}
-		if by.PersonID == "" || by.PersonID != cert.PersonID {
-			return NotFound()
-		}
-		c := Command{On: "remind_after_bid", By: by, at: s.now()}
+	return s.owned(ctx, serial, by, func(tx Tx, cert Certificate) error {
+		c := Command{On: "remind_after_bid", By: by, Note: openedAt(opening), at: s.now()}
 		if _, waiting := cert.BidAdvice(BidAtStake, opening, c.at); !waiting || cert.State() == Revoked {
 			return order.Errorf(order.Conflict, "no_bid_to_wait_for", "请填写证书到期前、还没有到的开标时间")
 		}
-		c.Note = opening.In(order.Shanghai).Format("2006-01-02 15:04") + " 开标"
 		seq, err := s.happened(ctx, tx, cert, order.RevocationPutOff, c)
 		if err != nil {
 			return err

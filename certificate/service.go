@@ -17,6 +17,7 @@ type Queries interface {
 	OnToken(ctx context.Context, tokenSerial string) ([]Certificate, error)
 	TicketQueries
 	ReminderQueries
+	OpeningQueries
 	// Notifications are the messages about an order.
 	Notifications(ctx context.Context, id order.ID) ([]order.Notification, error)
 	// HeldBy returns the certificates bound to a person, newest first.
@@ -29,6 +30,7 @@ type Tx interface {
 	TicketTx
 	UnlockTx
 	ReminderTx
+	OpeningTx
 	order.Tx
 	// SetRevocation writes RevokedAt and Reason only when the stored Rev is still
 	// the certificate's, and has the CA publish it; else Conflict with code

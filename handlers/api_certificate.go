@@ -31,6 +31,8 @@ type CertificateJSON struct {
 	Test        bool        `json:"test,omitempty"`
 	Note        string      `json:"note,omitempty" doc:"What the dates and the state mean, in Chinese"`
 	Offers      []OfferJSON `json:"offers,omitempty" doc:"What can be applied for now"`
+	// Openings are what the holder has registered and is ahead, the next first.
+	Openings []OpeningJSON `json:"openings,omitempty"`
 }
 
 // BidQuestionJSON is the question about bids that are not opened yet, with its answers.
@@ -94,6 +96,7 @@ func (s *Server) apiCertificateRoutes(api huma.API) {
 	operation(s, api, apiGet("/certificates"), "list-certificates", "The certificates bound to the caller", s.apiCertificates)
 	operation(s, api, apiGet("/certificates/calendar"), "certificate-calendar", "An iCalendar file: when the caller's certificates can be renewed and when they end", s.apiCalendar)
 	operation(s, api, apiPost("/certificates/:serial/orders"), "start-about", "Start an application about a certificate, or go on with the one begun", s.apiStartAbout)
+	s.apiOpeningRoutes(api)
 	operation(s, api, apiPost("/orders/:id/restore/code"), "restore-code", "Send a code to the bound mobile, to take a freeze back", s.apiRestoreCode)
 	operation(s, api, apiPost("/orders/:id/restore"), "restore-certificate", "Take a freeze back, once approved", s.apiRestore)
 	operation(s, api, apiPost("/certificates/:serial/bid"), "revocation-bid", "What a revocation means for bids that are not opened yet", s.apiBid)
@@ -128,6 +131,10 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 	if err != nil {
 		return nil, err
 	}
+	ahead, err := s.Status.OpeningsOf(ctx, me)
+	if err != nil {
+		return nil, err
+	}
 	var out certificatesOutput
 	out.Body.Certificates = []CertificateJSON{}
 	for _, c := range certs {
@@ -146,6 +153,7 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 			card.State = "expired"
 		}
 		card.Note, card.Offers = cardNote(c, renewing(open.Orders, c), s.Now()), s.offersJSON(c, open.Orders)
+		card.Openings = openingsJSON(openingViews(c, ahead, s.Now()))
 		out.Body.Certificates = append(out.Body.Certificates, card)
 	}
 	for _, r := range certificate.ReasonsFor(order.Applicant) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"time"
 
 	ics "github.com/arran4/golang-ical"
 	"github.com/gofiber/fiber/v2"
@@ -56,7 +57,8 @@ func (s *Server) calendarOf(ctx context.Context, person string) ([]byte, error) 
 	if len(certs) == 0 {
 		return nil, order.Errorf(order.NotFound, "calendar_empty", "没有有效期内的证书，没有可以加到日历的日期")
 	}
-	return []byte(s.calendar(certs)), nil
+	ahead, err := s.Status.OpeningsOf(ctx, person)
+	return []byte(s.calendar(certs, ahead)), err
 }
 
 // inUse reports whether the end of a certificate still matters to its holder.
@@ -65,20 +67,24 @@ func (s *Server) inUse(cert certificate.Certificate) bool {
 }
 
 // calendar is an iCalendar file (RFC 5545): for each certificate the days from the first
-// on which it can be renewed (F65) to its last. It names a company and how people call
-// the USBKEY, and no person.
-func (s *Server) calendar(certs []certificate.Certificate) string {
+// on which it can be renewed (F65) to its last, and when bids are opened. It names a
+// company and how people call the USBKEY, and no person.
+func (s *Server) calendar(certs []certificate.Certificate, ahead []certificate.Opening) string {
 	cal := ics.NewCalendar()
 	cal.SetProductId("-//yuncaidun//certificates//ZH")
 	cal.SetMethod(ics.MethodPublish)
+	add := func(name string) *ics.VEvent {
+		id := sha256.Sum256([]byte(name)) // the same event whenever it is downloaded
+		e := cal.AddEvent(hex.EncodeToString(id[:16]) + "@" + s.PublicURL.Hostname())
+		e.SetDtStampTime(s.Now())
+		return e
+	}
 	for _, cert := range certs {
-		id := sha256.Sum256([]byte(cert.Serial)) // the same event whenever it is downloaded
 		summary := "数字证书更新：" + cert.Holder
 		if tail := cert.KeyTail(); tail != "" {
 			summary += "（UKEY 尾号 " + tail + "）"
 		}
-		e := cal.AddEvent(hex.EncodeToString(id[:16]) + "@" + s.PublicURL.Hostname())
-		e.SetDtStampTime(s.Now())
+		e := add(cert.Serial)
 		e.SetAllDayStartAt(cert.RenewableFrom().In(order.Shanghai))
 		e.SetAllDayEndAt(cert.NotAfter.In(order.Shanghai).AddDate(0, 0, 1))
 		e.SetSummary(summary)
@@ -89,6 +95,21 @@ func (s *Server) calendar(certs []certificate.Certificate) string {
 		alarm.SetAction(ics.ActionDisplay)
 		alarm.SetDescription(summary)
 		alarm.SetTrigger(aWeekBefore, &ics.KeyValues{Key: string(ics.ParameterRelated), Value: []string{"END"}})
+		for _, o := range ahead {
+			if o.Serial != cert.Serial {
+				continue
+			}
+			e := add(o.ID)
+			e.SetStartAt(o.At)
+			e.SetEndAt(o.At.Add(time.Hour))
+			e.SetSummary("开标：" + o.Project)
+			e.SetDescription("请带上 UKEY（尾号 " + cert.KeyTail() + "）。前一天请插上试登录一次招标平台。")
+			e.SetURL(s.absolute("/certificates/" + cert.Serial + "/openings"))
+			alarm := e.AddAlarm()
+			alarm.SetAction(ics.ActionDisplay)
+			alarm.SetDescription("明天开标，请试用 UKEY")
+			alarm.SetTrigger("-P1D")
+		}
 	}
 	return cal.Serialize(ics.WithNewLineWindows)
 }

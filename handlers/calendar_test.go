@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestCalendar(t *testing.T) {
 		t.Errorf("over the API: %d %v\n%s", api.Status, api.Header, api.Body)
 	}
 	b.later(366 * 24 * time.Hour)
-	lines := strings.Split(w.calendar([]certificate.Certificate{w.held()}), "\r\n")
+	lines := strings.Split(w.calendar([]certificate.Certificate{w.held()}, nil), "\r\n")
 	if before := strings.Split(a.Body, "\r\n"); lines[5] != before[5] || !strings.HasPrefix(lines[5], "UID:") {
 		t.Errorf("another day the event is another one: %s, %s", before[5], lines[5])
 	}
@@ -60,7 +61,8 @@ func TestCalendarOfAnyCompany(t *testing.T) {
 				NotAfter:    w.clock.now().Add(time.Duration(rapid.IntRange(0, 5*365*24).Draw(t, "hours")) * time.Hour),
 			})
 		}
-		file := w.calendar(certs)
+		opening := certificate.Opening{ID: "01OPENING", Serial: certs[0].Serial, Project: rapid.StringMatching(`[\p{Han}\p{L}（）()·&;,:"' \\nN<>-]{1,60}`).Draw(t, "project"), At: w.clock.now().Add(time.Duration(rapid.IntRange(1, 365*24).Draw(t, "ahead")) * time.Hour)}
+		file := w.calendar(certs, []certificate.Opening{opening, {Serial: "of another"}})
 		rest, ended := strings.CutSuffix(file, "\r\n")
 		if !ended {
 			t.Fatal("the last line does not end")
@@ -74,7 +76,14 @@ func TestCalendarOfAnyCompany(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, e := range cal.Events() {
+		events := cal.Events()
+		if got := events[1].GetProperty(ics.ComponentPropertySummary).Value; len(events) != len(certs)+1 || got != "开标："+opening.Project {
+			t.Fatalf("%d events, %q is read as %q", len(events), opening.Project, got)
+		}
+		if start, err := events[1].GetStartAt(); err != nil || !start.Equal(opening.At) {
+			t.Fatalf("opened at %v, not %v: %v", start, opening.At, err)
+		}
+		for i, e := range slices.Delete(events, 1, 2) {
 			want := "数字证书更新：" + certs[i].Holder
 			if certs[i].TokenSerial != "" {
 				want += "（UKEY 尾号 " + certs[i].TokenSerial[12:] + "）"

@@ -46,6 +46,7 @@ func (s *Server) certificateRoutes() {
 	}
 	s.post("/certificates/:serial/revoke/bid", Applicant, s.bidAdvice)
 	s.post("/certificates/:serial/revoke/bid-reminder", Applicant, s.remindBeforeRevoking)
+	s.openingRoutes()
 	s.initialPINRoutes()
 }
 
@@ -63,12 +64,17 @@ func (s *Server) listCertificates(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	ahead, err := s.Status.OpeningsOf(ctx, me)
+	if err != nil {
+		return err
+	}
 	view := heldView{Cards: make([]cardView, len(certs)), Calendar: slices.ContainsFunc(certs, s.inUse)}
 	for i, cert := range certs {
 		card := s.cardView(cert, person, open.Orders)
 		if s.canTellPIN(c.UserContext(), cert) {
 			card.Offers = append(card.Offers, offeredView{Label: "查看初始PIN码", URL: initialPINPath(cert)})
 		}
+		card.Openings = openingViews(cert, ahead, s.Now())
 		view.Cards[i] = card
 	}
 	return s.render(c, http.StatusOK, "certificates", "我的证书", view)
@@ -90,6 +96,7 @@ type cardView struct {
 	Mobile   string // of the bound user, masked
 	Changes  []actionView
 	Offers   []offeredView
+	Openings []openingView
 	Note     string
 }
 
@@ -270,6 +277,7 @@ type changeView struct {
 	Mobile  string // of the bound user, masked
 	Code    codeView
 	Also    string // what else ends with it
+	Ahead   []openingView
 	Reasons []choice
 	Bid     openBidView
 	Sure    bool
@@ -308,10 +316,14 @@ type openBidView struct {
 // Question is what is asked about open bids.
 func (v openBidView) Question() string { return order.BidQuestion + "？" }
 
-// openBidOf reads what somebody has said of open bids.
-func (s *Server) openBidOf(c *fiber.Ctx, cert certificate.Certificate) openBidView {
-	said := certificate.OpenBid(c.FormValue("bid"))
-	v := openBidView{Path: "/certificates/" + cert.Serial + "/revoke", Asked: said == certificate.BidAtStake, Opening: c.FormValue("opening")}
+// openBidOf reads what somebody has said of open bids; before that, what he has
+// registered speaks for him.
+func (s *Server) openBidOf(c *fiber.Ctx, cert certificate.Certificate, ahead []openingView) openBidView {
+	said, opening := certificate.OpenBid(c.FormValue("bid")), c.FormValue("opening")
+	if said == "" && len(ahead) > 0 {
+		said, opening = certificate.BidAtStake, order.TypedMoment(lastOf(ahead))
+	}
+	v := openBidView{Path: "/certificates/" + cert.Serial + "/revoke", Asked: said == certificate.BidAtStake, Opening: opening}
 	for _, b := range certificate.OpenBids {
 		v.Answers = append(v.Answers, choice{string(b), b.Label(), b == said})
 	}
@@ -347,7 +359,7 @@ func (s *Server) bidAdvice(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "partials/open_bid", "", s.openBidOf(c, cert))
+	return s.render(c, http.StatusOK, "partials/open_bid", "", s.openBidOf(c, cert, nil))
 }
 
 // remindBeforeRevoking puts a revocation off until its bids are opened.
@@ -396,13 +408,20 @@ func (s *Server) changeable(c *fiber.Ctx, e certificate.Event) (changeView, sess
 	if err != nil {
 		return changeView{}, session.Challenge{}, err
 	}
+	ahead, err := s.Status.OpeningsOf(c.UserContext(), me)
+	if err != nil {
+		return changeView{}, session.Challenge{}, err
+	}
 	path := "/certificates/" + cert.Serial + "/" + string(e)
 	view := changeView{Cert: cert, Event: e, Path: path, Also: alsoStopped(cert, held, e, s.Now()), Mobile: p.Mobile.Mask(), Code: codeView{URL: path + "/code"}, Sure: c.FormValue("sure") == "yes"}
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
 		view.Reasons = append(view.Reasons, choice{r.Name(), r.Label(), r.Name() == c.FormValue("reason")})
 	}
+	for _, one := range append(certificate.Along(cert, held, certificate.Command{On: e}, s.Now()), cert) {
+		view.Ahead = append(view.Ahead, openingViews(one, ahead, s.Now())...)
+	}
 	if view.Revoking() {
-		view.Bid = s.openBidOf(c, cert)
+		view.Bid = s.openBidOf(c, cert, view.Ahead)
 	}
 	return view, session.Challenge{Purpose: codePurposes[e], Mobile: p.Mobile, Subject: cert.Serial, IP: c.IP()}, nil
 }

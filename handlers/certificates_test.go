@@ -187,7 +187,7 @@ func TestOthersCertificatesDoNotExist(t *testing.T) {
 			}
 		}
 	}
-	if routes != 20 || w.held().State() != certificate.Valid {
+	if routes != 23 || w.held().State() != certificate.Valid {
 		t.Errorf("%d routes about a certificate, which is %s", routes, w.held().State())
 	}
 }

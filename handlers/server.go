@@ -105,6 +105,10 @@ type certificateService interface {
 	Rebind(ctx context.Context, serial string, by order.Actor, to string) error
 	Apply(ctx context.Context, serial string, c certificate.Command) (certificate.Certificate, error)
 	RemindAfterBid(ctx context.Context, serial string, opening time.Time, by order.Actor) error
+	Openings(ctx context.Context, serial string) ([]certificate.Opening, error)
+	OpeningsOf(ctx context.Context, personID string) ([]certificate.Opening, error)
+	AddOpening(ctx context.Context, serial, project string, at time.Time, by order.Actor) error
+	DropOpening(ctx context.Context, serial, id string, by order.Actor) error
 }
 
 type sessions interface {

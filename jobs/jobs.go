@@ -85,6 +85,8 @@ type certificates interface {
 	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
 	// Contacts are whom a holder wants reminded of a company's certificates.
 	Contacts(ctx context.Context, personID, uscc string) ([]certificate.Contact, error)
+	// OpeningsOf are what is ahead of the bids of a person at now.
+	OpeningsOf(ctx context.Context, personID string, now time.Time) ([]certificate.Opening, error)
 }
 
 // Deps is what the workers act on.

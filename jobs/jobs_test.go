@@ -860,6 +860,13 @@ func (e ended) Certificate(context.Context, string) (certificate.Certificate, er
 	return certificate.Certificate{}, certificate.NotFound()
 }
 
+func (e ended) OpeningsOf(_ context.Context, personID string, now time.Time) ([]certificate.Opening, error) {
+	if e[0].PersonID != personID || e[0].State() == certificate.Revoked {
+		return nil, nil
+	}
+	return []certificate.Opening{{OrderID: e[0].OrderID, Seq: e[0].Rev, At: now.Add(time.Hour)}}, nil
+}
+
 func (e ended) Contacts(_ context.Context, personID, uscc string) ([]certificate.Contact, error) {
 	return []certificate.Contact{{PersonID: personID, USCC: uscc, Role: order.ToLeader, Mobile: identity.NewMobile("13700137000")}}, nil
 }
@@ -950,6 +957,42 @@ func TestRevocationIsStillDue(t *testing.T) {
 			}
 			if got := w.state(t, n.ID); got.State != tt.want || (len(w.texts) == 1) != (tt.want == order.DeliverySent) {
 				t.Errorf("%s: %v", got.State, w.texts)
+			}
+		})
+	}
+}
+
+// A reminder of an opening goes out while the opening stands: not when it was taken back,
+// or its certificate went to somebody else.
+func TestReminderOfAnOpening(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		become func(*certificate.Certificate)
+		want   order.DeliveryState
+	}{
+		{"as it was", func(*certificate.Certificate) {}, order.DeliverySent},
+		{"another one of the order", func(c *certificate.Certificate) { c.Rev++ }, order.DeliveryDropped},
+		{"somebody else's", func(c *certificate.Certificate) { c.PersonID = "01OTHER" }, order.DeliveryDropped},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, medium := range order.Notices[order.NoticeOpeningAhead].Media {
+				w := newWorld(t)
+				o := w.approved(t, order.State{Status: order.Completed})
+				n := w.notification(t, o, order.Notification{Notice: order.NoticeOpeningAhead, Medium: medium, To: order.ToHolder, PersonID: o.PersonID, Seq: o.Seq})
+				c := certificate.Certificate{OrderID: o.ID, PersonID: o.PersonID, Rev: n.Seq}
+				tt.become(&c)
+				w.Certificates = ended{c}
+				if err := w.db.InTx(t.Context(), func(tx order.Tx) error {
+					return tx.LinkWeChat(t.Context(), order.WeChatIdentity{AppID: "wx1", OpenID: "o9", PersonID: o.PersonID, Subscribed: true, UpdatedAt: w.at})
+				}); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.notify(t.Context(), n.ID); err != nil {
+					t.Fatal(err)
+				}
+				if got := w.state(t, n.ID); got.State != tt.want {
+					t.Errorf("%s: %s %s", medium, got.State, got.Why)
+				}
 			}
 		})
 	}

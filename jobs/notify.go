@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -364,17 +363,41 @@ func (d Deps) card(ctx context.Context, n order.Notification, o order.Order) (no
 		}
 		return notice.BillDiffers(time.UnixMilli(n.Seq), open, d.Links), err
 	default:
+		if err := d.stillSo(ctx, n); err != nil {
+			return notice.Card{}, err
+		}
 		return notice.WeChat(n.Notice, o, d.Links)
 	}
+}
+
+// stillSo is errNoLongerSo for a message whose reason has gone since it was written.
+func (d Deps) stillSo(ctx context.Context, n order.Notification) error {
+	asks := map[order.Notice]func(context.Context, order.Notification) (bool, error){
+		order.NoticeBidOpenedRevoke: d.leftToRevoke,
+		order.NoticeOpeningAhead:    d.openingAhead,
+	}
+	ask, ok := asks[n.Notice]
+	if !ok {
+		return nil
+	}
+	so, err := ask(ctx, n)
+	if err == nil && !so {
+		err = errNoLongerSo
+	}
+	return err
+}
+
+// openingAhead tells whether its addressee still has the opening that a reminder is about.
+func (d Deps) openingAhead(ctx context.Context, n order.Notification) (bool, error) {
+	ahead, err := d.Certificates.OpeningsOf(ctx, n.PersonID, d.Now())
+	return slices.ContainsFunc(ahead, func(o certificate.Opening) bool { return o.OrderID == n.OrderID && o.Seq == n.Seq }), err
 }
 
 // sms is the SMS of a message, as things are now.
 func (d Deps) sms(ctx context.Context, n order.Notification, o order.Order) (template string, params []string, err error) {
 	if !notice.AboutRenewal(n.Notice) {
-		if n.Notice == order.NoticeBidOpenedRevoke {
-			if left, err := d.leftToRevoke(ctx, n); err != nil || !left {
-				return "", nil, cmp.Or(err, errNoLongerSo)
-			}
+		if err := d.stillSo(ctx, n); err != nil {
+			return "", nil, err
 		}
 		links, err := d.linksFor(ctx, n)
 		if errors.Is(err, order.Conflict) || errors.Is(err, order.NotFound) {

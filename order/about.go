@@ -29,6 +29,9 @@ type About struct {
 	Algorithm Algorithm // of its key
 	// KeyWornOut says that its key pair may not be certified again: it is too old.
 	KeyWornOut bool
+	// LastOpening is the latest opening of bids that its holder has registered and that
+	// is ahead; zero for none.
+	LastOpening time.Time
 }
 
 // WantsNewKey reports whether a product would keep the key pair of the certificate

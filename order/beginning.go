@@ -31,6 +31,9 @@ func (s *Service) begin(ctx context.Context, tx Tx, o Order, c *Command) error {
 			return err
 		}
 		form = prefilled(earlier).With(AboutEntry, EntryHolder).With(AboutBase, string(earlier.ID))
+		if o.Business == Renewal && !c.about.LastOpening.IsZero() { // the bid question is answered
+			form = form.With(BidUploaded, Yes).With(BidOpening, TypedMoment(c.about.LastOpening))
+		}
 	case slices.Contains(companyBusinesses, o.Business):
 		if err := CompanyNamed.check(o, *c); err != nil {
 			return err

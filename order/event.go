@@ -61,14 +61,17 @@ const (
 	CertificateReinstated Event = "certificate_reinstated"
 	// RevocationPutOff: a holder waits for the opening of his bids.
 	RevocationPutOff Event = "revocation_put_off"
-	RefundProposed   Event = "refund_proposed"
-	GiveUpProposed   Event = "give_up_proposed"
-	ProposalDropped  Event = "proposal_dropped"
-	RefundStart      Event = "refund_start"
-	RefundSucceeded  Event = "refund_succeeded"
-	RefundFails      Event = "refund_failed"
-	RefundRetry      Event = "refund_retry"
-	RefundByHand     Event = "refund_by_hand"
+	// OpeningRegistered and OpeningDropped: when a holder's bids are opened.
+	OpeningRegistered Event = "opening_registered"
+	OpeningDropped    Event = "opening_dropped"
+	RefundProposed    Event = "refund_proposed"
+	GiveUpProposed    Event = "give_up_proposed"
+	ProposalDropped   Event = "proposal_dropped"
+	RefundStart       Event = "refund_start"
+	RefundSucceeded   Event = "refund_succeeded"
+	RefundFails       Event = "refund_failed"
+	RefundRetry       Event = "refund_retry"
+	RefundByHand      Event = "refund_by_hand"
 	// LatePayment is row 10: money that belongs to no current trade. It is
 	// recorded in the history and moves no order.
 	LatePayment Event = "late_payment"
@@ -87,7 +90,7 @@ var eventLabels = map[Event]string{
 	Resubmit: "修改后重新提交", Close: "关闭订单", FixExpired: "超时未修改", MakeKey: "开始制证", KeyVerified: "UKEY 制作完成并验证", KeyFailed: "UKEY 制作失败",
 	RetryKey: "重新制作", GiveUpKeys: "部分取消", Recovered: "密钥已恢复", ArchiveUnusable: "密钥无法恢复", Restore: "恢复证书", Ship: "已寄出", PickUp: "已自取",
 	ChangeDelivery: "修改收件信息", CourierMoved: "物流更新", ParcelReturned: "退件已收到", ParcelMissed: "运输丢失或损坏", ReplaceLost: "免费补办", Run: "开始写入", Interrupt: "写入中断",
-	ReadBackOK: "写入完成并验证", GrantOver: "办理期限已过", OldRetired: "停用原证书", PINSet: "新口令已设置", UnlockFailed: "解锁未完成", CertificateRevoked: "证书已吊销", CertificateFrozen: "证书已冻结", CertificateResumed: "证书已恢复", CertificateRebound: "绑定用户已更换", CertificateReinstated: "恢复为在用证书", RevocationPutOff: "开标后再吊销",
+	ReadBackOK: "写入完成并验证", GrantOver: "办理期限已过", OldRetired: "停用原证书", PINSet: "新口令已设置", UnlockFailed: "解锁未完成", CertificateRevoked: "证书已吊销", CertificateFrozen: "证书已冻结", CertificateResumed: "证书已恢复", CertificateRebound: "绑定用户已更换", CertificateReinstated: "恢复为在用证书", RevocationPutOff: "开标后再吊销", OpeningRegistered: "登记开标", OpeningDropped: "删除开标登记",
 	CodeGiven:      "已给出离线解锁的响应码",
 	RefundProposed: "提出退款，待复核", GiveUpProposed: "提议取消部分 UKEY", ProposalDropped: "撤回提议",
 	RefundStart: "发起退款", RefundSucceeded: "退款成功", RefundFails: "退款失败", RefundRetry: "重新退款", RefundByHand: "线下退款", LatePayment: "重复或过期支付，原路退回",

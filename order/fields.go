@@ -148,6 +148,9 @@ func ParseMoment(v string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
+// TypedMoment is an instant as it is typed into a form, in Shanghai.
+func TypedMoment(t time.Time) string { return t.In(Shanghai).Format(momentLayout) }
+
 // Moment is the instant that a field of the form names; zero when it names none.
 func (f Form) Moment(name Field) time.Time {
 	t, _ := ParseMoment(f.Get(name))

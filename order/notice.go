@@ -49,6 +49,7 @@ const (
 	NoticeBillDiffers      Notice = "bill_differs" // about no order
 	NoticeBidOpened        Notice = "bid_opened"
 	NoticeBidOpenedRevoke  Notice = "bid_opened_revoke" // package certificate sends it
+	NoticeOpeningAhead     Notice = "opening_ahead"     // likewise
 	NoticeUnlocked         Notice = "unlocked"
 	NoticeWritten          Notice = "certificate_written"
 	// Package certificate sends these.
@@ -198,6 +199,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeWritten:          {ToAgent, both, "证书已写入"},
 	NoticeBidOpened:        {ToAgent, []Medium{SMS}, "开标后更新"},
 	NoticeBidOpenedRevoke:  {ToHolder, []Medium{SMS}, "开标后吊销"},
+	NoticeOpeningAhead:     {ToHolder, both, "开标前一天"},
 	NoticeUnlocked:         {ToAgent, both, "UKEY 已解锁"},
 	NoticeRenewPlan:        {ToHolder, []Medium{WeChat}, "到期规划提醒"},
 	NoticeRenewOpen:        {ToHolder, both, "可以更新了"},

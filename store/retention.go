@@ -191,6 +191,9 @@ func (tx *Tx) PurgePerson(ctx context.Context, id string) (purged bool, err erro
 	if err != nil || n == 0 {
 		return false, failed(err, "purging person %s", id)
 	}
+	if _, err := tx.exec(ctx, `DELETE FROM openings WHERE `+heldByPerson, id, id); err != nil {
+		return false, failed(err, "purging the openings of person %s", id)
+	}
 	for _, stmt := range []string{
 		`DELETE FROM wechat_consents WHERE (app_id, open_id) IN (SELECT app_id, open_id FROM wechat_identities WHERE person_id = ?)`,
 		`DELETE FROM wechat_identities WHERE person_id = ?`,

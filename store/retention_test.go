@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -105,7 +106,10 @@ func dumpTable(t *testing.T, db *DB, table string) (cells []string) {
 }
 
 // The people of the tests, and everything by which they could be found.
-const agentName, agentNo, repName, repNo, repMobile, openID, pictureOf = "王小琪", "110101199003070011", "段正明", "11010519491231002X", "13800000021", "oOPENID0001", "01PICTURE"
+const (
+	agentName, agentNo, repName, repNo, repMobile = "王小琪", "110101199003070011", "段正明", "11010519491231002X", "13800000021"
+	openID, pictureOf, biddingFor                 = "oOPENID0001", "01PICTURE", "三期风电塔筒采购"
+)
 
 // What cannot be erased steps back, so that a hundred such hold nothing else up.
 func TestRetentionThatFails(t *testing.T) {
@@ -139,7 +143,7 @@ func TestPersonIsForgottenWhenHisTimeHasPassed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		canaries := []string{agentName, agentNo, mobile.Reveal(), mobile.Mask(), index, repName, repNo, repMobile, repIndex, openID, pictureOf, "请尽快"}
+		canaries := []string{agentName, agentNo, mobile.Reveal(), mobile.Mask(), index, repName, repNo, repMobile, repIndex, openID, pictureOf, biddingFor, "请尽快"}
 		certificateEnds := k.now.AddDate(1, 0, 0)
 		k.person(t, certificateEnds)
 		for _, c := range canaries {
@@ -214,6 +218,7 @@ func (k *keeper) person(t *testing.T, ends time.Time) {
 				Proof: order.Proof{Signed: order.Device{OpenID: openID}}, Letter: pictureOf + "-letter",
 			}),
 			tx.InsertUpload(ctx, "o1", pictureOf+"-replaced", k.now),
+			tx.(*Tx).InsertOpening(ctx, certificate.Opening{ID: "op1", Serial: strings.Repeat("A", 40), Project: biddingFor, At: k.now, OrderID: "o1", Seq: 1, CreatedAt: k.now}, k.now),
 		)
 	})
 	if _, err := k.db.Enquire(t.Context(), order.Enquiry{ID: "e1", PersonID: "person1", Said: agentName + "请尽快", DueAt: k.now, CreatedAt: k.now}); err != nil {

@@ -1,0 +1,95 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// What a holder registers stands on his card, answers for him when he renews or revokes,
+// and warns him when he freezes; what is wrong about it is said, and nothing he typed is
+// lost.
+func TestOpeningsOnTheWeb(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	page := "/certificates/" + heldSerial + "/openings"
+	at := func(days int) string { return order.TypedMoment(w.clock.now().AddDate(0, 0, days)) }
+	wantIn(t, "the card", b.get("/certificates").Body, `href="`+page+`"`)
+	wantIn(t, "nothing registered", b.get(page).Body, "还没有登记")
+	for name, form := range map[string]url.Values{
+		"no moment":        {"project": {"风电"}, "opening": {"soon"}},
+		"passed":           {"project": {"风电"}, "opening": {at(-1)}},
+		"a number":         {"project": {"风电 " + agentMobile}, "opening": {at(9)}},
+		"a very long name": {"project": {strings.Repeat("风", 61)}, "opening": {at(9)}},
+	} {
+		a := b.post(page, form)
+		if a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, `role="alert"`) || !strings.Contains(a.Body, `value="`+form.Get("opening")) || !strings.Contains(a.Body, form.Get("project")) {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
+	}
+	b.mustPost(page, url.Values{"project": {"三期风电塔筒采购"}, "opening": {at(9)}}, page)
+	wantIn(t, "the page", b.get(page).Body, "三期风电塔筒采购", "还有 9 天", "开标时证书有效")
+	wantIn(t, "the card", b.get("/certificates").Body, "三期风电塔筒采购", "lamp green")
+	wantIn(t, "freezing", b.get("/certificates/"+heldSerial+"/freeze").Body, "三期风电塔筒采购", "冻结期间，用它加密的投标文件无法解密")
+	wantIn(t, "revoking", b.get("/certificates/"+heldSerial+"/revoke").Body, "三期风电塔筒采购", `value="open" required checked`, `value="`+at(9)+`"`, "开标解密完成后再吊销")
+
+	// On the phone it is the same list, and ends there.
+	m := w.mini("m1", "").login(agentMobile)
+	var list struct {
+		Certificates []struct {
+			Openings []OpeningJSON `json:"openings"`
+		} `json:"certificates"`
+	}
+	openings := func() []OpeningJSON {
+		t.Helper()
+		if a := m.call(http.MethodGet, "/certificates", nil, &list); a.Status != http.StatusOK || len(list.Certificates) != 1 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		defer func() { list.Certificates = nil }()
+		return list.Certificates[0].Openings
+	}
+	if a := m.call(http.MethodPost, page, map[string]string{"opening": "soon"}, nil); a.Status != http.StatusUnprocessableEntity {
+		t.Errorf("no moment: %d", a.Status)
+	}
+	if a := m.call(http.MethodPost, page, map[string]string{"opening": at(2), "project": "升压站"}, nil); a.Status >= 300 {
+		t.Fatalf("registered on the phone: %d %s", a.Status, a.Body)
+	}
+	if got := openings(); len(got) != 2 || got[0].Project != "升压站" || got[0].Light != string(certificate.Yellow) || got[1].Light != string(certificate.Green) {
+		t.Fatalf("on the phone: %+v", got)
+	}
+	if bob := w.mini("m2", "").login(agentMobile2); bob.call(http.MethodPost, page+"/"+openings()[0].ID+"/delete", nil, nil).Status != http.StatusNotFound {
+		t.Error("somebody else takes it back")
+	}
+	if a := m.call(http.MethodPost, page+"/"+openings()[0].ID+"/delete", nil, nil); a.Status >= 300 || len(openings()) != 1 {
+		t.Errorf("taken back: %d", a.Status)
+	}
+	left := openings()[0].ID
+	wantIn(t, "the calendar", b.get("/certificates/calendar").Body, "三期风电塔筒采购", "TRIGGER:-P1D")
+
+	if a := b.post("/certificates/"+heldSerial+"/freeze", url.Values{"sure": {"yes"}, "code": {b.codeFor("/certificates/" + heldSerial + "/freeze")}}); a.location() != "/certificates" {
+		t.Fatalf("freeze: %d", a.Status)
+	}
+	wantIn(t, "the card of a frozen certificate", b.get("/certificates").Body, "lamp red", "请先申请恢复")
+	b.mustPost(page+"/"+left+"/delete", nil, page)
+	wantIn(t, "nothing is left", b.get(page).Body, "还没有登记")
+	if strings.Contains(w.log.String(), "三期风电塔筒采购") {
+		t.Error("what the holder calls his project is in the log")
+	}
+}
+
+// Who renews has been asked already, if he has registered an opening (flows.md 4.7).
+func TestOpeningAnswersForARenewal(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	b.later(350 * 24 * time.Hour)
+	page := "/certificates/" + heldSerial + "/openings"
+	at := order.TypedMoment(w.clock.now().AddDate(0, 0, 9))
+	b.mustPost(page, url.Values{"opening": {at}}, page)
+	edit := b.post("/orders", begin(heldSerial, order.Renewal)).location()
+	wantIn(t, "the form", b.get(edit).Body, `value="`+at+`"`, "建议开标后再更新")
+}
