@@ -55,6 +55,22 @@ func TestParcelComesBack(t *testing.T) {
 	wantIn(t, "the applicant's page", b.get("/orders/"+string(o.ID)).Body, "SF1234567890124", "SF1234567890123", "此前的包裹")
 }
 
+// Orders of one customer travel in one parcel: who types the number of another order's is
+// shown which, before and after, and is not refused.
+func TestTrackingNumberOfTwoOrders(t *testing.T) {
+	d := newDesk(t).hire()
+	other := d.sent(d.browser())
+	o := d.made(d.inReview())
+	page, says := "/staff/shipping/"+string(o.ID), []string{"其他订单也用这个快递单号", "/staff/shipping/" + string(other.ID), order.TailOf(other.No)}
+	s := d.login("孙发货")
+	wantNotIn(t, "nothing typed", s.get(page).Body, says...)
+	wantNotIn(t, "its own number", s.get(page+"?tracking=SF1234567890124").Body, says...)
+	wantIn(t, "typed", s.get(page+"?tracking=sf+1234567890123").Body, says...)
+	s.mustPost(page+"/ship", url.Values{"carrier": {"sf"}, "tracking": {"sf1234567890123"}}, page)
+	wantIn(t, "sent", s.get(page).Body, says...)
+	wantIn(t, "the other one", s.get("/staff/shipping/"+string(other.ID)).Body, says[0], page)
+}
+
 // Row 50, through the pages: the claim is recorded, the certificate is revoked, and
 // the applicant finds the free replacement in his list.
 func TestParcelIsLost(t *testing.T) {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -137,6 +138,7 @@ type parcelView struct {
 	Carriers []choice
 	Carrier  string
 	Tracking string
+	Shared   []shippingRow // the other orders with that tracking number
 }
 
 func (k *console) parcel(c *fiber.Ctx) error { return k.showParcel(c, false, nil) }
@@ -173,6 +175,9 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 		return err
 	}
 	v.Parcels = shipmentViews(shipments)
+	if v.Open {
+		v.Tracking = c.Query("tracking") // as it is typed
+	}
 	if refusal != nil {
 		v.Counted, v.Claim, v.Note = c.FormValue("keys"), c.FormValue("claim"), c.FormValue("note")
 		if v.Open {
@@ -182,7 +187,28 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 	for _, code := range carrierCodes {
 		v.Carriers = append(v.Carriers, choice{code, order.Carriers[code].Name, code == v.Carrier})
 	}
+	if v.Shared, err = k.sharedWith(ctx, o.ID, trackingNo(v.Tracking)); err != nil {
+		return err
+	}
 	return k.show(c, "parcel", "发货 "+v.Tail, v, refusal)
+}
+
+// sharedWith are the other orders whose parcel has a tracking number: those of one
+// customer travel in one, others are a slip.
+func (k *console) sharedWith(ctx context.Context, id order.ID, tracking string) (rows []shippingRow, err error) {
+	if tracking == "" {
+		return nil, nil
+	}
+	page, err := k.Records.Orders(ctx, order.Filter{Tracking: tracking})
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range page.Orders {
+		if o.ID != id {
+			rows = append(rows, k.shippingRow(o))
+		}
+	}
+	return rows, nil
 }
 
 // carrierCodes is the order in which couriers are offered.

@@ -24,6 +24,7 @@ type desk struct {
 	staff    map[string]order.Staff // by name
 	books    *order.Reconciler
 	bill     []order.BillLine // of every day
+	keys     int              // that were made
 }
 
 // Bill implements [order.BillSource].
@@ -152,9 +153,10 @@ func (d *desk) made(o order.Order) order.Order {
 	by := d.staff["李审核"].Actor(order.Reviewer, order.Web, "192.0.2.1")
 	d.apply(o.ID, order.Command{On: order.Claim, By: by})
 	d.apply(o.ID, order.Command{On: order.Approve, By: by, Snapshot: o.Snapshot, Ticks: order.Ticks})
-	for i, item := range d.items(o.ID) {
+	for _, item := range d.items(o.ID) {
 		d.apply(o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: item.ID})
-		d.apply(o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: item.ID, TokenSerial: "TW1178220700000" + itoa(i), CertSerial: strings.Repeat("0A", 19) + "0" + itoa(i), Proven: []order.Fact{order.ReadBack}})
+		d.apply(o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: item.ID, TokenSerial: "TW1178220700000" + itoa(d.keys), CertSerial: strings.Repeat("0A", 19) + "0" + itoa(d.keys), Proven: []order.Fact{order.ReadBack}})
+		d.keys++
 	}
 	return d.read(o.ID)
 }

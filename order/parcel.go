@@ -128,20 +128,52 @@ func (s Shipment) last() time.Time {
 	return t
 }
 
-// CourierReported takes a courier's verified word about a parcel (row 48). What
-// was heard before changes nothing, and a parcel that is not the order's any more
-// is recorded only (row 69).
+// numberLife is how long a courier does not give a tracking number again.
+const numberLife = 365 * day
+
+// parcelOf is the newest of an order's parcels with a tracking number.
+func parcelOf(ctx context.Context, q Queries, id ID, trackingNo string) (Shipment, error) {
+	all, err := q.Shipments(ctx, id)
+	if err != nil {
+		return Shipment{}, err
+	}
+	for _, p := range slices.Backward(all) {
+		if p.TrackingNo == trackingNo {
+			return p, nil
+		}
+	}
+	return Shipment{}, errNoShipment
+}
+
+var errNoShipment = Errorf(NotFound, "shipment_not_found", "没有找到该快递单号")
+
+// CourierReported takes a courier's verified word about a parcel (row 48), for every
+// order whose keys travel in it. What was heard before changes nothing, so that one that
+// failed is heard again with the next report.
 func (s *Service) CourierReported(ctx context.Context, r CourierReport) error {
+	in, err := s.store.OrdersInParcel(ctx, r.TrackingNo, s.now().Add(-numberLife))
+	if err != nil {
+		return err
+	}
+	if len(in) == 0 {
+		return errNoShipment
+	}
+	var faults []error
+	for _, id := range in {
+		faults = append(faults, s.courierReported(ctx, id, r))
+	}
+	return errors.Join(faults...)
+}
+
+// courierReported tells one order. A parcel that is not the order's any more is recorded
+// only (row 69).
+func (s *Service) courierReported(ctx context.Context, id ID, r CourierReport) error {
 	return s.store.InTx(ctx, func(tx Tx) error {
-		found, err := tx.ShipmentByNumber(ctx, r.TrackingNo)
+		was, err := tx.Order(ctx, id) // from here on nobody else writes about it
 		if err != nil {
 			return err
 		}
-		was, err := tx.Order(ctx, found.OrderID) // from here on nobody else writes about it
-		if err != nil {
-			return err
-		}
-		before, err := tx.ShipmentByNumber(ctx, r.TrackingNo)
+		before, err := parcelOf(ctx, tx, id, r.TrackingNo)
 		if err != nil {
 			return err
 		}
@@ -197,7 +229,7 @@ func (s *Service) FollowParcel(ctx context.Context, id ID) error {
 		if _, err := tx.Order(ctx, id); err != nil {
 			return err
 		}
-		now, err := tx.ShipmentByNumber(ctx, parcel.TrackingNo)
+		now, err := parcelOf(ctx, tx, id, parcel.TrackingNo)
 		if err != nil {
 			return err
 		}
@@ -208,7 +240,7 @@ func (s *Service) FollowParcel(ctx context.Context, id ID) error {
 
 // settleParcel says what our counter found about the order's parcel.
 func (s *Service) settleParcel(ctx context.Context, tx Tx, o Order, trackingNo string, at time.Time) error {
-	parcel, err := tx.ShipmentByNumber(ctx, trackingNo)
+	parcel, err := parcelOf(ctx, tx, o.ID, trackingNo)
 	if err != nil {
 		return err
 	}

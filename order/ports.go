@@ -48,10 +48,10 @@ type Queries interface {
 	Items(ctx context.Context, of ...ID) ([]Item, error)
 	Item(ctx context.Context, itemID string) (Item, error)
 	Events(ctx context.Context, id ID) ([]EventRecord, error)
-	// Shipments are an order's parcels, oldest first; ShipmentByNumber is the newest
-	// with a tracking number.
+	// Shipments are an order's parcels, oldest first; OrdersInParcel are the orders with
+	// one of a tracking number that was posted since a time.
 	Shipments(ctx context.Context, id ID) ([]Shipment, error)
-	ShipmentByNumber(ctx context.Context, trackingNo string) (Shipment, error)
+	OrdersInParcel(ctx context.Context, trackingNo string, since time.Time) ([]ID, error)
 	// Proposal is what waits about an order for somebody's consent; Proposals are up
 	// to limit of all, oldest first.
 	Proposal(ctx context.Context, id ID) (Proposal, error)

@@ -300,3 +300,68 @@ func TestLostParcelIsReplaced(t *testing.T) {
 		}
 	})
 }
+
+// Orders of one customer travel in one parcel: each hears what the courier says of it, and
+// what the counter finds of one is not told of the other. Years later couriers give the
+// number again.
+func TestOrdersInOneParcel(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		_, reviewer := h.holder(t, "2027-11-20") // whose key has left under this number
+		first, err := h.db.Orders(ctx, order.Filter{Tracking: parcelNo})
+		if err != nil || len(first.Orders) != 1 {
+			t.Fatal(first, err)
+		}
+		one := first.Orders[0].ID
+		made := func(name string) order.Order {
+			t.Helper()
+			o := h.confirm(t, h.draft(t, map[order.Field]string{order.InvoiceWant: order.No}))
+			h.pays(t, o)
+			o = h.approve(t, o, reviewer)
+			items, err := h.db.Items(ctx, o.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, it := range items {
+				h.mustApply(t, o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: it.ID})
+				h.mustApply(t, o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: it.ID, TokenSerial: name + it.ID, CertSerial: it.ID, Proven: []order.Fact{order.ReadBack}})
+			}
+			return o
+		}
+		two := h.sent(t, made("T"), parcelNo).ID
+		hear := func(s order.ParcelState, want ...order.ParcelState) {
+			t.Helper()
+			h.advance(time.Minute)
+			if err := h.CourierReported(ctx, order.CourierReport{TrackingNo: parcelNo, State: s, Track: []order.TrackLine{{At: h.now(), Text: s.Label()}}}); err != nil {
+				t.Fatal(err)
+			}
+			for i, id := range []order.ID{one, two}[:len(want)] {
+				if o, all := h.order(t, id), h.shipments(t, id); o.Parcel != want[i] || all[0].State != want[i] {
+					t.Errorf("after %s: order %d is %q, its parcel %q; want %q", s, i+1, o.Parcel, all[0].State, want[i])
+				}
+			}
+		}
+		for _, id := range []order.ID{one, two} {
+			if err := h.FollowParcel(ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			if all := h.shipments(t, id); all[0].TrackedAt.IsZero() {
+				t.Errorf("order %s is not followed", id)
+			}
+		}
+		hear(order.ParcelInTransit, order.ParcelInTransit, order.ParcelInTransit)
+		hear(order.ParcelReturning, order.ParcelReturning, order.ParcelReturning)
+		h.mustApply(t, one, order.Command{On: order.ParcelReturned, By: byShipper, Keys: 1})
+		hear(order.ParcelSentBack, order.ParcelReceived, order.ParcelSentBack)
+
+		h.advance(366 * 24 * time.Hour)
+		three, before := h.sent(t, made("U"), parcelNo), h.order(t, two)
+		hear(order.ParcelSigned)
+		if o := h.order(t, three.ID); o.Parcel != order.ParcelSigned {
+			t.Errorf("the number was given again: %s", o.Parcel)
+		}
+		if after := h.order(t, two); after.Rev != before.Rev {
+			t.Error("an order of long ago heard of it")
+		}
+	})
+}

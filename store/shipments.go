@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"strconv"
 	"time"
 
@@ -66,17 +65,10 @@ func (q queries) Shipments(ctx context.Context, id order.ID) ([]order.Shipment, 
 	return out, nil
 }
 
-// ShipmentByNumber implements [order.Queries].
-func (q queries) ShipmentByNumber(ctx context.Context, trackingNo string) (order.Shipment, error) {
-	var r shipmentRow
-	err := q.get(ctx, &r, `SELECT `+shipmentColumns+` FROM shipments WHERE tracking_no = ? ORDER BY shipped_at DESC, order_id DESC, n DESC LIMIT 1`, trackingNo)
-	if errors.Is(err, sql.ErrNoRows) {
-		return order.Shipment{}, order.Errorf(order.NotFound, "shipment_not_found", "没有找到该快递单号")
-	}
-	if err != nil {
-		return order.Shipment{}, failed(err, "reading a parcel")
-	}
-	return q.shipmentOfRow(r)
+// OrdersInParcel implements [order.Queries].
+func (q queries) OrdersInParcel(ctx context.Context, trackingNo string, since time.Time) (ids []order.ID, err error) {
+	err = q.all(ctx, &ids, `SELECT DISTINCT order_id FROM shipments WHERE tracking_no = ? AND shipped_at >= ? ORDER BY order_id`, trackingNo, dbTime(since))
+	return ids, failed(err, "listing the orders in a parcel")
 }
 
 // InsertShipment implements [order.Tx].
