@@ -263,6 +263,15 @@ func movesNothing(err error) bool {
 	return ok && e.Code != "order_changed" && (e.Kind == Conflict || e.Kind == NotFound)
 }
 
+// wayBack is how the ledger calls money that went back: of a refund that had failed it was
+// a transfer by hand, which no bill names.
+func wayBack(was PaymentState) string {
+	if was == PaymentRefundFailed {
+		return "by hand"
+	}
+	return "refunded"
+}
+
 // refunded books that a trade's money is back with the payer.
 func (s *Service) refunded(ctx context.Context, tx Tx, p Payment) error {
 	was := p.State
@@ -270,7 +279,7 @@ func (s *Service) refunded(ctx context.Context, tx Tx, p Payment) error {
 	if err := tx.UpdatePayment(ctx, p, was); err != nil {
 		return err
 	}
-	return tx.AppendLedger(ctx, LedgerEntry{TradeNo: p.TradeNo, OrderID: p.OrderID, Kind: "refunded", Amount: p.Returned - p.Amount, At: s.now()})
+	return tx.AppendLedger(ctx, LedgerEntry{TradeNo: p.TradeNo, OrderID: p.OrderID, Kind: wayBack(was), Amount: p.Returned - p.Amount, At: s.now()})
 }
 
 // CheckPayment asks the gateway what became of a trade: the way out when its

@@ -274,7 +274,7 @@ type Tx interface {
 type LedgerEntry struct {
 	TradeNo string
 	OrderID ID
-	Kind    string // "paid", "refunded", or "refunded " and the number of a part
+	Kind    string // "paid", "refunded" or "by hand"; behind these the number of a part
 	Amount  Fen    // positive in, negative out
 	At      time.Time
 }

@@ -62,6 +62,7 @@ type Movement struct {
 	Refund  bool
 	Amount  Fen
 	State   PaymentState
+	ByHand  bool // a refund that was settled by a transfer
 }
 
 // DifferenceKind is how a bill and our books differ about one movement.
@@ -73,12 +74,14 @@ const (
 	UnbookedHere  DifferenceKind = "unbooked_here" // it moved money that we have not booked
 	UnknownThere  DifferenceKind = "unknown_there" // we booked money that no bill names
 	AmountsDiffer DifferenceKind = "amounts_differ"
+	ReturnedTwice DifferenceKind = "returned_twice" // it returned what finance has returned by a transfer
 )
 
 var differenceKinds = map[DifferenceKind]struct{ label, advice string }{
 	UnknownHere:   {"我方没有", "平台账单里有这一笔，本系统没有这个单号。请核实是否由其他系统收退，或在商户平台手工操作。"},
 	UnbookedHere:  {"我方未记账", "平台账单里有这一笔，本系统里它还没有收到或退回。请查看订单，必要时联系平台。"},
 	UnknownThere:  {"账单没有", "本系统已记账，平台的账单里没有这一笔。请在商户平台核实钱是否真的到账或退回。"},
+	ReturnedTwice: {"可能退了两次", "财务已登记线下退款，平台账单里又退回了同一笔。请核实钱是否退了两次，并联系收款人追回。"},
 	AmountsDiffer: {"金额不一致", "两边的金额不同。请在商户平台核实。"},
 }
 
@@ -334,6 +337,8 @@ func differ(l BillLine, m *Movement) DifferenceKind {
 		return UnknownHere
 	case m.Amount != l.Amount:
 		return AmountsDiffer
+	case m.ByHand:
+		return ReturnedTwice
 	case !m.Refund && slices.Contains([]PaymentState{PaymentPending, PaymentClosed}, m.State),
 		m.Refund && m.State == PaymentRefundFailed:
 		return UnbookedHere

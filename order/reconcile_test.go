@@ -224,6 +224,54 @@ func TestReconcileRefunds(t *testing.T) {
 	})
 }
 
+// What finance returned by a transfer is in no bill, which is no difference; in one it was
+// returned twice.
+func TestReconcileTransfers(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		b, ctx := newBooks(h), t.Context()
+		byHand := func() order.Payment {
+			t.Helper()
+			p := b.sale(t)
+			b.mustApply(t, p.OrderID, order.Command{On: order.RefundStart, By: finance, Note: "不办了"})
+			b.pay.refund = order.RefundAbnormal
+			if err := b.RunRefund(ctx, p.TradeNo); err != nil {
+				t.Fatal(err)
+			}
+			b.pay.refund = order.RefundDone
+			b.mustApply(t, p.OrderID, order.Command{On: order.RefundByHand, By: finance, Note: "回单 0021"})
+			p, err := b.db.Payment(ctx, p.TradeNo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		once, twice, part := byHand(), byHand(), b.approved(t, nil)
+		b.mustApply(t, part.ID, order.Command{On: order.GiveUpKeys, By: finance, Keys: 1, Note: "电话同意"})
+		parts, err := h.db.KeysRefunds(ctx, part.ID)
+		if err != nil || len(parts) != 1 {
+			t.Fatalf("parts %+v, %v", parts, err)
+		}
+		b.pay.refund = order.RefundAbnormal
+		if err := b.RunKeysRefund(ctx, parts[0].RefundNo); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.SettleKeysRefund(ctx, part.ID, parts[0].RefundNo, "回单 0022", finance); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := h.db.Payment(ctx, part.TradeNo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.bills[monday] = []order.BillLine{in(once), in(twice), in(whole)}
+		b.bills[tuesday] = []order.BillLine{out(twice), {TradeNo: whole.TradeNo, RefundNo: parts[0].RefundNo, Amount: parts[0].Amount}}
+		b.until(t, tuesday, 11)
+		b.want(t, "on Tuesday", b.differences(t, false))
+		b.until(t, wednesday, 11)
+		b.want(t, "on Wednesday", b.differences(t, false), fmt.Sprintf("returned_twice %s %d %d", twice.RefundNo, twice.Amount, twice.Amount),
+			fmt.Sprintf("returned_twice %s %d %d", parts[0].RefundNo, parts[0].Amount, parts[0].Amount))
+	})
+}
+
 // A bill that is late is asked for again; one that a day later still does not exist is
 // empty. Days that were missed are caught up, as far back as platforms remember.
 func TestReconcileLater(t *testing.T) {

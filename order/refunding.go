@@ -228,7 +228,7 @@ func (s *Service) moveKeysRefund(ctx context.Context, r KeysRefund, to PaymentSt
 		if to == PaymentRefundFailed {
 			return s.notify(ctx, tx, o, NoticeKeysRefundFailed)
 		}
-		if err := tx.AppendLedger(ctx, LedgerEntry{TradeNo: r.TradeNo, OrderID: r.OrderID, Kind: "refunded " + r.RefundNo, Amount: -r.Amount, At: s.now()}); err != nil {
+		if err := tx.AppendLedger(ctx, LedgerEntry{TradeNo: r.TradeNo, OrderID: r.OrderID, Kind: wayBack(was) + " " + r.RefundNo, Amount: -r.Amount, At: s.now()}); err != nil {
 			return err
 		}
 		return s.touch(ctx, tx, o)

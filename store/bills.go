@@ -106,20 +106,22 @@ func (q queries) Movements(ctx context.Context, channel order.PayChannel, number
 	in, these := among(numbers)
 	part := append([]any{channel}, these...)
 	return q.movements(ctx, `
-		SELECT trade_no AS number, trade_no, order_id, FALSE AS refund, amount, state FROM payments WHERE channel = ? AND trade_no IN `+in+`
-		UNION ALL SELECT refund_no, trade_no, order_id, TRUE, amount - returned, state FROM payments WHERE channel = ? AND refund_no IN `+in+`
-		UNION ALL SELECT r.refund_no, r.trade_no, r.order_id, TRUE, r.amount, r.state FROM keys_refunds r JOIN payments p ON p.trade_no = r.trade_no WHERE p.channel = ? AND r.refund_no IN `+in, slices.Concat(part, part, part)...)
+		SELECT trade_no AS number, trade_no, order_id, FALSE AS refund, amount, state, FALSE AS by_hand FROM payments WHERE channel = ? AND trade_no IN `+in+`
+		UNION ALL SELECT refund_no, trade_no, order_id, TRUE, amount - returned, state, EXISTS (SELECT 1 FROM ledger l WHERE l.trade_no = payments.trade_no AND l.kind = 'by hand')
+			FROM payments WHERE channel = ? AND refund_no IN `+in+`
+		UNION ALL SELECT r.refund_no, r.trade_no, r.order_id, TRUE, r.amount, r.state, EXISTS (SELECT 1 FROM ledger l WHERE l.trade_no = r.trade_no AND l.kind = 'by hand ' || r.refund_no)
+			FROM keys_refunds r JOIN payments p ON p.trade_no = r.trade_no WHERE p.channel = ? AND r.refund_no IN `+in, slices.Concat(part, part, part)...)
 }
 
 // Unbilled implements [order.Queries]. A payment's refund is booked as "refunded", that
-// of a part of it with the part's number.
+// of a part of it with the part's number. What went back by hand is in no bill.
 func (q queries) Unbilled(ctx context.Context, f order.UnbilledFilter) ([]order.Movement, error) {
 	number, kind, amount := `p.trade_no`, `l.kind = 'paid'`, `l.amount`
 	if f.Refund {
-		number, kind, amount = `CASE l.kind WHEN 'refunded' THEN p.refund_no ELSE substr(l.kind, 10) END`, `l.kind <> 'paid'`, `-l.amount`
+		number, kind, amount = `CASE l.kind WHEN 'refunded' THEN p.refund_no ELSE substr(l.kind, 10) END`, `l.kind LIKE 'refunded%'`, `-l.amount`
 	}
 	return q.movements(ctx, `
-		SELECT `+number+` AS number, p.trade_no, p.order_id, CAST(? AS BOOLEAN) AS refund, `+amount+` AS amount, p.state
+		SELECT `+number+` AS number, p.trade_no, p.order_id, CAST(? AS BOOLEAN) AS refund, `+amount+` AS amount, p.state, FALSE AS by_hand
 		FROM ledger l JOIN payments p ON p.trade_no = l.trade_no
 		WHERE l.at >= ? AND l.at < ? AND `+kind+` AND p.channel = ? AND `+number+` > ?
 			AND NOT EXISTS (SELECT 1 FROM bill_lines b WHERE b.channel = p.channel AND b.refund = ? AND b.number = `+number+`)
@@ -134,6 +136,7 @@ func (q queries) movements(ctx context.Context, stmt string, args ...any) ([]ord
 		Refund  bool               `db:"refund"`
 		Amount  order.Fen          `db:"amount"`
 		State   order.PaymentState `db:"state"`
+		ByHand  bool               `db:"by_hand"`
 	}
 	if err := q.all(ctx, &rows, stmt, args...); err != nil {
 		return nil, failed(err, "reading movements of money")
