@@ -40,6 +40,11 @@ func TestMain(m *testing.M) {
 // newKey makes a USBKEY with a certificate of that validity.
 func newKey(t *testing.T, k *keyring, number uint64, from, to time.Time) string {
 	t.Helper()
+	return newKeyOf(t, k, token.P256, number, from, to)
+}
+
+func newKeyOf(t *testing.T, k *keyring, alg token.Algorithm, number uint64, from, to time.Time) string {
+	t.Helper()
 	serial, err := token.Serial(number)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +57,7 @@ func newKey(t *testing.T, k *keyring, number uint64, from, to time.Time) string 
 		if err := tk.Login("87654321"); err != nil {
 			return err
 		}
-		key, err := tk.EnsureKey([]byte("id"), token.P256)
+		key, err := tk.EnsureKey([]byte("id"), alg)
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,7 @@ type cli struct {
 	Download runCmd    `cmd:"" help:"把新证书下载到自己的 UKEY。"`
 	List     listCmd   `cmd:"" help:"列出插着的 UKEY。"`
 	Doctor   doctorCmd `cmd:"" help:"检查驱动、UKEY 和电脑时间，说明哪里有问题、怎么办。"`
+	Check    checkCmd  `cmd:"" help:"开标前自检：用口令试一次签名和解密，确认 UKEY 能用。"`
 	Serve    serveCmd  `cmd:"" help:"在本机为办理网页提供服务。"`
 }
 
@@ -47,7 +48,7 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("keyhelper"), kong.Description("证书助手：在插着 UKEY 的电脑上解锁。"), kong.UsageOnError())
+	parser, err := kong.New(&c, kong.Name("keyhelper"), kong.Description("证书助手：在插着 UKEY 的电脑上解锁、更新和自检。"), kong.UsageOnError())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitUsage

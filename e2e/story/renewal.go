@@ -27,6 +27,7 @@ func (p *player) renewed(bought, product string, keeps bool) {
 	p.signIn()
 	page := p.open("/certificates")
 	p.check(page.Says("即将过期") && page.Says(token), "我的证书提示即将过期，可以更新", page.Text())
+	p.registers(old)
 	renewal := p.apply(old, "renewal", product, map[string]string{"about.bid": "no"})
 	p.check(p.state(renewal).Label == "待审核", "提交后直接进入审核", short(p.state(renewal)))
 	page = p.open("/certificates")
@@ -47,9 +48,40 @@ func (p *player) renewed(bought, product string, keeps bool) {
 		keys = 1
 	}
 	p.onToken(token, keys, old, fresh)
+	p.rehearses(token, keeps)
 	page = p.open("/certificates")
 	p.check(page.Says("已由新证书替代") && page.Says(fresh.serial), "我的证书列出新证书，旧证书标记为已替代", page.Text())
 	p.sealed()
+}
+
+// registers an opening of bids after the certificate's end, is warned wherever it
+// matters, and takes it back.
+func (p *player) registers(c issued) {
+	p.say(applicant, "登记一个开标，时间在证书到期之后")
+	path := "/certificates/" + c.serial + "/openings"
+	page := p.open(path)
+	at := c.leaf.NotAfter.In(shanghai).AddDate(0, 0, 2).Format("2006-01-02T15:04")
+	page = p.shown(p.send(p.browser, page, path, map[string]string{"project": "测试风电场塔筒采购", "opening": at}))
+	p.check(page.Says("测试风电场塔筒采购") && page.Says("早于开标：请先更新"), "开标登记页亮红灯：证书在开标前到期，请先更新", page.Text())
+	p.check(p.open("/certificates").Says("测试风电场塔筒采购"), "我的证书的卡片上亮灯")
+	p.check(p.open("/certificates/"+c.serial+"/freeze").Says("测试风电场塔筒采购"), "冻结前提醒有待开标的投标")
+	page = p.open(path)
+	press := must(page.Form("/delete"))
+	page = p.shown(must(p.browser.Submit(p.ctx, page, press)))
+	p.check(page.Says("还没有登记"), "登记可以删除", page.Text())
+}
+
+// rehearses an opening with the USBKEY: both certificates on it still sign, and those of
+// an RSA key pair open what was encrypted for them.
+func (p *player) rehearses(token string, opens bool) {
+	p.say(applicant, "开标前用证书助手自检 UKEY")
+	access := must(p.Token(p.ctx, p.instance.Environ(), token))
+	cmd := exec.CommandContext(p.ctx, p.Helper, "check", "--module", access.Module, "--token", token) //nolint:gosec // our own program
+	cmd.Env = p.softHSM()
+	cmd.Stdin = strings.NewReader(access.PIN + "\n")
+	said := must(output(cmd))
+	works := map[bool]string{true: "签名正常，加密后能解密", false: "签名正常"}[opens]
+	p.check(strings.Count(said, works) == 2 && strings.Contains(said, "一切正常") && !strings.Contains(said, access.PIN), "两张证书都"+works, said)
 }
 
 var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
