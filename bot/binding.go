@@ -150,7 +150,7 @@ func (b *binding) unionID(ctx context.Context, openid string) (string, error) {
 
 // link ties an openid to a person, with the union id that WeChat tells or told.
 func (b *binding) link(ctx context.Context, tx order.Tx, openid, union string, p order.Person) error {
-	w := b.identity(ctx, tx, openid, p.ID, true)
+	w := b.identity(ctx, tx, openid, p.ID)
 	w.UnionID = cmp.Or(union, w.UnionID)
 	if err := tx.LinkWeChat(ctx, w); err != nil {
 		return err
@@ -160,7 +160,8 @@ func (b *binding) link(ctx context.Context, tx order.Tx, openid, union string, p
 	})
 }
 
-// follow records whether the account can still reach an openid that is bound.
+// follow records whether the account can still reach an openid that is bound. One whose
+// person has bound another since stays what it is: he is told things there.
 func (b *binding) follow(ctx context.Context, openid string, subscribed bool) error {
 	p, err := b.store.PersonByWeChat(ctx, b.appID, openid)
 	if errors.Is(err, order.NotFound) {
@@ -170,13 +171,18 @@ func (b *binding) follow(ctx context.Context, openid string, subscribed bool) er
 		return err
 	}
 	return b.store.InTx(ctx, func(tx order.Tx) error {
-		return tx.LinkWeChat(ctx, b.identity(ctx, tx, openid, p.ID, subscribed))
+		w, err := tx.WeChatOf(ctx, b.appID, p.ID)
+		if err != nil || w.OpenID != openid {
+			return err
+		}
+		w.Subscribed, w.UpdatedAt = subscribed, b.now()
+		return tx.LinkWeChat(ctx, w)
 	})
 }
 
 // identity keeps the union id that an earlier login may have found.
-func (b *binding) identity(ctx context.Context, tx order.Tx, openid, personID string, subscribed bool) order.WeChatIdentity {
-	w := order.WeChatIdentity{AppID: b.appID, OpenID: openid, PersonID: personID, Subscribed: subscribed, UpdatedAt: b.now()}
+func (b *binding) identity(ctx context.Context, tx order.Tx, openid, personID string) order.WeChatIdentity {
+	w := order.WeChatIdentity{AppID: b.appID, OpenID: openid, PersonID: personID, Subscribed: true, UpdatedAt: b.now()}
 	if was, err := tx.WeChatOf(ctx, b.appID, personID); err == nil && was.OpenID == openid {
 		w.UnionID = was.UnionID
 	}

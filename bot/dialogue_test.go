@@ -540,6 +540,38 @@ func TestNothingPersonalIsRemembered(t *testing.T) {
 	}
 }
 
+// Whoever has bound another WeChat to his mobile is told things there, whatever becomes
+// of the one of before.
+func TestBoundLastIsTold(t *testing.T) {
+	for name, events := range map[string][][2]string{
+		"nothing happens":                   nil,
+		"the old one follows again":         {{"o-old", EventSubscribe}},
+		"the old one left and follows":      {{"o-old", EventUnsubscribe}, {"o-old", EventSubscribe}},
+		"the new one left":                  {{"o-new", EventUnsubscribe}},
+		"the new one left, the old follows": {{"o-new", EventUnsubscribe}, {"o-old", EventSubscribe}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChat(t)
+			p := c.bind("o-old", applicant)
+			c.clock.set(c.clock.Now().Add(2 * time.Minute))
+			c.bind("o-new", applicant)
+			reachable := true
+			for _, e := range events {
+				c.clock.set(c.clock.Now().Add(time.Minute))
+				c.event(e[0], e[1], "")
+				if e[0] == "o-new" {
+					reachable = e[1] == EventSubscribe
+				}
+			}
+			w, err := c.db.WeChatOf(t.Context(), testAccount.AppID, p.ID)
+			c.must(err)
+			if w.OpenID != "o-new" || w.Subscribed != reachable {
+				t.Errorf("told on %s, following %v", w.OpenID, w.Subscribed)
+			}
+		})
+	}
+}
+
 func TestMenuAndFollowers(t *testing.T) {
 	c := newChat(t)
 	if got := c.event("o-a", EventSubscribe, ""); got != textWelcome {

@@ -88,15 +88,15 @@ type wechatRow struct {
 	UpdatedAt  time.Time `db:"updated_at"`
 }
 
-// WeChatOf implements [order.Queries]: the identity used last, one that can be
-// reached before one that cannot.
+// WeChatOf implements [order.Queries]: the identity bound last. Whoever has changed his
+// WeChat is told nothing on the one of before, whether or not the new one can be reached.
 func (q queries) WeChatOf(ctx context.Context, appID, personID string) (order.WeChatIdentity, error) {
 	var r wechatRow
 	err := q.get(ctx, &r, `
 		SELECT app_id, open_id, union_id, person_id, subscribed, updated_at
 		FROM wechat_identities
 		WHERE person_id = ? AND app_id = ?
-		ORDER BY subscribed DESC, updated_at DESC, open_id
+		ORDER BY updated_at DESC, open_id
 		LIMIT 1`, personID, appID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return order.WeChatIdentity{}, order.Errorf(order.NotFound, "wechat_not_bound", "尚未绑定微信")

@@ -259,7 +259,7 @@ func TestPeople(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantSame(t, "reachable before unreachable", old, w)
+		wantSame(t, "bound last, though it cannot be reached", gone, w)
 		gone.Subscribed = true
 		inTx(t, db, func(tx order.Tx) error { return tx.LinkWeChat(t.Context(), gone) })
 		if w, err = db.WeChatOf(t.Context(), "app", "p1"); err != nil {
