@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -513,6 +514,45 @@ func TestHandOverToCustomerService(t *testing.T) {
 			c.must(err)
 			if test.bound && test.says == "" && len(es) != 1 {
 				t.Errorf("%d enquiries", len(es))
+			}
+		})
+	}
+}
+
+// Whoever wants out of an order reads what is true of that one: nothing was paid, one
+// person returns it all, or two, and a certificate ends only where one was made.
+func TestRefundOfAnOrder(t *testing.T) {
+	const makes = "证书已开始制作"
+	for name, test := range map[string]struct {
+		business order.Business
+		state    order.State
+		says     string
+		never    []string
+	}{
+		"draft":              {order.Initial, order.State{Status: order.Draft}, "删除", []string{"已付", makes}},
+		"unpaid":             {order.Initial, order.State{Status: order.AwaitingPayment}, "还没有付款", []string{"已付", makes}},
+		"in review":          {order.Initial, order.State{Status: order.InReview, Stage: order.Queued}, "还没有制证，可以全额退款", []string{makes}},
+		"to issue":           {order.Initial, order.State{Status: order.ToIssue, Stage: order.Unclaimed}, "还没有制证，可以全额退款", []string{makes}},
+		"making":             {order.Initial, order.State{Status: order.ToIssue, Stage: order.Making}, makes, []string{"可以全额退款"}},
+		"to download":        {order.Initial, order.State{Status: order.ToDownload, Stage: order.Ready}, "还没有制证，可以全额退款", []string{makes}},
+		"downloading":        {order.Initial, order.State{Status: order.ToDownload, Stage: order.Running}, makes, []string{"可以全额退款"}},
+		"download broke off": {order.Initial, order.State{Status: order.ToDownload, Stage: order.Interrupted}, "可以全额退款", []string{makes}},
+		"to renew":           {order.Renewal, order.State{Status: order.ToRenew, Stage: order.Ready}, "还没有制证，可以全额退款", []string{makes}},
+		"to unlock":          {order.UnlockApproval, order.State{Status: order.ToUnlock}, "还没有解锁，可以全额退款", []string{makes, "吊销"}},
+		"unlocked":           {order.UnlockApproval, order.State{Status: order.Completed}, "已经解锁", []string{makes, "吊销"}},
+		"to resume":          {order.Resume, order.State{Status: order.ToRestore}, "还没有恢复证书，可以全额退款", []string{makes, "吊销"}},
+		"given to another":   {order.Rebind, order.State{Status: order.Completed}, "已经换绑", []string{makes, "吊销"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChat(t)
+			o := anOrder(c.bind("o-user", applicant), 1, test.state.Status, test.state.Stage)
+			if o.Business = test.business; o.Status != order.Draft && o.Status != order.AwaitingPayment {
+				o.PaidAt = talkTime
+			}
+			c.insert(o)
+			got := c.says("o-user", "我要退款，订单"+o.No)
+			if !strings.Contains(got, test.says) || slices.ContainsFunc(test.never, func(s string) bool { return strings.Contains(got, s) }) {
+				t.Errorf("%s", got)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,8 +113,12 @@ func refund(o order.Order, now time.Time) []string {
 		return []string{o.Guide(now).What, o.Guide(now).Next}
 	case o.Amount == 0:
 		return []string{"这笔订单金额为 0 元，没有需要退的款项。"}
-	case slices.Contains([]order.Status{order.InReview, order.Rejected}, o.Status), o.Status == order.ToIssue && o.Stage == order.Unclaimed:
-		return []string{"还没有制证，可以全额退款 " + money + "，款项原路退回，一般 1–3 个工作日到账。", "回复「人工」，由工作人员为您办理。"}
+	case o.Status == order.Draft || o.Status == order.AwaitingPayment:
+		return []string{"还没有付款，没有需要退的款项。不想办了，可以在订单页删除这个订单。"}
+	case slices.Contains(refundedAtOnce, o.Status) && o.Stage != order.Running, o.Status == order.ToIssue && o.Stage == order.Unclaimed:
+		return []string{"还没有" + deed(o.Business) + "，可以全额退款 " + money + "，款项原路退回，一般 1–3 个工作日到账。", "回复「人工」，由工作人员为您办理。"}
+	case deed(o.Business) != makesCertificate:
+		return []string{"已付 " + money + "，已经" + deed(o.Business) + "：退款由两位工作人员核实，款项原路退回。", "回复「人工」，由工作人员为您办理。"}
 	default:
 		lines := []string{"已付 " + money + "。证书已开始制作：退款由两位工作人员核实，同时吊销证书（不能恢复），已寄出的 UKEY 需要退回；款项原路退回。"}
 		if o.GivenUp > 0 {
@@ -121,6 +126,16 @@ func refund(o order.Order, now time.Time) []string {
 		}
 		return append(lines, "回复「人工」，由工作人员为您办理。")
 	}
+}
+
+// refundedAtOnce are the states in which one member of staff gives the money back.
+var refundedAtOnce = []order.Status{order.InReview, order.Rejected, order.ToRenew, order.ToDownload, order.ToUnlock, order.ToRestore}
+
+const makesCertificate = "制证"
+
+// deed is what an order was paid for.
+func deed(b order.Business) string {
+	return cmp.Or(map[order.Business]string{order.UnlockApproval: "解锁", order.Resume: "恢复证书", order.Rebind: "换绑"}[b], makesCertificate)
 }
 
 // invoice says how far the invoice has come, and where it is to be had.
