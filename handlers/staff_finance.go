@@ -50,6 +50,7 @@ type financeView struct {
 	Rows  []moneyRow
 	Parts []moneyRow // whose price of keys could not be returned
 	Late  []lateRow
+	Held  []heldRow
 	Next  string
 }
 
@@ -68,10 +69,39 @@ func (k *console) lateRows(ctx context.Context) ([]lateRow, error) {
 	var rows []lateRow
 	for _, p := range all {
 		row := lateRow{paymentRow: paymentRowOf(p)}
-		switch o, err := k.Records.Order(ctx, p.OrderID); {
-		case err == nil:
-			row.Open = o.ID
-		case !errors.Is(err, order.NotFound):
+		if row.Open, err = k.stillThere(ctx, p.OrderID); err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// stillThere returns the id of an order, empty when that is gone.
+func (k *console) stillThere(ctx context.Context, id order.ID) (order.ID, error) {
+	_, err := k.Records.Order(ctx, id)
+	if errors.Is(err, order.NotFound) {
+		return "", nil
+	}
+	return id, err
+}
+
+// heldRow is a refund that waits for the merchant's balance.
+type heldRow struct {
+	order.HeldRefund
+	Open order.ID // empty when the order is gone
+}
+
+// heldRows are all of them.
+func (k *console) heldRows(ctx context.Context) ([]heldRow, error) {
+	all, err := k.Records.HeldRefunds(ctx, maxProposals)
+	if err != nil {
+		return nil, err
+	}
+	var rows []heldRow
+	for _, r := range all {
+		row := heldRow{HeldRefund: r}
+		if row.Open, err = k.stillThere(ctx, r.OrderID); err != nil {
 			return nil, err
 		}
 		rows = append(rows, row)
@@ -144,6 +174,9 @@ func (k *console) showFinance(c *fiber.Ctx, refusal error) error {
 		return err
 	}
 	if v.Late, err = k.lateRows(c.UserContext()); err != nil {
+		return err
+	}
+	if v.Held, err = k.heldRows(c.UserContext()); err != nil {
 		return err
 	}
 	if state == proposals {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -434,6 +435,21 @@ func TestLateRefundDesk(t *testing.T) {
 	if a := d.login("李审核").post(page+"/retry", nil); a.Status == http.StatusSeeOther {
 		t.Error("a reviewer retries refunds")
 	}
+}
+
+// A refund that the merchant's balance keeps is on finance's list from the second day on.
+func TestHeldRefundDesk(t *testing.T) {
+	d := newDesk(t).hire()
+	o := d.inReview()
+	d.apply(o.ID, order.Command{On: order.RefundStart, By: d.staff["周财务"].Actor(order.Finance, order.Web, "192.0.2.1"), Note: "不办了"})
+	d.gateway.refused = order.BalanceLow(nil)
+	for _, wait := range []time.Duration{0, 24 * time.Hour} {
+		d.clock.advance(wait)
+		if err := d.service.RunRefund(t.Context(), o.TradeNo); !errors.Is(err, order.Unavailable) {
+			t.Fatal(err)
+		}
+	}
+	wantIn(t, "list", d.login("周财务").get("/staff/finance").Body, "退款等待余额", "商户账户余额不足", "微信支付", "/staff/finance/"+string(o.ID))
 }
 
 // Self pick-up: the code from the SMS, and not by guessing.

@@ -81,8 +81,9 @@ func (c *testClock) advance(d time.Duration) {
 // gateway takes every trade and is paid when the test says so; refund is what it
 // says of refunds.
 type gateway struct {
-	refund order.RefundStatus
-	asked  int // how often money was asked to go back
+	refund  order.RefundStatus
+	refused error
+	asked   int // how often money was asked to go back
 }
 
 func (*gateway) Prepay(_ context.Context, p order.Payment, _ string) (string, error) {
@@ -98,6 +99,9 @@ func (*gateway) Query(context.Context, string) (order.TradeStatus, order.Receipt
 }
 func (*gateway) Close(context.Context, string) error { return nil }
 func (g *gateway) Refund(context.Context, order.Payment, order.Fen) (order.RefundStatus, error) {
+	if g.refused != nil {
+		return "", g.refused
+	}
 	g.asked++
 	return g.refund, nil
 }

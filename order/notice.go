@@ -41,6 +41,7 @@ const (
 	NoticeRefundProposed   Notice = "refund_proposed"
 	NoticeKeysRefundFailed Notice = "keys_refund_failed"
 	NoticeLateRefundFailed Notice = "late_refund_failed"
+	NoticeRefundHeld       Notice = "refund_held"
 	NoticeLatePayment      Notice = "late_payment"
 	NoticeRefundStarted    Notice = "refund_started"
 	NoticeRefunded         Notice = "refunded"
@@ -190,6 +191,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeRefundProposed:   {ToFinance, []Medium{WeChat}, "退款待复核"},
 	NoticeKeysRefundFailed: {ToFinance, []Medium{WeChat}, "部分退款失败"},
 	NoticeLateRefundFailed: {ToFinance, []Medium{WeChat}, "重复支付未能退回"},
+	NoticeRefundHeld:       {ToFinance, []Medium{WeChat}, "退款等待余额"},
 	NoticeLatePayment:      {ToAgent, both, "重复支付退回"},
 	NoticeRefundStarted:    {ToAgent, both, "退款处理中"},
 	NoticeRefunded:         {ToAgent, both, "退款成功"},

@@ -213,18 +213,20 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 			return err
 		}
 	}
-	status, why, err := s.refund(ctx, p, p.Amount-p.Returned)
-	switch {
-	case err != nil:
+	status, why, err := s.refund(ctx, p, p.Amount-p.Returned, p.UpdatedAt)
+	if err != nil && why != p.Refused {
+		p.Refused = why
+		return errors.Join(err, s.holdRefund(ctx, p.OrderID, why, func(tx Tx) error { return tx.UpdatePayment(ctx, p, PaymentRefunding) }))
+	}
+	if err != nil {
 		return err
-	case status == RefundProcessing:
-		return Errorf(Unavailable, "refund_processing", "退款处理中")
 	}
 	return s.store.InTx(ctx, func(tx Tx) error {
 		c := Command{On: RefundSucceeded, By: Actor{Role: Gateway, Channel: Internal}, Trade: tradeNo}
+		p.Refused = why
 		if status == RefundAbnormal {
 			c.On = RefundFails
-			p.State, p.Refused, p.UpdatedAt = PaymentRefundFailed, why, s.now()
+			p.State, p.UpdatedAt = PaymentRefundFailed, s.now()
 			err = tx.UpdatePayment(ctx, p, PaymentRefunding)
 		} else {
 			err = s.refunded(ctx, tx, p)
@@ -233,27 +235,53 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 			return err
 		}
 		if _, err = s.applyIn(ctx, tx, p.OrderID, c); movesNothing(err) { // a late payment's refund
-			return s.tellLateRefund(ctx, tx, p)
+			if p.State != PaymentRefundFailed {
+				return nil
+			}
+			return s.tellOfRefund(ctx, tx, p.OrderID, NoticeLateRefundFailed)
 		}
 		return err
 	})
 }
 
-// refund has the gateway that a trade was paid through return an amount of it. Of one
-// that will not arrive it says why; only a person can do something about that.
-func (s *Service) refund(ctx context.Context, p Payment, amount Fen) (status RefundStatus, why string, err error) {
+// refund has the gateway that a trade was paid through return an amount of it, which was
+// first tried at since. It returns an error while the gateway has not decided. Of one that
+// will not arrive it says why, and of one that has waited for the merchant's balance for
+// long: only a person can do something about that.
+func (s *Service) refund(ctx context.Context, p Payment, amount Fen, since time.Time) (status RefundStatus, why string, err error) {
 	gateway, err := s.gatewayOf(p)
-	if err != nil {
-		return "", "", err
+	if err == nil {
+		status, err = gateway.Refund(ctx, p, amount)
 	}
-	status, err = gateway.Refund(ctx, p, amount)
-	if e, ok := AsError(err); ok && e.Code == refundRefused {
+	code, waited := "", s.now().Sub(since)
+	e, ok := AsError(err)
+	if ok {
+		code = e.Code
+	}
+	switch {
+	case code == refundRefused, code == balanceLow && waited >= balanceOver:
 		return RefundAbnormal, e.Detail, nil
+	case code == balanceLow && waited >= balanceTold:
+		return "", e.Detail, err
+	case err != nil:
+		return "", p.Refused, err // as it was
+	case status == RefundProcessing:
+		return "", "", Errorf(Unavailable, "refund_processing", "退款处理中")
+	case status == RefundAbnormal:
+		return status, "收款账户异常，款项没有到账", nil
 	}
-	if status == RefundAbnormal {
-		why = "收款账户异常，款项没有到账"
-	}
-	return status, why, err
+	return status, "", nil
+}
+
+// holdRefund keeps why a refund waits, and tells finance; an empty why is that it does not
+// wait any more.
+func (s *Service) holdRefund(ctx context.Context, id ID, why string, keep func(Tx) error) error {
+	return s.store.InTx(ctx, func(tx Tx) error {
+		if err := keep(tx); err != nil || why == "" {
+			return err
+		}
+		return s.tellOfRefund(ctx, tx, id, NoticeRefundHeld)
+	})
 }
 
 // movesNothing reports whether the lifecycle has no row for what the gateway

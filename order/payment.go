@@ -165,7 +165,32 @@ func RefundRefused(why string, cause error) error {
 	return &Error{Kind: Conflict, Code: refundRefused, Detail: why, Err: cause}
 }
 
-const refundRefused = "refund_refused"
+// BalanceLow is the error of a gateway that returns the money as soon as the merchant's
+// account holds enough.
+func BalanceLow(cause error) error {
+	return &Error{Kind: Unavailable, Code: balanceLow, Detail: "商户账户余额不足", Err: cause}
+}
+
+const (
+	refundRefused = "refund_refused"
+	balanceLow    = "merchant_balance_low"
+)
+
+const (
+	// balanceTold is how long a refund waits for the merchant's balance before finance is
+	// told: the day's payments often bring it.
+	balanceTold = 24 * time.Hour
+	// balanceOver is when it is tried no longer by itself, well before its job is given up.
+	balanceOver = 10 * day
+)
+
+// HeldRefund is money on its way back for whose lack of balance finance is to care.
+type HeldRefund struct {
+	OrderID ID
+	Channel PayChannel
+	Amount  Fen
+	Why     string
+}
 
 // PaymentGateway is a payment provider. Its errors are of kind Unavailable when
 // asking again may help.

@@ -64,6 +64,9 @@ type Queries interface {
 	// FailedLateRefunds are up to limit payments that went back for no order (row 10) and
 	// did not arrive, the longest waiting first.
 	FailedLateRefunds(ctx context.Context, limit int) ([]Payment, error)
+	// HeldRefunds are up to limit of all that wait for the merchant's balance, the oldest
+	// orders first.
+	HeldRefunds(ctx context.Context, limit int) ([]HeldRefund, error)
 	Payment(ctx context.Context, tradeNo string) (Payment, error)
 	Payments(ctx context.Context, id ID) ([]Payment, error)
 	Notification(ctx context.Context, id string) (Notification, error)

@@ -65,20 +65,22 @@ func (s *Service) RunKeysRefund(ctx context.Context, refundNo string) error {
 	if err != nil {
 		return err
 	}
-	p.RefundNo, p.RefundReason = r.RefundNo, r.Reason
-	switch status, why, err := s.refund(ctx, p, r.Amount); {
-	case err != nil:
-		return err
-	case status == RefundProcessing:
-		return Errorf(Unavailable, "refund_processing", "退款处理中")
-	case status == RefundAbnormal:
+	p.RefundNo, p.RefundReason, p.Refused = r.RefundNo, r.Reason, r.Refused
+	status, why, err := s.refund(ctx, p, r.Amount, r.UpdatedAt)
+	if err != nil && why != r.Refused {
 		r.Refused = why
-		_, err = s.moveKeysRefund(ctx, r, PaymentRefundFailed)
-		return err
-	default:
-		_, err = s.moveKeysRefund(ctx, r, PaymentRefunded)
+		return errors.Join(err, s.holdRefund(ctx, r.OrderID, why, func(tx Tx) error { return tx.UpdateKeysRefund(ctx, r, PaymentRefunding) }))
+	}
+	if err != nil {
 		return err
 	}
+	to := PaymentRefunded
+	if status == RefundAbnormal {
+		to = PaymentRefundFailed
+	}
+	r.Refused = why
+	_, err = s.moveKeysRefund(ctx, r, to)
+	return err
 }
 
 // RetryKeysRefund asks again for what the gateway could not return.
@@ -191,20 +193,17 @@ func (s *Service) SettleLateRefund(ctx context.Context, tradeNo, note string, by
 	})
 }
 
-// tellLateRefund tells finance of a late payment that does not go back. Of an order
-// that is gone there is nobody to tell by; the list shows it.
-func (s *Service) tellLateRefund(ctx context.Context, tx Tx, p Payment) error {
-	if p.State != PaymentRefundFailed {
-		return nil
-	}
-	o, err := tx.Order(ctx, p.OrderID)
+// tellOfRefund tells finance of a refund that needs it. Of an order that is gone there is
+// nobody to tell by; the list shows it.
+func (s *Service) tellOfRefund(ctx context.Context, tx Tx, id ID, n Notice) error {
+	o, err := tx.Order(ctx, id)
 	if errors.Is(err, NotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return s.notify(ctx, tx, o, NoticeLateRefundFailed)
+	return s.notify(ctx, tx, o, n)
 }
 
 // moveKeysRefund records how far it is: what came back is booked, what did not is

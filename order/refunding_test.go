@@ -399,3 +399,74 @@ func TestRefundedRenewalOfARevokedCertificate(t *testing.T) {
 		}
 	})
 }
+
+// A merchant account that holds too little is asked again and again; on the second day
+// finance is told, once, and sees it until there is enough. What is never returned fails
+// before its job is given up.
+func TestRefundWaitsForBalance(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		finance := h.staff(t, "吴财务", "13800000016", order.Finance)
+		h.pay.refused = order.BalanceLow(errors.New("NOT_ENOUGH"))
+		whole := h.confirm(t, h.draft(t, nil))
+		trade := h.pays(t, whole).TradeNo
+		h.mustApply(t, whole.ID, order.Command{On: order.RefundStart, By: finance, Note: "不办了"})
+		part := h.approved(t, nil)
+		h.mustApply(t, part.ID, order.Command{On: order.GiveUpKeys, By: finance, Keys: 1, Note: "电话同意"})
+		parts, err := h.db.KeysRefunds(ctx, part.ID)
+		if err != nil || len(parts) != 1 {
+			t.Fatalf("parts %+v, %v", parts, err)
+		}
+		told := func(id order.ID) (n int) {
+			t.Helper()
+			all, err := h.db.Notifications(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, one := range all {
+				if one.Notice == order.NoticeRefundHeld && one.StaffID == finance.StaffID {
+					n++
+				}
+			}
+			return n
+		}
+		run := func(when string, after time.Duration, failure string, held int) {
+			t.Helper()
+			h.advance(after)
+			for name, err := range map[string]error{"whole": h.RunRefund(ctx, trade), "part": h.RunKeysRefund(ctx, parts[0].RefundNo)} {
+				if codeOf(err) != failure {
+					t.Errorf("%s: %s: %v, want %q", when, name, err, failure)
+				}
+			}
+			waiting, err := h.db.HeldRefunds(ctx, 9)
+			if err != nil || len(waiting) != held {
+				t.Errorf("%s: finance sees %+v, %v", when, waiting, err)
+			}
+		}
+		const low = "merchant_balance_low"
+		run("at once", 0, low, 0)
+		run("in the evening", 8*time.Hour, low, 0)
+		run("on the second day", 16*time.Hour, low, 2)
+		h.pay.refused = order.Errorf(order.Unavailable, "payment_unavailable", "稍后再试")
+		run("the line is down", time.Hour, "payment_unavailable", 2)
+		h.pay.refused = order.BalanceLow(errors.New("NOT_ENOUGH"))
+		run("an hour later", time.Hour, low, 2)
+		if a, b := told(whole.ID), told(part.ID); a != 1 || b != 1 {
+			t.Errorf("finance was told %d and %d times", a, b)
+		}
+		h.pay.refused, h.pay.refund = nil, order.RefundProcessing
+		run("topped up", time.Hour, "refund_processing", 0)
+		h.pay.refused, h.pay.refund = order.BalanceLow(errors.New("NOT_ENOUGH")), order.RefundDone
+		run("after ten days", 10*24*time.Hour, codeOf(nil), 0)
+		got, err := h.db.KeysRefunds(ctx, part.ID)
+		if o := h.order(t, whole.ID); err != nil || o.Refund != order.RefundFailed || got[0].State != order.PaymentRefundFailed {
+			t.Errorf("given up: %q, %s, %v", o.Refund, got[0].State, err)
+		}
+		h.pay.refused = nil
+		h.mustApply(t, whole.ID, order.Command{On: order.RefundRetry, By: finance})
+		run("again", 0, codeOf(nil), 0)
+		if p, err := h.db.Payment(ctx, trade); err != nil || p.State != order.PaymentRefunded || p.Refused != "" {
+			t.Errorf("at last: %s %q, %v", p.State, p.Refused, err)
+		}
+	})
+}

@@ -146,6 +146,28 @@ func (q queries) FailedLateRefunds(ctx context.Context, limit int) ([]order.Paym
 	return convert(rows, paymentRow.payment), failed(err, "listing refunds of late payments that failed")
 }
 
+// HeldRefunds implements [order.Queries].
+func (q queries) HeldRefunds(ctx context.Context, limit int) ([]order.HeldRefund, error) {
+	var rows []struct {
+		OrderID order.ID         `db:"order_id"`
+		Channel order.PayChannel `db:"channel"`
+		Amount  order.Fen        `db:"amount"`
+		Why     string           `db:"refused"`
+	}
+	err := q.all(ctx, &rows, `
+		SELECT order_id, channel, amount - returned AS amount, refused FROM payments WHERE state = ? AND refused <> ''
+		UNION ALL SELECT k.order_id, p.channel, k.amount, k.refused FROM keys_refunds k JOIN payments p ON p.trade_no = k.trade_no WHERE k.state = ? AND k.refused <> ''
+		ORDER BY 1 LIMIT ?`, order.PaymentRefunding, order.PaymentRefunding, limit)
+	if err != nil {
+		return nil, failed(err, "listing refunds that wait")
+	}
+	out := make([]order.HeldRefund, len(rows))
+	for i, r := range rows {
+		out[i] = order.HeldRefund(r)
+	}
+	return out, nil
+}
+
 // InsertPayment implements [order.Tx].
 func (tx *Tx) InsertPayment(ctx context.Context, p order.Payment) error {
 	_, err := tx.execNamed(ctx, `

@@ -175,8 +175,10 @@ func (a *Alipay) ask(ctx context.Context, op string, param alipay.Param) (r alip
 		refusal := &Error{Status: http.StatusOK, Code: cmp.Or(strings.TrimPrefix(strings.TrimPrefix(r.SubCode, "aop."), "ACQ."), r.Code, "UNKNOWN")}
 		switch {
 		case r.Code == string(alipay.CodeUnknowError), r.Code == string(alipay.CodeCallLimited),
-			refusal.Code == "SYSTEM_ERROR", refusal.Code == "SELLER_BALANCE_NOT_ENOUGH":
+			refusal.Code == "SYSTEM_ERROR":
 			return unavailable("alipay "+op, refusal)
+		case refusal.Code == "SELLER_BALANCE_NOT_ENOUGH":
+			return order.BalanceLow(fmt.Errorf("calling alipay %s: %w", op, refusal))
 		}
 		return fmt.Errorf("calling alipay %s: %w", op, refusal)
 	})

@@ -322,7 +322,7 @@ func TestAlipayRefund(t *testing.T) { // F62: a second payment goes back, once
 		"too long ago":                  {reply40004("ACQ.TRADE_HAS_FINISHED"), pending, "", "conflict/refund_refused"},
 		"the payer's account is closed": {reply40004("ACQ.BUYER_ERROR"), pending, "", "conflict/refund_refused"},
 		"too long ago, unsigned":        {`{"alipay_trade_refund_response":{"code":"40004","sub_code":"ACQ.TRADE_HAS_FINISHED"}}`, pending, "", "unavailable/payment_unavailable"},
-		"balance too low for now":       {reply40004("ACQ.SELLER_BALANCE_NOT_ENOUGH"), pending, "", "unavailable/payment_unavailable"},
+		"balance too low for now":       {reply40004("ACQ.SELLER_BALANCE_NOT_ENOUGH"), pending, "", "unavailable/merchant_balance_low"},
 		"system error":                  {reply40004("ACQ.SYSTEM_ERROR"), pending, "", "unavailable/payment_unavailable"},
 		"trade unknown":                 {reply40004("ACQ.TRADE_NOT_EXIST"), reply40004("ACQ.TRADE_NOT_EXIST"), "", "conflict/refund_refused"},
 		"another refund":                {yes, returned(fields{"out_request_no": "R2"}), "", "unavailable/payment_unavailable"},

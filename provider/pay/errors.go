@@ -48,8 +48,10 @@ func classify(op string, err error) error {
 	refusal := &Error{Status: api.StatusCode, Code: normal(api.Code), RequestID: api.Header.Get(consts.RequestID)}
 	switch {
 	case api.StatusCode >= http.StatusInternalServerError, api.StatusCode == http.StatusTooManyRequests,
-		refusal.Code == "SYSTEM_ERROR", refusal.Code == "FREQUENCY_LIMITED", refusal.Code == "NOT_ENOUGH":
+		refusal.Code == "SYSTEM_ERROR", refusal.Code == "FREQUENCY_LIMITED":
 		return unavailable(op, refusal)
+	case refusal.Code == "NOT_ENOUGH":
+		return order.BalanceLow(fmt.Errorf("calling %s: %w", op, refusal))
 	}
 	return fmt.Errorf("calling %s: %w", op, refusal)
 }

@@ -260,7 +260,7 @@ func TestRefund(t *testing.T) { // F62: a second payment goes back, once
 		"refused, never existed":   {create: refuse(403, "NO_AUTH"), query: refuse(404, "RESOURCE_NOT_EXISTS"), want: "conflict/refund_refused"},
 		"our signature is refused": {create: refuse(401, "SIGN_ERROR"), query: refuse(404, "RESOURCE_NOT_EXISTS"), want: "error"},
 		"refused, cannot ask":      {create: refuse(400, "INVALID_REQUEST"), query: refuse(500, "SYSTEM_ERROR"), want: "unavailable/payment_unavailable"},
-		"balance too low for now":  {create: refuse(403, "NOT_ENOUGH"), want: "unavailable/payment_unavailable"},
+		"balance too low for now":  {create: refuse(403, "NOT_ENOUGH"), want: "unavailable/merchant_balance_low"},
 		"system error":             {create: refuse(500, "SYSTEM_ERROR"), want: "unavailable/payment_unavailable"},
 		"another refund":           {create: ok(refundBody("SUCCESS", map[string]any{"out_refund_no": "R2"})), want: "unavailable/payment_unavailable"},
 		"another trade":            {create: ok(refundBody("SUCCESS", map[string]any{"out_trade_no": "T2"})), want: "unavailable/payment_unavailable"},

@@ -130,6 +130,7 @@ var texts = map[order.Notice]text{
 	order.NoticeRefundProposed:   {"订单（尾号{1}）的退款等待另一人复核，请到财务台处理。", tail, "退款待复核", ""},
 	order.NoticeLateRefundFailed: {"订单（尾号{1}）的重复支付未能退回，请到财务台处理。", tail, "重复支付未退回", ""},
 	order.NoticeLatePayment:      {"您的订单（尾号{1}）收到一笔重复或过期的支付，将原路全额退回，无需操作。", tail, "多付退回", "重复支付将原路退回"},
+	order.NoticeRefundHeld:       {"商户账户余额不足，订单（尾号{1}）的退款一天没有退出。请到财务台查看并充值，系统会继续重试。", tail, "退款等待余额", ""},
 	order.NoticeRefundStarted:    {"您的订单（尾号{1}）正在退款，款项将原路退回，一般 1 至 3 个工作日到账。", tail, "退款中", "款项将原路退回"},
 	order.NoticeRefunded:         {"您的订单（尾号{1}）退款成功，款项已原路退回。", tail, "已退款", "款项已原路退回"},
 
@@ -246,6 +247,7 @@ var taskPage = map[order.Notice]func(Links, order.ID) string{
 	order.NoticeRefundProposed:   func(l Links, _ order.ID) string { return l.Finance() },
 	order.NoticeKeysRefundFailed: func(l Links, _ order.ID) string { return l.Finance() },
 	order.NoticeLateRefundFailed: func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeRefundHeld:       func(l Links, _ order.ID) string { return l.Finance() },
 	order.NoticeRefundFailed:     func(l Links, _ order.ID) string { return l.Finance() },
 	order.NoticeInvoiceFailed:    func(l Links, _ order.ID) string { return l.Invoices() },
 }
