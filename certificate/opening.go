@@ -157,20 +157,6 @@ func (s *Service) DropOpening(ctx context.Context, serial, id string, by order.A
 	})
 }
 
-// owned runs fn in one transaction about a certificate that is bound to by.
-func (s *Service) owned(ctx context.Context, serial string, by order.Actor, fn func(tx Tx, cert Certificate) error) error {
-	return s.store.Change(ctx, func(tx Tx) error {
-		cert, err := tx.Certificate(ctx, serial)
-		if err != nil {
-			return err
-		}
-		if by.PersonID == "" || by.PersonID != cert.PersonID {
-			return NotFound()
-		}
-		return fn(tx, cert)
-	})
-}
-
 // dayBefore is when people are reminded of an opening: at ten in the morning of the day
 // before, in Shanghai.
 func dayBefore(at time.Time) time.Time {

@@ -10,16 +10,7 @@ import (
 // caller has checked a code of his mobile and then one of the new mobile (F100,
 // F101). It is not an order.
 func (s *Service) Rebind(ctx context.Context, serial string, by order.Actor, to string) error {
-	return s.store.Change(ctx, func(tx Tx) error {
-		cert, err := tx.Certificate(ctx, serial)
-		if err != nil {
-			return err
-		}
-		if by.PersonID == "" || by.PersonID != cert.PersonID {
-			return NotFound()
-		}
-		return s.give(ctx, tx, cert, to, by)
-	})
+	return s.owned(ctx, serial, by, func(tx Tx, cert Certificate) error { return s.give(ctx, tx, cert, to, by) })
 }
 
 // rebind does the same after a review, for an order of somebody who has no longer

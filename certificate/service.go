@@ -122,6 +122,20 @@ func (s *Service) Apply(ctx context.Context, serial string, c Command) (Certific
 	return cert, err
 }
 
+// owned runs fn in one transaction about a certificate that is bound to by.
+func (s *Service) owned(ctx context.Context, serial string, by order.Actor, fn func(tx Tx, cert Certificate) error) error {
+	return s.store.Change(ctx, func(tx Tx) error {
+		cert, err := tx.Certificate(ctx, serial)
+		if err != nil {
+			return err
+		}
+		if by.PersonID == "" || by.PersonID != cert.PersonID {
+			return NotFound()
+		}
+		return fn(tx, cert)
+	})
+}
+
 func (s *Service) applyIn(ctx context.Context, tx Tx, serial string, c Command) (Certificate, error) {
 	cert, err := tx.Certificate(ctx, serial)
 	if err != nil {
