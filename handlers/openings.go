@@ -33,11 +33,16 @@ func openingViews(cert certificate.Certificate, ahead []certificate.Opening, now
 		if o.Serial != cert.Serial {
 			continue
 		}
-		v := openingView{Opening: o, When: order.Day(o.At) + " " + o.At.In(order.Shanghai).Format("15:04") + " 开标（" + daysAhead(o.At, now) + "）"}
+		v := openingView{Opening: o, When: opensAt(o.At, now)}
 		v.Light, v.Says = cert.Guard(o, now)
 		out = append(out, v)
 	}
 	return out
+}
+
+// opensAt says when bids are opened.
+func opensAt(at, now time.Time) string {
+	return order.Day(at) + " " + at.In(order.Shanghai).Format("15:04") + " 开标（" + daysAhead(at, now) + "）"
 }
 
 // daysAhead is how many days from now a moment is, in Shanghai.

@@ -93,3 +93,24 @@ func TestOpeningAnswersForARenewal(t *testing.T) {
 	edit := b.post("/orders", begin(heldSerial, order.Renewal)).location()
 	wantIn(t, "the form", b.get(edit).Body, `value="`+at+`"`, "建议开标后再更新")
 }
+
+// Reviewers see which of their tasks keeps bids from being opened in the next days: the
+// certificate that is to be put back is needed the day after tomorrow.
+func TestTasksBeforeAnOpening(t *testing.T) {
+	d := newDesk(t).hire()
+	b := d.holder()
+	openings, freeze := "/certificates/"+heldSerial+"/openings", "/certificates/"+heldSerial+"/freeze"
+	b.mustPost(openings, url.Values{"opening": {order.TypedMoment(d.clock.now().AddDate(0, 0, 5))}, "project": {"三期风电"}}, openings)
+	b.post(freeze, url.Values{"sure": {"yes"}, "code": {b.codeFor(freeze)}})
+	path := b.submitted(b.post("/orders", begin(heldSerial, order.Resume)).location(), url.Values{})
+	task := strings.Replace(path, "/orders/", "/staff/review/", 1)
+	if a := d.login("李审核").get("/staff/review?stage=opening"); a.Status != http.StatusOK || strings.Contains(a.Body, task) {
+		t.Errorf("five days ahead: %d, %v", a.Status, strings.Contains(a.Body, task))
+	}
+	d.clock.advance(3 * 24 * time.Hour)
+	li := d.login("李审核")
+	wantIn(t, "two days ahead", li.get("/staff/review?stage=opening").Body, task, "开标（还有 2 天）")
+	wantNotIn(t, "what the holder calls it", li.get("/staff/review?stage=opening").Body, "三期风电")
+	d.clock.advance(2 * 24 * time.Hour)
+	wantNotIn(t, "opened", d.login("李审核").get("/staff/review?stage=opening").Body, task)
+}

@@ -64,6 +64,7 @@ type consoleReader interface {
 	CompanyKnown(ctx context.Context, uscc string) (bool, error)
 	Staff(ctx context.Context, id string) (order.Staff, error)
 	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
+	Openings(ctx context.Context, serial string, now time.Time) ([]certificate.Opening, error)
 	OnToken(ctx context.Context, tokenSerial string) ([]certificate.Certificate, error)
 	FindCertificates(ctx context.Context, text string, limit int) ([]certificate.Certificate, error)
 }

@@ -33,14 +33,25 @@ func (k *console) reviewRoutes() {
 // overdueTab is the tab of the reviews that are late, whatever their stage.
 const overdueTab order.Stage = "overdue"
 
+// openingTab is the tab of the orders without which bids cannot be opened in the next
+// days: an unlock, a freeze to be taken back, a renewal.
+const (
+	openingTab   order.Stage = "opening"
+	openingAhead             = 3 * 24 * time.Hour
+)
+
 // queueStages are the tabs of the review queue.
-var queueStages = []order.Stage{order.Queued, order.SecondApproval, order.Claimed, order.AwaitingAuthorization, overdueTab}
+var queueStages = []order.Stage{order.Queued, order.SecondApproval, order.Claimed, order.AwaitingAuthorization, openingTab, overdueTab}
 
 func tabLabel(s order.Stage) string {
-	if s == overdueTab {
+	switch s {
+	case overdueTab:
 		return "超时"
+	case openingTab:
+		return "即将开标"
+	default:
+		return s.Label()
 	}
-	return s.Label()
 }
 
 type queueView struct {
@@ -61,6 +72,7 @@ type taskView struct {
 	Overdue              bool
 	Who                  string // holds the claim
 	Waits                bool   // for the legal representative: nothing to do yet (G9)
+	Opening              string // when bids are opened that need it, if soon
 }
 
 // queue lists what waits for review, oldest first.
@@ -70,8 +82,12 @@ func (k *console) queue(c *fiber.Ctx) error {
 		return order.Errorf(order.Invalid, "stage_unknown", "没有该任务分类，请重新选择")
 	}
 	filter := order.Filter{Status: order.InReview, Stage: stage}
-	if stage == overdueTab {
+	switch stage {
+	case overdueTab:
 		filter.Stage, filter.ReviewDueBefore = "", k.Now()
+	case openingTab:
+		filter.Stage, filter.OpensFrom, filter.OpensUntil = "", k.Now(), k.Now().Add(openingAhead)
+	default:
 	}
 	f, err := listPage(c, filter)
 	if err != nil {
@@ -107,6 +123,12 @@ func (k *console) taskView(c *fiber.Ctx, o order.Order) taskView {
 	if o.Stage == order.Claimed {
 		if m, err := k.Records.Staff(c.UserContext(), o.ReviewerID); err == nil {
 			t.Who = m.Name
+		}
+	}
+	if o.Certificate != "" {
+		ahead, err := k.Records.Openings(c.UserContext(), o.Certificate, k.Now())
+		if err == nil && len(ahead) > 0 && !ahead[0].At.After(k.Now().Add(openingAhead)) {
+			t.Opening = opensAt(ahead[0].At, k.Now())
 		}
 	}
 	return t

@@ -307,6 +307,9 @@ type Filter struct {
 	ReviewDueBefore time.Time
 	// DueBefore chooses the orders whose promise of F63 ran out before.
 	DueBefore time.Time
+	// OpensFrom and OpensUntil choose the orders about certificates for which bids are
+	// opened between the two, as their holders have registered.
+	OpensFrom, OpensUntil time.Time
 	// After continues behind the last order of the page before.
 	After Cursor
 	// OldestFirst turns the list around, for work queues.

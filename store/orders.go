@@ -278,6 +278,9 @@ func filter(f order.Filter) (where string, args []any) {
 	if !f.ReviewDueBefore.IsZero() {
 		and(`review_due < ?`, dbTime(f.ReviewDueBefore))
 	}
+	if !f.OpensUntil.IsZero() {
+		and(`certificate IN (SELECT cert_serial FROM openings WHERE opens_at > ? AND opens_at <= ?)`, dbTime(f.OpensFrom), dbTime(f.OpensUntil))
+	}
 	if !f.DueBefore.IsZero() {
 		and(`due_at < ?`, dbTime(f.DueBefore))
 	}
