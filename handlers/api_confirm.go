@@ -216,7 +216,7 @@ func (s *Server) apiResubmit(ctx context.Context, in *resubmitInput) (*placedOut
 	k := callOf(ctx)
 	o := k.order
 	if fixing, err := s.editable(o); err != nil || !fixing {
-		return nil, notEditable(o)
+		return nil, s.notEditable(o)
 	}
 	typed, faults := order.Normalize(o.Product, s.typed(o, in.Body.Fields, true), s.today())
 	if len(faults) == 0 {

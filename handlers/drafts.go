@@ -69,12 +69,12 @@ func (s *Server) editable(o order.Order) (fixing bool, err error) {
 	case order.ActionFix:
 		return true, nil
 	default:
-		return false, notEditable(o)
+		return false, s.notEditable(o)
 	}
 }
 
-func notEditable(o order.Order) error {
-	return order.Errorf(order.Conflict, "not_editable", "订单当前为「%s」，不能再修改，请在「我的订单」查看进度和可以办理的事项", o.Status.Label())
+func (s *Server) notEditable(o order.Order) error {
+	return order.Errorf(order.Conflict, "not_editable", "订单当前为「%s」，不能再修改，请在「我的订单」查看进度和可以办理的事项", o.Guide(s.Now()).State)
 }
 
 func (s *Server) editPage(c *fiber.Ctx) error {

@@ -290,6 +290,21 @@ func TestDeleteDraft(t *testing.T) {
 	}
 }
 
+// Whoever corrects an order whose money is on its way back reads why he cannot.
+func TestCorrectedDuringARefund(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.rejected()
+	b.get(path + "/edit")
+	_, err := w.service.Apply(t.Context(), w.order(path).ID, order.Command{On: order.RefundStart, By: order.Actor{Role: order.Finance, StaffID: "F1", Channel: order.Web}, Note: "不办了"})
+	must(t, err)
+	form := filledForm()
+	form.Set("do", "submit")
+	if a := b.post(path+"/form", form); a.Status != http.StatusConflict || !strings.Contains(a.Body, "审核拒绝（退款中）") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
 // F95, F96, F97: the reasons lead to the fields; resubmitting costs nothing;
 // product and quantity are locked; a new mobile is proven by SMS.
 func TestResubmission(t *testing.T) {

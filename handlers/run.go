@@ -100,7 +100,10 @@ func (s *Server) runProgress(c *fiber.Ctx) error {
 	if o.Stage == order.Running && t.State == certificate.TicketOpen {
 		v.Step = certificate.StepWrite
 	}
-	if t.State != certificate.TicketDone && !t.Live(s.Now()) && v.Detail == "" {
+	switch {
+	case o.Status == order.Completed: // perhaps with the ticket of another window
+		v = progressView{State: certificate.TicketDone, Step: t.Step}
+	case t.State != certificate.TicketDone && !t.Live(s.Now()) && v.Detail == "":
 		v.State, v.Detail = certificate.TicketFailed, "办理凭证已失效，请重新开始。"
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")

@@ -1,12 +1,14 @@
 package handlers
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -41,5 +43,35 @@ func TestRunPages(t *testing.T) {
 		if a := bob.post("/helper/v1/run/"+at, nil); a.Status != http.StatusNotFound {
 			t.Errorf("%s without a ticket: %d", at, a.Status)
 		}
+	}
+}
+
+// A window whose ticket another window has replaced says that the certificate is written
+// once it is, and not to begin again.
+func TestRunEndsInAnotherWindow(t *testing.T) {
+	for name, tt := range map[string]struct {
+		state  order.State
+		ticket certificate.TicketState
+		want   progressView
+	}{
+		"replaced, not written yet":     {order.State{Status: order.ToRenew, Stage: order.Ready}, certificate.TicketReplaced, progressView{State: certificate.TicketFailed, Detail: "办理凭证已失效，请重新开始。"}},
+		"replaced, written there":       {order.State{Status: order.Completed}, certificate.TicketReplaced, progressView{State: certificate.TicketDone}},
+		"failed here, written there":    {order.State{Status: order.Completed}, certificate.TicketFailed, progressView{State: certificate.TicketDone}},
+		"its own":                       {order.State{Status: order.Completed}, certificate.TicketDone, progressView{State: certificate.TicketDone}},
+		"written, the report under way": {order.State{Status: order.ToRenew, Stage: order.Running}, certificate.TicketOpen, progressView{State: certificate.TicketOpen, Step: certificate.StepWrite}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWeb(t)
+			b := w.browser()
+			b.login(agentMobile)
+			u := w.counter(agentMobile)
+			w.posted(1, w.clock.now(), w.clock.now(), func(o *order.Order) { o.ID, o.PersonID, o.State = "01RUN", u.person, tt.state })
+			u.ticket.OrderID, u.ticket.State, u.ticket.Step = "01RUN", tt.ticket, ""
+			a := b.get("/orders/01RUN/run/01TICKET")
+			var got progressView
+			if err := json.Unmarshal([]byte(a.Body), &got); err != nil || got != tt.want {
+				t.Errorf("%d %s, want %+v", a.Status, a.Body, tt.want)
+			}
+		})
 	}
 }

@@ -395,6 +395,8 @@ func TestRefundDesk(t *testing.T) {
 	}
 	finance.mustPost(page+"/refund", url.Values{"note": {"申请人要求取消"}}, page)
 	wantIn(t, "list", finance.get("/staff/finance?refund=refunding").Body, o.Company, "退款中")
+	li := d.login("李审核")
+	wantIn(t, "review", li.get("/staff/review/"+string(o.ID)).Body, `<span class="badge warn">退款中</span>`)
 	d.gateway.refund = order.RefundAbnormal
 	must(t, d.service.RunRefund(t.Context(), o.TradeNo))
 	wantIn(t, "list", finance.get("/staff/finance").Body, o.Company, "退款失败")
@@ -409,7 +411,6 @@ func TestRefundDesk(t *testing.T) {
 		t.Errorf("order is %s", got.State)
 	}
 	wantIn(t, "account", finance.get(page).Body, "已退款", "没有可以退的款项")
-	li := d.login("李审核")
 	if a := li.post("/staff/review/"+string(o.ID)+"/claim", nil); a.Status == http.StatusSeeOther {
 		t.Error("claimed a refunded order")
 	}

@@ -56,7 +56,7 @@ func checkPIN(p plugged, pin token.PIN) error {
 		return errCorrectable{err}
 	}
 	if !p.Fits(pin) {
-		return errCorrectable{&token.Error{Kind: token.PINLength, Op: fmt.Sprintf("PIN length (token allows %d to %d)", p.MinPIN, p.MaxPIN)}}
+		return errCorrectable{&problem{Detail: fmt.Sprintf("这把 UKEY 的口令长度须为 %d 至 %d 位数字，请重新输入。", max(1, p.MinPIN), longest(p))}}
 	}
 	return nil
 }
