@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
@@ -65,6 +66,10 @@ func TestRememberedAnswersAreNeverOld(t *testing.T) {
 		{change: "claimed again", do: apply(order.Command{On: order.Claim, By: reviewer})},
 		{change: "approved", do: approve},
 		{change: "the first key", do: key(0)},
+		{change: "a promise that is not kept", do: func() {
+			d.clock.advance(d.read(id).DueAt.Sub(d.clock.now()) + time.Second)
+			m = d.mini("m1", "").login(agentMobile) // the session is over, too
+		}},
 		{change: "the second key", do: key(1)},
 		{change: "shipped", do: apply(order.Command{On: order.Ship, By: by("孙发货", order.Shipper), Carrier: "sf", TrackingNo: "SF1234567890123"})},
 	} {
@@ -80,7 +85,7 @@ func TestRememberedAnswersAreNeverOld(t *testing.T) {
 		first, second := seen("first"), seen("again")
 		mark, _, err := d.db.Mark(t.Context(), id)
 		must(t, err)
-		if _, remembered := d.answers.of(id, mark); remembered == step.anew {
+		if _, remembered := d.answers.of(id, mark, d.clock.now()); remembered == step.anew {
 			t.Errorf("%s: remembered %t", step.change, remembered)
 		}
 		d.answers.kept.Purge()
@@ -135,8 +140,8 @@ func TestAnswersAreBounded(t *testing.T) {
 	a := newAnswers()
 	for i := range maxAnswers + 10 {
 		id := order.ID(strconv.Itoa(i))
-		a.keep(id, order.Mark{Rev: 1}, OrderJSON{ID: string(id)})
-		if got, ok := a.of(id, order.Mark{Rev: 1}); !ok || got.ID != string(id) {
+		a.keep(order.Order{ID: id, Rev: 1}, 0, OrderJSON{ID: string(id)}, time.Time{})
+		if got, ok := a.of(id, order.Mark{Rev: 1}, time.Time{}); !ok || got.ID != string(id) {
 			t.Fatalf("%s is not kept", id)
 		}
 	}
@@ -144,7 +149,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		t.Errorf("%d kept", n)
 	}
 	for _, other := range []order.Mark{{Rev: 2}, {Rev: 1, Events: 1}} {
-		if _, ok := a.of(order.ID(strconv.Itoa(maxAnswers+9)), other); ok {
+		if _, ok := a.of(order.ID(strconv.Itoa(maxAnswers+9)), other, time.Time{}); ok {
 			t.Errorf("an answer under mark %v", other)
 		}
 	}

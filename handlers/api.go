@@ -200,8 +200,8 @@ func (s *Server) apiOrders(ctx context.Context, in *ordersInput) (*ordersOutput,
 }
 
 func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, error) {
-	k := callOf(ctx)
-	if known, ok := s.answers.of(order.ID(in.ID), k.mark); ok {
+	k, now := callOf(ctx), s.Now()
+	if known, ok := s.answers.of(order.ID(in.ID), k.mark, now); ok {
 		return &orderOutput{known}, nil
 	}
 	o, err := s.orderOf(ctx, order.ID(in.ID), k.v)
@@ -232,7 +232,7 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 		}
 	}
 	if o.Form.Get(order.AuthWay) != order.AuthMiniProgram && out.Reasons == nil {
-		s.answers.keep(o.ID, order.Mark{Rev: o.Rev, Events: k.mark.Events}, out)
+		s.answers.keep(o, k.mark.Events, out, now)
 		return &orderOutput{out}, nil
 	}
 	card, err := s.authCard(ctx, o)
