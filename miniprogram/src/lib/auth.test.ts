@@ -118,7 +118,7 @@ it('asks for a photo where no provider can tell', async () => {
   await expect(a.identify('31002X', '')).rejects.toThrow('不行')
   expect([a.step, a.legal?.photographed]).toEqual(['identity', true])
   await a.identify('31002X', 'file')
-  expect([a.step, s.calls.at(-1)]).toEqual(['application', ['/identity/photo', { file: 'file', tail: '31002X' }, 'P']])
+  expect([a.step, s.calls[s.calls.length - 1]]).toEqual(['application', ['/identity/photo', { file: 'file', tail: '31002X' }, 'P']])
 })
 
 it.each([

@@ -85,7 +85,8 @@ export function replace(url: string): void {
 
 /** The address of the page that many below the one that is shown, if there is one. */
 function addressOf(below: number): string | undefined {
-  const page = getCurrentPages().at(-1 - below) as unknown as { route: string; $page?: { fullPath: string }; options?: Record<string, string> } | undefined
+  const pages = getCurrentPages()
+  const page = pages[pages.length - 1 - below] as unknown as { route: string; $page?: { fullPath: string }; options?: Record<string, string> } | undefined
   if (!page) {
     return undefined
   }
