@@ -23,6 +23,7 @@ type OrderJSON struct {
 	Label         string             `json:"label" doc:"State in Chinese" example:"待审核"`
 	What          string             `json:"what" doc:"What happens now, in Chinese"`
 	Next          string             `json:"next,omitempty" doc:"Next step, in Chinese"`
+	Obstacle      string             `json:"obstacle,omitempty" doc:"Why it cannot go on as its certificate is now, in Chinese; with a single order only"`
 	Action        string             `json:"action,omitempty" example:"pay" doc:"What the applicant can do now; others than a client knows may come"`
 	Button        string             `json:"action_label,omitempty" doc:"The action in Chinese" example:"去支付"`
 	Amount        int64              `json:"amount_fen"`
@@ -220,6 +221,13 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 	if giveUp != nil {
 		out.GiveUp = &GiveUpJSON{giveUp.Keys, giveUp.Left, int64(giveUp.Price), giveUp.Note}
 	}
+	cert, err := s.aboutOf(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if cert != nil {
+		out.Obstacle = obstacleTo(o, *cert, now)
+	}
 	if out.Tracking != nil {
 		shipments, err := s.Store.Shipments(ctx, o.ID)
 		if err != nil {
@@ -231,7 +239,7 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 			}
 		}
 	}
-	if o.Form.Get(order.AuthWay) != order.AuthMiniProgram && out.Reasons == nil {
+	if o.Form.Get(order.AuthWay) != order.AuthMiniProgram && out.Reasons == nil && cert == nil {
 		s.answers.keep(o, k.mark.Events, out, now)
 		return &orderOutput{out}, nil
 	}

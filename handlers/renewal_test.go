@@ -354,8 +354,20 @@ func TestOrderOfAFrozenCertificate(t *testing.T) {
 	path := b.submitted(b.post("/orders", begin(heldSerial, order.Renewal)).location(), url.Values{"about.bid": {"no"}})
 	const says = "证书已冻结，请先恢复。"
 	wantNotIn(t, "before", b.get(path).Body, says)
+	told := func() string {
+		t.Helper()
+		var o OrderJSON
+		w.mini("m1", "").login(agentMobile).ok(http.MethodGet, path, nil, &o)
+		return o.Obstacle
+	}
+	if got := told(); got != "" {
+		t.Errorf("before, over the API: %q", got)
+	}
 	b.clock.advance(2 * time.Minute)
 	freeze := "/certificates/" + heldSerial + "/freeze"
 	b.post(freeze, url.Values{"sure": {"yes"}, "code": {b.codeFor(freeze)}})
 	wantIn(t, "frozen", b.get(path).Body, says, `<a href="/certificates">我的证书</a>`)
+	if got := told(); got+"。" != says {
+		t.Errorf("frozen, over the API: %q", got)
+	}
 }

@@ -38,6 +38,7 @@ export interface Order {
   closable?: boolean
   delivery_changeable?: boolean
   authorization?: { state: string; label: string; mobile?: string; sent_at?: string; until: string; waiting?: boolean; left: number }
+  obstacle?: string
   give_up?: { keys: number; left: number; amount_fen: number; note: string }
   tracking?: { carrier: string; no: string; shipped_at: string; state: string; label: string; track?: { at: string; text: string }[] }
   created_at: string
