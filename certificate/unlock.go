@@ -152,6 +152,19 @@ func (u *Unlocks) mayAlone(ctx context.Context, q UnlockQueries, s Subject) erro
 	return err
 }
 
+// mayApproved refuses when an order does not wait for its unlock any more: it is being
+// refunded, its time is over or its legal representative has withdrawn.
+func (u *Unlocks) mayApproved(ctx context.Context, tx Tx, id order.ID, c Certificate) error {
+	o, err := tx.Order(ctx, id)
+	if err != nil {
+		return err
+	}
+	if o.Status != order.ToUnlock || o.Refund != order.NoRefund {
+		return order.Errorf(order.Conflict, "order_not_ready", "订单当前状态为「%s」，不能执行该操作，请刷新后查看", o.Guide(u.now()).State)
+	}
+	return c.usable()
+}
+
 // BeginSelf issues the ticket for a self-service unlock. The caller has checked a
 // code sent to the bound mobile for this USBKEY.
 func (u *Unlocks) BeginSelf(ctx context.Context, s Subject) (t Ticket, secret string, err error) {
@@ -178,14 +191,7 @@ func (u *Unlocks) BeginApproved(ctx context.Context, o order.Order) (t Ticket, s
 		return Ticket{}, "", err
 	}
 	err = u.store.Change(ctx, func(tx Tx) error {
-		now, err := tx.Order(ctx, o.ID)
-		if err != nil {
-			return err
-		}
-		if now.Status != order.ToUnlock || now.Refund != order.NoRefund {
-			return order.Errorf(order.Conflict, "order_not_ready", "订单当前状态为「%s」，不能执行该操作，请刷新后查看", now.State.Label())
-		}
-		if err := s.usable(); err != nil {
+		if err := u.mayApproved(ctx, tx, o.ID, s); err != nil {
 			return err
 		}
 		t, secret, err = u.Certificates.IssueTicket(ctx, tx, Ticket{Purpose: ForUnlock, CertSerial: s.Serial, TokenSerial: s.TokenSerial, OrderID: o.ID, PersonID: o.PersonID})
@@ -239,11 +245,12 @@ func (u *Unlocks) Secret(ctx context.Context, secret string) ([]byte, error) {
 		return nil, err
 	}
 	s := u.subject(cert)
-	if t.OrderID == "" {
-		err = u.store.Change(ctx, func(tx Tx) error { return u.mayAlone(ctx, tx, s) })
-	} else {
-		err = s.usable()
-	}
+	err = u.store.Change(ctx, func(tx Tx) error {
+		if t.OrderID == "" {
+			return u.mayAlone(ctx, tx, s)
+		}
+		return u.mayApproved(ctx, tx, t.OrderID, cert)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -272,6 +272,49 @@ func TestUnlockNeedsAUsableCertificate(t *testing.T) {
 	})
 }
 
+// Row 28: what unlocks a USBKEY is handed out only while the order waits for it, though
+// its ticket is still good.
+func TestApprovedUnlockNeedsItsOrder(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*order.Order)
+		code   string
+	}{
+		"still waiting":             {func(*order.Order) {}, ""},
+		"money on its way back":     {func(o *order.Order) { o.Refund = order.Refunding }, "order_not_ready"},
+		"refunded":                  {func(o *order.Order) { o.State = order.State{Status: order.Refunded} }, "order_not_ready"},
+		"time over, or withdrawn":   {func(o *order.Order) { o.State = order.State{Status: order.Rejected, Stage: order.Fixable} }, "order_not_ready"},
+		"unlocked in another place": {func(o *order.Order) { o.State = order.State{Status: order.Completed} }, "order_not_ready"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, f *office) {
+				ctx, c := t.Context(), f.counter(t)
+				subject, err := c.Lookup(ctx, usbkey)
+				must(t, err)
+				o := order.Order{ID: "01JUNLOCK", No: "SAAS120261123000009", Business: order.UnlockApproval, State: order.State{Status: order.ToUnlock}, PersonID: subject.PersonID, Certificate: serialA, Rev: 1, Seq: 1, Amount: 5000, CreatedAt: now, UpdatedAt: now}
+				must(t, f.db.InTx(ctx, func(tx order.Tx) error { return tx.InsertOrder(ctx, o) }))
+				_, secret, err := c.BeginApproved(ctx, o)
+				must(t, err)
+				_, err = c.Open(ctx, secret, []byte("key"))
+				must(t, err)
+				must(t, f.db.InTx(ctx, func(tx order.Tx) error {
+					was, err := tx.Order(ctx, o.ID)
+					if err != nil {
+						return err
+					}
+					changed := was
+					changed.Rev++
+					test.change(&changed)
+					return tx.UpdateOrder(ctx, changed, was)
+				}))
+				_, err = c.Secret(ctx, secret)
+				if refused := test.code != ""; (err != nil) != refused || refused && code(err) != test.code || (len(c.asked) == 0) != refused {
+					t.Errorf("the secret: %v, the issuer was asked %v", err, c.asked)
+				}
+			})
+		})
+	}
+}
+
 // Two people bound to one USBKEY are both told.
 func TestEverybodyBoundIsTold(t *testing.T) {
 	eachDB(t, func(t *testing.T, f *office) {
