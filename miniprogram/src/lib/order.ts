@@ -34,6 +34,14 @@ export function pageOf(order: Order): string {
   }
 }
 
+/** What can be filled in whatever has become of the order's certificate. */
+const forms = ['continue', 'fix']
+
+/** Whether the order's page offers its next step: nothing but a form while its certificate stands in the way. */
+export function offered(order: Order): boolean {
+  return !!order.action && order.action !== 'track' && (!order.obstacle || forms.includes(order.action))
+}
+
 export function act(order: Order): void {
   open(pageOf(order))
 }
