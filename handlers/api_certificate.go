@@ -32,7 +32,9 @@ type CertificateJSON struct {
 	Note        string      `json:"note,omitempty" doc:"What the dates and the state mean, in Chinese"`
 	Offers      []OfferJSON `json:"offers,omitempty" doc:"What can be applied for now"`
 	// Openings are what the holder has registered and is ahead, the next first.
-	Openings []OpeningJSON `json:"openings,omitempty"`
+	Openings       []OpeningJSON `json:"openings,omitempty"`
+	FreezeOpenings []OpeningJSON `json:"freeze_openings,omitempty" doc:"What is ahead of it and of all that is frozen with it"`
+	RevokeOpenings []OpeningJSON `json:"revoke_openings,omitempty" doc:"What is ahead of it and of all that is revoked with it"`
 }
 
 // BidQuestionJSON is the question about bids that are not opened yet, with its answers.
@@ -145,9 +147,11 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 		}
 		if card.CanFreeze {
 			card.FreezeAlso = alsoStopped(c, certs, certificate.Freeze, s.Now())
+			card.FreezeOpenings = openingsJSON(atStake(c, certs, certificate.Freeze, ahead, s.Now()))
 		}
 		if card.CanRevoke {
 			card.RevokeAlso = alsoStopped(c, certs, certificate.Revoke, s.Now())
+			card.RevokeOpenings = openingsJSON(atStake(c, certs, certificate.Revoke, ahead, s.Now()))
 		}
 		if c.State() == certificate.Valid && c.Expired(s.Now()) {
 			card.State = "expired"

@@ -417,9 +417,7 @@ func (s *Server) changeable(c *fiber.Ctx, e certificate.Event) (changeView, sess
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
 		view.Reasons = append(view.Reasons, choice{r.Name(), r.Label(), r.Name() == c.FormValue("reason")})
 	}
-	for _, one := range append(certificate.Along(cert, held, certificate.Command{On: e}, s.Now()), cert) {
-		view.Ahead = append(view.Ahead, openingViews(one, ahead, s.Now())...)
-	}
+	view.Ahead = atStake(cert, held, e, ahead, s.Now())
 	if view.Revoking() {
 		view.Bid = s.openBidOf(c, cert, view.Ahead)
 	}

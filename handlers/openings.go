@@ -45,6 +45,15 @@ func opensAt(at, now time.Time) string {
 	return order.Day(at) + " " + at.In(order.Shanghai).Format("15:04") + " 开标（" + daysAhead(at, now) + "）"
 }
 
+// atStake are the openings that an event keeps from being decrypted: those of a
+// certificate and of all that goes the same way.
+func atStake(cert certificate.Certificate, held []certificate.Certificate, e certificate.Event, ahead []certificate.Opening, now time.Time) (out []openingView) {
+	for _, one := range append(certificate.Along(cert, held, certificate.Command{On: e}, now), cert) {
+		out = append(out, openingViews(one, ahead, now)...)
+	}
+	return out
+}
+
 // daysAhead is how many days from now a moment is, in Shanghai.
 func daysAhead(at, now time.Time) string {
 	switch left := (certificate.Certificate{NotAfter: at}).DaysLeft(now); left {

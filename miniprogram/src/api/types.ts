@@ -217,6 +217,17 @@ export interface Messages {
   next?: string
 }
 
+/** An opening of bids that is ahead, with what stands in its way. */
+export interface Opening {
+  id: string
+  project: string
+  at: string
+  /** 12月3日 09:30 开标（还有 9 天） */
+  when: string
+  light: 'green' | 'yellow' | 'red'
+  says: string
+}
+
 export interface Certificate {
   serial: string
   token_serial: string
@@ -236,6 +247,10 @@ export interface Certificate {
   test?: boolean
   note?: string
   offers?: Offer[]
+  openings?: Opening[]
+  /** What cannot be decrypted once it is frozen or revoked, with all that goes the same way. */
+  freeze_openings?: Opening[]
+  revoke_openings?: Opening[]
 }
 
 export interface Certificates {
