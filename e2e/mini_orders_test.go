@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,8 +70,70 @@ func TestInvoicesInTheMiniProgram(t *testing.T) {
 	m.says("已红冲")
 	m.fits()
 	m.picture("mini-invoices-corrected")
+	m.openings(world)
 	m.smallPages()
 	m.quiet()
+}
+
+// openings registers when bids are opened and is refused, sees the three lamps, is
+// warned where the certificate is frozen or revoked, and takes one back.
+func (m mini) openings(world story.Playground) {
+	m.t.Helper()
+	if err := world.Advance(m.ctx, "72h"); err != nil { // the end of a new certificate is more than a year away
+		m.t.Fatal(err)
+	}
+	m.open(miniAt + "#/pages/certificates/index")
+	m.signIn(".register")
+	m.press(".register")
+	m.page("opening", fmt.Sprintf(`(%s)?.innerText.includes("还没有登记")`, top(".openings")))
+	m.picture("mini-openings-empty")
+	m.enter(field("project"), "塔筒采购 13900000022")
+	m.nextYear("opening")
+	m.press(".submit")
+	m.until("the fault is beside the field", fmt.Sprintf(`(%s)?.innerText.includes("请不要填写手机号")`, top(field("project")+" .fault")))
+	m.fits()
+	m.picture("mini-openings-refused")
+	far := strings.Repeat("新疆达坂城三期风电场", 5) + "塔筒采购（第二批）"
+	m.enter(field("project"), far)
+	m.press(".submit")
+	m.says(far)
+	m.until("the form is empty", fmt.Sprintf(`(%s)?.value === ""`, top(field("project")+" input")))
+	ends := fmt.Sprintf(`((%s).innerText.match(/(\d+)\/(\d+)\/(\d+) 到期/) ?? []).slice(1).join("-")`, top(".page"))
+	for project, at := range map[string]string{"临近的投标": "Date.parse(" + ends + ") - 360 * 864e5", "过期后的投标": "Date.parse(" + ends + ") + 864e5"} {
+		m.js(fmt.Sprintf(`(fetch("/api/v1/certificates/" + location.hash.split("serial=")[1] + "/openings", {method: "POST", body: JSON.stringify({project: %q, opening: new Date(%s).toISOString().slice(0, 16)}),
+			headers: {"Content-Type": "application/json", Authorization: "Bearer " + localStorage.getItem("token:applicant")}}).then(a => { window.registered = (window.registered ?? 0) + (a.ok ? 1 : 0); }), "")`, project, at))
+	}
+	m.until("two more are registered", "window.registered === 2")
+	m.open(miniAt + "#/pages/certificates/index")
+	m.signIn(".register")
+	for _, light := range []string{"green", "yellow", "red"} {
+		m.until("a lamp is "+light, top(".lamp."+light))
+	}
+	m.says("早于开标")
+	m.fits()
+	m.js(top(".openings") + `.scrollIntoView({block: "center", behavior: "instant"})`)
+	m.picture("mini-certificates-openings")
+	m.press(".register")
+	m.page("opening", top(".drop"))
+	m.picture("mini-openings")
+	m.press(".drop")
+	m.yes("临近的投标")
+	m.until("it is gone", fmt.Sprintf(`!(%s)?.innerText.includes("临近的投标")`, top(".openings")))
+}
+
+// nextYear turns the wheels of a moment to a month before today in a year, at nine. What
+// wheel is where depends on the browser's language: years are more than a hundred, months twelve.
+func (m mini) nextYear(name string) {
+	m.t.Helper()
+	m.press(field(name) + " uni-picker")
+	m.until("the wheels are there", `document.querySelectorAll(".uni-picker-toggle .uni-picker-view-group").length === 3 && document.querySelector(".uni-picker-toggle .uni-picker-view-indicator").offsetHeight`)
+	m.js(`[...document.querySelectorAll(".uni-picker-toggle .uni-picker-view-group")].map(e => {
+		const choices = e.querySelectorAll(".uni-picker-item").length, r = e.getBoundingClientRect(), row = e.querySelector(".uni-picker-view-indicator").offsetHeight;
+		const clientY = r.y + r.height / 2 + row * (choices > 100 ? 1 : choices === 12 ? -1 : 0);
+		e.dispatchEvent(new MouseEvent("click", {bubbles: true, clientX: r.x + r.width / 2, clientY}));
+	})`)
+	m.js(`document.querySelector(".uni-picker-toggle .uni-picker-action-confirm").click()`)
+	m.until("the date is chosen", fmt.Sprintf(`(%s)?.innerText.startsWith("%d-")`, top(field(name)+" .input"), time.Now().Year()+1))
 }
 
 // receipt issues a progress receipt on an order's page and withdraws it.
@@ -96,6 +159,8 @@ func (m mini) smallPages() {
 	for _, event := range []string{"freeze", "revoke"} {
 		m.press("." + event)
 		m.page("change", top(".submit"))
+		m.says("过期后的投标")
+		m.until("what is registered answers", fmt.Sprintf("%t === Boolean(%s)", event == "revoke", top(".bid-open.on")))
 		m.picture("mini-" + event)
 		m.js("history.back()")
 		m.page("certificates", top(".freeze"))

@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,8 @@ func TestOpeningsOnTheWeb(t *testing.T) {
 	var list struct {
 		Certificates []struct {
 			Openings []OpeningJSON `json:"openings"`
+			Freeze   []OpeningJSON `json:"freeze_openings"`
+			Revoke   []OpeningJSON `json:"revoke_openings"`
 		} `json:"certificates"`
 	}
 	openings := func() []OpeningJSON {
@@ -51,6 +54,9 @@ func TestOpeningsOnTheWeb(t *testing.T) {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 		defer func() { list.Certificates = nil }()
+		if c := list.Certificates[0]; c.Freeze != nil && (!slices.Equal(c.Freeze, c.Openings) || !slices.Equal(c.Revoke, c.Openings)) {
+			t.Errorf("before a freeze %+v, before a revocation %+v", c.Freeze, c.Revoke)
+		}
 		return list.Certificates[0].Openings
 	}
 	if a := m.call(http.MethodPost, page, map[string]string{"opening": "soon"}, nil); a.Status != http.StatusUnprocessableEntity {
