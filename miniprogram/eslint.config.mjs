@@ -19,11 +19,8 @@ export default ts.config(
     languageOptions: { globals: { uni: 'readonly', getCurrentPages: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', setInterval: 'readonly', clearInterval: 'readonly' } },
     rules: {
       'no-restricted-globals': ['error', ...platformOnly.map((name) => ({ name, message: 'use src/platform' }))],
-      'no-restricted-properties': [
-        'error',
-        ...['showLoading', 'hideLoading'].map((property) => ({ object: 'uni', property, message: 'use src/lib/overlay.ts' })),
-        ...['at', 'findLast', 'findLastIndex', 'hasOwn', 'toSorted', 'toReversed'].map((property) => ({ property, message: 'iPhones before iOS 15.4 do not have it' })),
-      ],
+      'no-restricted-properties': ['error', ...['showLoading', 'hideLoading'].map((property) => ({ object: 'uni', property, message: 'use src/lib/overlay.ts' }))],
+      'no-restricted-syntax': ['error', { selector: 'CallExpression > MemberExpression.callee[property.name=/^(at|findLast|findLastIndex|hasOwn|toSorted|toReversed)$/]', message: 'iPhones before iOS 15.4 do not have it' }],
       'no-undef': 'off', // TypeScript knows better
       'vue/multi-word-component-names': 'off',
       'vue/max-attributes-per-line': 'off',
