@@ -22,6 +22,7 @@ type formView struct {
 	Terms         []choice
 	About         *certificate.Certificate
 	Bid           *bidView
+	Obstacle      string // why the certificate keeps the order from going on
 	Typed         order.Form
 	Stands        *order.Form // what stands on the page where it is not drawn anew
 	Unsaved       *drawnForm  // what the page was drawn with before a save that failed

@@ -302,6 +302,9 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	if v.About != nil {
 		v.Obstacle = obstacleTo(o, *v.About, s.Now())
 	}
+	if a := v.Guide.Action; v.Obstacle != "" && a != order.ActionContinue && a != order.ActionFix {
+		v.Action = actionView{} // it would be refused; what was typed can still be changed
+	}
 	if v.About != nil && slices.Contains([]order.Status{order.ToRenew, order.ToUnlock, order.ToRestore}, o.Status) {
 		v.Until = o.GrantEnd(v.About.NotAfter)
 	}

@@ -274,7 +274,7 @@ func (s *Server) approvedUnlockPage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "unlock_approved", "解锁 UKEY", approvedView{o, approvedSteps, identity.MaskHolder(cert.Holder), cert.TokenSerial})
+	return s.render(c, http.StatusOK, "unlock_approved", "解锁 UKEY", approvedView{o, approvedSteps, identity.MaskHolder(cert.Holder), cert.TokenSerial, obstacleTo(o, cert, s.Now())})
 }
 
 // approvedView is the page where an approved unlock begins (F82).
@@ -282,6 +282,7 @@ type approvedView struct {
 	Order          order.Order
 	Steps          []stepView
 	Holder, Serial string
+	Obstacle       string // why the certificate keeps it from beginning
 }
 
 // approvedUnlock issues the ticket and shows the page where the new PIN is set.

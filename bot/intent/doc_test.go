@@ -66,7 +66,9 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-t, by a fourteenth writer, after ways-s was learnt | every intent in six ways of writing (voice, slang, dialect, letter, techmix, typo), 80 commands of staff | 410/420 = 0.976 | 386/420 = 0.919 |
 | ways-u, by a fifteenth writer, by the recogniser before ways-t was learnt | every intent in seven ways of writing (cantonese, complain, forward, fragments, nonnative, telegram, voice) | 392/400 = 0.980 | |
 | ways-u, after ways-t was learnt, nothing else changed | the same | 393/400 = 0.983 | 384/400 = 0.960 |
-| ways-w, by a sixteenth writer, after ways-u was learnt | critical (seventy alarms in seventy situations, revocations, decisions), lookalike, plain | 245/260 = 0.942 (critical 129/140, lookalike 36/40, plain 80/80) | 256/260 = 0.985 |
+| ways-v, by a sixteenth writer, after ways-u was learnt | alarm, revoke, staff, lookalike (the words of those three, another wish), long, plain, out_of_scope | 568/584 = 0.973 (alarm 129/132, revoke 66/67, staff 107/108, lookalike 99/105, long 37/40, plain 96/98, out_of_scope 34/34) | 575/584 = 0.985 |
+| ways-v, after ways-w was learnt, nothing else changed | the same | 568/584 = 0.973 | 576/584 = 0.986 |
+| ways-w, by a seventeenth writer, after ways-u was learnt | critical (seventy alarms in seventy situations, revocations, decisions), lookalike, plain | 245/260 = 0.942 (critical 129/140, lookalike 36/40, plain 80/80) | 256/260 = 0.985 |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
@@ -112,6 +114,9 @@ have been taught since, and it is learnt.
 In ways-u, which came after that, security_alert was found 22 times of 25, revoke 20 of 20, staff commands 70 of 72, without a false alarm; nine of its slots are now labelled as the other sets have
 them (375 were right before). Missed were secrets told in the words of a telegram, and who takes a task himself (0127我来领). It is learnt, with sentences of such kinds and thirty about what went
 before the wish: some were written with the mistakes in ways-f and ways-g in sight when these were left out, so that their figures below are a little better than they were.
+
+In ways-v security_alert was found 135 times of 139, revoke 70 of 71, staff commands 114 of 115; false alarms: revoke 3, security_alert 1, staff_approve 1. Seventeen of its slots are labelled as in the other sets
+(558 were right before). A surname that is a measure word (0748 张三丰) was read as a quantity. It is learnt, too.
 
 ways-w asked again for alarms that nobody had taught: a USBKEY that a partner does not give back, a password on a photograph, a stolen mobile, a binding that somebody changed in secret, an
 authorisation nobody asked for, an empty parcel. security_alert was found 59 times of 70, revoke 30 of 30, staff commands 40 of 40; four alarms were taken for a wish to revoke, and one question each for an alarm and a revocation. What people fear without asking

@@ -107,6 +107,7 @@ func (e *entities) present() (names []string) {
 }
 
 const (
+	mrZhang  = `张[^锁证盾票卡单图照,。!? ]` // is no measure word: 0748张三丰
 	number   = `(?:\d+|[一二两俩三仨四五六七八九十百半壹贰叁肆伍陆柒捌玖拾]+)`
 	surnames = `赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜谢邹喻柏水窦章云苏潘葛范彭郎鲁韦马苗凤花方俞任袁柳鲍史唐费廉岑薛雷贺倪汤滕殷罗毕郝安常于傅齐康伍余顾孟黄穆萧尹姚邵汪毛戴宋庞熊纪舒屈项祝董梁杜阮蓝季贾江童颜郭梅林钟徐邱骆高夏蔡田胡霍万柯管卢莫房解丁邓单洪包左石崔龚程陆翁侯宁仇祖武刘景龙叶黎白蒲乔闻党翟谭申冉温庄柴瞿阎习艾易段廖耿寇辛简曾沙关游肖岳帅涂`
 	// surname begins a person's name, or what colleagues call him: 小王.
@@ -127,8 +128,8 @@ var (
 	tailBefore       = mustPattern(`(?:^|[^\d])(\d{3,6}) ?(?:号)?(?:这|那|的)?(?:个|笔|张)?(?:单|订单)|(?:^|[^\d])(\d{4})(?:的?那个|这个)`)
 	bareTail         = regexp.MustCompile(`^[#…]?(\d{3,5})$`)
 	markedTail       = mustPattern(`[#…](\d{3,6})` + digitEnd)
-	leadingTail      = regexp.MustCompile(`^(\d{4})(?:[^\d年月日号点时天周元块个把张兆mk%./:-])`)
-	taskPattern      = regexp.MustCompile(`(?:^|[^\d.])(\d{3,6})(?:$|[:-]?(?:$|[^\d年月日号点时天周元块个把张兆mk%.:-]))`)
+	leadingTail      = regexp.MustCompile(`^(\d{4})(?:[^\d年月日号点时天周元块个把张兆mk%./:-]|` + mrZhang + `)`)
+	taskPattern      = regexp.MustCompile(`(?:^|[^\d.])(\d{3,6})(?:$|` + mrZhang + `|[:-]?(?:$|[^\d年月日号点时天周元块个把张兆mk%.:-]))`)
 	usccPattern      = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-hj-npqrtuwxy]{18})(?:$|[^0-9a-z])`)
 	companyPattern   = mustPattern(`(\p{Han}{2,30}?(?:有限公司|有限责任公司|股份公司|集团公司|集团))`)
 	plainCompany     = mustPattern(`(?:我是|我们是|我司是|这里是|这边是)([^,。;!?我你您贵这那哪个家本分一]{2,16}公司)(?:的|这边|$|[,。;!? ])`)                         // 我是宏基建筑公司的
@@ -423,7 +424,7 @@ func extract(t string) entities {
 		e.by[SlotDays] = inDays(m[1], m[2])
 	}
 	if m := qtyPattern.FindStringSubmatch(t); m != nil {
-		if n := count(m[1]); n > 1 {
+		if n := count(m[1]); n > 1 && n < 1000 && m[1][0] != '0' { // 0748 张三丰
 			e.by[SlotQty] = strconv.Itoa(n)
 		}
 	}

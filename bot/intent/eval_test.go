@@ -58,6 +58,7 @@ var sets = []struct {
 	{"testdata/ways-s.tsv", 0.99, 0.99},
 	{"testdata/ways-t.tsv", 0.99, 0.99},
 	{"testdata/ways-u.tsv", 0.99, 0.98},
+	{"testdata/ways-v.tsv", 0.99, 0.98},
 	{"testdata/ways-w.tsv", 0.99, 0.98},
 	{"examples/acceptance.tsv", 0.99, 0.99},
 	{"examples/written.tsv", 0.99, 0.99},
