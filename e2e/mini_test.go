@@ -261,12 +261,16 @@ func TestHurryInTheMiniProgram(t *testing.T) {
 	m.signIn(".nothing")
 	m.js("history.back()")
 	m.until("home lies below", top(".product")+"?.offsetParent")
+	before := m.js(top(".product") + ".getBoundingClientRect().top")
 	m.press(".product .start")
 	m.page("apply", top(field("agent.email")+" input"))
 	form := m.js("location.hash")
 	m.js(fmt.Sprintf(`(e => { e.focus(); e.value = "wang@example.com"; e.dispatchEvent(new Event("input", {bubbles: true})); })(%s)`, top(field("agent.email")+" input")))
 	m.js("history.back()")
 	m.until("the draft is at home", top(".draft")+"?.offsetParent")
+	if after := m.js(top(".product") + ".getBoundingClientRect().top"); after != before {
+		t.Errorf("the draft that came late moved the products from %s to %s", before, after)
+	}
 	m.open(miniAt + form)
 	m.page("apply", fmt.Sprintf(`(%s)?.value === "wang@example.com"`, top(field("agent.email")+" input")))
 	m.open(miniAt + "#/pages/order/index?id=01HZZZZZZZZZZZZZZZZZZZZZZZ")
