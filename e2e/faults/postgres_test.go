@@ -130,7 +130,7 @@ func TestPostgresRestarts(t *testing.T) {
 	}
 	delete(people.other, "503")
 	if len(people.other) > 0 {
-		t.Errorf("answers besides 303 and 503 with Retry-After: %v", people.other)
+		t.Errorf("answers besides 303 and 503 with Retry-After: %v\n%s", people.other, p.errorsBesides(t, "database_unavailable"))
 	}
 	if !p.running() {
 		t.Error("the process ended")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,6 +102,19 @@ func newProcess(t *testing.T, binary func() (string, error), roles string, env .
 		}
 	})
 	return p
+}
+
+// errorsBesides are the errors in the log of a process that are not about something.
+func (p *process) errorsBesides(t *testing.T, expected string) string {
+	t.Helper()
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		t.Error(err)
+	}
+	lines := slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool {
+		return !strings.Contains(line, "level=ERROR") || strings.Contains(line, expected)
+	})
+	return strings.Join(lines, "\n")
 }
 
 func freeAddress(t *testing.T) string {
