@@ -63,9 +63,6 @@ func (s *Service) RemindAfterBid(ctx context.Context, serial string, opening tim
 		if err != nil {
 			return err
 		}
-		return order.Send(ctx, tx, order.Notification{
-			ID: s.newID(), OrderID: cert.OrderID, Seq: seq, Notice: order.NoticeBidOpenedRevoke, Medium: order.SMS, To: order.ToHolder, PersonID: cert.PersonID,
-			SendAt: opening.Add(order.AfterOpening), CreatedAt: c.at,
-		})
+		return s.tellAt(ctx, tx, opening.Add(order.AfterOpening), cert.OrderID, order.NoticeBidOpenedRevoke, seq, order.ToHolder, cert.PersonID)
 	})
 }

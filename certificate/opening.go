@@ -30,8 +30,8 @@ const (
 	maxProject = 60
 	// openingsAhead is how far ahead an opening may be; tenders take weeks.
 	openingsAhead = 366 * 24 * time.Hour
-	// OpeningsKept is how long an opening is kept after it has passed.
-	OpeningsKept = 30 * 24 * time.Hour
+	// openingsKept is how long an opening is kept after it has passed.
+	openingsKept = 30 * 24 * time.Hour
 	// openingSoon is when to try the USBKEY.
 	openingSoon = 3 * 24 * time.Hour
 )
@@ -42,14 +42,17 @@ type OpeningQueries interface {
 	Openings(ctx context.Context, serial string, now time.Time) ([]Opening, error)
 	// OpeningsOf are those ahead at now of all certificates that a person holds.
 	OpeningsOf(ctx context.Context, personID string, now time.Time) ([]Opening, error)
+	// OpeningsBefore reports whether some are kept that have passed before a moment.
+	OpeningsBefore(ctx context.Context, passed time.Time) (bool, error)
 }
 
 // OpeningTx writes them.
 type OpeningTx interface {
-	// InsertOpening adds one, and forgets those that have passed before a moment.
-	InsertOpening(ctx context.Context, o Opening, passed time.Time) error
+	InsertOpening(ctx context.Context, o Opening) error
 	// DeleteOpening takes one of a certificate back, and reports whether it was there.
 	DeleteOpening(ctx context.Context, serial, id string) (bool, error)
+	// ForgetOpenings deletes those that have passed before a moment.
+	ForgetOpenings(ctx context.Context, passed time.Time) error
 }
 
 // Light is how sure it is that bids can be opened.
@@ -122,23 +125,14 @@ func (s *Service) AddOpening(ctx context.Context, serial, project string, at tim
 		if o.Seq, err = s.happened(ctx, tx, cert, order.OpeningRegistered, c); err != nil {
 			return err
 		}
-		if err := tx.InsertOpening(ctx, o, now.Add(-OpeningsKept)); err != nil {
+		if err := tx.InsertOpening(ctx, o); err != nil {
 			return err
 		}
 		remind := dayBefore(at)
 		if !remind.After(now) {
 			return nil // the page says what to do today
 		}
-		for _, medium := range order.Notices[order.NoticeOpeningAhead].Media {
-			n := order.Notification{
-				ID: s.newID(), OrderID: cert.OrderID, Seq: o.Seq, Notice: order.NoticeOpeningAhead, Medium: medium, To: order.ToHolder, PersonID: cert.PersonID,
-				SendAt: remind, CreatedAt: now,
-			}
-			if err := order.Send(ctx, tx, n); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.tellAt(ctx, tx, remind, cert.OrderID, order.NoticeOpeningAhead, o.Seq, order.ToHolder, cert.PersonID)
 	})
 }
 
@@ -155,6 +149,16 @@ func (s *Service) DropOpening(ctx context.Context, serial, id string, by order.A
 		_, err = s.happened(ctx, tx, cert, order.OpeningDropped, Command{On: "drop_opening", By: by, at: s.now()})
 		return err
 	})
+}
+
+// forgetOpenings deletes what has passed long ago.
+func (s *Reminders) forgetOpenings(ctx context.Context) error {
+	passed := s.now().Add(-openingsKept)
+	some, err := s.store.OpeningsBefore(ctx, passed)
+	if err != nil || !some {
+		return err
+	}
+	return s.store.Change(ctx, func(tx Tx) error { return tx.ForgetOpenings(ctx, passed) })
 }
 
 // dayBefore is when people are reminded of an opening: at ten in the morning of the day

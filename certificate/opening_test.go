@@ -81,6 +81,25 @@ func TestOpenings(t *testing.T) {
 	})
 }
 
+// What has passed is kept for a month, and then forgotten without anybody doing anything.
+func TestOpeningsAreForgotten(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		must(t, f.AddOpening(t.Context(), serialA, "", now.AddDate(0, 0, 1), f.holder()))
+		r := newReminding(t, f)
+		for _, test := range []struct {
+			days int
+			kept bool
+		}{{31, true}, {32, false}} {
+			r.at = now.AddDate(0, 0, test.days)
+			must(t, r.Sweep(t.Context()))
+			some, err := f.db.OpeningsBefore(t.Context(), now.AddDate(1, 0, 0))
+			if err != nil || some != test.kept {
+				t.Errorf("after %d days it is kept: %v, %v", test.days, some, err)
+			}
+		}
+	})
+}
+
 // Nobody registers openings without end.
 func TestOpeningsAreFew(t *testing.T) {
 	eachDB(t, func(t *testing.T, f *office) {

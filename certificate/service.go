@@ -259,8 +259,13 @@ func (s *Service) tell(ctx context.Context, tx Tx, cert Certificate, n order.Not
 }
 
 func (s *Service) tellOne(ctx context.Context, tx Tx, id order.ID, n order.Notice, seq int64, to order.Audience, personID string) error {
+	return s.tellAt(ctx, tx, time.Time{}, id, n, seq, to, personID)
+}
+
+// tellAt sends a notice over all its media at a time; zero is now.
+func (s *Service) tellAt(ctx context.Context, tx Tx, at time.Time, id order.ID, n order.Notice, seq int64, to order.Audience, personID string) error {
 	for _, medium := range order.Notices[n].Media {
-		row := order.Notification{ID: s.newID(), OrderID: id, Seq: seq, Notice: n, Medium: medium, To: to, PersonID: personID, CreatedAt: s.now()}
+		row := order.Notification{ID: s.newID(), OrderID: id, Seq: seq, Notice: n, Medium: medium, To: to, PersonID: personID, SendAt: at, CreatedAt: s.now()}
 		if err := order.Send(ctx, tx, row); err != nil {
 			return err
 		}

@@ -372,15 +372,16 @@ func (d Deps) card(ctx context.Context, n order.Notification, o order.Order) (no
 
 // stillSo is errNoLongerSo for a message whose reason has gone since it was written.
 func (d Deps) stillSo(ctx context.Context, n order.Notification) error {
-	asks := map[order.Notice]func(context.Context, order.Notification) (bool, error){
-		order.NoticeBidOpenedRevoke: d.leftToRevoke,
-		order.NoticeOpeningAhead:    d.openingAhead,
-	}
-	ask, ok := asks[n.Notice]
-	if !ok {
+	var so bool
+	var err error
+	switch n.Notice {
+	case order.NoticeBidOpenedRevoke:
+		so, err = d.leftToRevoke(ctx, n)
+	case order.NoticeOpeningAhead:
+		so, err = d.openingAhead(ctx, n)
+	default:
 		return nil
 	}
-	so, err := ask(ctx, n)
 	if err == nil && !so {
 		err = errNoLongerSo
 	}

@@ -136,13 +136,16 @@ func (q queries) Certificate(ctx context.Context, serial string) (certificate.Ce
 	return found[0], nil
 }
 
+// heldItems are the keys that a person, named twice, holds: of his orders what he has not
+// given away, and what was given to him.
+const heldItems = `
+	SELECT h.id FROM order_items h JOIN orders p ON p.id = h.order_id WHERE p.person_id = ? AND p.deleted_at IS NULL AND h.holder_id IS NULL
+	UNION SELECT id FROM order_items WHERE holder_id = ?`
+
 // HeldBy implements [certificate.Queries]; nobody has so many that they would
 // need pages.
 func (q queries) HeldBy(ctx context.Context, personID string) ([]certificate.Certificate, error) {
-	return q.holders(ctx, `t.id IN (
-			SELECT h.id FROM order_items h JOIN orders p ON p.id = h.order_id WHERE p.person_id = ? AND p.deleted_at IS NULL AND h.holder_id IS NULL
-			UNION SELECT id FROM order_items WHERE holder_id = ?)
-		ORDER BY i.created_at DESC, i.id DESC LIMIT 500`, personID, personID)
+	return q.holders(ctx, `t.id IN (`+heldItems+`) ORDER BY i.created_at DESC, i.id DESC LIMIT 500`, personID, personID)
 }
 
 // CertificatesOf are the certificates that were made for an order.

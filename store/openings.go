@@ -39,20 +39,27 @@ func (q queries) Openings(ctx context.Context, serial string, now time.Time) ([]
 }
 
 // heldByPerson are the openings of what a person, named twice, holds.
-const heldByPerson = `cert_serial IN (
-	SELECT i.cert_serial FROM order_items i JOIN orders o ON o.id = i.order_id WHERE o.person_id = ? AND o.deleted_at IS NULL AND i.holder_id IS NULL
-	UNION SELECT cert_serial FROM order_items WHERE holder_id = ?)`
+const heldByPerson = `cert_serial IN (SELECT cert_serial FROM order_items WHERE id IN (` + heldItems + `))`
 
 // OpeningsOf implements [certificate.OpeningQueries].
 func (q queries) OpeningsOf(ctx context.Context, personID string, now time.Time) ([]certificate.Opening, error) {
 	return q.openings(ctx, now, heldByPerson, personID, personID)
 }
 
+// OpeningsBefore implements [certificate.OpeningQueries].
+func (q queries) OpeningsBefore(ctx context.Context, passed time.Time) (some bool, err error) {
+	err = q.get(ctx, &some, `SELECT EXISTS (SELECT 1 FROM openings WHERE opens_at < ?)`, dbTime(passed))
+	return some, failed(err, "looking for openings that have passed")
+}
+
+// ForgetOpenings implements [certificate.OpeningTx].
+func (tx *Tx) ForgetOpenings(ctx context.Context, passed time.Time) error {
+	_, err := tx.exec(ctx, `DELETE FROM openings WHERE opens_at < ?`, dbTime(passed))
+	return failed(err, "forgetting openings that have passed")
+}
+
 // InsertOpening implements [certificate.OpeningTx].
-func (tx *Tx) InsertOpening(ctx context.Context, o certificate.Opening, passed time.Time) error {
-	if _, err := tx.exec(ctx, `DELETE FROM openings WHERE opens_at < ?`, dbTime(passed)); err != nil {
-		return failed(err, "forgetting openings that have passed")
-	}
+func (tx *Tx) InsertOpening(ctx context.Context, o certificate.Opening) error {
 	o.At, o.CreatedAt = dbTime(o.At), dbTime(o.CreatedAt)
 	_, err := tx.execNamed(ctx, `
 		INSERT INTO openings (id, cert_serial, project, opens_at, order_id, seq, created_at)

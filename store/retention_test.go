@@ -218,7 +218,7 @@ func (k *keeper) person(t *testing.T, ends time.Time) {
 				Proof: order.Proof{Signed: order.Device{OpenID: openID}}, Letter: pictureOf + "-letter",
 			}),
 			tx.InsertUpload(ctx, "o1", pictureOf+"-replaced", k.now),
-			tx.(*Tx).InsertOpening(ctx, certificate.Opening{ID: "op1", Serial: strings.Repeat("A", 40), Project: biddingFor, At: k.now, OrderID: "o1", Seq: 1, CreatedAt: k.now}, k.now),
+			tx.(*Tx).InsertOpening(ctx, certificate.Opening{ID: "op1", Serial: strings.Repeat("A", 40), Project: biddingFor, At: k.now, OrderID: "o1", Seq: 1, CreatedAt: k.now}),
 		)
 	})
 	if _, err := k.db.Enquire(t.Context(), order.Enquiry{ID: "e1", PersonID: "person1", Said: agentName + "请尽快", DueAt: k.now, CreatedAt: k.now}); err != nil {
