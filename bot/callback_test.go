@@ -6,23 +6,17 @@ import (
 	"encoding/base64"
 	"encoding/xml"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,116 +24,6 @@ import (
 	"github.com/silenceper/wechat/v2/util"
 	"pgregory.net/rapid"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-const (
-	testAESKey  = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
-	otherAESKey = "QkFDS1VQLUtFWS1PRi1USEUtT0ZGSUNJQUwtQUNDVDA"
-	testOpenID  = "oyORnuP8q7ou2gfYjqLzSIWZf0rs"
-)
-
-var testAccount = Account{
-	AppID: "wx2c2769f8efd9abc2", OriginalID: "gh_10f6c3c3ac5a", Token: "spamtest",
-	AESKey: testAESKey, PreviousAESKey: otherAESKey,
-}
-
-// testNow is within 300 s of the official sample's timestamp, 1409735669.
-var testNow = time.Unix(1409735669, 0)
-
-func clock() time.Time { return testNow }
-
-// client is WeChat's side, built on an independent implementation (silenceper's).
-type client struct {
-	account Account
-	key     string
-	at      time.Time
-}
-
-func newClient() client { return client{account: testAccount, key: testAESKey, at: testNow} }
-
-// request seals an inner document the way WeChat does.
-func (w client) request(t testing.TB, inner string) *http.Request {
-	t.Helper()
-	sealed, err := util.EncryptMsg([]byte("aaaabbbbccccdddd"), []byte(inner), w.account.AppID, w.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := "<xml>\n<ToUserName><![CDATA[" + w.account.OriginalID + "]]></ToUserName>\n<Encrypt><![CDATA[" + string(sealed) + "]]></Encrypt>\n</xml>"
-	ts := strconv.FormatInt(w.at.Unix(), 10)
-	q := url.Values{
-		"signature":     {util.Signature(w.account.Token, ts, "nonce1")},
-		"msg_signature": {util.Signature(w.account.Token, ts, "nonce1", string(sealed))},
-		"timestamp":     {ts}, "nonce": {"nonce1"}, "encrypt_type": {"aes"}, "openid": {testOpenID},
-	}
-	return httptest.NewRequest(http.MethodPost, "/wechat/official?"+q.Encode(), strings.NewReader(body))
-}
-
-// openReply checks the envelope's signature and returns the inner document.
-func (w client) openReply(t testing.TB, body []byte) string {
-	t.Helper()
-	var env struct {
-		Encrypt, MsgSignature, TimeStamp, Nonce string
-	}
-	if err := xml.Unmarshal(body, &env); err != nil {
-		t.Fatalf("reply %q: %v", body, err)
-	}
-	if got := util.Signature(w.account.Token, env.TimeStamp, env.Nonce, env.Encrypt); got != env.MsgSignature {
-		t.Fatalf("reply's signature is %s, want %s", env.MsgSignature, got)
-	}
-	_, plain, err := util.DecryptMsg(w.account.AppID, env.Encrypt, w.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(plain)
-}
-
-func textXML(content string) string {
-	return messageXML(testAccount.OriginalID, content, "6054768590064713728")
-}
-
-func messageXML(to, content, id string) string {
-	return "<xml><ToUserName><![CDATA[" + to + "]]></ToUserName><FromUserName><![CDATA[" + testOpenID +
-		"]]></FromUserName><CreateTime>1409735668</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[" +
-		content + "]]></Content><MsgId>" + id + "</MsgId></xml>"
-}
-
-func newCodec(t testing.TB, now func() time.Time) *Codec {
-	t.Helper()
-	c, err := NewCodec(testAccount, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-var quiet = slog.New(slog.DiscardHandler)
-
-func newApp(t testing.TB, a Answerer, r Talks) *fiber.App {
-	t.Helper()
-	app := fiber.New(fiber.Config{DisableStartupMessage: true, BodyLimit: 4 << 20})
-	app.Add(http.MethodGet, "/wechat/official", Handler(newCodec(t, clock), a, r, quiet))
-	app.Add(http.MethodPost, "/wechat/official", Handler(newCodec(t, clock), a, r, quiet))
-	return app
-}
-
-func do(t testing.TB, app *fiber.App, r *http.Request) (int, []byte) {
-	t.Helper()
-	resp, err := app.Test(r, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, body
-}
-
-func echo(_ context.Context, m Message) (Reply, error) {
-	return Reply{Text: "收到：" + m.Content}, nil
-}
 
 // TestOfficialSample opens the sample of WeChat's own 消息加解密 packages
 // (developers.weixin.qq.com, "消息加解密说明", the Python package's Sample.py; the
@@ -280,23 +164,6 @@ func TestGoldenReplies(t *testing.T) {
 				t.Fatalf("an XML reader sees %q, %v", in.Content, err)
 			}
 		})
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 	}
 }
 
@@ -641,175 +508,6 @@ func TestPanicsAreLoggedWithoutTheirValue(t *testing.T) {
 		if got := logged.String(); !strings.Contains(got, want) || strings.Contains(got, "17712347069") || !strings.Contains(got, "callback_test.go") {
 			t.Errorf("want %q and where: %s", want, got)
 		}
-	}
-}
-
-// memoryTalks is Talks in process.
-type memoryTalks struct {
-	mu      sync.Mutex
-	claimed map[string]bool
-	answers map[string][]byte
-	talks   map[string][]byte
-}
-
-func newMemoryTalks() *memoryTalks {
-	return &memoryTalks{claimed: map[string]bool{}, answers: map[string][]byte{}, talks: map[string][]byte{}}
-}
-
-func (r *memoryTalks) Begin(_ context.Context, message, person string) (bool, []byte, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first := !r.claimed[message]
-	r.claimed[message] = true
-	return first, r.talks[person], nil
-}
-
-func (r *memoryTalks) End(_ context.Context, message, person string, answer, memory []byte) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.answers[message] = bytes.Clone(answer)
-	if memory != nil {
-		r.talks[person] = memory
-	}
-	return nil
-}
-
-func (r *memoryTalks) Answer(_ context.Context, message string) ([]byte, bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a, ok := r.answers[message]
-	return a, ok, nil
-}
-
-// What a reply wants remembered comes with the same person's next message, and with
-// nobody else's.
-func TestMemoryComesWithTheNextMessage(t *testing.T) {
-	app := newApp(t, AnswerFunc(func(_ context.Context, m Message) (Reply, error) {
-		if m.Content == "leave" {
-			return Reply{Text: "left " + string(m.Memory)}, nil
-		}
-		return Reply{Text: "was " + string(m.Memory), Memory: []byte(m.Content)}, nil
-	}), newMemoryTalks())
-	for i, step := range []struct{ text, want string }{{"a", "was "}, {"b", "was a"}, {"leave", "left b"}, {"c", "was b"}} {
-		_, body := do(t, app, newClient().request(t, messageXML(testAccount.OriginalID, step.text, strconv.Itoa(900+i))))
-		if got := newClient().openReply(t, body); !strings.Contains(got, "["+step.want+"]]>") {
-			t.Errorf("%s: reply %s, want %q", step.text, got, step.want)
-		}
-	}
-}
-
-// Reliability 9: without Redis a message is answered, though nothing is remembered.
-func TestWithoutTalks(t *testing.T) {
-	app := newApp(t, AnswerFunc(echo), brokenTalks{})
-	for range 2 {
-		_, body := do(t, app, newClient().request(t, textXML("hi")))
-		if got := newClient().openReply(t, body); !strings.Contains(got, "hi") {
-			t.Errorf("reply %s", got)
-		}
-	}
-}
-
-// Reliability 9: a Redis that takes and never answers delays the answer, and no more.
-func TestHangingTalks(t *testing.T) {
-	_, body := do(t, newApp(t, AnswerFunc(echo), hangingTalks{t: t}), newClient().request(t, textXML("hi")))
-	if got := newClient().openReply(t, body); !strings.Contains(got, "hi") {
-		t.Errorf("reply %s", got)
-	}
-	_, body = do(t, newApp(t, AnswerFunc(echo), hangingTalks{t: t, begins: true}), newClient().request(t, textXML("hi")))
-	if got := newClient().openReply(t, body); !strings.Contains(got, "hi") {
-		t.Errorf("reply %s", got)
-	}
-}
-
-type hangingTalks struct {
-	brokenTalks
-	t      testing.TB
-	begins bool
-}
-
-func (h hangingTalks) Begin(ctx context.Context, _, _ string) (bool, []byte, error) {
-	if h.begins {
-		return true, nil, nil
-	}
-	return false, nil, h.hang(ctx)
-}
-
-func (h hangingTalks) End(ctx context.Context, _, _ string, _, _ []byte) error { return h.hang(ctx) }
-
-func (h hangingTalks) hang(ctx context.Context) error {
-	if _, ends := ctx.Deadline(); !ends {
-		h.t.Error("we would wait for ever")
-		return errAway
-	}
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-type brokenTalks struct{}
-
-func (brokenTalks) Begin(context.Context, string, string) (bool, []byte, error) {
-	return false, nil, errAway
-}
-
-func (brokenTalks) End(context.Context, string, string, []byte, []byte) error { return errAway }
-
-func (brokenTalks) Answer(context.Context, string) ([]byte, bool, error) { return nil, false, errAway }
-
-// Reliability 4: the same message has one effect and one answer, also when all
-// attempts arrive at once; another message has its own.
-func TestRepeatsHaveOneEffect(t *testing.T) {
-	for name, doc := range map[string]string{
-		"message": textXML("hi"),
-		"event": "<xml><ToUserName>gh_10f6c3c3ac5a</ToUserName><FromUserName>" + testOpenID +
-			"</FromUserName><CreateTime>1409735668</CreateTime><MsgType>event</MsgType><Event>CLICK</Event><EventKey>orders</EventKey></xml>",
-	} {
-		t.Run(name, func(t *testing.T) {
-			var effects atomic.Int32
-			app := newApp(t, AnswerFunc(func(context.Context, Message) (Reply, error) {
-				return Reply{Text: fmt.Sprint("effect ", effects.Add(1))}, nil
-			}), newMemoryTalks())
-			answers := make([]string, 20)
-			var wg sync.WaitGroup
-			for i := range answers {
-				req := newClient().request(t, doc)
-				wg.Go(func() {
-					resp, err := app.Test(req, -1)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					defer resp.Body.Close()
-					body, _ := io.ReadAll(resp.Body)
-					answers[i] = newClient().openReply(t, body)
-				})
-			}
-			wg.Wait()
-			if n := effects.Load(); n != 1 {
-				t.Fatalf("%d effects", n)
-			}
-			for _, a := range answers {
-				if a != answers[0] || !strings.Contains(a, "effect 1") {
-					t.Fatalf("answers differ: %q", a)
-				}
-			}
-			_, body := do(t, app, newClient().request(t, messageXML(testAccount.OriginalID, "hi", "77")))
-			if got := newClient().openReply(t, body); !strings.Contains(got, "effect 2") {
-				t.Fatalf("another message got %q", got)
-			}
-		})
-	}
-}
-
-// A retry that finds the first attempt still at work gets success in time.
-func TestRetryOfAStuckAttempt(t *testing.T) {
-	r := newMemoryTalks()
-	m := Message{ID: 6054768590064713728}
-	if _, _, err := r.Begin(t.Context(), m.dedupKey(), ""); err != nil {
-		t.Fatal(err)
-	}
-	code, body := do(t, newApp(t, AnswerFunc(echo), r), newClient().request(t, textXML("hi")))
-	if code != 200 || string(body) != "success" {
-		t.Fatalf("%d %q", code, body)
 	}
 }
 
