@@ -23,7 +23,7 @@ type OrderJSON struct {
 	Label         string             `json:"label" doc:"State in Chinese" example:"待审核"`
 	What          string             `json:"what" doc:"What happens now, in Chinese"`
 	Next          string             `json:"next,omitempty" doc:"Next step, in Chinese"`
-	Obstacle      string             `json:"obstacle,omitempty" doc:"Why it cannot go on as its certificate is now, in Chinese; with a single order only"`
+	Obstacle      string             `json:"obstacle,omitempty" doc:"Why it cannot go on as its certificate is now, in Chinese; with a single order and its payment only"`
 	Action        string             `json:"action,omitempty" example:"pay" doc:"What the applicant can do now; others than a client knows may come"`
 	Button        string             `json:"action_label,omitempty" doc:"The action in Chinese" example:"去支付"`
 	Amount        int64              `json:"amount_fen"`

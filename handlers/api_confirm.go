@@ -285,6 +285,7 @@ func (s *Server) paying(ctx context.Context, o order.Order) (*payingOutput, erro
 		return nil, err
 	}
 	out := PayingJSON{State: "unpaid", Order: s.orderJSON(o, nil), Channels: []PayChannelJSON{}}
+	out.Order.Obstacle = v.Obstacle
 	for _, c := range v.Channels {
 		out.Channels = append(out.Channels, PayChannelJSON{string(c), c.Label()})
 	}

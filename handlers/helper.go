@@ -104,7 +104,7 @@ var helperFailures = map[string]string{ //nolint:gosec // sentences, no credenti
 	"token_missing":     "没有检测到 UKEY，请确认已插好后重新开始。",
 	"token_wrong":       "插入的 UKEY 不是要办理的那一个，请换上正确的 UKEY 后重新开始。",
 	"pin_length":        "口令长度不符合该 UKEY 的要求，请重新开始并换一个口令。",
-	"pin_form":          "口令须为 1 至 8 位数字，请重新开始。",
+	"pin_form":          "口令不符合该 UKEY 的要求，请重新开始并换一个口令。",
 	"pin_incorrect":     "UKEY 口令不正确，请核对后重新开始；忘记了请先解锁。",
 	"pin_locked":        "UKEY 口令已锁定，请先解锁。",
 	"so_pin_incorrect":  "UKEY 的管理密钥与系统登记的不一致，请重新开始；仍不成功请致电 400-666-3999。",

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -33,6 +34,37 @@ func TestObstacleIsSaidBeforeItRefuses(t *testing.T) {
 	page = b.get(path).Body
 	wantIn(t, "the order", page, says)
 	wantNotIn(t, "the order", page, `href="`+path+`/unlock"`)
+}
+
+// Row 63: nobody is asked to pay for what cannot be done: the page of the payment says
+// why, on the portal and over the API, until the freeze is taken back.
+func TestObstacleKeepsFromPaying(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	path := strings.TrimSuffix(b.post("/orders", begin(heldSerial, order.UnlockApproval)).location(), "/edit")
+	was := w.order(path)
+	now := was
+	now.State, now.Rev = order.State{Status: order.AwaitingPayment}, was.Rev+1
+	must(t, w.db.InTx(t.Context(), func(tx order.Tx) error { return tx.UpdateOrder(t.Context(), now, was) }))
+	told := func() PayingJSON {
+		t.Helper()
+		var p PayingJSON
+		w.mini("m1", "").login(agentMobile).ok(http.MethodGet, path+"/payment", nil, &p)
+		return p
+	}
+	const says, pays = "证书已冻结，请先恢复", "立即支付"
+	wantIn(t, "before", b.get(path+"/pay").Body, pays)
+	if got := told(); got.Order.Obstacle != "" || got.State != "unpaid" {
+		t.Errorf("before, over the API: %+v", got)
+	}
+	freeze := "/certificates/" + heldSerial + "/freeze"
+	b.post(freeze, url.Values{"sure": {"yes"}, "code": {b.codeFor(freeze)}})
+	page := b.get(path + "/pay").Body
+	wantIn(t, "frozen", page, says, `href="/certificates"`)
+	wantNotIn(t, "frozen", page, pays)
+	if got := told(); got.Order.Obstacle != says {
+		t.Errorf("frozen, over the API: %+v", got)
+	}
 }
 
 // heldKey knows which certificate an approved unlock is about.

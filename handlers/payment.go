@@ -29,6 +29,7 @@ type payView struct {
 	Paid     bool
 	Failed   bool // the gateway refused; pay again (F60)
 	Expired  bool
+	Obstacle string // why nothing may be paid, as the certificate is now
 }
 
 // Others are the channels that may be taken instead of the QR code's.
@@ -85,14 +86,21 @@ func (s *Server) payView(c *fiber.Ctx) (payView, error) {
 
 func (s *Server) payViewOf(ctx context.Context, o order.Order, on order.Channel) (payView, error) {
 	v := payView{Order: o, Channels: s.Orders.PayChannels(on), Channel: order.WeChatPay}
-	switch {
-	case o.Guide(s.Now()).Action != order.ActionPay:
+	if o.Guide(s.Now()).Action != order.ActionPay {
 		v.Paid = !o.PaidAt.IsZero()
 		if !v.Paid {
 			return v, order.Errorf(order.Conflict, "nothing_to_pay", "订单当前为「%s」，不需要支付", o.Status.Label())
 		}
 		return v, nil
-	case o.TradeNo == "":
+	}
+	cert, err := s.aboutOf(ctx, o)
+	if err != nil {
+		return v, err
+	}
+	if cert != nil {
+		v.Obstacle = obstacleTo(o, *cert, s.Now())
+	}
+	if v.Obstacle != "" || o.TradeNo == "" {
 		return v, nil
 	}
 	p, err := s.Store.Payment(ctx, o.TradeNo)

@@ -96,18 +96,12 @@ func (s *Server) runProgress(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	v := progressView{State: t.State, Step: t.Step, Detail: helperFailures[t.Failure]}
+	v := s.progressOf(t)
 	if o.Stage == order.Running && t.State == certificate.TicketOpen {
 		v.Step = certificate.StepWrite
 	}
-	switch {
-	case o.Status == order.Completed: // perhaps with the ticket of another window
-		v = progressView{State: certificate.TicketDone, Step: t.Step}
-	case t.State != certificate.TicketDone && !t.Live(s.Now()) && v.Detail == "":
-		v.State, v.Detail = certificate.TicketFailed, "办理凭证已失效，请重新开始。"
-	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
-	return c.JSON(v)
+	return c.JSON(v.with(o))
 }
 
 // runErrandView is what a helper is told when it shows its ticket.

@@ -54,7 +54,7 @@ func TestRunEndsInAnotherWindow(t *testing.T) {
 		ticket certificate.TicketState
 		want   progressView
 	}{
-		"replaced, not written yet":     {order.State{Status: order.ToRenew, Stage: order.Ready}, certificate.TicketReplaced, progressView{State: certificate.TicketFailed, Detail: "办理凭证已失效，请重新开始。"}},
+		"replaced, not written yet":     {order.State{Status: order.ToRenew, Stage: order.Ready}, certificate.TicketReplaced, progressView{State: certificate.TicketReplaced, Detail: "这项业务已在另一个窗口重新开始，请到那个窗口继续；找不到那个窗口时，请重新开始。"}},
 		"replaced, written there":       {order.State{Status: order.Completed}, certificate.TicketReplaced, progressView{State: certificate.TicketDone}},
 		"failed here, written there":    {order.State{Status: order.Completed}, certificate.TicketFailed, progressView{State: certificate.TicketDone}},
 		"its own":                       {order.State{Status: order.Completed}, certificate.TicketDone, progressView{State: certificate.TicketDone}},

@@ -253,12 +253,38 @@ func (s *Server) unlockProgress(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	v := progressView{State: t.State, Step: t.Step, Detail: helperFailures[t.Failure]}
-	if t.State != certificate.TicketDone && !t.Live(s.Now()) && v.Detail == "" {
-		v.State, v.Detail = certificate.TicketFailed, "办理凭证已失效，请重新开始。"
+	v := s.progressOf(t)
+	if v.State != certificate.TicketDone && t.OrderID != "" {
+		o, err := s.Store.Order(c.UserContext(), t.OrderID)
+		if err != nil {
+			return err
+		}
+		v = v.with(o)
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	return c.JSON(v)
+}
+
+// progressOf is how far the helper of a ticket is; what keeps it from going on is said.
+func (s *Server) progressOf(t certificate.Ticket) progressView {
+	v := progressView{State: t.State, Step: t.Step, Detail: helperFailures[t.Failure]}
+	switch {
+	case t.State == certificate.TicketDone || t.Live(s.Now()) || v.Detail != "":
+	case t.State == certificate.TicketReplaced:
+		v.Detail = "这项业务已在另一个窗口重新开始，请到那个窗口继续；找不到那个窗口时，请重新开始。"
+	default:
+		v.State, v.Detail = certificate.TicketFailed, "办理凭证已失效，请重新开始。"
+	}
+	return v
+}
+
+// with is the progress of a ticket of an order, which the ticket of another window may
+// have completed.
+func (v progressView) with(o order.Order) progressView {
+	if o.Status == order.Completed {
+		return progressView{State: certificate.TicketDone, Step: v.Step}
+	}
+	return v
 }
 
 // approvedUnlockPage is where an approved order waits for its USBKEY (row 28).
@@ -290,6 +316,9 @@ func (s *Server) approvedUnlock(c *fiber.Ctx) error {
 	o, err := s.ownOrder(c)
 	if err != nil {
 		return err
+	}
+	if o.Status != order.ToUnlock { // done in another window
+		return c.Redirect(s.placeOf(o), http.StatusSeeOther)
 	}
 	cert, err := s.Unlocks.Of(c.UserContext(), o)
 	if err != nil {

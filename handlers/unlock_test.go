@@ -155,6 +155,16 @@ func TestUnlockProgress(t *testing.T) {
 	if p := progress(); p.State != certificate.TicketFailed || p.Detail == "" {
 		t.Errorf("expired: %+v", p)
 	}
+	u.ticket.State = certificate.TicketReplaced
+	if p := progress(); p.State != certificate.TicketReplaced || !strings.Contains(p.Detail, "另一个窗口") {
+		t.Errorf("begun again in another window: %+v", p)
+	}
+	w.posted(1, w.clock.now(), w.clock.now(), func(o *order.Order) {
+		o.ID, o.PersonID, o.State = "01APPROVED", u.person, order.State{Status: order.Completed}
+	})
+	if u.ticket.OrderID = "01APPROVED"; progress().State != certificate.TicketDone {
+		t.Errorf("done in another window: %+v", progress())
+	}
 	if got := b.get("/unlock/progress/01OTHER"); got.Status != http.StatusNotFound {
 		t.Errorf("another ticket: %d", got.Status)
 	}

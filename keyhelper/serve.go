@@ -142,18 +142,26 @@ func reply(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // whoever asked may have gone
 }
 
-// hello says which USBKEYs are plugged in, and gives a nonce.
+// hello says which USBKEYs are plugged in and what PIN each takes, and gives a nonce.
 func (s *service) hello(w http.ResponseWriter, _ *http.Request) {
-	serials := []string{}
+	serials, pins := []string{}, map[string]pinLength{}
 	s.one.Lock()
 	ours, err := s.keys.ours()
 	s.one.Unlock()
 	if err == nil {
 		for _, p := range ours {
 			serials = append(serials, p.Name)
+			least, most := p.PINLength()
+			pins[p.Name] = pinLength{least, most}
 		}
 	}
-	reply(w, http.StatusOK, map[string]any{"nonce": s.nonce(), "tokens": serials, "version": 1})
+	reply(w, http.StatusOK, map[string]any{"nonce": s.nonce(), "tokens": serials, "pins": pins, "version": 1})
+}
+
+// pinLength is how many digits a new PIN may have on a USBKEY.
+type pinLength struct {
+	Least int `json:"least"`
+	Most  int `json:"most"`
 }
 
 func (s *service) nonce() string {

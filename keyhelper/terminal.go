@@ -67,8 +67,9 @@ const pinTries = 3
 
 // newPIN asks for a new PIN, twice (F79), and warns of a weak one (G5).
 func (t *terminal) newPIN(ctx context.Context, p plugged) (token.PIN, error) {
+	least, most := p.PINLength()
 	for range pinTries {
-		first, err := t.secretly(ctx, fmt.Sprintf("新口令（%d 至 %d 位数字，建议 6 位以上）：", max(1, p.MinPIN), longest(p)))
+		first, err := t.secretly(ctx, fmt.Sprintf("新口令（%d 至 %d 位数字，建议 6 位以上）：", least, most))
 		if err != nil {
 			return "", err
 		}
@@ -91,12 +92,4 @@ func (t *terminal) newPIN(ctx context.Context, p plugged) (token.PIN, error) {
 		return pin, nil
 	}
 	return "", errors.New("口令没有设置，UKEY 没有改变")
-}
-
-// longest is the longest PIN that both the rule and the USBKEY allow.
-func longest(p plugged) int {
-	if p.MaxPIN > 0 {
-		return min(8, p.MaxPIN)
-	}
-	return 8
 }

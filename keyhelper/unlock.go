@@ -52,11 +52,9 @@ func (e errCorrectable) Unwrap() error { return e.error }
 
 // checkPIN refuses a PIN that the rules or the USBKEY would refuse.
 func checkPIN(p plugged, pin token.PIN) error {
-	if err := token.CheckUserPIN(pin); err != nil {
-		return errCorrectable{err}
-	}
-	if !p.Fits(pin) {
-		return errCorrectable{&problem{Detail: fmt.Sprintf("这把 UKEY 的口令长度须为 %d 至 %d 位数字，请重新输入。", max(1, p.MinPIN), longest(p))}}
+	least, most := p.PINLength()
+	if n := len(pin); token.CheckUserPIN(pin) != nil || n < least || n > most {
+		return errCorrectable{&problem{Detail: fmt.Sprintf("这把 UKEY 的口令须为 %d 至 %d 位数字，请重新输入。", least, most)}}
 	}
 	return nil
 }

@@ -61,9 +61,14 @@ func infoOf(ti pkcs11.TokenInfo) Info {
 	return i
 }
 
-// Fits reports whether the token takes a user PIN of that length.
-func (i Info) Fits(p PIN) bool {
-	return len(p) >= i.MinPIN && (i.MaxPIN == 0 || len(p) <= i.MaxPIN)
+// PINLength is how many digits a subscriber's PIN may have on the token: what F79 and
+// the token both allow.
+func (i Info) PINLength() (least, most int) {
+	least, most = max(minUserPIN, i.MinPIN), maxUserPIN
+	if i.MaxPIN > 0 {
+		most = min(most, i.MaxPIN)
+	}
+	return least, most
 }
 
 // Certificates returns the certificates on the token, the latest to end first;

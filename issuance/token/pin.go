@@ -45,10 +45,16 @@ func NewUserPIN() PIN {
 	return PIN(fmt.Sprintf("%08d", n))
 }
 
-// CheckUserPIN refuses what no subscriber may choose: a PIN is one to eight digits
-// (F79). The token's own limits come on top.
+// How many digits a subscriber's PIN may have, whatever the token (F79).
+const (
+	minUserPIN = 1
+	maxUserPIN = 8
+)
+
+// CheckUserPIN refuses what no subscriber may choose (F79). The token's own limits come
+// on top, see Info.PINLength.
 func CheckUserPIN(p PIN) error {
-	if n := len(p); n < 1 || n > 8 || strings.IndexFunc(string(p), func(r rune) bool { return r < '0' || r > '9' }) >= 0 {
+	if n := len(p); n < minUserPIN || n > maxUserPIN || strings.IndexFunc(string(p), func(r rune) bool { return r < '0' || r > '9' }) >= 0 {
 		return &Error{Kind: PINForm, Op: "reading a new PIN"}
 	}
 	return nil

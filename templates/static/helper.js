@@ -13,6 +13,13 @@
   var again = document.getElementById("again"); // of a new PIN
   var fault = document.getElementById("pin-fault"), said = document.getElementById("said"), byHand = document.getElementById("by-hand");
 
+  var length; // of a PIN, as the USBKEY that is plugged in wants it
+
+  // rule is that in words, once a helper has told it.
+  function rule() {
+    return (length ? length.least + " 至 " + length.most + " 位" : "") + "数字";
+  }
+
   function say(text, kind) {
     said.className = "note" + (kind ? " " + kind : "");
     said.textContent = text;
@@ -60,6 +67,8 @@
       }
       if (form.hidden) {
         way("read");
+        length = (r.body.pins || {})[about.serial];
+        if (again) document.getElementById("pin-rule").textContent = rule() + "，建议 6 至 8 位";
         say(does.ready, "good");
         form.hidden = false;
         pin.focus();
@@ -83,7 +92,8 @@
   // is merely weak.
   var warned = "";
   function complaint() {
-    if (!/^[0-9]{1,8}$/.test(pin.value)) return "口令须为 1 至 8 位数字";
+    var n = pin.value.length;
+    if (!/^[0-9]+$/.test(pin.value) || length && (n < length.least || n > length.most)) return "口令须为 " + rule();
     if (pin.value !== again.value) return "两次输入的口令不一致";
     if (weak(pin.value) && warned !== pin.value) {
       warned = pin.value;
@@ -134,6 +144,7 @@
     way("done");
     said.hidden = document.getElementById("stay").hidden = true;
     page.querySelectorAll("#steps li").forEach(function (li) { li.className = "done"; });
+    document.getElementById("failed").hidden = true;
     document.getElementById("finished").hidden = false;
   }
 
@@ -163,18 +174,27 @@
     form.hidden = byHand.hidden = true;
   }
 
+  // elsewhere says that another window goes on with it; this one waits for the end.
+  function elsewhere(text) {
+    busy = true;
+    say(text, "warn");
+    forget();
+    document.getElementById("failed").hidden = false;
+  }
+
   var wayOf = { found: "read", secret: "read", write: "write", proof: "write" };
   function watch() {
     if (over) return;
     heard().then(function (p) {
       if (over) return;
       if (p.state === "done") return done();
-      if (p.state === "failed" || p.state === "replaced") return failed(p.detail || "办理凭证已失效，请重新开始。");
+      if (p.state === "failed") return failed(p.detail);
+      if (p.state === "replaced") elsewhere(p.detail);
       if (p.state === "open" && wayOf[p.step]) {
         way(wayOf[p.step]);
         if (wayOf[p.step] === "write") say(does.doing, "warn");
       }
-      setTimeout(watch, 700);
+      setTimeout(watch, p.state === "replaced" ? 2000 : 700);
     }).catch(function () { setTimeout(watch, 2000); });
   }
 
