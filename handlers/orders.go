@@ -354,9 +354,10 @@ func timeline(events []order.EventRecord) []momentView {
 	return out
 }
 
-// eventText is a line of the history; of a parcel's, how far it has come.
+// eventText is a line of the history; of a parcel's, how far it has come or which number
+// it has.
 func eventText(e order.EventRecord) string {
-	if e.Event == order.CourierMoved {
+	if e.Event == order.CourierMoved || e.Event == order.CorrectTracking {
 		return e.Event.Label() + "：" + e.Note
 	}
 	return e.Event.Label()

@@ -24,6 +24,8 @@ import (
 
 // orderService is the writer of orders; *order.Service.
 type orderService interface {
+	// CorrectTracking corrects the number of an order's parcel and of others with it.
+	CorrectTracking(ctx context.Context, id order.ID, with []order.ID, c order.Command) error
 	Apply(ctx context.Context, id order.ID, c order.Command) (order.Order, error)
 	Edit(ctx context.Context, id order.ID, by order.Actor) (order.Order, error)
 	Delete(ctx context.Context, id order.ID, by order.Actor, draftToken string) (order.Order, error)

@@ -129,7 +129,7 @@ var desks = []struct {
 	{"/staff/review", "审核", []order.Role{order.Reviewer}},
 	{"/staff/making", "制证", []order.Role{order.Issuer}},
 	{"/staff/stock", "空白UKEY", []order.Role{order.Issuer}},
-	{"/staff/shipping", "发货", []order.Role{order.Shipper}},
+	{"/staff/shipping", "发货", []order.Role{order.Shipper, order.Admin}},
 	{"/staff/finance", "退款", []order.Role{order.Finance}},
 	{"/staff/invoices", "发票", []order.Role{order.Finance}},
 	{reconciliationPath, "对账", []order.Role{order.Finance}},

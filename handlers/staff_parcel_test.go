@@ -71,6 +71,53 @@ func TestTrackingNumberOfTwoOrders(t *testing.T) {
 	wantIn(t, "the other one", s.get("/staff/shipping/"+string(other.ID)).Body, says[0], page)
 }
 
+// Row 72, through the pages: a wrong number is corrected for both orders in the parcel, by
+// whoever comes first; the applicant sees the right one.
+func TestTrackingNumberIsCorrected(t *testing.T) {
+	d := newDesk(t).hire()
+	b := d.browser()
+	o := d.sent(b)
+	other := d.made(d.inReview())
+	page := "/staff/shipping/" + string(o.ID)
+	s := d.login("孙发货")
+	s.get("/staff/shipping/" + string(other.ID))
+	s.mustPost("/staff/shipping/"+string(other.ID)+"/ship", url.Values{"carrier": {"sf"}, "tracking": {"SF1234567890123"}}, "/staff/shipping/"+string(other.ID))
+	wantIn(t, "parcel", s.get(page).Body, "更正快递单号", `name="with" value="`+string(other.ID)+`"`)
+	right := url.Values{"wrong": {"SF1234567890123"}, "rightful": {"jd"}, "right": {"jd 0123456789012"}, "with": {string(other.ID)}}
+	for says, change := range map[string]url.Values{
+		"没有改动":      {"rightful": {"sf"}, "right": {"SF1234567890123"}},
+		"填写正确的快递单号": {"right": {"12"}},
+		"刚刚被同事更正":   {"wrong": {"SF1234567890120"}},
+	} {
+		form := url.Values{}
+		for _, v := range []url.Values{right, change} {
+			for key, value := range v {
+				form[key] = value
+			}
+		}
+		a := s.post(page+"/correct", form)
+		if a.Status == http.StatusSeeOther {
+			t.Errorf("%s: taken", says)
+		}
+		wantIn(t, says, a.Body, says, `value="`+form.Get("right")+`"`)
+	}
+	for range 2 { // a double click
+		s.mustPost(page+"/correct", right, page)
+	}
+	for _, id := range []order.ID{o.ID, other.ID} {
+		if got := d.read(id); got.TrackingNo != "JD0123456789012" || got.Carrier != "jd" || countEvents(t, d, id, order.CorrectTracking) != 1 {
+			t.Errorf("order %s: %s %s", got.No, got.Carrier, got.TrackingNo)
+		}
+	}
+	body := b.get("/orders/" + string(o.ID)).Body
+	wantIn(t, "order page", body, "京东快递", "JD0123456789012", "更正快递单号：SF1234567890123 更正为 京东快递 JD0123456789012")
+	wantIn(t, "order in the API", b.get("/api/v1/orders/"+string(o.ID)).Body, `"no":"JD0123456789012"`)
+	wantIn(t, "the list", s.get("/staff/shipping?tracking=JD0123456789012").Body, page)
+	if a := d.login("周财务").post(page+"/correct", right); a.Status != http.StatusForbidden {
+		t.Errorf("finance: %d", a.Status)
+	}
+}
+
 // Row 50, through the pages: the claim is recorded, the certificate is revoked, and
 // the applicant finds the free replacement in his list.
 func TestParcelIsLost(t *testing.T) {

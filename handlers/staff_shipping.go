@@ -14,12 +14,14 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-// shippingRoutes are the shipper's. He sees the address and which keys go there.
+// shippingRoutes are the shipper's, who sees the address and which keys go there. An
+// admin finds a parcel, too, to correct its number.
 func (k *console) shippingRoutes() {
-	k.get("/staff/shipping", OfStaff, k.shipping, order.Shipper)
-	k.get("/staff/shipping/:id", OfStaff, k.parcel, order.Shipper)
+	k.get("/staff/shipping", OfStaff, k.shipping, order.Shipper, order.Admin)
+	k.get("/staff/shipping/:id", OfStaff, k.parcel, order.Shipper, order.Admin)
 	k.post("/staff/shipping/:id/reveal", OfStaff, k.revealParcel, order.Shipper)
 	k.post("/staff/shipping/:id/ship", OfStaff, k.ship, order.Shipper)
+	k.post("/staff/shipping/:id/correct", OfStaff, k.correctTracking, order.Shipper, order.Admin)
 	k.post("/staff/shipping/:id/pick-up", OfStaff, k.pickUp, order.Shipper)
 	k.post("/staff/shipping/:id/returned", OfStaff, k.parcelReturned, order.Shipper)
 	k.post("/staff/shipping/:id/lost", OfStaff, k.parcelLost, order.Shipper)
@@ -56,6 +58,9 @@ type shippingRow struct {
 	Refund           string
 	Parcel           string // how far it has come
 	Sent             time.Time
+	// Correctable: its wrong number may be corrected; Mate: it is of the same customer as
+	// the order that is looked at.
+	Correctable, Mate bool
 }
 
 // keysOf are an order's keys that belong into its parcel.
@@ -111,7 +116,7 @@ func (k *console) shippingRow(o order.Order) shippingRow {
 	row := shippingRow{
 		ID: o.ID, No: o.No, Tail: order.TailOf(o.No),
 		PickUp: o.Stage == order.ToPickUp, Quantity: o.Quantity() - o.GivenUp, Due: o.DueAt, Overdue: !o.DueAt.IsZero() && k.Now().After(o.DueAt), Refund: o.Refund.Label(),
-		Parcel: o.Parcel.Label(), Sent: o.ShippedAt,
+		Parcel: o.Parcel.Label(), Sent: o.ShippedAt, Correctable: o.TrackingCorrectable(),
 	}
 	if !o.EraseAskedAt.IsZero() {
 		row.Recipient = "收件资料已按申请人要求停止查看"
@@ -139,6 +144,8 @@ type parcelView struct {
 	Carrier  string
 	Tracking string
 	Shared   []shippingRow // the other orders with that tracking number
+	Right    string        // the right number, as it was typed
+	Rightful string        // its carrier
 }
 
 func (k *console) parcel(c *fiber.Ctx) error { return k.showParcel(c, false, nil) }
@@ -159,8 +166,9 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 	if err != nil {
 		return err
 	}
+	ships := staffOf(c).Has(order.Shipper)
 	v := parcelView{
-		shippingRow: k.shippingRow(o), Masked: !inClear, Open: o.Status == order.ToShip && o.Refund == order.NoRefund, State: o.State.Label(),
+		shippingRow: k.shippingRow(o), Masked: !inClear, Open: ships && o.Status == order.ToShip && o.Refund == order.NoRefund, State: o.State.Label(),
 		Carrier: o.Carrier, Tracking: o.TrackingNo,
 	}
 	get := order.Form.Masked
@@ -169,7 +177,7 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 	}
 	v.Facts = shipFacts(o, get)
 	v.Keys = keysOf(items)
-	v.CanBack = o.Status == order.Completed && o.TrackingNo != "" && o.Refund == order.NoRefund && len(v.Keys) > 0
+	v.CanBack = ships && o.Status == order.Completed && o.TrackingNo != "" && o.Refund == order.NoRefund && len(v.Keys) > 0
 	shipments, err := k.Records.Shipments(ctx, o.ID)
 	if err != nil {
 		return err
@@ -183,11 +191,12 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 		if v.Open {
 			v.Carrier, v.Tracking = c.FormValue("carrier"), c.FormValue("tracking")
 		}
+		v.Right, v.Rightful = c.FormValue("right"), c.FormValue("rightful")
 	}
 	for _, code := range carrierCodes {
 		v.Carriers = append(v.Carriers, choice{code, order.Carriers[code].Name, code == v.Carrier})
 	}
-	if v.Shared, err = k.sharedWith(ctx, o.ID, trackingNo(v.Tracking)); err != nil {
+	if v.Shared, err = k.sharedWith(ctx, o, trackingNo(v.Tracking)); err != nil {
 		return err
 	}
 	return k.show(c, "parcel", "发货 "+v.Tail, v, refusal)
@@ -195,7 +204,7 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 
 // sharedWith are the other orders whose parcel has a tracking number: those of one
 // customer travel in one, others are a slip.
-func (k *console) sharedWith(ctx context.Context, id order.ID, tracking string) (rows []shippingRow, err error) {
+func (k *console) sharedWith(ctx context.Context, with order.Order, tracking string) (rows []shippingRow, err error) {
 	if tracking == "" {
 		return nil, nil
 	}
@@ -204,8 +213,10 @@ func (k *console) sharedWith(ctx context.Context, id order.ID, tracking string) 
 		return nil, err
 	}
 	for _, o := range page.Orders {
-		if o.ID != id {
-			rows = append(rows, k.shippingRow(o))
+		if o.ID != with.ID {
+			row := k.shippingRow(o)
+			row.Mate = o.PersonID == with.PersonID
+			rows = append(rows, row)
 		}
 	}
 	return rows, nil
@@ -229,6 +240,29 @@ func (k *console) again(c *fiber.Ctx, err error) error {
 
 func (k *console) ship(c *fiber.Ctx) error {
 	return k.handOver(c, order.Command{On: order.Ship, Carrier: c.FormValue("carrier"), TrackingNo: trackingNo(c.FormValue("tracking"))})
+}
+
+// correctTracking gives a parcel its right number, and the other orders in it that were
+// ticked. The same again, as by a double click, is done already.
+func (k *console) correctTracking(c *fiber.Ctx) error {
+	role := order.Shipper
+	if !staffOf(c).Has(role) {
+		role = order.Admin
+	}
+	var with []order.ID
+	for _, id := range c.Request().PostArgs().PeekMulti("with") {
+		with = append(with, order.ID(id))
+	}
+	id := order.ID(c.Params("id"))
+	cmd := order.Command{By: actor(c, role), Carrier: c.FormValue("rightful"), TrackingNo: trackingNo(c.FormValue("right")), WrongNo: c.FormValue("wrong")}
+	if err := k.Orders.CorrectTracking(c.UserContext(), id, with, cmd); err != nil {
+		o, readErr := k.Records.Order(c.UserContext(), id)
+		same := readErr == nil && o.TrackingNo != cmd.WrongNo && o.TrackingNo == cmd.TrackingNo && o.Carrier == cmd.Carrier
+		if !same {
+			return k.again(c, err)
+		}
+	}
+	return c.Redirect("/staff/shipping/"+string(id), http.StatusSeeOther)
 }
 
 // Tries at a pick-up code: six digits must not be guessable at the counter.

@@ -168,6 +168,11 @@ func ship(o *Order, c Command) {
 	finish(o, c.at)
 }
 
+// correctTracking begins the parcel's way anew: nobody has told anything of this number.
+func correctTracking(o *Order, c Command) {
+	o.Carrier, o.TrackingNo, o.Parcel = c.Carrier, c.TrackingNo, ParcelPosted
+}
+
 func moveParcel(o *Order, c Command) { o.Parcel = c.Parcel }
 
 // unship has a parcel that came back wait to be sent again; the promise begins anew.

@@ -42,6 +42,7 @@ const (
 	PickUp             Event = "pick_up"
 	ChangeDelivery     Event = "change_delivery"
 	CourierMoved       Event = "courier_moved"
+	CorrectTracking    Event = "correct_tracking"
 	ParcelReturned     Event = "parcel_returned"
 	ParcelMissed       Event = "parcel_lost"
 	ReplaceLost        Event = "replace_lost"
@@ -89,7 +90,7 @@ var eventLabels = map[Event]string{
 	AuthExpired: "授权超时", AuthWithdrawn: "法定代表人撤回授权", Claim: "开始审核", Release: "释放审核任务", Assign: "指派审核员", ExplainDelay: "说明延迟原因", Approve: "审核通过", Reject: "审核拒绝",
 	Resubmit: "修改后重新提交", Close: "关闭订单", FixExpired: "超时未修改", MakeKey: "开始制证", KeyVerified: "UKEY 制作完成并验证", KeyFailed: "UKEY 制作失败",
 	RetryKey: "重新制作", GiveUpKeys: "部分取消", Recovered: "密钥已恢复", ArchiveUnusable: "密钥无法恢复", Restore: "恢复证书", Ship: "已寄出", PickUp: "已自取",
-	ChangeDelivery: "修改收件信息", CourierMoved: "物流更新", ParcelReturned: "退件已收到", ParcelMissed: "运输丢失或损坏", ReplaceLost: "免费补办", Run: "开始写入", Interrupt: "写入中断",
+	ChangeDelivery: "修改收件信息", CourierMoved: "物流更新", CorrectTracking: "更正快递单号", ParcelReturned: "退件已收到", ParcelMissed: "运输丢失或损坏", ReplaceLost: "免费补办", Run: "开始写入", Interrupt: "写入中断",
 	ReadBackOK: "写入完成并验证", GrantOver: "办理期限已过", OldRetired: "停用原证书", PINSet: "新口令已设置", UnlockFailed: "解锁未完成", CertificateRevoked: "证书已吊销", CertificateFrozen: "证书已冻结", CertificateResumed: "证书已恢复", CertificateRebound: "绑定用户已更换", CertificateReinstated: "恢复为在用证书", RevocationPutOff: "开标后再吊销", OpeningRegistered: "登记开标", OpeningDropped: "删除开标登记",
 	CodeGiven:      "已给出离线解锁的响应码",
 	RefundProposed: "提出退款，待复核", GiveUpProposed: "提议取消部分 UKEY", ProposalDropped: "撤回提议",
@@ -126,8 +127,9 @@ type Command struct {
 
 	TokenSerial string      // key_verified
 	CertSerial  string      // key_verified
-	Carrier     string      // ship
-	TrackingNo  string      // ship
+	Carrier     string      // ship, correct_tracking
+	TrackingNo  string      // ship, correct_tracking
+	WrongNo     string      // correct_tracking: the number that whoever corrects it saw
 	PickUpCode  string      // pick_up
 	Parcel      ParcelState // courier_moved
 	Keys        int         // parcel_returned: how many came back whole; give_up_…: how many

@@ -307,6 +307,9 @@ func (w *walker) take(s step) error {
 		c.Items = []string{w.items[0].ID}
 	}
 	c.Carrier, c.TrackingNo, c.PickUpCode = "sf", "SF1234567890123", "246810"
+	if c.On == CorrectTracking {
+		c.TrackingNo, c.WrongNo = "SF1234567890124", w.o.TrackingNo
+	}
 	if c.Item == "" {
 		for _, i := range w.items {
 			if m, ok := itemMoves[c.On]; ok && slices.Contains(m.from, i.Stage) {
@@ -477,6 +480,8 @@ func TestPaths(t *testing.T) {
 		{"given up before the first is begun", newWalker(Initial, ByAdmin, 60000, 2, nil), walk(pay, approved, on(GiveUpKeys, Finance, unclaimed), made1)},
 		{"returned parcel", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
 			pay, approved, made1, on(Ship, Shipper, completed), on(ParcelReturned, Shipper, toPost), on(Ship, Shipper, completed), on(ParcelMissed, Shipper, completed))},
+		{"the number of a parcel was a slip", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
+			pay, approved, made1, on(Ship, Shipper, completed), on(CourierMoved, Courier, completed), on(CorrectTracking, Shipper, completed), on(ParcelReturned, Shipper, toPost))},
 		{"replacement of a lost key", newWalker(Reissue, ByAdmin, 0, 1, nil), walk(on(ReplaceLost, System, queued), approved, made1)},
 		{"change of address and of way", newWalker(Initial, ByAdmin, 30000, 1, nil), walk(
 			pay, on(ChangeDelivery, Applicant, queued), approved, made1, step{Command{On: ChangeDelivery, By: actorOf(Applicant), Form: filled(map[Field]string{ShipWay: ShipPickUp})}, toPickUp})},

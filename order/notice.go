@@ -33,26 +33,28 @@ const (
 	NoticeShipTask         Notice = "ship_task"
 	NoticePickUpReady      Notice = "pick_up_ready"
 	NoticeShipped          Notice = "shipped"
-	NoticePickedUp         Notice = "picked_up"
-	NoticeParcelReturned   Notice = "parcel_returned"
-	NoticeParcelLost       Notice = "parcel_lost"
-	NoticeGiveUpProposed   Notice = "give_up_proposed"
-	NoticeKeysGivenUp      Notice = "keys_given_up"
-	NoticeRefundProposed   Notice = "refund_proposed"
-	NoticeKeysRefundFailed Notice = "keys_refund_failed"
-	NoticeLateRefundFailed Notice = "late_refund_failed"
-	NoticeRefundHeld       Notice = "refund_held"
-	NoticeLatePayment      Notice = "late_payment"
-	NoticeRefundStarted    Notice = "refund_started"
-	NoticeRefunded         Notice = "refunded"
-	NoticeRefundFailed     Notice = "refund_failed"
-	NoticeInvoiceFailed    Notice = "invoice_failed"
-	NoticeBillDiffers      Notice = "bill_differs" // about no order
-	NoticeBidOpened        Notice = "bid_opened"
-	NoticeBidOpenedRevoke  Notice = "bid_opened_revoke" // package certificate sends it
-	NoticeOpeningAhead     Notice = "opening_ahead"     // likewise
-	NoticeUnlocked         Notice = "unlocked"
-	NoticeWritten          Notice = "certificate_written"
+	// NoticeTrackingCorrected tells the right number to whoever was told a wrong one.
+	NoticeTrackingCorrected Notice = "tracking_corrected"
+	NoticePickedUp          Notice = "picked_up"
+	NoticeParcelReturned    Notice = "parcel_returned"
+	NoticeParcelLost        Notice = "parcel_lost"
+	NoticeGiveUpProposed    Notice = "give_up_proposed"
+	NoticeKeysGivenUp       Notice = "keys_given_up"
+	NoticeRefundProposed    Notice = "refund_proposed"
+	NoticeKeysRefundFailed  Notice = "keys_refund_failed"
+	NoticeLateRefundFailed  Notice = "late_refund_failed"
+	NoticeRefundHeld        Notice = "refund_held"
+	NoticeLatePayment       Notice = "late_payment"
+	NoticeRefundStarted     Notice = "refund_started"
+	NoticeRefunded          Notice = "refunded"
+	NoticeRefundFailed      Notice = "refund_failed"
+	NoticeInvoiceFailed     Notice = "invoice_failed"
+	NoticeBillDiffers       Notice = "bill_differs" // about no order
+	NoticeBidOpened         Notice = "bid_opened"
+	NoticeBidOpenedRevoke   Notice = "bid_opened_revoke" // package certificate sends it
+	NoticeOpeningAhead      Notice = "opening_ahead"     // likewise
+	NoticeUnlocked          Notice = "unlocked"
+	NoticeWritten           Notice = "certificate_written"
 	// Package certificate sends these.
 	NoticeFrozen  Notice = "certificate_frozen"
 	NoticeResumed Notice = "certificate_resumed"
@@ -161,71 +163,72 @@ var both = []Medium{SMS, WeChat}
 // Notices is the table of all notices. SMS on approval, rejection and shipping
 // is promised by F105 and F107.
 var Notices = map[Notice]NoticeSpec{
-	NoticeUnpaid:           {ToAgent, both, "待支付提醒"},
-	NoticeUnpaidReturned:   {ToAgent, both, "超时未支付"},
-	NoticeReviewTask:       {ToReviewers, []Medium{WeChat}, "审核任务"},
-	NoticeSecondReview:     {ToReviewers, []Medium{WeChat}, "复核任务"},
-	NoticeAssigned:         {ToOwner, []Medium{WeChat}, "指派给您"},
-	NoticeReviewHalf:       {ToOwner, []Medium{WeChat}, "审核过半"},
-	NoticeReviewSoon:       {ToLeaders, []Medium{WeChat}, "审核将超时"},
-	NoticeReviewOverdue:    {ToLeaders, []Medium{WeChat}, "审核超时"},
-	NoticeDaySummary:       {ToReviewers, []Medium{WeChat}, "今日汇总"},
-	NoticeApprovedIssue:    {ToAgent, both, "审核通过"},
-	NoticeApprovedLate:     {ToAgent, both, "审核通过（已延迟）"},
-	NoticeApprovedDownload: {ToAgent, both, "审核通过"},
-	NoticeApprovedRenew:    {ToAgent, both, "审核通过"},
-	NoticeApprovedUnlock:   {ToAgent, both, "审核通过"},
-	NoticeApprovedRestore:  {ToAgent, both, "审核通过"},
-	NoticeRejected:         {ToAgent, both, "审核拒绝"},
-	NoticeFix:              {ToAgent, both, "修改提醒"},
-	NoticeFixLast:          {ToAgent, both, "最后修改提醒"},
-	NoticeKeyFailed:        {ToIssuers, []Medium{WeChat}, "制证失败"},
-	NoticeShipTask:         {ToShippers, []Medium{WeChat}, "发货任务"},
-	NoticePickUpReady:      {ToRecipient, both, "可领取"},
-	NoticeShipped:          {ToRecipient, both, "已发货"},
-	NoticePickedUp:         {ToAgent, both, "已领取"},
-	NoticeParcelReturned:   {ToAgent, both, "退件，请核对地址"},
-	NoticeParcelLost:       {ToAgent, both, "免费补办"},
-	NoticeGiveUpProposed:   {ToAgent, both, "请确认取消部分 UKEY"},
-	NoticeKeysGivenUp:      {ToAgent, both, "部分取消，部分退款"},
-	NoticeRefundProposed:   {ToFinance, []Medium{WeChat}, "退款待复核"},
-	NoticeKeysRefundFailed: {ToFinance, []Medium{WeChat}, "部分退款失败"},
-	NoticeLateRefundFailed: {ToFinance, []Medium{WeChat}, "重复支付未能退回"},
-	NoticeRefundHeld:       {ToFinance, []Medium{WeChat}, "退款等待余额"},
-	NoticeLatePayment:      {ToAgent, both, "重复支付退回"},
-	NoticeRefundStarted:    {ToAgent, both, "退款处理中"},
-	NoticeRefunded:         {ToAgent, both, "退款成功"},
-	NoticeRefundFailed:     {ToFinance, []Medium{WeChat}, "退款失败"},
-	NoticeInvoiceFailed:    {ToFinance, []Medium{WeChat}, "发票开具失败"},
-	NoticeBillDiffers:      {ToFinance, []Medium{WeChat}, "对账差异"},
-	NoticeWritten:          {ToAgent, both, "证书已写入"},
-	NoticeBidOpened:        {ToAgent, []Medium{SMS}, "开标后更新"},
-	NoticeBidOpenedRevoke:  {ToHolder, []Medium{SMS}, "开标后吊销"},
-	NoticeOpeningAhead:     {ToHolder, both, "开标前一天"},
-	NoticeUnlocked:         {ToAgent, both, "UKEY 已解锁"},
-	NoticeRenewPlan:        {ToHolder, []Medium{WeChat}, "到期规划提醒"},
-	NoticeRenewOpen:        {ToHolder, both, "可以更新了"},
-	NoticeRenewSoon:        {ToHolder, []Medium{WeChat}, "到期提醒"},
-	NoticeRenewWeek:        {ToHolder, both, "到期提醒"},
-	NoticeRenewDays:        {ToHolder, []Medium{SMS}, "到期提醒"},
-	NoticeRenewTomorrow:    {ToHolder, []Medium{SMS}, "明天到期"},
-	NoticeRenewToday:       {ToHolder, []Medium{SMS}, "今天到期"},
-	NoticeRenewExpired:     {ToHolder, []Medium{SMS}, "已过期"},
-	NoticeRenewMonth:       {ToHolder, []Medium{WeChat}, "过期提醒"},
-	NoticeRenewMonths:      {ToHolder, []Medium{WeChat}, "过期提醒"},
-	NoticeRenewLast:        {ToHolder, []Medium{SMS}, "更新期限将满"},
-	NoticeRenewOver:        {ToHolder, []Medium{SMS}, "需重新办理"},
-	NoticeRenewContact:     {ToSecond, []Medium{SMS}, "到期提醒联系人"},
-	NoticeFrozen:           {ToAgent, both, "证书已冻结"},
-	NoticeResumed:          {ToAgent, both, "证书已恢复"},
-	NoticeRevoked:          {ToAgent, both, "证书已吊销"},
-	NoticeRebound:          {ToHolder, []Medium{SMS}, "绑定用户已更换"},
-	NoticeAuthorize:        {ToLegalRep, []Medium{SMS}, "法人授权"},
-	NoticeAuthorizeSoon:    {ToLegalRep, []Medium{SMS}, "法人授权提醒"},
-	NoticeAuthorizeDay:     {ToLegalRep, []Medium{SMS}, "法人授权提醒"},
-	NoticeAuthorizeLast:    {ToLegalRep, []Medium{SMS}, "法人授权提醒"},
-	NoticeAuthorized:       {ToAgent, both, "法人已授权"},
-	NoticeMandateUsed:      {ToLegalRep, []Medium{SMS}, "长期授权使用提醒"},
+	NoticeUnpaid:            {ToAgent, both, "待支付提醒"},
+	NoticeUnpaidReturned:    {ToAgent, both, "超时未支付"},
+	NoticeReviewTask:        {ToReviewers, []Medium{WeChat}, "审核任务"},
+	NoticeSecondReview:      {ToReviewers, []Medium{WeChat}, "复核任务"},
+	NoticeAssigned:          {ToOwner, []Medium{WeChat}, "指派给您"},
+	NoticeReviewHalf:        {ToOwner, []Medium{WeChat}, "审核过半"},
+	NoticeReviewSoon:        {ToLeaders, []Medium{WeChat}, "审核将超时"},
+	NoticeReviewOverdue:     {ToLeaders, []Medium{WeChat}, "审核超时"},
+	NoticeDaySummary:        {ToReviewers, []Medium{WeChat}, "今日汇总"},
+	NoticeApprovedIssue:     {ToAgent, both, "审核通过"},
+	NoticeApprovedLate:      {ToAgent, both, "审核通过（已延迟）"},
+	NoticeApprovedDownload:  {ToAgent, both, "审核通过"},
+	NoticeApprovedRenew:     {ToAgent, both, "审核通过"},
+	NoticeApprovedUnlock:    {ToAgent, both, "审核通过"},
+	NoticeApprovedRestore:   {ToAgent, both, "审核通过"},
+	NoticeRejected:          {ToAgent, both, "审核拒绝"},
+	NoticeFix:               {ToAgent, both, "修改提醒"},
+	NoticeFixLast:           {ToAgent, both, "最后修改提醒"},
+	NoticeKeyFailed:         {ToIssuers, []Medium{WeChat}, "制证失败"},
+	NoticeShipTask:          {ToShippers, []Medium{WeChat}, "发货任务"},
+	NoticePickUpReady:       {ToRecipient, both, "可领取"},
+	NoticeShipped:           {ToRecipient, both, "已发货"},
+	NoticeTrackingCorrected: {ToRecipient, both, "更正快递单号"},
+	NoticePickedUp:          {ToAgent, both, "已领取"},
+	NoticeParcelReturned:    {ToAgent, both, "退件，请核对地址"},
+	NoticeParcelLost:        {ToAgent, both, "免费补办"},
+	NoticeGiveUpProposed:    {ToAgent, both, "请确认取消部分 UKEY"},
+	NoticeKeysGivenUp:       {ToAgent, both, "部分取消，部分退款"},
+	NoticeRefundProposed:    {ToFinance, []Medium{WeChat}, "退款待复核"},
+	NoticeKeysRefundFailed:  {ToFinance, []Medium{WeChat}, "部分退款失败"},
+	NoticeLateRefundFailed:  {ToFinance, []Medium{WeChat}, "重复支付未能退回"},
+	NoticeRefundHeld:        {ToFinance, []Medium{WeChat}, "退款等待余额"},
+	NoticeLatePayment:       {ToAgent, both, "重复支付退回"},
+	NoticeRefundStarted:     {ToAgent, both, "退款处理中"},
+	NoticeRefunded:          {ToAgent, both, "退款成功"},
+	NoticeRefundFailed:      {ToFinance, []Medium{WeChat}, "退款失败"},
+	NoticeInvoiceFailed:     {ToFinance, []Medium{WeChat}, "发票开具失败"},
+	NoticeBillDiffers:       {ToFinance, []Medium{WeChat}, "对账差异"},
+	NoticeWritten:           {ToAgent, both, "证书已写入"},
+	NoticeBidOpened:         {ToAgent, []Medium{SMS}, "开标后更新"},
+	NoticeBidOpenedRevoke:   {ToHolder, []Medium{SMS}, "开标后吊销"},
+	NoticeOpeningAhead:      {ToHolder, both, "开标前一天"},
+	NoticeUnlocked:          {ToAgent, both, "UKEY 已解锁"},
+	NoticeRenewPlan:         {ToHolder, []Medium{WeChat}, "到期规划提醒"},
+	NoticeRenewOpen:         {ToHolder, both, "可以更新了"},
+	NoticeRenewSoon:         {ToHolder, []Medium{WeChat}, "到期提醒"},
+	NoticeRenewWeek:         {ToHolder, both, "到期提醒"},
+	NoticeRenewDays:         {ToHolder, []Medium{SMS}, "到期提醒"},
+	NoticeRenewTomorrow:     {ToHolder, []Medium{SMS}, "明天到期"},
+	NoticeRenewToday:        {ToHolder, []Medium{SMS}, "今天到期"},
+	NoticeRenewExpired:      {ToHolder, []Medium{SMS}, "已过期"},
+	NoticeRenewMonth:        {ToHolder, []Medium{WeChat}, "过期提醒"},
+	NoticeRenewMonths:       {ToHolder, []Medium{WeChat}, "过期提醒"},
+	NoticeRenewLast:         {ToHolder, []Medium{SMS}, "更新期限将满"},
+	NoticeRenewOver:         {ToHolder, []Medium{SMS}, "需重新办理"},
+	NoticeRenewContact:      {ToSecond, []Medium{SMS}, "到期提醒联系人"},
+	NoticeFrozen:            {ToAgent, both, "证书已冻结"},
+	NoticeResumed:           {ToAgent, both, "证书已恢复"},
+	NoticeRevoked:           {ToAgent, both, "证书已吊销"},
+	NoticeRebound:           {ToHolder, []Medium{SMS}, "绑定用户已更换"},
+	NoticeAuthorize:         {ToLegalRep, []Medium{SMS}, "法人授权"},
+	NoticeAuthorizeSoon:     {ToLegalRep, []Medium{SMS}, "法人授权提醒"},
+	NoticeAuthorizeDay:      {ToLegalRep, []Medium{SMS}, "法人授权提醒"},
+	NoticeAuthorizeLast:     {ToLegalRep, []Medium{SMS}, "法人授权提醒"},
+	NoticeAuthorized:        {ToAgent, both, "法人已授权"},
+	NoticeMandateUsed:       {ToLegalRep, []Medium{SMS}, "长期授权使用提醒"},
 }
 
 // DeliveryState is how far one notification has come.

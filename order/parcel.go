@@ -145,7 +145,8 @@ func parcelOf(ctx context.Context, q Queries, id ID, trackingNo string) (Shipmen
 	return Shipment{}, errNoShipment
 }
 
-var errNoShipment = Errorf(NotFound, "shipment_not_found", "没有找到该快递单号")
+// errNoShipment is no news: nothing of ours has that number, or not any more.
+var errNoShipment = Errorf(Conflict, "shipment_not_found", "没有找到该快递单号")
 
 // CourierReported takes a courier's verified word about a parcel (row 48), for every
 // order whose keys travel in it. What was heard before changes nothing, so that one that
@@ -174,6 +175,9 @@ func (s *Service) courierReported(ctx context.Context, id ID, r CourierReport) e
 			return err
 		}
 		before, err := parcelOf(ctx, tx, id, r.TrackingNo)
+		if errors.Is(err, errNoShipment) { // its number was corrected meanwhile
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -246,6 +250,52 @@ func (s *Service) settleParcel(ctx context.Context, tx Tx, o Order, trackingNo s
 	}
 	parcel.State, parcel.UpdatedAt = o.Parcel, at
 	return tx.UpdateShipment(ctx, parcel)
+}
+
+// renumber gives the order's parcel its right number. What was said of the wrong one is
+// about somebody else's parcel and is forgotten; the new number is followed anew.
+func (s *Service) renumber(ctx context.Context, tx Tx, o Order, wrong string, at time.Time) error {
+	parcel, err := parcelOf(ctx, tx, o.ID, wrong)
+	if err != nil {
+		return err
+	}
+	parcel.Carrier, parcel.TrackingNo, parcel.State = o.Carrier, o.TrackingNo, o.Parcel
+	parcel.Track, parcel.TrackedAt, parcel.UpdatedAt = nil, time.Time{}, at
+	return tx.UpdateShipment(ctx, parcel)
+}
+
+// TrackingCorrectable reports whether the number of the order's parcel may be corrected.
+func (o Order) TrackingCorrectable() bool {
+	return o.State == completed && o.TrackingNo != "" && o.Refund == NoRefund && NotSignedFor.check(o, Command{}) == nil
+}
+
+// CorrectTracking corrects the carrier and number of an order's parcel (row 72) and of
+// other orders with the same wrong number, of all or of none.
+func (s *Service) CorrectTracking(ctx context.Context, id ID, with []ID, c Command) error {
+	c.On, c.Note = CorrectTracking, c.WrongNo+" 更正为 "+Carriers[c.Carrier].Name+" "+c.TrackingNo
+	all := append([]ID{id}, with...)
+	slices.Sort(all) // two who correct the same parcels wait for each other
+	refused := id
+	err := s.store.InTx(ctx, func(tx Tx) error {
+		for _, one := range slices.Compact(all) {
+			refused = one
+			if _, err := s.applyIn(ctx, tx, one, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	e, ok := AsError(err)
+	if !ok {
+		return err
+	}
+	s.auditRefusal(ctx, refused, c, e)
+	if refused != id {
+		if other, err := s.store.Order(ctx, refused); err == nil {
+			return &Error{Kind: e.Kind, Code: e.Code, Detail: "同一包裹的订单（尾号 " + TailOf(other.No) + "）不能更正，都没有改动：" + e.Detail}
+		}
+	}
+	return err
 }
 
 // wholeKeys are the order's keys that can be used: made, and not lost on the way.

@@ -208,7 +208,7 @@ type Tx interface {
 	// UpdateKeysRefund writes one only when its state is still was; else Conflict.
 	UpdateKeysRefund(ctx context.Context, r KeysRefund, was PaymentState) error
 	InsertShipment(ctx context.Context, s Shipment) error
-	// UpdateShipment writes what has become of a parcel, as long as nobody else has
+	// UpdateShipment writes what has become of a parcel and its number, as long as nobody else has
 	// since s was read; else Conflict.
 	UpdateShipment(ctx context.Context, s Shipment) error
 	// InsertInvoice adds one; Conflict when the order has one that is not reversed.

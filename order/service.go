@@ -410,6 +410,8 @@ func (s *Service) write(ctx context.Context, tx Tx, was, o Order, c Command) err
 	switch c.On {
 	case Ship:
 		err = s.post(ctx, tx, o, c.at)
+	case CorrectTracking:
+		err = s.renumber(ctx, tx, o, was.TrackingNo, c.at)
 	case ParcelReturned, ParcelMissed:
 		err = s.settleParcel(ctx, tx, o, was.TrackingNo, c.at)
 	default:

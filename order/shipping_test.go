@@ -143,7 +143,7 @@ func TestCourierReports(t *testing.T) {
 		if got := hear(order.ParcelSigned, line(5, "已签收")); got.Status != order.Completed || got.Guide(got.UpdatedAt).Next != "已签收。" {
 			t.Errorf("signed: %s, %q", got.State, got.Guide(got.UpdatedAt).Next)
 		}
-		if err := h.CourierReported(ctx, order.CourierReport{TrackingNo: "SF0000000000000", State: order.ParcelSigned}); !errors.Is(err, order.NotFound) {
+		if err := h.CourierReported(ctx, order.CourierReport{TrackingNo: "SF0000000000000", State: order.ParcelSigned}); !errors.Is(err, order.Conflict) {
 			t.Errorf("unknown parcel: %v", err)
 		}
 	})

@@ -91,7 +91,7 @@ func (tx *Tx) UpdateShipment(ctx context.Context, s order.Shipment) error {
 	}
 	n, err := tx.execNamed(ctx, `
 		UPDATE shipments
-		SET state = :state, sealed_track = :sealed_track, tracked_at = :tracked_at, updated_at = :updated_at, rev = rev + 1
+		SET carrier = :carrier, tracking_no = :tracking_no, state = :state, sealed_track = :sealed_track, tracked_at = :tracked_at, updated_at = :updated_at, rev = rev + 1
 		WHERE order_id = :order_id AND n = :n AND rev = :rev`, r)
 	if err != nil {
 		return failed(err, "writing a parcel of order %s", s.OrderID)

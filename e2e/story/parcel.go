@@ -15,7 +15,7 @@ func (p *player) parcels() {
 	before := p.serials()
 	o := p.bought()
 	bought := p.certificates(before, 1)[0]
-	no := p.posted(o)
+	no := p.corrected(o, p.posted(o))
 	p.followed(o, no)
 	p.sentBack(o, no)
 	p.posted(o)
@@ -42,6 +42,24 @@ func (p *player) posted(o purchase) string {
 		parcels := must(p.world.Parcels(p.ctx))
 		return slices.ContainsFunc(parcels, func(s sim.Parcel) bool { return s.Number == no && s.Phone == form["ship.mobile"][7:] }), short(parcels)
 	})
+	return no
+}
+
+// corrected has the shipper correct a number that was a slip: what happens to the parcel
+// of that number, somebody else's, is not told of the order's.
+func (p *player) corrected(o purchase, wrong string) string {
+	p.say(shipper, "单号填错了，更正")
+	no, since := p.label(), p.clock()
+	p.shown(p.send(p.staff[shipper], p.parcel(o), "/correct", map[string]string{"rightful": "sf", "right": no}))
+	p.told(mobile, no, since)
+	p.eventually("更正后向快递100订阅了正确的单号", func() (bool, any) {
+		parcels := must(p.world.Parcels(p.ctx))
+		return slices.ContainsFunc(parcels, func(s sim.Parcel) bool { return s.Number == no }), short(parcels)
+	})
+	p.moves(wrong, "sign")
+	page := p.open(o.page())
+	p.check(page.Says(no) && page.Says("更正快递单号") && !page.Says("已签收"), "订单页显示正确的单号；原单号的包裹被签收与它无关", page.Text())
+	p.ask(o, "快递到哪了", no)
 	return no
 }
 

@@ -119,6 +119,9 @@ var texts = map[order.Notice]text{
 	order.NoticeShipped: {"您的 UKEY 已寄出（订单尾号{1}），{2}，单号{3}，请注意查收。", func(o order.Order, _ Links) []string {
 		return []string{order.TailOf(o.No), o.CarrierName(), o.TrackingNo}
 	}, "已发货", "请注意查收快递"},
+	order.NoticeTrackingCorrected: {"您的快递单号有更正（订单尾号{1}）：{2}，单号{3}。之前告知的单号有误，请以此为准。", func(o order.Order, _ Links) []string {
+		return []string{order.TailOf(o.No), o.CarrierName(), o.TrackingNo}
+	}, "单号更正", "快递单号已更正，请查看"},
 	order.NoticePickedUp: {"您的 UKEY 已被领取（订单尾号{1}）。如非本人领取，请立即联系客服 400-666-3999。", tail, "已领取", "请妥善保管 UKEY"},
 	order.NoticeParcelReturned: {"您的包裹被退回，UKEY 完好（订单尾号{1}）。请核对收件地址，我们会在{3}前重新寄出：{2}", func(o order.Order, l Links) []string {
 		return []string{order.TailOf(o.No), l.Order(o.ID), order.Day(o.DueAt)}
