@@ -3,7 +3,9 @@ import { reactive } from 'vue'
 import { api, NeedsPhone, session } from '@/api'
 import { Cancelled, platform } from '@/platform'
 
+import type { Storage } from './keep'
 import { asFailure } from './load'
+import { once } from './once'
 import { covered } from './overlay'
 
 /** What a person has chosen about the looks. */
@@ -18,6 +20,18 @@ export function restoreSettings(): void {
 export function setLarge(large: boolean): void {
   settings.large = large
   uni.setStorageSync(largeKey, large ? 'yes' : 'no')
+}
+
+/** What this phone keeps of its user. */
+export const storage: Storage = {
+  read: (key) => uni.getStorageSync(key + '@' + platform.user) || undefined,
+  write: (key, value) => uni.setStorageSync(key + '@' + platform.user, value),
+  remove: (key) => uni.removeStorageSync(key + '@' + platform.user),
+  keys: () =>
+    uni
+      .getStorageInfoSync()
+      .keys.filter((key) => key.endsWith('@' + platform.user))
+      .map((key) => key.slice(0, -1 - platform.user.length)),
 }
 
 /** A short message that goes away by itself. */
@@ -70,9 +84,12 @@ export function open(url: string): void {
   if (tabs.includes(path)) {
     uni.switchTab({ url })
   } else {
-    uni.navigateTo({ url })
+    void navigate(url)
   }
 }
+
+// Two taps open one page.
+const navigate = once((url: string) => new Promise<void>((resolve) => uni.navigateTo({ url, complete: () => resolve() })))
 
 /** The same in the place of the current page. */
 export function replace(url: string): void {
@@ -107,7 +124,7 @@ export function back(url: string): void {
 
 /** To the login and back to this page. */
 export function toLogin(): void {
-  uni.navigateTo({ url: '/pages/login/index?back=' + encodeURIComponent(addressOf(0) ?? '') })
+  void navigate('/pages/login/index?back=' + encodeURIComponent(addressOf(0) ?? ''))
 }
 
 /** Whether somebody is logged in, without asking anybody anything. */
