@@ -69,6 +69,8 @@ is split by way of writing, not by line, so that a way of writing is new and not
 | ways-v, by a sixteenth writer, after ways-u was learnt | alarm, revoke, staff, lookalike (the words of those three, another wish), long, plain, out_of_scope | 568/584 = 0.973 (alarm 129/132, revoke 66/67, staff 107/108, lookalike 99/105, long 37/40, plain 96/98, out_of_scope 34/34) | 575/584 = 0.985 |
 | ways-v, after ways-w was learnt, nothing else changed | the same | 568/584 = 0.973 | 576/584 = 0.986 |
 | ways-w, by a seventeenth writer, after ways-u was learnt | critical (seventy alarms in seventy situations, revocations, decisions), lookalike, plain | 245/260 = 0.942 (critical 129/140, lookalike 36/40, plain 80/80) | 256/260 = 0.985 |
+| ways-x, by an eighteenth writer, after ways-w was learnt | alarm (130 in as many situations), revoke, staff, lookalike, other | 408/420 = 0.971 (alarm 120/130, revoke 50/50, staff 70/70, lookalike 59/60, other 109/110) | 416/420 = 0.990 |
+| ways-y, by a nineteenth writer at the same time | as often as in the shared utterances, half of it hard; 40 of 400 about something else | 382/400 = 0.955 (out_of_scope 32/40, all others 350/360) | 390/400 = 0.975 |
 
 By way, at that first sight (intents, slots): bidrush 0.837 0.791, bookkeeper 0.841 0.932, forwarded 0.705 0.932, identifiers 0.852 0.833,
 negation 0.778 1.000, short 1.000 1.000, situation 0.739 0.935, voice 0.977 0.932; context 0.783 0.935, dialect 0.833 0.938, double 0.841 0.955,
@@ -121,6 +123,11 @@ In ways-v security_alert was found 135 times of 139, revoke 70 of 71, staff comm
 ways-w asked again for alarms that nobody had taught: a USBKEY that a partner does not give back, a password on a photograph, a stolen mobile, a binding that somebody changed in secret, an
 authorisation nobody asked for, an empty parcel. security_alert was found 59 times of 70, revoke 30 of 30, staff commands 40 of 40; four alarms were taken for a wish to revoke, and one question each for an alarm and a revocation. What people fear without asking
 for anything was then written down (` + "`examples/worries.tsv`" + `, 70 alarms and 50 sentences that sound like one), and the set is learnt; eight of its slots are labelled as in the other sets.
+
+ways-x and ways-y were written at once by two writers who saw neither this nor each other. In ways-x security_alert was found 120 times of 130, with one false alarm (谢谢提醒 我不会告诉别人密码的); in ways-y 11 of 11, with one,
+and revoke 57 of 57, staff commands 92 of 92 in both. Missed were what somebody did who is no swindler in so many words (a repairman who photographs the seal, a pointer that moves, a stranger who collects keys). Fourteen slots of ways-x (reasons told in
+words, of which its writer gave the code) and two of ways-y are labelled as in the other sets. Surnames (龚, 樊), terms in weeks and in months and days, trades and particles behind a name were missed among the slots. Both are learnt, with 70 worries and 60
+other sentences of their shapes.
 `
 
 // TestPage keeps docs/bot.md true.

@@ -78,9 +78,6 @@ var (
 	deniedWords = words(`不是 不用 不需要 不想 无需 说错 讲错 念错 看错 不算 刚`)
 )
 
-// dated is a date as written, and what stands around it.
-type dated struct{ before, date, after string }
-
 // presence names the concepts that entities are.
 var presence = map[Slot]string{
 	SlotOrderNo: "<order_no>", SlotOrderTail: "<tail>", SlotTrackingNo: "<tracking_no>", SlotCarrier: "<carrier>",
@@ -109,9 +106,10 @@ func (e *entities) present() (names []string) {
 const (
 	mrZhang  = `张[^锁证盾票卡单图照,。!? ]` // is no measure word: 0748张三丰
 	number   = `(?:\d+|[一二两俩三仨四五六七八九十百半壹贰叁肆伍陆柒捌玖拾]+)`
-	surnames = `赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜谢邹喻柏水窦章云苏潘葛范彭郎鲁韦马苗凤花方俞任袁柳鲍史唐费廉岑薛雷贺倪汤滕殷罗毕郝安常于傅齐康伍余顾孟黄穆萧尹姚邵汪毛戴宋庞熊纪舒屈项祝董梁杜阮蓝季贾江童颜郭梅林钟徐邱骆高夏蔡田胡霍万柯管卢莫房解丁邓单洪包左石崔龚程陆翁侯宁仇祖武刘景龙叶黎白蒲乔闻党翟谭申冉温庄柴瞿阎习艾易段廖耿寇辛简曾沙关游肖岳帅涂`
+	surnames = `赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜谢邹喻柏水窦章云苏潘葛范彭郎鲁韦马苗凤花方俞任袁柳鲍史唐费廉岑薛雷贺倪汤滕殷罗毕郝安常于傅齐康伍余顾孟黄穆萧尹姚邵汪毛戴宋庞熊纪舒屈项祝董梁杜阮蓝季贾江童颜郭梅林钟徐邱骆高夏蔡田胡霍万柯管卢莫房解丁邓单洪包左石崔龚程陆翁侯宁仇祖武刘景龙叶黎白蒲乔闻党翟谭申冉温庄柴瞿阎习艾易段廖耿寇辛简曾沙关游肖岳帅涂龚樊邢荣裴聂焦覃娄靳詹甘祁巩芦敖佘屠麦鄢隋牟晏闵卓楚阚尚`
 	// surname begins a person's name, or what colleagues call him: 小王.
 	surname = `(?:[` + surnames + `]|欧阳|上官|诸葛|司马|司徒|[小老阿])`
+	units   = `个半月|个多月|个?月|多天|来天|天|年|周|个?星期|个?礼拜`
 	// digitEnd keeps a number from being the beginning of a longer one.
 	digitEnd = `(?:$|[^\d])`
 )
@@ -138,14 +136,14 @@ var (
 	regionPattern    = mustPattern(`北京|天津|河北|山西|内蒙古|辽宁|吉林|黑龙江|上海|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州|云南|西藏|陕西|甘肃|青海|宁夏|新疆|石家庄|太原|呼和浩特|沈阳|大连|长春|哈尔滨|南京|苏州|无锡|杭州|宁波|温州|合肥|福州|厦门|南昌|济南|青岛|烟台|郑州|洛阳|武汉|长沙|广州|深圳|珠海|佛山|东莞|南宁|海口|成都|绵阳|贵阳|昆明|拉萨|西安|兰州|西宁|银川|乌鲁木齐|中国|华北|华东|华南|西北|西南|东北`)
 	projectPattern   = mustPattern(`(?:^|[,，。 ]|我们|参加|用于|投)(?:用于)?(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目|投(\p{Han}{2,10}?)(?:那个|这个)标`)
 	notProject       = regexp.MustCompile(`[我你的这那个一该本此有做投招办因哪什]|近期|项目`)
-	qtyPattern       = mustPattern(`(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])|([俩仨])(?:锁|key|ukey|u盾|证书|盾|ca|钥匙)`)
-	overduePattern   = mustPattern(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(个半月|个多月|个?月|天|年|周|个星期|多天|来天)`)
-	daysPattern      = mustPattern(`(?:还有|还剩|剩|剩下|差|尚余|仅余)(` + number + `)(个月|天|周)`)
+	qtyPattern       = mustPattern(`(?:^|[^第])(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])|([俩仨])(?:锁|key|ukey|u盾|证书|盾|ca|钥匙)`)
+	overduePattern   = mustPattern(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(` + units + `)(?:零?(` + number + `)天)?`)
+	daysPattern      = mustPattern(`(?:还有|还剩|剩|剩下|差|尚余|仅余)(` + number + `)(` + units + `)`)
 	urgentPattern    = mustPattern(`急$|(?:^|[。!])急|今天就要|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|快快|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|半个?小时[后内]|[分刻]钟[后内]|救命`)
 	moneyPattern     = mustPattern(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
 	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20|二?十[一二三四五六七八九]?|零?[一二三四五六七八九])(?:$|[^0-9])`)
 	datePattern      = mustPattern(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|(?:下个?)?月[底初中]|年底`)
-	namePattern      = mustPattern(`(?:换成|换做|换作|改成|改做|改为|换为|变成|绑[到至]|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ~])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|儿子|女儿|哥哥|弟弟|姐姐|妹妹|领导|助理|会计|出纳|门卫|新人)的?|(?:(?:行政|人事|财务|综合|采购|市场|工程|投标|项目)(?:部|处|科|组)?|办公室|前台)?的?(?:专员|文员|主任|经理|主管|助理|会计|出纳|秘书|同事|员工)?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机)|代?收|管|吧|了|来)`)
+	namePattern      = mustPattern(`(?:换成|换做|换作|改成|改做|改为|换为|变成|绑[到至成给]|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ~])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|儿子|女儿|哥哥|弟弟|姐姐|妹妹|领导|助理|会计|出纳|门卫|新人)的?|(?:(?:行政|人事|财务|综合|采购|市场|工程|投标|项目)(?:部|处|科|组)?|办公室|前台)?的?(?:专员|文员|主任|经理|主管|助理|会计|出纳|秘书|同事|员工)?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机|号码)|代?收|管|吧|了|来)`)
 )
 
 var (
@@ -418,10 +416,10 @@ func extract(t string) entities {
 		}
 	}
 	if m := overduePattern.FindStringSubmatch(t); m != nil {
-		e.by[SlotOverdueDays] = inDays(m[1], m[2])
+		e.by[SlotOverdueDays] = strconv.Itoa(inDays(m[1], m[2]) + inDays(m[3], "天"))
 	}
 	if m := daysPattern.FindStringSubmatch(t); m != nil {
-		e.by[SlotDays] = inDays(m[1], m[2])
+		e.by[SlotDays] = strconv.Itoa(inDays(m[1], m[2]))
 	}
 	if m := qtyPattern.FindStringSubmatch(t); m != nil {
 		if n := count(m[1]); n > 1 && n < 1000 && m[1][0] != '0' { // 0748 张三丰
@@ -434,30 +432,6 @@ func extract(t string) entities {
 	e.suspicions = suspected(e.rest)
 	e.dates = datesIn(t)
 	return e
-}
-
-// maxDates is how many dates of a text count.
-const maxDates = 4
-
-// datesIn finds the first dates.
-func datesIn(t string) (ds []dated) {
-	for from := 0; len(ds) < maxDates; {
-		m := datePattern.FindStringSubmatchIndex(t[from:])
-		if m == nil {
-			break
-		}
-		at, to := from+m[0], from+m[1]
-		d := t[at:to]
-		if len(m) > 2 { // 2026-11-28
-			y, _ := strconv.Atoi(t[from+m[2] : from+m[3]])
-			mo, _ := strconv.Atoi(t[from+m[4] : from+m[5]])
-			da, _ := strconv.Atoi(t[from+m[6] : from+m[7]])
-			d = fmt.Sprintf("%04d-%02d-%02d", y, mo, da)
-		}
-		ds = append(ds, dated{t[max(0, at-30):at], d, t[to:min(len(t), to+30)]})
-		from = to
-	}
-	return ds
 }
 
 // count reads a small number in digits or characters.
@@ -483,19 +457,21 @@ func count(s string) int {
 	return total + last
 }
 
-func inDays(n, unit string) string {
-	if n == "半" { // 半年
-		if unit == "年" {
-			return "180"
-		}
-		return "15"
+// inDays is how long n units are: of 半年, and of 个半月, which is half a month more.
+func inDays(n, unit string) int {
+	if n == "半" && unit == "年" {
+		return 180
 	}
-	per := map[string]int{"天": 1, "多天": 1, "来天": 1, "周": 7, "个星期": 7, "月": 30, "个月": 30, "个多月": 30, "个半月": 30, "年": 365}[unit]
-	d := count(n) * per
-	if unit == "个半月" {
-		d += 15
+	if n == "半" {
+		return 15
 	}
-	return strconv.Itoa(d)
+	unit = strings.NewReplacer("个", "", "多", "", "来", "", "星期", "周", "礼拜", "周").Replace(unit)
+	per := map[string]int{"天": 1, "周": 7, "月": 30, "半月": 30, "年": 365}
+	days := count(n) * per[unit]
+	if unit == "半月" {
+		days += 15
+	}
+	return days
 }
 
 // identifiers are slots under every intent: whoever writes one means it.
@@ -626,43 +602,6 @@ func nameIn(t string) string {
 	}
 }
 
-// dateOf returns the date that one of the words follows closely (28号开标), or that
-// follows the event's name (开标定在28号); what follows it in another clause counts last
-// (到期是28号，开标30号).
-func (e *entities) dateOf(event *regexp.Regexp, words ...string) string {
-	follows := func(clause bool) string {
-		for n, d := range e.dates {
-			after := d.after
-			if n+1 < len(e.dates) {
-				after, _, _ = strings.Cut(after, e.dates[n+1].date)
-			}
-			if end := strings.IndexAny(after, pauses); clause && end >= 0 {
-				after = after[:end]
-			}
-			for _, w := range words {
-				if at := strings.Index(after, w); at >= 0 && at <= len("就要")+len("证书")+len("了") {
-					return d.date
-				}
-			}
-		}
-		return ""
-	}
-	if date := follows(true); date != "" {
-		return date
-	}
-	for _, d := range e.dates {
-		if event.MatchString(d.before) {
-			return d.date
-		}
-	}
-	return follows(false)
-}
-
-var (
-	openingPattern = regexp.MustCompile(`(?:开标|截标|标)(?:时间|日期|日|是|为|在|定|推迟|延|改|到|成|就|于){0,4}$`)
-	expiryPattern  = regexp.MustCompile(`(?:到期|过期|失效|届满|证书将?于)(?: ?date ?|时间|日期|日|是|为|在|到|于){0,3}$`)
-)
-
 // companyIn cuts what stands before a company's name: most begin with a region.
 func companyIn(t string) string {
 	m := companyPattern.FindString(t)
@@ -718,61 +657,6 @@ func docTypeIn(t string) string {
 		return "台湾居民来往大陆通行证"
 	case strings.Contains(t, "护照"):
 		return "护照"
-	}
-	return ""
-}
-
-// rejections maps what people say about a rejection to our reason (flows 4.4).
-var rejections = []struct {
-	pattern pattern
-	reason  string
-	code    string
-}{
-	{mustPattern(`(?:公章|红章|印章|盖章|章).{0,6}(?:不清|模糊|看不清|缺|不全|不完整|糊|歪)|(?:没|没有|未)(?:加?盖)(?:上|到|了)?(?:公|红)?章|(?:不清|模糊).{0,4}(?:公章|印章)`), "公章不清晰", "R03"},
-	{mustPattern(`电子章|扫描章|非实体|章[^,。;!?]{0,2}(?:电子|扫描|打印|复印)的`), "授权书非实体公章", "R04"},
-	{mustPattern(`(?:没写|没填|没有填|没有写|未填|漏写|漏填|缺).{0,3}(?:日期|签名|签字)|(?:授权书|申请表).{0,4}(?:没|未|漏)签|(?:日期|签名|签字).{0,3}(?:没写|没填|空|漏)`), "授权书未填日期", "R06"},
-	{mustPattern(`授权书.{0,8}(?:不一致|不符|对不上)`), "授权书信息不一致", "R05"},
-	{mustPattern(`执照[^没未]{0,6}(?:过期|旧|不是最新)|旧的?(?:营业)?执照`), "营业执照已过期", "R08"},
-	{mustPattern(`执照.{0,6}(?:水印|黑白|不是彩色|遮挡)`), "营业执照非彩色原件", "R09"},
-	{mustPattern(`执照.{0,8}(?:模糊|不清|反光|缺角|缺了|缺[半一]|看不清|糊(?:$|[^弄]))`), "营业执照模糊", "R07"},
-	{mustPattern(`章[^,。;!?]{0,4}(?:名称|公司名|单位名)[^,。;!?]{0,8}(?:不一致|不一样|不符|不对|对不上)`), "", ""}, // what the seal says is no name that was filled in
-	{mustPattern(`(?:名称|公司名|单位名).{0,8}(?:不一致|不一样|不符|不对|对不上|mismatch)`), "单位名称不一致", "R01"},
-	{mustPattern(`信用代码.{0,10}(?:不一致|不一样|不符|不对|对不上|[填写输]错)`), "统一社会信用代码不一致", "R02"},
-	{mustPattern(`身份证.{0,6}过期`), "身份证已过期", "R12"},
-	{mustPattern(`(?:反面|国徽).{0,6}(?:模糊|不清|反光|糊)`), "身份证反面模糊", "R11"},
-	{mustPattern(`身份证.{0,8}(?:模糊|不清|反光|看不清|糊)`), "身份证正面模糊", "R10"},
-	{mustPattern(`(?:收件|地址).{0,6}不完整`), "收件信息不完整", "R18"},
-	{mustPattern(`重复申请|重复提交`), "重复申请", "R19"},
-	{mustPattern(`(?:法人|法定代表人|老板).{0,4}(?:没|未)(?:有|做|完成)?授权`), "法定代表人未完成授权", "R16"},
-	{mustPattern(`(?:法人|法定代表人).{0,8}(?:不一致|不一样|不符|不对|对不上|[填写]错)`), "法定代表人与执照不一致", "R15"},
-	{mustPattern(`(?:姓名|名字).{0,8}(?:不一致|不一样|不符|对不上)`), "姓名与证件不符", "R14"},
-	{mustPattern(`(?:证件号|身份证号|号码).{0,8}(?:不一致|不一样|不符|对不上)`), "证件号码与图片不符", "R13"},
-	{mustPattern(`企业.{0,4}(?:异常|注销|吊销)|执照.{0,4}(?:注销|吊销)`), "企业状态异常", "R17"},
-}
-
-// ReasonCode is the code of a reason in the words of SlotReason, "" when it has none.
-func ReasonCode(reason string) string {
-	for _, r := range rejections {
-		if r.reason == reason {
-			return r.code
-		}
-	}
-	return ""
-}
-
-var gonePattern = mustPattern(`老员工|离[职直值]|前同事|以前.{0,3}同事|原来.{0,3}(?:同事|经办人|员工)|辞职|走了|前任|不在公司|不干了|不做了|以前.{0,2}(?:会计|出纳|文员).{0,12}(?:手机|号)`)
-
-func reasonIn(i Intent, t string) string {
-	if i == SMSCodeProblem || i == RebindUser {
-		if gonePattern.MatchString(t) {
-			return "经办人离职"
-		}
-		return ""
-	}
-	for _, r := range rejections {
-		if r.pattern.MatchString(t) {
-			return r.reason
-		}
 	}
 	return ""
 }

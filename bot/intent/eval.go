@@ -10,7 +10,7 @@ import (
 )
 
 // Eval measures the recogniser on lines of utterance<TAB>intent<TAB>slots-JSON
-// (a header is skipped, further columns are ignored). It prints each wrong intent
+// (a header and lines that begin with "# " are skipped, further columns are ignored). It prints each wrong intent
 // as line<TAB>utterance<TAB>want<TAB>got, then the slots and the accuracy. A line
 // that is not of that form is an error.
 func Eval(in io.Reader, out io.Writer) error {
@@ -47,7 +47,7 @@ func measured(in io.Reader) (m measurement, err error) {
 	lines.Buffer(nil, 1<<20)
 	for no := 1; lines.Scan(); no++ {
 		line := strings.TrimSuffix(strings.TrimPrefix(lines.Text(), "\uFEFF"), "\r")
-		if strings.TrimSpace(line) == "" || no == 1 && strings.HasPrefix(line, "utterance\tintent") {
+		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "# ") || no == 1 && strings.HasPrefix(line, "utterance\tintent") {
 			continue
 		}
 		f := strings.Split(line, "\t")

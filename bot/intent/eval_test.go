@@ -60,6 +60,8 @@ var sets = []struct {
 	{"testdata/ways-u.tsv", 0.99, 0.98},
 	{"testdata/ways-v.tsv", 0.99, 0.98},
 	{"testdata/ways-w.tsv", 0.99, 0.98},
+	{"testdata/ways-x.tsv", 0.99, 0.98},
+	{"testdata/ways-y.tsv", 0.99, 0.98},
 	{"examples/acceptance.tsv", 0.99, 0.99},
 	{"examples/written.tsv", 0.99, 0.99},
 	{"examples/wider.tsv", 0.99, 0.99},
@@ -407,6 +409,21 @@ func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
 		if _, err := compile(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// Terms are told in days, whatever they are counted in.
+func TestTermsInDays(t *testing.T) {
+	r, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"过期三个礼拜了还能更新吗": "21", "证书过期一个月零十天还能更新不": "40", "过期了两星期还能续吗": "14", "过期半年了还能更新吗": "180", "过期一个半月了还能更新吗": "45",
+	} {
+		if got := r.Recognise(text).Slots[SlotOverdueDays]; got != want {
+			t.Errorf("%s: overdue_days %q, want %s", text, got, want)
 		}
 	}
 }
