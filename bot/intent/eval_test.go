@@ -115,12 +115,12 @@ func TestCertain(t *testing.T) {
 }
 
 func TestEvalFormat(t *testing.T) {
-	in := "utterance\tintent\tslots\n待办\tstaff_queue\t{}\n转人工\trefund\t{}\n我司3把锁一起续\trenew\t{\"qty\": 3}\n"
+	in := "utterance\tintent\tslots\n# way plain\n待办\tstaff_queue\t{}\n转人工\trefund\t{}\n我司3把锁一起续\trenew\t{\"qty\": 3}\n"
 	var out bytes.Buffer
 	if err := Eval(strings.NewReader(in), &out); err != nil {
 		t.Fatal(err)
 	}
-	want := "3\t转人工\trefund\thuman_agent\nslots 1.000 (3/3)\naccuracy 0.667 (2/3)\n"
+	want := "4\t转人工\trefund\thuman_agent\nslots 1.000 (3/3)\naccuracy 0.667 (2/3)\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
