@@ -96,8 +96,11 @@ func (r Rung) allowed(t time.Time, w Workdays) time.Time {
 }
 
 // day is the Shanghai midnight of the rung's day.
-func (r Rung) day(c Certificate) time.Time {
-	y, m, d := c.NotAfter.In(order.Shanghai).Date()
+func (r Rung) day(c Certificate) time.Time { return r.dayOf(c.NotAfter) }
+
+// dayOf is the same for anything that ends.
+func (r Rung) dayOf(end time.Time) time.Time {
+	y, m, d := end.In(order.Shanghai).Date()
 	return time.Date(y, m, d+r.Day, 0, 0, 0, 0, order.Shanghai)
 }
 

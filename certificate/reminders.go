@@ -63,8 +63,8 @@ const (
 	failedFor = 10 * time.Minute
 )
 
-// Sweep looks at the certificates whose time has come, and forgets openings of bids that
-// have long passed. It is safe to run in
+// Sweep looks at the certificates and cabinets whose time has come, and forgets openings
+// of bids and entries of cabinets that have long passed. It is safe to run in
 // several processes at once, and a process killed in between has done all of a
 // message or nothing: the evidence, the message and the next look are one
 // transaction.
@@ -73,7 +73,7 @@ func (s *Reminders) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	faults := []error{s.forgetOpenings(ctx)}
+	faults := []error{s.forgetOpenings(ctx), s.remindOfCabinets(ctx), s.forgetCabinets(ctx)}
 	done := map[string]bool{}
 	for _, serial := range serials {
 		if done[serial] {

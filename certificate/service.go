@@ -18,6 +18,7 @@ type Queries interface {
 	TicketQueries
 	ReminderQueries
 	OpeningQueries
+	CabinetQueries
 	// Notifications are the messages about an order.
 	Notifications(ctx context.Context, id order.ID) ([]order.Notification, error)
 	// HeldBy returns the certificates bound to a person, newest first.
@@ -31,6 +32,7 @@ type Tx interface {
 	UnlockTx
 	ReminderTx
 	OpeningTx
+	CabinetTx
 	order.Tx
 	// SetRevocation writes RevokedAt and Reason only when the stored Rev is still
 	// the certificate's, and has the CA publish it; else Conflict with code

@@ -137,6 +137,10 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 	if err != nil {
 		return nil, err
 	}
+	lent, err := s.Status.LoansOut(ctx, me)
+	if err != nil {
+		return nil, err
+	}
 	var out certificatesOutput
 	out.Body.Certificates = []CertificateJSON{}
 	for _, c := range certs {
@@ -157,7 +161,7 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 			card.State = "expired"
 		}
 		card.Note, card.Offers = cardNote(c, renewing(open.Orders, c), s.Now()), s.offersJSON(c, open.Orders)
-		card.Openings = openingsJSON(openingViews(c, ahead, s.Now()))
+		card.Openings = openingsJSON(openingViews(c, ahead, lent, s.Now()))
 		out.Body.Certificates = append(out.Body.Certificates, card)
 	}
 	for _, r := range certificate.ReasonsFor(order.Applicant) {

@@ -54,11 +54,16 @@ func (s *Server) calendarOf(ctx context.Context, person string) ([]byte, error) 
 		return nil, err
 	}
 	certs = slices.DeleteFunc(certs, func(cert certificate.Certificate) bool { return !s.inUse(cert) })
-	if len(certs) == 0 {
+	foreign, err := s.Status.ForeignOf(ctx, person)
+	if err != nil {
+		return nil, err
+	}
+	foreign = slices.DeleteFunc(foreign, func(f certificate.Foreign) bool { return !s.stillGood(f) })
+	if len(certs)+len(foreign) == 0 {
 		return nil, order.Errorf(order.NotFound, "calendar_empty", "没有有效期内的证书，没有可以加到日历的日期")
 	}
 	ahead, err := s.Status.OpeningsOf(ctx, person)
-	return []byte(s.calendar(certs, ahead)), err
+	return []byte(s.calendar(certs, ahead, foreign)), err
 }
 
 // inUse reports whether the end of a certificate still matters to its holder.
@@ -66,10 +71,13 @@ func (s *Server) inUse(cert certificate.Certificate) bool {
 	return cert.State() == certificate.Valid && cert.SupersededBy == "" && !cert.Expired(s.Now())
 }
 
+// stillGood is the same of a USBKEY of another CA.
+func (s *Server) stillGood(f certificate.Foreign) bool { return !s.Now().After(f.NotAfter) }
+
 // calendar is an iCalendar file (RFC 5545): for each certificate the days from the first
-// on which it can be renewed (F65) to its last, and when bids are opened. It names a
-// company and how people call the USBKEY, and no person.
-func (s *Server) calendar(certs []certificate.Certificate, ahead []certificate.Opening) string {
+// on which it can be renewed (F65) to its last, when bids are opened, and the last days of
+// what other CAs issued. It names a company and how people call the USBKEY, and no person.
+func (s *Server) calendar(certs []certificate.Certificate, ahead []certificate.Opening, foreign []certificate.Foreign) string {
 	cal := ics.NewCalendar()
 	cal.SetProductId("-//yuncaidun//certificates//ZH")
 	cal.SetMethod(ics.MethodPublish)
@@ -110,6 +118,19 @@ func (s *Server) calendar(certs []certificate.Certificate, ahead []certificate.O
 			alarm.SetDescription("明天开标，请试用 UKEY")
 			alarm.SetTrigger("-P1D")
 		}
+	}
+	for _, f := range foreign {
+		e := add(f.ID)
+		e.SetAllDayStartAt(f.NotAfter.In(order.Shanghai))
+		e.SetAllDayEndAt(f.NotAfter.In(order.Shanghai).AddDate(0, 0, 1))
+		e.SetSummary("证书到期：" + f.Label)
+		e.SetDescription(f.Issuer + " 的证书今天到期，请向原发证机构申请更新。")
+		e.SetURL(s.absolute("/certificates"))
+		e.SetTimeTransparency(ics.TransparencyTransparent)
+		alarm := e.AddAlarm()
+		alarm.SetAction(ics.ActionDisplay)
+		alarm.SetDescription("一周后到期：" + f.Label)
+		alarm.SetTrigger(aWeekBefore, &ics.KeyValues{Key: string(ics.ParameterRelated), Value: []string{"END"}})
 	}
 	return cal.Serialize(ics.WithNewLineWindows)
 }

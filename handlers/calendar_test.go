@@ -35,7 +35,7 @@ func TestCalendar(t *testing.T) {
 		t.Errorf("over the API: %d %v\n%s", api.Status, api.Header, api.Body)
 	}
 	b.later(366 * 24 * time.Hour)
-	lines := strings.Split(w.calendar([]certificate.Certificate{w.held()}, nil), "\r\n")
+	lines := strings.Split(w.calendar([]certificate.Certificate{w.held()}, nil, nil), "\r\n")
 	if before := strings.Split(a.Body, "\r\n"); lines[5] != before[5] || !strings.HasPrefix(lines[5], "UID:") {
 		t.Errorf("another day the event is another one: %s, %s", before[5], lines[5])
 	}
@@ -62,7 +62,7 @@ func TestCalendarOfAnyCompany(t *testing.T) {
 			})
 		}
 		opening := certificate.Opening{ID: "01OPENING", Serial: certs[0].Serial, Project: rapid.StringMatching(`[\p{Han}\p{L}（）()·&;,:"' \\nN<>-]{1,60}`).Draw(t, "project"), At: w.clock.now().Add(time.Duration(rapid.IntRange(1, 365*24).Draw(t, "ahead")) * time.Hour)}
-		file := w.calendar(certs, []certificate.Opening{opening, {Serial: "of another"}})
+		file := w.calendar(certs, []certificate.Opening{opening, {Serial: "of another"}}, nil)
 		rest, ended := strings.CutSuffix(file, "\r\n")
 		if !ended {
 			t.Fatal("the last line does not end")

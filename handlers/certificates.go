@@ -47,6 +47,7 @@ func (s *Server) certificateRoutes() {
 	s.post("/certificates/:serial/revoke/bid", Applicant, s.bidAdvice)
 	s.post("/certificates/:serial/revoke/bid-reminder", Applicant, s.remindBeforeRevoking)
 	s.openingRoutes()
+	s.cabinetRoutes()
 	s.initialPINRoutes()
 }
 
@@ -68,13 +69,23 @@ func (s *Server) listCertificates(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	view := heldView{Cards: make([]cardView, len(certs)), Calendar: slices.ContainsFunc(certs, s.inUse)}
+	foreign, err := s.Status.ForeignOf(ctx, me)
+	if err != nil {
+		return err
+	}
+	lent, err := s.Status.LoansOut(ctx, me)
+	if err != nil {
+		return err
+	}
+	view := heldView{Cards: make([]cardView, len(certs)), Foreign: foreignViews(foreign, lent, s.Now())}
+	view.Calendar = slices.ContainsFunc(certs, s.inUse) || slices.ContainsFunc(foreign, s.stillGood)
 	for i, cert := range certs {
 		card := s.cardView(cert, person, open.Orders)
 		if s.canTellPIN(c.UserContext(), cert) {
 			card.Offers = append(card.Offers, offeredView{Label: "查看初始PIN码", URL: initialPINPath(cert)})
 		}
-		card.Openings = openingViews(cert, ahead, s.Now())
+		card.Openings = openingViews(cert, ahead, lent, s.Now())
+		card.Loan = outOf(lent, cert.TokenSerial, s.Now())
 		view.Cards[i] = card
 	}
 	return s.render(c, http.StatusOK, "certificates", "我的证书", view)
@@ -82,6 +93,7 @@ func (s *Server) listCertificates(c *fiber.Ctx) error {
 
 type heldView struct {
 	Cards    []cardView
+	Foreign  []foreignView
 	Calendar bool // has something to download
 }
 
@@ -97,6 +109,7 @@ type cardView struct {
 	Changes  []actionView
 	Offers   []offeredView
 	Openings []openingView
+	Loan     *loanView // who has its USBKEY
 	Note     string
 }
 

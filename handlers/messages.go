@@ -75,6 +75,8 @@ func messageRows(ctx context.Context, from orderReader, l notice.Links, ns []ord
 		row := messageRow{ID: n.ID, At: n.CreatedAt, Title: order.Notices[n.Notice].Label, Unread: n.ReadAt.IsZero(), Ways: []wayView{wayOf(n)}}
 		if n.Notice == order.NoticeBillDiffers {
 			row.Text, row.URL = "平台账单与本系统的记账有差异，请核实", l.Reconciliation()
+		} else if notice.AboutCabinet(n.Notice) {
+			row.Text, row.URL = notice.Brief(n.Notice, o, l)
 		} else if n.OrderID == "" {
 			row.Text, row.URL = order.Day(n.Day())+" 的审核统计", l.Day(n.Day())
 		} else {

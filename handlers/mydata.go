@@ -17,6 +17,7 @@ import (
 // a copy of it, its erasure, and the end of the account (PIPL, Art. 45 and 47).
 func (s *Server) dataRoutes() {
 	s.get("/me/data", Applicant, s.myData)
+	s.provenRoutes("/me/data/cabinet", provenPage{"data_cabinet", "钥匙柜的资料", s.cabinetData, s.emptyCabinet})
 	s.provenRoutes("/me/data/:id", provenPage{"data_order", "这份订单的资料", s.orderData, s.erase})
 	s.provenRoutes("/me/copy", provenPage{"data_copy", "下载我的资料", s.copying, s.prepareCopy})
 	s.get("/me/copy/:ticket", Applicant, s.sendCopy)
@@ -41,10 +42,11 @@ type dataService interface {
 }
 
 type dataView struct {
-	Mobile string // masked
-	Since  time.Time
-	Rows   []dataRow
-	Next   string
+	Mobile  string // masked
+	Since   time.Time
+	Cabinet bool // something is in his cabinet
+	Rows    []dataRow
+	Next    string
 }
 
 // dataRow is what is kept of one order.
@@ -114,6 +116,11 @@ func (s *Server) myData(c *fiber.Ctx) error {
 	for i, o := range page.Orders {
 		v.Rows = append(v.Rows, rowOfData(o, promises[i]))
 	}
+	kept, err := s.cabinetOf(ctx, me, 1)
+	if err != nil {
+		return err
+	}
+	v.Cabinet = len(kept.Foreign)+len(kept.Loans) > 0
 	if page.Next != (order.Cursor{}) {
 		v.Next = "/me/data?after=" + cursorText(page.Next)
 	}

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/yeka/zip"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -129,6 +131,19 @@ type accountJSON struct {
 	Payments     []paymentCopy     `json:"payments"`
 	Enquiries    []enquiryCopy     `json:"enquiries"`
 	Messages     []messageCopy     `json:"messages"`
+	Foreign      []foreignForm     `json:"foreign_tokens"`
+	Loans        []loanCopy        `json:"loans"`
+}
+
+// loanCopy is a line of the log of who had a USBKEY.
+type loanCopy struct {
+	Token      string    `json:"token"` // its serial, or how it is called
+	Borrower   string    `json:"borrower"`
+	Department string    `json:"department,omitempty"`
+	Purpose    string    `json:"purpose"`
+	LentAt     time.Time `json:"lent_at"`
+	DueAt      time.Time `json:"due_at"`
+	ReturnedAt time.Time `json:"returned_at,omitzero"`
 }
 
 type certificateCopy struct {
@@ -167,7 +182,7 @@ func (k *dataCopy) account(ctx context.Context, personID string) error {
 	if err != nil {
 		return err
 	}
-	out := accountJSON{p.Mobile.Reveal(), p.CreatedAt, []certificateCopy{}, []paymentCopy{}, []enquiryCopy{}, []messageCopy{}}
+	out := accountJSON{p.Mobile.Reveal(), p.CreatedAt, []certificateCopy{}, []paymentCopy{}, []enquiryCopy{}, []messageCopy{}, []foreignForm{}, []loanCopy{}}
 	certs, err := k.s.Status.HeldBy(ctx, personID)
 	if err != nil {
 		return err
@@ -194,6 +209,21 @@ func (k *dataCopy) account(ctx context.Context, personID string) error {
 			out.Enquiries = append(out.Enquiries, enquiryCopy{e.CreatedAt, e.Topic, e.Said})
 		}
 		after, more = page.Next, page.Next != order.Cursor{}
+	}
+	names := map[string]string{}
+	foreign, err := k.s.Status.ForeignOf(ctx, personID)
+	if err != nil {
+		return err
+	}
+	for _, f := range foreign {
+		names[f.ID] = f.Label
+		out.Foreign = append(out.Foreign, formOfForeign(f))
+	}
+	err = k.s.eachLoan(ctx, personID, "", func(l certificate.Loan) {
+		out.Loans = append(out.Loans, loanCopy{cmp.Or(names[l.Token], l.Token), l.Borrower.Reveal(), l.Department, l.Purpose, l.LentAt, l.DueAt, l.ReturnedAt})
+	})
+	if err != nil {
+		return err
 	}
 	for before, more := "", true; more; {
 		messages, err := k.s.Store.Messages(ctx, order.MessageFilter{PersonID: personID, Before: before, Limit: copyPage})
@@ -272,7 +302,7 @@ func (k *dataCopy) picture(ctx context.Context, name, object string) (string, er
 // readme says at the end what the copy is, and what it lacks.
 func (k *dataCopy) readme() error {
 	text := "这是您在云采盾的个人信息副本，生成于 " + moment(k.at) + "（北京时间）。\r\n\r\n" +
-		"账号.json：手机号、证书、费用、工单和消息记录。\r\n" +
+		"账号.json：手机号、证书、费用、工单、消息和钥匙柜的记录。\r\n" +
 		"每份订单一个文件夹：资料.json 是填写的内容和办理记录，图片是上传的原图。\r\n" +
 		"法定代表人在线签署的授权书属于法定代表人的个人信息，不在其中；他可以用收到的链接查看。\r\n" +
 		"文件里有证件号码和证件照片，请妥善保管，不再需要时删除。\r\n"

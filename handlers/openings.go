@@ -27,14 +27,20 @@ type openingView struct {
 	Says  string
 }
 
-// openingViews judges what is ahead of one certificate.
-func openingViews(cert certificate.Certificate, ahead []certificate.Opening, now time.Time) (out []openingView) {
+// openingViews judges what is ahead of one certificate, of whose USBKEY lent says who has
+// it.
+func openingViews(cert certificate.Certificate, ahead []certificate.Opening, lent []certificate.Loan, now time.Time) (out []openingView) {
 	for _, o := range ahead {
 		if o.Serial != cert.Serial {
 			continue
 		}
 		v := openingView{Opening: o, When: opensAt(o.At, now)}
 		v.Light, v.Says = cert.Guard(o, now)
+		for _, l := range lent {
+			if says, away := l.Guard(o, now); away && l.Token == cert.TokenSerial && v.Light != certificate.Red {
+				v.Light, v.Says = certificate.Yellow, says
+			}
+		}
 		out = append(out, v)
 	}
 	return out
@@ -49,7 +55,7 @@ func opensAt(at, now time.Time) string {
 // certificate and of all that goes the same way.
 func atStake(cert certificate.Certificate, held []certificate.Certificate, e certificate.Event, ahead []certificate.Opening, now time.Time) (out []openingView) {
 	for _, one := range append(certificate.Along(cert, held, certificate.Command{On: e}, now), cert) {
-		out = append(out, openingViews(one, ahead, now)...)
+		out = append(out, openingViews(one, ahead, nil, now)...)
 	}
 	return out
 }
@@ -87,7 +93,11 @@ func (s *Server) openingsPage(c *fiber.Ctx, status int, v openingsView) error {
 	if err != nil {
 		return err
 	}
-	v.Ahead = openingViews(v.Cert, ahead, s.Now())
+	lent, err := s.Status.LoansOut(c.UserContext(), v.Cert.PersonID)
+	if err != nil {
+		return err
+	}
+	v.Ahead = openingViews(v.Cert, ahead, lent, s.Now())
 	return s.render(c, status, "openings", "开标登记", v)
 }
 

@@ -111,6 +111,7 @@ type certificateService interface {
 	OpeningsOf(ctx context.Context, personID string) ([]certificate.Opening, error)
 	AddOpening(ctx context.Context, serial, project string, at time.Time, by order.Actor) error
 	DropOpening(ctx context.Context, serial, id string, by order.Actor) error
+	cabinetService
 }
 
 type sessions interface {

@@ -352,6 +352,8 @@ func (d Deps) card(ctx context.Context, n order.Notification, o order.Order) (no
 			return notice.Card{}, err
 		}
 		return notice.RenewalCard(n.Notice, r, d.Links)
+	case notice.AboutCabinet(n.Notice):
+		return notice.Cabinet(n.Notice, time.UnixMilli(n.Seq), d.Links), nil
 	case n.Notice == order.NoticeDaySummary:
 		day := n.Day()
 		s, err := order.DayStats(ctx, d.Store, day, d.Now())

@@ -53,6 +53,8 @@ const (
 	NoticeBidOpened         Notice = "bid_opened"
 	NoticeBidOpenedRevoke   Notice = "bid_opened_revoke" // package certificate sends it
 	NoticeOpeningAhead      Notice = "opening_ahead"     // likewise
+	NoticeLoanOverdue       Notice = "loan_overdue"      // likewise, about no order
+	NoticeForeignEnding     Notice = "foreign_ending"    // likewise, about no order
 	NoticeUnlocked          Notice = "unlocked"
 	NoticeWritten           Notice = "certificate_written"
 	// Package certificate sends these.
@@ -205,6 +207,8 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeBidOpened:         {ToAgent, []Medium{SMS}, "开标后更新"},
 	NoticeBidOpenedRevoke:   {ToHolder, []Medium{SMS}, "开标后吊销"},
 	NoticeOpeningAhead:      {ToHolder, both, "开标前一天"},
+	NoticeLoanOverdue:       {ToHolder, both, "UKEY 未归还"},
+	NoticeForeignEnding:     {ToHolder, both, "其他 CA 的 UKEY 到期"},
 	NoticeUnlocked:          {ToAgent, both, "UKEY 已解锁"},
 	NoticeRenewPlan:         {ToHolder, []Medium{WeChat}, "到期规划提醒"},
 	NoticeRenewOpen:         {ToHolder, both, "可以更新了"},

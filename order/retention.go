@@ -61,11 +61,12 @@ var (
 	KeepDraft     = Keeping{Name: "draft", What: "未提交的草稿及图片（已登录）", From: "最后保存", Months: 6}
 	KeepAnonymous = Keeping{Name: "anonymous", What: "未提交的草稿及图片（未登录）", From: "最后保存", Days: 30}
 	KeepChat      = Keeping{Name: "chat", What: "人工客服留言", From: "留言", Days: 180}
+	KeepCabinet   = Keeping{Name: "cabinet", What: "钥匙柜（领用记录、其他 CA 的 UKEY）", From: "归还；其他 CA 的证书到期", Years: 1}
 	KeepPerson    = Keeping{Name: "person", What: "手机号与微信绑定", From: "最后一次办理，且没有其他需保存的资料", Months: 6}
 )
 
 // Keepings lists them all.
-var Keepings = []Keeping{KeepIssued, KeepUnissued, KeepDraft, KeepAnonymous, KeepChat, KeepPerson}
+var Keepings = []Keeping{KeepIssued, KeepUnissued, KeepDraft, KeepAnonymous, KeepChat, KeepCabinet, KeepPerson}
 
 // FirstLook is when a new order or person is looked at for the first time, and how
 // often one is whose end nobody can tell yet.
@@ -123,7 +124,7 @@ func (k Kept) Until() time.Time {
 
 // KeptPerson is what decides how long a person's mobile and WeChat are kept.
 type KeptPerson struct {
-	// Last is when he was last heard of.
+	// Last is when he was last heard of, or until when what he has us remind him of runs.
 	Last time.Time
 	// Needed says that an order, a certificate or his work for us still needs him.
 	Needed bool

@@ -214,6 +214,9 @@ func (tx *Tx) SetHolder(ctx context.Context, c certificate.Certificate, to strin
 	if err != nil {
 		return failed(err, "handing over the orders about %s", c.Serial)
 	}
+	if _, err = tx.exec(ctx, `UPDATE loans SET person_id = ? WHERE token = ? AND person_id = ?`, to, c.TokenSerial, c.PersonID); err != nil {
+		return failed(err, "handing over the log of %s", c.TokenSerial)
+	}
 	_, err = tx.exec(ctx, `UPDATE order_items SET holder_id = ? WHERE id IN (`+held+`)`, to, c.Serial, c.TokenSerial, c.PersonID)
 	return failed(err, "handing over %s", c.Serial)
 }

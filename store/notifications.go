@@ -140,7 +140,7 @@ func (tx *Tx) InsertNotification(ctx context.Context, n order.Notification) (add
 		INSERT INTO notifications (`+notificationColumns+`)
 		VALUES (:id, :order_id, :seq, :notice, :medium, :audience, :staff_id, :person_id, :state, :way, :attempts, :provider_id, :fallback_of,
 			:told, :why, :send_at, :read_at, :created_at, :updated_at)
-		ON CONFLICT (COALESCE(order_id, ''), seq, notice, medium, audience, staff_id) DO NOTHING`, rowOfNotification(n))
+		ON CONFLICT (COALESCE(order_id, ''), seq, notice, medium, audience, staff_id, person_id) DO NOTHING`, rowOfNotification(n))
 	return rows == 1, failed(err, "recording notification %s", n.ID)
 }
 

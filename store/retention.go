@@ -161,7 +161,9 @@ func (q queries) KeptPerson(ctx context.Context, id string) (k order.KeptPerson,
 		UNION ALL
 		SELECT updated_at FROM wechat_identities WHERE person_id = ?
 		UNION ALL
-		SELECT updated_at FROM orders WHERE person_id = ?`, id, id, id)
+		SELECT updated_at FROM orders WHERE person_id = ?
+		UNION ALL
+		SELECT not_after FROM foreign_tokens WHERE person_id = ?`, id, id, id, id)
 	if err != nil {
 		return k, failed(err, "reading when person %s was last heard of", id)
 	}
@@ -199,6 +201,8 @@ func (tx *Tx) PurgePerson(ctx context.Context, id string) (purged bool, err erro
 		`DELETE FROM wechat_identities WHERE person_id = ?`,
 		`DELETE FROM reminder_optouts WHERE person_id = ?`,
 		`DELETE FROM reminder_contacts WHERE person_id = ?`,
+		`DELETE FROM loans WHERE person_id = ?`,
+		`DELETE FROM foreign_tokens WHERE person_id = ?`,
 		`UPDATE notifications SET told = '' WHERE person_id = ? AND person_id <> '' AND told <> ''`,
 	} {
 		if _, err := tx.exec(ctx, stmt, id); err != nil {

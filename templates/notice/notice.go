@@ -148,6 +148,13 @@ var texts = map[order.Notice]text{
 		return []string{l.Certificates()}
 	}, "即将开标", "请提前插上 UKEY 试登录"},
 
+	order.NoticeLoanOverdue: {"您登记领用的 UKEY 过了归还日，还没有登记归还：请向领用人收回，并登记归还：{1}", func(_ order.Order, l Links) []string {
+		return []string{l.Certificates()}
+	}, "未归还", "领用的 UKEY 过了归还日"},
+	order.NoticeForeignEnding: {"您登记的其他 CA 的 UKEY 证书即将到期，请尽快向原发证机构申请更新，以免影响投标：{1}", func(_ order.Order, l Links) []string {
+		return []string{l.Certificates()}
+	}, "即将到期", "请向原发证机构申请更新"},
+
 	order.NoticeUnlocked: {"您的 UKEY 已办理解锁、重设口令（订单尾号{1}）。如非本人操作，请立即冻结证书：{2}", func(o order.Order, l Links) []string {
 		return []string{order.TailOf(o.No), l.Certificates()}
 	}, "已解锁", "如非本人操作请立即冻结"},
@@ -279,6 +286,23 @@ func WeChat(n order.Notice, o order.Order, l Links) (Card, error) {
 	}}, nil
 }
 
+// Cabinet is the card about what comes to its end in somebody's cabinet (钥匙柜); it
+// names neither the USBKEY nor anybody.
+func Cabinet(n order.Notice, at time.Time, l Links) Card {
+	t := texts[n]
+	return Card{ProgressTemplate, l.Certificates(), map[string]string{
+		"character_string1": at.In(order.Shanghai).Format(time.DateOnly),
+		"thing2":            order.Notices[n].Label,
+		"phrase3":           t.status,
+		"thing4":            t.next,
+	}}
+}
+
+// AboutCabinet are the notices about somebody's cabinet: they are about no order.
+func AboutCabinet(n order.Notice) bool {
+	return n == order.NoticeLoanOverdue || n == order.NoticeForeignEnding
+}
+
 // WithoutOrder are the notices that are about no order; they have words of their
 // own.
 var WithoutOrder = []order.Notice{order.NoticeDaySummary, order.NoticeBillDiffers}
@@ -313,6 +337,9 @@ func Brief(n order.Notice, o order.Order, l Links) (text, url string) {
 		return r.next, l.Certificates()
 	}
 	t := texts[n]
+	if AboutCabinet(n) {
+		return t.next, l.Certificates()
+	}
 	if page, isTask := taskPage[n]; isTask {
 		about := o.Business.Label()
 		if o.Company != "" { // an unlock names none (F84)
