@@ -152,16 +152,17 @@ func (b *binding) unionID(ctx context.Context, openid string) (string, error) {
 func (b *binding) link(ctx context.Context, tx order.Tx, openid, union string, p order.Person) error {
 	w := b.identity(ctx, tx, openid, p.ID)
 	w.UnionID = cmp.Or(union, w.UnionID)
-	if err := tx.LinkWeChat(ctx, w); err != nil {
-		return err
-	}
-	return tx.AppendAudit(ctx, order.AuditRecord{
-		Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.OfficialAcc, Outcome: "ok", At: b.now(),
+	return order.BindWeChat(ctx, tx, w, order.AuditRecord{Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.OfficialAcc})
+}
+
+// unbind ends what ties a person to this WeChat, here and in the mini-program.
+func (b *binding) unbind(ctx context.Context, p order.Person) error {
+	return b.store.InTx(ctx, func(tx order.Tx) error {
+		return order.UnbindWeChat(ctx, tx, order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.OfficialAcc}, b.now())
 	})
 }
 
-// follow records whether the account can still reach an openid that is bound. One whose
-// person has bound another since stays what it is: he is told things there.
+// follow records whether the account can still reach an openid that is bound.
 func (b *binding) follow(ctx context.Context, openid string, subscribed bool) error {
 	p, err := b.store.PersonByWeChat(ctx, b.appID, openid)
 	if errors.Is(err, order.NotFound) {
@@ -172,7 +173,7 @@ func (b *binding) follow(ctx context.Context, openid string, subscribed bool) er
 	}
 	return b.store.InTx(ctx, func(tx order.Tx) error {
 		w, err := tx.WeChatOf(ctx, b.appID, p.ID)
-		if err != nil || w.OpenID != openid {
+		if err != nil || w.OpenID != openid { // another was bound meanwhile
 			return err
 		}
 		w.Subscribed, w.UpdatedAt = subscribed, b.now()

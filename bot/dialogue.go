@@ -220,6 +220,7 @@ var (
 	offListPattern = regexp.MustCompile(`^(?:第|选)?\s*(\d{1,2}|[六七八九十])\s*(?:个|项|条|把|单|笔)?[.。、]?$`) // what no list has
 	ordinalPattern = regexp.MustCompile(`第\s*([1-5一二两三四五])\s*(?:个|项|条|把|单|笔|张)`)
 	mobilePattern  = regexp.MustCompile(`^(?:绑定|绑|手机号?|换绑)?[是为:：\s]*((?:\+?86)?\s*1[3-9]\d[\s-]?\d{4}[\s-]?\d{4})$`)
+	unbindPattern  = regexp.MustCompile(`^(?:我(?:要|想)|请|帮我|怎么|如何|确认)*(?:把?(?:这个|我的)?微信号?(?:怎么|如何)?)?(?:解绑|解除绑定|取消绑定)(?:这个|我的)?(?:微信号?|公众号|账号|手机号?)?[吧啊呢。.!！?？]*$`)
 	bareAnswer     = regexp.MustCompile(`^(?:是的?|不是|对的?|有的?|没有?|算了吧?|取消|确认|不用了?)[。.!！~]?$`) // to no question of ours
 	urgentPattern  = regexp.MustCompile(`急|投诉|人工`)
 )
@@ -265,6 +266,9 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 	}
 	if t.text == todoName {
 		return t.todo(ctx)
+	}
+	if unbindPattern.MatchString(t.text) {
+		return t.unbind(ctx)
 	}
 	t.meant = t.meanings.of(t.text)
 	if i, ok := nouns[strings.ToUpper(t.text)]; ok {
@@ -412,6 +416,24 @@ func (t *turn) bindAccount(ctx context.Context, _ intent.Intent) (string, error)
 		return textBindingCard, nil
 	}
 	return strings.ReplaceAll(textBound, "{mobile}", p.Mobile.Mask()), nil
+}
+
+// unbind says what unbinding this WeChat means, and does it for who confirms that.
+func (t *turn) unbind(ctx context.Context) (string, error) {
+	p, err := t.who(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case p.ID == "":
+		return textNotBound, nil
+	case !strings.HasPrefix(t.text, "确认"):
+		return t.fill(strings.ReplaceAll(textUnbind, "{mobile}", p.Mobile.Mask())), nil
+	}
+	if err := t.binding.unbind(ctx, p); err != nil {
+		return "", err
+	}
+	t.state = state{} // what was talked about is no business of whoever writes next
+	return textUnbound, nil
 }
 
 func (t *turn) sendCode(ctx context.Context, number string) (string, error) {

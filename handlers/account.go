@@ -1,9 +1,11 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
@@ -22,6 +24,7 @@ func (s *Server) accountRoutes() {
 	s.get("/enquiries", Applicant, s.ownEnquiries)
 	s.post("/enquiries", Applicant, s.enquire)
 	s.get("/me", Applicant, s.me)
+	s.post("/me/unbind", Applicant, s.unbindWeChat)
 }
 
 // serviceView says when somebody answers the telephone.
@@ -128,11 +131,47 @@ func (s *Server) enquire(c *fiber.Ctx) error {
 	return c.Redirect("/enquiries", http.StatusSeeOther)
 }
 
+type meView struct {
+	Mobile  string // masked
+	WeChats []weChatView
+}
+
+// weChatView is where the person's WeChat is bound.
+type weChatView struct {
+	App  string
+	At   time.Time
+	Deaf bool // it gets no notices there
+}
+
 // me is 个人中心.
 func (s *Server) me(c *fiber.Ctx) error {
 	p, err := s.Store.Person(c.UserContext(), visitorOf(c).PersonID())
 	if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "me", "个人中心", p)
+	all, err := s.Store.WeChats(c.UserContext(), p.ID)
+	if err != nil {
+		return err
+	}
+	v := meView{Mobile: p.Mobile.Mask()}
+	for _, w := range all {
+		app := "公众号"
+		if w.AppID == s.Mini.AppID {
+			app = "小程序"
+		}
+		v.WeChats = append(v.WeChats, weChatView{app, w.UpdatedAt, !w.Subscribed})
+	}
+	return s.render(c, http.StatusOK, "me", "个人中心", v)
+}
+
+// unbindWeChat ends what ties the visitor to WeChat, and this login.
+func (s *Server) unbindWeChat(c *fiber.Ctx) error {
+	if err := s.unbind(c.UserContext(), visitorOf(c).Actor(c)); err != nil {
+		return err
+	}
+	return s.logoutApplicant(c)
+}
+
+func (s *Server) unbind(ctx context.Context, by order.Actor) error {
+	return s.Store.InTx(ctx, func(tx order.Tx) error { return order.UnbindWeChat(ctx, tx, by, s.Now()) })
 }

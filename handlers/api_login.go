@@ -78,6 +78,7 @@ func (s *Server) apiLoginRoutes(api huma.API) {
 	operation(s, api, apiPost("/login/sms/code").open(Proof), "login-sms-code", "Send a code to a mobile, to finish a login", s.apiLoginSMSCode)
 	operation(s, api, apiPost("/login/sms").open(Proof), "login-sms", "Finish a login by SMS", s.apiLoginSMS)
 	operation(s, api, apiPost("/logout"), "logout", "End the session at once", s.apiLogout)
+	operation(s, api, apiPost("/me/unbind"), "unbind", "End what ties the caller to WeChat, and all his sessions", s.apiUnbind)
 	operation(s, api, apiGet("/me"), "me", "Who is logged in", s.apiMe)
 }
 
@@ -119,15 +120,8 @@ func (s *Server) knownUser(ctx context.Context, u miniUser) (order.Person, error
 
 // linkMini records that a user of the mini-program is this person.
 func (s *Server) linkMini(ctx context.Context, tx order.Tx, u miniUser, p order.Person) error {
-	err := tx.LinkWeChat(ctx, order.WeChatIdentity{
-		AppID: s.Mini.AppID, OpenID: u.OpenID, UnionID: u.UnionID, PersonID: p.ID, Subscribed: true, UpdatedAt: s.Now(),
-	})
-	if err != nil {
-		return err
-	}
-	return tx.AppendAudit(ctx, order.AuditRecord{
-		Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.MiniProgram, IP: callOf(ctx).c.IP(), Outcome: "ok", At: s.Now(),
-	})
+	w := order.WeChatIdentity{AppID: s.Mini.AppID, OpenID: u.OpenID, UnionID: u.UnionID, PersonID: p.ID, Subscribed: true, UpdatedAt: s.Now()}
+	return order.BindWeChat(ctx, tx, w, order.AuditRecord{Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.MiniProgram, IP: callOf(ctx).c.IP()})
 }
 
 func (s *Server) loggedIn(ctx context.Context, u miniUser, p order.Person) (*loginOutput, error) {
@@ -238,6 +232,14 @@ func (s *Server) apiLogout(ctx context.Context, _ *nothing) (*nothing, error) {
 		return &nothing{}, s.Sessions.Delete(ctx, session.Mini, token)
 	}
 	return &nothing{}, s.logout(k.c, session.Applicant)
+}
+
+// apiUnbind ends the caller's binding, and the session that asks for it.
+func (s *Server) apiUnbind(ctx context.Context, in *nothing) (*nothing, error) {
+	if err := s.unbind(ctx, callOf(ctx).actor()); err != nil {
+		return nil, err
+	}
+	return s.apiLogout(ctx, in)
 }
 
 func (s *Server) apiMe(ctx context.Context, _ *nothing) (*meOutput, error) {

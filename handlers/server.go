@@ -78,6 +78,7 @@ type reader interface {
 	Person(ctx context.Context, id string) (order.Person, error)
 	PersonByWeChat(ctx context.Context, appID, openID string) (order.Person, error)
 	PersonByUnionID(ctx context.Context, unionID string) (order.Person, error)
+	WeChats(ctx context.Context, personID string) ([]order.WeChatIdentity, error)
 	Messages(ctx context.Context, f order.MessageFilter) ([]order.Notification, error)
 	Authorization(ctx context.Context, id string) (order.Authorization, error)
 	Authorizations(ctx context.Context, id order.ID) ([]order.Authorization, error)

@@ -118,7 +118,7 @@ func (s *Service) CloseAccount(ctx context.Context, by Actor) error {
 		if _, err := tx.PurgePerson(ctx, by.PersonID); err != nil {
 			return err
 		}
-		if err := tx.Enqueue(ctx, Job{Kind: JobEndSessions, Ref: by.PersonID}); err != nil {
+		if err := endSessions(ctx, tx, by.PersonID, s.now()); err != nil {
 			return err
 		}
 		return tx.AppendAudit(ctx, s.aboutPerson("close_account", by))

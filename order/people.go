@@ -1,6 +1,7 @@
 package order
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -94,4 +95,41 @@ type AuditRecord struct {
 	IP      string
 	Outcome string // "ok" or the code of the refusal
 	At      time.Time
+}
+
+// BindWeChat ties a WeChat user to the person whose mobile he has proven. A mobile has
+// one WeChat: binding another ends the one before it, and a WeChat that binds another
+// mobile leaves its old one, in all accounts of ours that know it by its union id. Whose
+// binding ends is logged out everywhere. The record says who bound it, and where.
+func BindWeChat(ctx context.Context, tx Tx, w WeChatIdentity, record AuditRecord) error {
+	ended, err := tx.EndWeChats(ctx, w)
+	if err != nil {
+		return err
+	}
+	if err := tx.LinkWeChat(ctx, w); err != nil {
+		return err
+	}
+	for _, id := range ended {
+		if err := endSessions(ctx, tx, id, w.UpdatedAt); err != nil {
+			return err
+		}
+	}
+	record.Outcome, record.At = "ok", w.UpdatedAt
+	return tx.AppendAudit(ctx, record)
+}
+
+// UnbindWeChat ends what ties a person to WeChat and logs him out everywhere; he may bind
+// again, by a code to his mobile.
+func UnbindWeChat(ctx context.Context, tx Tx, by Actor, at time.Time) error {
+	if err := tx.UnlinkWeChats(ctx, by.PersonID); err != nil {
+		return err
+	}
+	if err := endSessions(ctx, tx, by.PersonID, at); err != nil {
+		return err
+	}
+	return tx.AppendAudit(ctx, AuditRecord{Action: "unbind_wechat", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: at})
+}
+
+func endSessions(ctx context.Context, tx Tx, personID string, at time.Time) error {
+	return tx.Enqueue(ctx, Job{Kind: JobEndSessions, Ref: personID, Seq: at.UnixMilli()})
 }

@@ -92,7 +92,10 @@ type Queries interface {
 	// CompanyKnown reports whether an earlier order of the unit was completed.
 	CompanyKnown(ctx context.Context, uscc string) (bool, error)
 	Person(ctx context.Context, id string) (Person, error)
+	// WeChatOf is what a person is in one app.
 	WeChatOf(ctx context.Context, appID, personID string) (WeChatIdentity, error)
+	// WeChats is what a person is in every app, bound last first.
+	WeChats(ctx context.Context, personID string) ([]WeChatIdentity, error)
 	PersonByWeChat(ctx context.Context, appID, openID string) (Person, error)
 	// PersonByUnionID returns whom any account of ours knows by a union id.
 	PersonByUnionID(ctx context.Context, unionID string) (Person, error)
@@ -265,6 +268,10 @@ type Tx interface {
 	// row when there is none (id is the new person's id).
 	PersonByMobile(ctx context.Context, p Person) (Person, error)
 	LinkWeChat(ctx context.Context, w WeChatIdentity) error
+	// EndWeChats removes what may not be beside w (see BindWeChat), and returns whose it was.
+	EndWeChats(ctx context.Context, w WeChatIdentity) (personIDs []string, err error)
+	// UnlinkWeChats removes all that a person is in WeChat.
+	UnlinkWeChats(ctx context.Context, personID string) error
 	// InsertSetting adds a version; Conflict when there is one of that number.
 	InsertSetting(ctx context.Context, s Setting) error
 	// HoldStaff returns accounts by their ids, those that there are; nobody else changes

@@ -301,10 +301,7 @@ func (s *Staffing) BindWeChat(ctx context.Context, mobile identity.Mobile, w WeC
 			return err
 		}
 		w.PersonID, w.UpdatedAt = person.ID, s.now()
-		if err := tx.LinkWeChat(ctx, w); err != nil {
-			return err
-		}
-		return tx.AppendAudit(ctx, AuditRecord{Action: "staff_bind_wechat", ActorID: m.ID, Role: System, Channel: OfficialAcc, IP: ip, Outcome: "ok", At: s.now()})
+		return BindWeChat(ctx, tx, w, AuditRecord{Action: "staff_bind_wechat", ActorID: m.ID, Role: System, Channel: OfficialAcc, IP: ip})
 	})
 	return m, err
 }

@@ -88,21 +88,66 @@ type wechatRow struct {
 	UpdatedAt  time.Time `db:"updated_at"`
 }
 
-// WeChatOf implements [order.Queries]: the identity bound last. Whoever has changed his
-// WeChat is told nothing on the one of before, whether or not the new one can be reached.
+// WeChatOf implements [order.Queries].
 func (q queries) WeChatOf(ctx context.Context, appID, personID string) (order.WeChatIdentity, error) {
 	var r wechatRow
 	err := q.get(ctx, &r, `
 		SELECT app_id, open_id, union_id, person_id, subscribed, updated_at
 		FROM wechat_identities
-		WHERE person_id = ? AND app_id = ?
-		ORDER BY updated_at DESC, open_id
-		LIMIT 1`, personID, appID)
+		WHERE person_id = ? AND app_id = ?`, personID, appID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return order.WeChatIdentity{}, order.Errorf(order.NotFound, "wechat_not_bound", "尚未绑定微信")
 	}
 	r.UpdatedAt = r.UpdatedAt.UTC()
 	return order.WeChatIdentity(r), failed(err, "reading WeChat identity of person %s", personID)
+}
+
+// WeChats implements [order.Queries].
+func (q queries) WeChats(ctx context.Context, personID string) ([]order.WeChatIdentity, error) {
+	var rows []wechatRow
+	err := q.all(ctx, &rows, `
+		SELECT app_id, open_id, union_id, person_id, subscribed, updated_at
+		FROM wechat_identities
+		WHERE person_id = ?
+		ORDER BY updated_at DESC, app_id`, personID)
+	all := make([]order.WeChatIdentity, len(rows))
+	for i, r := range rows {
+		r.UpdatedAt = r.UpdatedAt.UTC()
+		all[i] = order.WeChatIdentity(r)
+	}
+	return all, failed(err, "listing WeChat identities of person %s", personID)
+}
+
+// EndWeChats implements [order.Tx].
+func (tx *Tx) EndWeChats(ctx context.Context, w order.WeChatIdentity) ([]string, error) {
+	const others = `
+		person_id = ? AND (app_id = ? AND open_id <> ? OR union_id <> '' AND ? <> '' AND union_id <> ?)
+		OR person_id <> ? AND (app_id = ? AND open_id = ? OR union_id <> '' AND union_id = ?)`
+	args := []any{w.PersonID, w.AppID, w.OpenID, w.UnionID, w.UnionID, w.PersonID, w.AppID, w.OpenID, w.UnionID}
+	var ended []string
+	if err := tx.all(ctx, &ended, `SELECT DISTINCT person_id FROM wechat_identities WHERE `+others+` ORDER BY person_id`, args...); err != nil || len(ended) == 0 {
+		return nil, failed(err, "looking for what the WeChat of person %s ends", w.PersonID)
+	}
+	_, err := tx.exec(ctx, `
+		DELETE FROM wechat_consents
+		WHERE (app_id, open_id) IN (SELECT app_id, open_id FROM wechat_identities WHERE `+others+`) AND NOT (app_id = ? AND open_id = ?)`, append(args, w.AppID, w.OpenID)...)
+	if err == nil {
+		_, err = tx.exec(ctx, `DELETE FROM wechat_identities WHERE `+others, args...)
+	}
+	return ended, failed(err, "ending the WeChats before that of person %s", w.PersonID)
+}
+
+// UnlinkWeChats implements [order.Tx].
+func (tx *Tx) UnlinkWeChats(ctx context.Context, personID string) error {
+	for _, stmt := range []string{
+		`DELETE FROM wechat_consents WHERE (app_id, open_id) IN (SELECT app_id, open_id FROM wechat_identities WHERE person_id = ?)`,
+		`DELETE FROM wechat_identities WHERE person_id = ?`,
+	} {
+		if _, err := tx.exec(ctx, stmt, personID); err != nil {
+			return failed(err, "unlinking the WeChats of person %s", personID)
+		}
+	}
+	return nil
 }
 
 // LinkWeChat implements [order.Tx].
@@ -114,6 +159,9 @@ func (tx *Tx) LinkWeChat(ctx context.Context, w order.WeChatIdentity) error {
 		VALUES (:app_id, :open_id, :union_id, :person_id, :subscribed, :updated_at)
 		ON CONFLICT (app_id, open_id) DO UPDATE
 		SET union_id = excluded.union_id, person_id = excluded.person_id, subscribed = excluded.subscribed, updated_at = excluded.updated_at`, r)
+	if isUnique(err) { // two of one person at once
+		return order.Errorf(order.Conflict, "wechat_bound_meanwhile", "这个手机号刚刚绑定了另一个微信，请稍后再试")
+	}
 	return failed(err, "linking WeChat to person %s", w.PersonID)
 }
 

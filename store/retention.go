@@ -196,9 +196,10 @@ func (tx *Tx) PurgePerson(ctx context.Context, id string) (purged bool, err erro
 	if _, err := tx.exec(ctx, `DELETE FROM openings WHERE `+heldByPerson, id, id); err != nil {
 		return false, failed(err, "purging the openings of person %s", id)
 	}
+	if err := tx.UnlinkWeChats(ctx, id); err != nil {
+		return false, err
+	}
 	for _, stmt := range []string{
-		`DELETE FROM wechat_consents WHERE (app_id, open_id) IN (SELECT app_id, open_id FROM wechat_identities WHERE person_id = ?)`,
-		`DELETE FROM wechat_identities WHERE person_id = ?`,
 		`DELETE FROM reminder_optouts WHERE person_id = ?`,
 		`DELETE FROM reminder_contacts WHERE person_id = ?`,
 		`DELETE FROM loans WHERE person_id = ?`,

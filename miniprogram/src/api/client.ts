@@ -123,6 +123,13 @@ export class Client {
     }
   }
 
+  /** Ends what ties this WeChat user to a mobile. */
+  async unbind(): Promise<true> {
+    await this.post('/me/unbind', {})
+    this.tokens.write('')
+    return true
+  }
+
   private async renew(): Promise<void> {
     this.tokens.write('')
     const login = await this.open<Login>('POST', '/login', { code: await this.reach(this.loginCode) })

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/order"
+)
+
+// A mobile has one WeChat: binding another ends the one before it, and a WeChat that
+// binds another mobile leaves its old one in every account that knows its union id.
+func TestOneWeChatPerMobile(t *testing.T) {
+	official := func(open, union, person string) order.WeChatIdentity {
+		return order.WeChatIdentity{AppID: "official", OpenID: open, UnionID: union, PersonID: person, Subscribed: true, UpdatedAt: t0}
+	}
+	mini := func(open, union, person string) order.WeChatIdentity {
+		return order.WeChatIdentity{AppID: "mini", OpenID: open, UnionID: union, PersonID: person, Subscribed: true, UpdatedAt: t0}
+	}
+	for _, tt := range []struct {
+		name   string
+		before []order.WeChatIdentity
+		bound  order.WeChatIdentity
+		ended  []string          // who is logged out
+		left   map[string]string // openid to person
+	}{
+		{"the same again", []order.WeChatIdentity{official("o1", "u1", "p1")}, official("o1", "u1", "p1"), nil, map[string]string{"o1": "p1"}},
+		{"another WeChat", []order.WeChatIdentity{official("o1", "", "p1")}, official("o2", "", "p1"), []string{"p1"}, map[string]string{"o2": "p1"}},
+		{"another in the other account", []order.WeChatIdentity{official("o1", "u1", "p1")}, mini("m2", "u2", "p1"), []string{"p1"}, map[string]string{"m2": "p1"}},
+		{"the same in the other account", []order.WeChatIdentity{official("o1", "u1", "p1")}, mini("m1", "u1", "p1"), nil, map[string]string{"o1": "p1", "m1": "p1"}},
+		{"nobody knows whether it is the same", []order.WeChatIdentity{official("o1", "", "p1")}, mini("m1", "u1", "p1"), nil, map[string]string{"o1": "p1", "m1": "p1"}},
+		{"another mobile", []order.WeChatIdentity{official("o1", "u1", "p1"), mini("m1", "u1", "p1")}, mini("m1", "u1", "p2"), []string{"p1"}, map[string]string{"m1": "p2"}},
+		{"the mobile of somebody else", []order.WeChatIdentity{official("o1", "u1", "p1"), official("o2", "u2", "p2")}, official("o1", "u1", "p2"), []string{"p1", "p2"}, map[string]string{"o1": "p2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, db *DB) {
+				insertPerson(t, db, "p1", identity.NewMobile("13800138001"))
+				insertPerson(t, db, "p2", identity.NewMobile("13800138002"))
+				for _, w := range tt.before {
+					inTx(t, db, func(tx order.Tx) error { return tx.LinkWeChat(t.Context(), w) })
+				}
+				inTx(t, db, func(tx order.Tx) error {
+					ended, err := tx.EndWeChats(t.Context(), tt.bound)
+					if !slices.Equal(ended, tt.ended) {
+						t.Errorf("ended %v, want %v", ended, tt.ended)
+					}
+					if err != nil {
+						return err
+					}
+					return tx.LinkWeChat(t.Context(), tt.bound)
+				})
+				left := map[string]string{}
+				for _, id := range []string{"p1", "p2"} {
+					all, err := db.WeChats(t.Context(), id)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, w := range all {
+						left[w.OpenID] = w.PersonID
+					}
+				}
+				wantSame(t, "bound", tt.left, left)
+			})
+		})
+	}
+}
+
+// Two WeChats that bind one mobile at the same moment do not both have it.
+func TestSecondWeChatIsRefused(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		insertPerson(t, db, "p1", identity.NewMobile("13800138001"))
+		w := order.WeChatIdentity{AppID: "official", OpenID: "o1", PersonID: "p1", UpdatedAt: t0.Add(time.Hour)}
+		inTx(t, db, func(tx order.Tx) error { return tx.LinkWeChat(t.Context(), w) })
+		w.OpenID = "o2"
+		wantKind(t, "LinkWeChat", db.InTx(t.Context(), func(tx order.Tx) error { return tx.LinkWeChat(t.Context(), w) }), order.Conflict)
+	})
+}
