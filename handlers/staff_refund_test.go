@@ -56,7 +56,11 @@ func TestLateRefundByTwoPeople(t *testing.T) {
 	}
 	two.mustPost(page+"/confirm", url.Values{"sure": {"yes"}}, page)
 	wantIn(t, "certificates", b.get("/certificates").Body, "已吊销")
-	wantIn(t, "order", b.get("/orders/"+string(o.ID)).Body, "退款正在处理")
+	panel := b.get("/orders/" + string(o.ID) + "/panel").Body
+	wantIn(t, "order", panel, "退款正在处理")
+	if state, _, _ := strings.Cut(panel, "退款正在处理"); strings.Count(state, "退款中") != 1 {
+		t.Errorf("its state, said once: %s", state)
+	}
 	for name, who := range map[string]*browser{"shipper": d.login("孙发货"), "reviewer": d.login("李审核")} {
 		for _, path := range []string{"/propose", "/confirm", "/drop", "/give-up"} {
 			if a := who.post(page+path, note); a.Status != http.StatusForbidden {

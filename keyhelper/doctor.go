@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,15 +121,8 @@ func (p plugged) examine(ctx context.Context, now time.Time) []finding {
 			out = append(out, finding{false, "UKEY 中没有证书", "请致电 400-666-3999。"})
 			return nil
 		}
-		c := certs[0]
-		until := c.NotAfter.Local().Format(time.DateOnly)
-		switch {
-		case now.Add(farOff).Before(c.NotBefore):
-			out = append(out, finding{false, "电脑时间早于证书的生效时间：现在显示 " + now.Local().Format("2006-01-02 15:04"), "校准电脑的日期和时间（时区选北京），再重试。"})
-		case now.After(c.NotAfter):
-			out = append(out, finding{false, "证书已于 " + until + " 到期：" + c.Subject.CommonName, "到期 90 天内可在网站「我的证书」更新；若电脑时间不对，请先校准。"})
-		default:
-			out = append(out, finding{ok: true, what: "证书有效至 " + until + "：" + c.Subject.CommonName})
+		for _, c := range certs {
+			out = append(out, dated(c, certs, now))
 		}
 		return nil
 	})
@@ -135,6 +130,22 @@ func (p plugged) examine(ctx context.Context, now time.Time) []finding {
 		out = append(out, finding{false, "读取 UKEY 失败：" + plain(err), "拔下 UKEY，等几秒后重新插入；关闭其他正在使用 UKEY 的程序。"})
 	}
 	return out
+}
+
+// dated says whether a certificate is in force by this PC's clock. One that another of the
+// same subject has followed is kept for what was encrypted for it, and may be over.
+func dated(c *x509.Certificate, all []*x509.Certificate, now time.Time) finding {
+	until, who := c.NotAfter.Local().Format(time.DateOnly), c.Subject.CommonName
+	switch {
+	case now.Add(farOff).Before(c.NotBefore):
+		return finding{false, "电脑时间早于证书的生效时间：现在显示 " + now.Local().Format("2006-01-02 15:04"), "校准电脑的日期和时间（时区选北京），再重试。"}
+	case !now.After(c.NotAfter):
+		return finding{ok: true, what: "证书有效至 " + until + "：" + who}
+	case slices.ContainsFunc(all, func(n *x509.Certificate) bool { return n.Subject.CommonName == who && n.NotAfter.After(c.NotAfter) }):
+		return finding{ok: true, what: "更新前的证书已于 " + until + " 到期，保留用于打开以前加密的文件：" + who}
+	default:
+		return finding{false, "证书已于 " + until + " 到期：" + who, "到期 90 天内可在网站「我的证书」更新；若电脑时间不对，请先校准。"}
+	}
 }
 
 // examineServer asks the portal for its time.

@@ -94,6 +94,22 @@ func words(findings []finding) string {
 	return b.String()
 }
 
+// What was followed by a newer certificate may be over; what nothing follows may not.
+func TestDoctorSeesEveryCertificate(t *testing.T) {
+	cert := func(name string, from, to int) *x509.Certificate {
+		day := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+		return &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: day(from), NotAfter: day(to)}
+	}
+	old, renewed, other := cert("甲公司", 2025, 2026), cert("甲公司", 2026, 2028), cert("乙公司", 2025, 2026)
+	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	all := []*x509.Certificate{old, renewed, other}
+	for c, says := range map[*x509.Certificate]string{old: "保留用于打开以前加密的文件", renewed: "证书有效至", other: "已于 2026-01-01 到期"} {
+		if got := dated(c, all, now); !strings.Contains(got.what, says) || got.ok != (c != other) {
+			t.Errorf("%s until %s: %+v", c.Subject.CommonName, c.NotAfter, got)
+		}
+	}
+}
+
 // The doctor says what is wrong with driver, USBKEY and clock, and what to do.
 func TestDoctor(t *testing.T) {
 	k := openSoftHSM(t)

@@ -299,8 +299,8 @@ func (n Notification) Outdated(o Order) bool {
 type Notification struct {
 	ID      string // ULID; also the provider's idempotency key
 	OrderID ID     // empty: it is about no order
-	// Seq is the order event it belongs to; of a message about none, the day
-	// (yyyymmdd) or the instant (Unix milliseconds) on which it was decided.
+	// Seq is the order event it belongs to; of what no event of an order decided, the day
+	// (yyyymmdd) or the instant (Unix milliseconds).
 	Seq    int64
 	Notice Notice
 	Medium Medium

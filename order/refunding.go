@@ -203,6 +203,7 @@ func (s *Service) tellOfRefund(ctx context.Context, tx Tx, id ID, n Notice) erro
 	if err != nil {
 		return err
 	}
+	o.Seq = s.now().UnixMilli() // no event of the order: a second failure is news, too
 	return s.notify(ctx, tx, o, n)
 }
 
@@ -220,12 +221,12 @@ func (s *Service) moveKeysRefund(ctx context.Context, r KeysRefund, to PaymentSt
 				return err
 			}
 		}
+		if to == PaymentRefundFailed {
+			return s.tellOfRefund(ctx, tx, r.OrderID, NoticeKeysRefundFailed)
+		}
 		o, err := tx.Order(ctx, r.OrderID)
 		if err != nil {
 			return err
-		}
-		if to == PaymentRefundFailed {
-			return s.notify(ctx, tx, o, NoticeKeysRefundFailed)
 		}
 		if err := tx.AppendLedger(ctx, LedgerEntry{TradeNo: r.TradeNo, OrderID: r.OrderID, Kind: wayBack(was) + " " + r.RefundNo, Amount: -r.Amount, At: s.now()}); err != nil {
 			return err

@@ -323,8 +323,14 @@ func TestLateRefundRefused(t *testing.T) {
 				if err := h.RetryLateRefund(ctx, p.TradeNo, finance); err != nil {
 					t.Fatal(err)
 				}
+				h.advance(time.Minute)
 				if err := h.RunRefund(ctx, p.TradeNo); err != nil { // refused once more
 					t.Fatal(err)
+				}
+				ns, err = h.db.Notifications(ctx, o.ID)
+				again := len(slices.DeleteFunc(ns, func(n order.Notification) bool { return n.Notice != order.NoticeLateRefundFailed }))
+				if want := map[bool]int{false: 2, true: 0}[gone]; err != nil || again != want {
+					t.Errorf("finance told %d times of two failures, want %d, %v", again, want, err)
 				}
 				if err := h.SettleLateRefund(ctx, p.TradeNo, "", finance); codeOf(err) != "has_note_required" {
 					t.Errorf("without a word: %v", err)
