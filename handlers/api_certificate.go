@@ -99,6 +99,7 @@ func (s *Server) apiCertificateRoutes(api huma.API) {
 	operation(s, api, apiGet("/certificates/calendar"), "certificate-calendar", "An iCalendar file: when the caller's certificates can be renewed and when they end", s.apiCalendar)
 	operation(s, api, apiPost("/certificates/:serial/orders"), "start-about", "Start an application about a certificate, or go on with the one begun", s.apiStartAbout)
 	s.apiOpeningRoutes(api)
+	s.apiCabinetRoutes(api)
 	operation(s, api, apiPost("/orders/:id/restore/code"), "restore-code", "Send a code to the bound mobile, to take a freeze back", s.apiRestoreCode)
 	operation(s, api, apiPost("/orders/:id/restore"), "restore-certificate", "Take a freeze back, once approved", s.apiRestore)
 	operation(s, api, apiPost("/certificates/:serial/bid"), "revocation-bid", "What a revocation means for bids that are not opened yet", s.apiBid)

@@ -326,19 +326,19 @@ func typedForeign(c *fiber.Ctx) foreignForm {
 
 func (s *Server) addForeign(c *fiber.Ctx) error {
 	typed := typedForeign(c)
-	return s.keptForeign(c, foreignPage{Typed: typed}, s.registerForeign(c, visitorOf(c), typed))
+	_, err := s.registerForeign(c, visitorOf(c), typed)
+	return s.keptForeign(c, foreignPage{Typed: typed}, err)
 }
 
-func (s *Server) registerForeign(c *fiber.Ctx, v Visitor, typed foreignForm) error {
+func (s *Server) registerForeign(c *fiber.Ctx, v Visitor, typed foreignForm) (certificate.Foreign, error) {
 	f, err := typed.foreign()
 	if err != nil {
-		return err
+		return f, err
 	}
 	if err := s.cabinetChange(c, v); err != nil {
-		return err
+		return f, err
 	}
-	_, err = s.Status.AddForeign(c.UserContext(), f, v.Actor(c))
-	return err
+	return s.Status.AddForeign(c.UserContext(), f, v.Actor(c))
 }
 
 // keptForeign goes back to 我的证书, or says what was wrong with what was typed.

@@ -1,0 +1,95 @@
+package handlers
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yuncaidun/yuncaidun/certificate"
+)
+
+// The cabinet is the same over the API: registered, changed, lent, overdue, given back,
+// paged and forgotten; nobody else's is there.
+func TestCabinetOverTheAPI(t *testing.T) {
+	w := newWeb(t)
+	m := w.mini("m1", "").login(agentMobile)
+	good := map[string]string{"label": "省交易中心 CA 锁", "issuer": "某省 CA", "ends": "2027-05-31"}
+	for field, wrong := range map[string]string{"label": "", "issuer": "", "ends": "soon"} {
+		typed := map[string]string{"label": good["label"], "issuer": good["issuer"], "ends": good["ends"]}
+		typed[field] = wrong
+		if a := m.call(http.MethodPost, "/cabinet", typed, nil); a.Status != http.StatusUnprocessableEntity {
+			t.Errorf("%s %q: %d %s", field, wrong, a.Status, a.Body)
+		}
+	}
+	var added struct{ ID string }
+	if a := m.call(http.MethodPost, "/cabinet", good, &added); a.Status >= 300 || added.ID == "" {
+		t.Fatalf("registered: %d %s", a.Status, a.Body)
+	}
+	one := "/cabinet/" + added.ID
+	good["number"] = "0088"
+	lent := map[string]string{"borrower": borrower, "department": "工程部", "purpose": "三期风电投标", "due": "2026-11-25"}
+	bob := w.mini("m2", "").login(agentMobile2)
+	for _, a := range []answer{
+		bob.call(http.MethodPost, one, good, nil), bob.call(http.MethodPost, one+"/loans", lent, nil),
+		bob.call(http.MethodGet, one+"/loans", nil, nil), bob.call(http.MethodPost, one+"/delete", nil, nil),
+	} {
+		if a.Status != http.StatusNotFound {
+			t.Errorf("somebody else: %d %s", a.Status, a.Body)
+		}
+	}
+	for _, step := range []struct {
+		path string
+		body map[string]string
+	}{{one, good}, {one + "/loans", lent}} {
+		if a := m.call(http.MethodPost, step.path, step.body, nil); a.Status >= 300 {
+			t.Fatalf("%s: %d %s", step.path, a.Status, a.Body)
+		}
+	}
+	if a := m.call(http.MethodPost, one+"/loans", lent, nil); a.Status != http.StatusConflict {
+		t.Errorf("lent twice: %d %s", a.Status, a.Body)
+	}
+	type cabinet struct {
+		Foreign []ForeignJSON
+		Out     []LoanJSON
+	}
+	see := func() (c cabinet) {
+		t.Helper()
+		if a := m.call(http.MethodGet, "/cabinet", nil, &c); a.Status != http.StatusOK {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		return c
+	}
+	c := see()
+	if len(c.Foreign) != 1 || c.Foreign[0].Number != "0088" || c.Foreign[0].Ends != good["ends"] || c.Foreign[0].Days != 189 {
+		t.Errorf("of other CAs: %+v", c.Foreign)
+	}
+	if len(c.Out) != 1 || c.Out[0].Token != added.ID || c.Out[0].Due != lent["due"] || c.Out[0].Light != string(certificate.Yellow) || !strings.Contains(c.Out[0].Says, "应于 11月25日 归还") {
+		t.Errorf("out: %+v", c.Out)
+	}
+	w.clock.advance(72 * time.Hour)
+	m.login(agentMobile)
+	if c = see(); len(c.Out) != 1 || c.Out[0].Light != string(certificate.Red) {
+		t.Fatalf("overdue: %+v", c.Out)
+	}
+	loan := one + "/loans/" + c.Out[0].ID
+	if a := m.call(http.MethodPost, loan+"/delete", nil, nil); a.Status != http.StatusNotFound {
+		t.Errorf("deleted while it is out: %d", a.Status)
+	}
+	if a := m.call(http.MethodPost, loan+"/return", nil, nil); a.Status >= 300 || len(see().Out) != 0 {
+		t.Errorf("given back: %d %s", a.Status, a.Body)
+	}
+	var log struct{ Loans []LoanJSON }
+	if a := m.call(http.MethodGet, one+"/loans", nil, &log); a.Status != http.StatusOK || len(log.Loans) != 1 || log.Loans[0].Borrower != borrower || log.Loans[0].ReturnedAt == nil || log.Loans[0].Light != "" {
+		t.Errorf("the log: %d %+v", a.Status, log.Loans)
+	}
+	if a := m.call(http.MethodPost, loan+"/delete", nil, nil); a.Status >= 300 {
+		t.Errorf("taken out of the log: %d", a.Status)
+	}
+	if a := m.call(http.MethodPost, one+"/delete", nil, nil); a.Status >= 300 || len(see().Foreign) != 0 {
+		t.Errorf("forgotten: %d", a.Status)
+	}
+	if strings.Contains(w.log.String(), borrower) {
+		t.Error("the log of the process names who has it")
+	}
+}
