@@ -9,8 +9,8 @@ import (
 	"github.com/yuncaidun/yuncaidun/certificate"
 )
 
-// The cabinet is the same over the API: registered, changed, lent, overdue, given back,
-// paged and forgotten; nobody else's is there.
+// The cabinet is the same over the API: registered, changed, lent, overdue, given back
+// and forgotten; nobody else's is there.
 func TestCabinetOverTheAPI(t *testing.T) {
 	w := newWeb(t)
 	m := w.mini("m1", "").login(agentMobile)
@@ -69,6 +69,7 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	}
 	w.clock.advance(72 * time.Hour)
 	m.login(agentMobile)
+	bob.login(agentMobile2)
 	if c = see(); len(c.Out) != 1 || c.Out[0].Light != string(certificate.Red) {
 		t.Fatalf("overdue: %+v", c.Out)
 	}
@@ -76,12 +77,21 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	if a := m.call(http.MethodPost, loan+"/delete", nil, nil); a.Status != http.StatusNotFound {
 		t.Errorf("deleted while it is out: %d", a.Status)
 	}
+	if a := bob.call(http.MethodPost, loan+"/return", nil, nil); a.Status != http.StatusNotFound {
+		t.Errorf("given back by somebody else: %d", a.Status)
+	}
 	if a := m.call(http.MethodPost, loan+"/return", nil, nil); a.Status >= 300 || len(see().Out) != 0 {
 		t.Errorf("given back: %d %s", a.Status, a.Body)
 	}
 	var log struct{ Loans []LoanJSON }
 	if a := m.call(http.MethodGet, one+"/loans", nil, &log); a.Status != http.StatusOK || len(log.Loans) != 1 || log.Loans[0].Borrower != borrower || log.Loans[0].ReturnedAt == nil || log.Loans[0].Light != "" {
 		t.Errorf("the log: %d %+v", a.Status, log.Loans)
+	}
+	if a := bob.call(http.MethodPost, loan+"/delete", nil, nil); a.Status != http.StatusNotFound {
+		t.Errorf("taken out of the log by somebody else: %d", a.Status)
+	}
+	if a := m.call(http.MethodGet, one+"/loans?after=nonsense", nil, nil); a.Status != http.StatusUnprocessableEntity {
+		t.Errorf("a cursor that is none: %d %s", a.Status, a.Body)
 	}
 	if a := m.call(http.MethodPost, loan+"/delete", nil, nil); a.Status >= 300 {
 		t.Errorf("taken out of the log: %d", a.Status)
@@ -91,5 +101,49 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	}
 	if strings.Contains(w.log.String(), borrower) {
 		t.Error("the log of the process names who has it")
+	}
+}
+
+// A log of more than a page is read to its end by its cursors, newest first.
+func TestLogOverTheAPIIsPaged(t *testing.T) {
+	w := newWeb(t)
+	m := w.mini("m1", "").login(agentMobile)
+	var added struct{ ID string }
+	if a := m.call(http.MethodPost, "/cabinet", map[string]string{"label": "锁", "issuer": "某省 CA", "ends": "2027-05-31"}, &added); a.Status >= 300 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	loans := "/cabinet/" + added.ID + "/loans"
+	const lines = pageSize + 1
+	for range lines {
+		var c struct{ Out []LoanJSON }
+		if a := m.call(http.MethodPost, loans, map[string]string{"borrower": borrower, "purpose": "投标", "due": "2026-12-20"}, nil); a.Status >= 300 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		m.call(http.MethodGet, "/cabinet", nil, &c)
+		if a := m.call(http.MethodPost, loans+"/"+c.Out[0].ID+"/return", nil, nil); a.Status >= 300 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		w.clock.advance(time.Second)
+	}
+	seen := map[string]bool{}
+	last := w.clock.now()
+	for after, pages := "", 0; pages == 0 || after != ""; pages++ {
+		var page struct {
+			Loans []LoanJSON
+			Next  string
+		}
+		if a := m.call(http.MethodGet, loans+"?after="+after, nil, &page); a.Status != http.StatusOK || pages > 1 {
+			t.Fatalf("page %d: %d %s", pages, a.Status, a.Body)
+		}
+		for _, l := range page.Loans {
+			if seen[l.ID] || !l.LentAt.Before(last) {
+				t.Errorf("page %d: %s of %s after %s", pages, l.ID, l.LentAt, last)
+			}
+			seen[l.ID], last = true, l.LentAt
+		}
+		after = page.Next
+	}
+	if len(seen) != lines {
+		t.Errorf("%d lines of %d", len(seen), lines)
 	}
 }
