@@ -28,6 +28,11 @@ func TestBindingEnds(t *testing.T) {
 			t.Errorf("%s: %s", words, got)
 		}
 	}
+	for _, words := range []string{"确认解绑？", "确认怎么解绑"} { // questions, no confirmation
+		if got := c.says("o-new", words); got == textUnbound {
+			t.Errorf("%s: %s", words, got)
+		}
+	}
 	if got := c.says("o-new", "我的订单"); !strings.Contains(got, "待支付") {
 		t.Errorf("asking ended the binding: %s", got)
 	}

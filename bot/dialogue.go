@@ -426,7 +426,7 @@ func (t *turn) unbind(ctx context.Context) (string, error) {
 		return "", err
 	case p.ID == "":
 		return textNotBound, nil
-	case !strings.HasPrefix(t.text, "确认"):
+	case strings.TrimRight(t.text, "。.!！") != confirmUnbind:
 		return t.fill(strings.ReplaceAll(textUnbind, "{mobile}", p.Mobile.Mask())), nil
 	}
 	if err := t.binding.unbind(ctx, p); err != nil {

@@ -96,6 +96,15 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	if a := m.call(http.MethodPost, loan+"/delete", nil, nil); a.Status >= 300 {
 		t.Errorf("taken out of the log: %d", a.Status)
 	}
+	for n := 0; ; n++ {
+		a := m.call(http.MethodPost, one, good, nil)
+		if a.Status == http.StatusTooManyRequests {
+			break
+		}
+		if a.Status >= 300 || n > 120 {
+			t.Fatalf("changed %d times within the hour: %d %s", n, a.Status, a.Body)
+		}
+	}
 	if a := m.call(http.MethodPost, one+"/delete", nil, nil); a.Status >= 300 || len(see().Foreign) != 0 {
 		t.Errorf("forgotten: %d", a.Status)
 	}

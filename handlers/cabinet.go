@@ -374,6 +374,9 @@ func (s *Server) rewriteForeign(c *fiber.Ctx, v Visitor, id string, typed foreig
 	if err != nil {
 		return err
 	}
+	if err := s.cabinetChange(c, v); err != nil {
+		return err
+	}
 	f.ID = id
 	return s.Status.ChangeForeign(c.UserContext(), f, v.Actor(c))
 }
