@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -41,15 +42,12 @@ func TestOneWeChatPerMobile(t *testing.T) {
 					inTx(t, db, func(tx order.Tx) error { return tx.LinkWeChat(t.Context(), w) })
 				}
 				inTx(t, db, func(tx order.Tx) error {
-					ended, err := tx.EndWeChats(t.Context(), tt.bound)
-					if !slices.Equal(ended, tt.ended) {
-						t.Errorf("ended %v, want %v", ended, tt.ended)
-					}
-					if err != nil {
-						return err
-					}
-					return tx.LinkWeChat(t.Context(), tt.bound)
+					return order.BindWeChat(t.Context(), tx, tt.bound, order.AuditRecord{Action: "bind_wechat", ActorID: tt.bound.PersonID})
 				})
+				var out []string
+				if err := db.all(t.Context(), &out, `SELECT args ->> 'ref' FROM river_job WHERE kind = 'end_sessions' ORDER BY 1`); err != nil || !slices.Equal(out, tt.ended) {
+					t.Errorf("logged out %v, want %v, %v", out, tt.ended, err)
+				}
 				left := map[string]string{}
 				for _, id := range []string{"p1", "p2"} {
 					all, err := db.WeChats(t.Context(), id)
@@ -74,5 +72,31 @@ func TestSecondWeChatIsRefused(t *testing.T) {
 		inTx(t, db, func(tx order.Tx) error { return tx.LinkWeChat(t.Context(), w) })
 		w.OpenID = "o2"
 		wantKind(t, "LinkWeChat", db.InTx(t.Context(), func(tx order.Tx) error { return tx.LinkWeChat(t.Context(), w) }), order.Conflict)
+	})
+}
+
+// Whoever unbinds his WeChat is nobody to any of our accounts, and logged out everywhere.
+func TestUnbindWeChat(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *DB) {
+		insertPerson(t, db, "p1", identity.NewMobile("13800138001"))
+		insertPerson(t, db, "p2", identity.NewMobile("13800138002"))
+		inTx(t, db, func(tx order.Tx) (err error) {
+			for _, w := range []order.WeChatIdentity{
+				{AppID: "official", OpenID: "o1", PersonID: "p1", UpdatedAt: t0}, {AppID: "mini", OpenID: "m1", PersonID: "p1", UpdatedAt: t0},
+				{AppID: "official", OpenID: "o2", PersonID: "p2", UpdatedAt: t0},
+			} {
+				err = errors.Join(err, tx.LinkWeChat(t.Context(), w))
+			}
+			return errors.Join(err, order.UnbindWeChat(t.Context(), tx, order.Actor{Role: order.Applicant, PersonID: "p1", Channel: order.Web}, t0))
+		})
+		mine, err := db.WeChats(t.Context(), "p1")
+		theirs, theirErr := db.WeChats(t.Context(), "p2")
+		if err := errors.Join(err, theirErr); err != nil || len(mine) != 0 || len(theirs) != 1 {
+			t.Errorf("left %+v and of somebody else %+v, %v", mine, theirs, err)
+		}
+		var out []string
+		if err := db.all(t.Context(), &out, `SELECT args ->> 'ref' FROM river_job WHERE kind = 'end_sessions'`); err != nil || !slices.Equal(out, []string{"p1"}) {
+			t.Errorf("logged out %v, %v", out, err)
+		}
 	})
 }
