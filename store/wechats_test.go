@@ -82,7 +82,8 @@ func TestUnbindWeChat(t *testing.T) {
 		insertPerson(t, db, "p2", identity.NewMobile("13800138002"))
 		inTx(t, db, func(tx order.Tx) (err error) {
 			for _, w := range []order.WeChatIdentity{
-				{AppID: "official", OpenID: "o1", PersonID: "p1", UpdatedAt: t0}, {AppID: "mini", OpenID: "m1", PersonID: "p1", UpdatedAt: t0},
+				{AppID: "official", OpenID: "o1", PersonID: "p1", UpdatedAt: t0},
+				{AppID: "mini", OpenID: "m1", PersonID: "p1", UpdatedAt: t0},
 				{AppID: "official", OpenID: "o2", PersonID: "p2", UpdatedAt: t0},
 			} {
 				err = errors.Join(err, tx.LinkWeChat(t.Context(), w))
