@@ -19,7 +19,7 @@ type values struct {
 }
 
 func (v values) put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := v.rdb.Set(ctx, key, v.wrap(value, ttl), ttl+time.Second).Err(); err != nil {
+	if err := v.rdb.Set(ctx, key, v.wrap(value, ttl), ttl+stride).Err(); err != nil {
 		return unavailable(err)
 	}
 	return nil
@@ -174,9 +174,9 @@ func (t *Talks) Begin(ctx context.Context, message, person string) (first bool, 
 // unless memory is nil, what the conversation remembers from now on.
 func (t *Talks) End(ctx context.Context, message, person string, answer, memory []byte) error {
 	p := t.values.rdb.Pipeline()
-	p.Set(ctx, answerKey(message), t.values.wrap(answer, t.answerTTL), t.answerTTL+time.Second)
+	p.Set(ctx, answerKey(message), t.values.wrap(answer, t.answerTTL), t.answerTTL+stride)
 	if memory != nil {
-		p.Set(ctx, contextKey(talk+person), t.values.wrap(memory, t.talkTTL), t.talkTTL+time.Second)
+		p.Set(ctx, contextKey(talk+person), t.values.wrap(memory, t.talkTTL), t.talkTTL+stride)
 	}
 	if _, err := p.Exec(ctx); err != nil {
 		return unavailable(err)
