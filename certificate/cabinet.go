@@ -127,19 +127,20 @@ func tokenNotFound() error {
 func (f Foreign) checked(now time.Time) (Foreign, error) {
 	for _, field := range []struct {
 		value *string
+		name  order.Field
 		what  string
 		must  bool
-	}{{&f.Label, "名称", true}, {&f.Issuer, "发证机构", true}, {&f.Holder, "证书主体", false}, {&f.Number, "序列号", false}} {
+	}{{&f.Label, "label", "名称", true}, {&f.Issuer, "issuer", "发证机构", true}, {&f.Holder, "holder", "证书主体", false}, {&f.Number, "number", "序列号", false}} {
 		*field.value = order.PrintedName(*field.value)
 		switch {
 		case field.must && *field.value == "":
-			return f, order.Errorf(order.Invalid, "foreign_incomplete", "请填写%s", field.what)
+			return f, order.Errorf(order.Invalid, "foreign_incomplete", "请填写%s", field.what).About(field.name)
 		case utf8.RuneCountInString(*field.value) > MaxLabel:
-			return f, order.Errorf(order.Invalid, "foreign_too_long", "%s不能超过 %d 字", field.what, MaxLabel)
+			return f, order.Errorf(order.Invalid, "foreign_too_long", "%s不能超过 %d 字", field.what, MaxLabel).About(field.name)
 		}
 	}
 	if f.NotAfter.Before(now) || f.NotAfter.After(now.AddDate(foreignAhead, 0, 0)) {
-		return f, order.Errorf(order.Invalid, "foreign_ended", "到期日请填写今天或以后、%d 年以内的日期", foreignAhead)
+		return f, order.Errorf(order.Invalid, "foreign_ended", "到期日请填写今天或以后、%d 年以内的日期", foreignAhead).About("ends")
 	}
 	return f, nil
 }

@@ -19,6 +19,14 @@ func lent(token string, due time.Time) certificate.Loan {
 	return certificate.Loan{Token: token, Borrower: identity.NewPersonName("王小琪"), Department: "工程部", Purpose: "三期风电投标", DueAt: due}
 }
 
+// at is the field that a refusal is about; empty for none.
+func at(err error) order.Field {
+	if e, ok := order.AsError(err); ok && len(e.Fields) == 1 && e.Fields[0].Detail == e.Detail {
+		return e.Fields[0].Field
+	}
+	return ""
+}
+
 // onUSBKEY puts the certificate A on a USBKEY.
 func (f *office) onUSBKEY(t *testing.T) string {
 	t.Helper()
@@ -54,20 +62,22 @@ func TestLoans(t *testing.T) {
 			loan certificate.Loan
 			by   order.Actor
 			want order.Kind
+			at   order.Field // what is to be put right
 		}{
-			"somebody else":           {lent(token, due), somebodyElse, order.NotFound},
-			"nobody":                  {lent(token, due), order.Actor{Role: order.Applicant}, order.NotFound},
-			"no such USBKEY":          {lent("TW00000000000000", due), f.holder(), order.NotFound},
-			"to nobody":               {with(func(l *certificate.Loan) { l.Borrower = identity.PersonName{} }), f.holder(), order.Invalid},
-			"for nothing":             {with(func(l *certificate.Loan) { l.Purpose = " " }), f.holder(), order.Invalid},
-			"a long purpose":          {with(func(l *certificate.Loan) { l.Purpose = strings.Repeat("风", 61) }), f.holder(), order.Invalid},
-			"a long department":       {with(func(l *certificate.Loan) { l.Department = strings.Repeat("风", 31) }), f.holder(), order.Invalid},
-			"a number in the purpose": {with(func(l *certificate.Loan) { l.Purpose = "找 13800138000" }), f.holder(), order.Invalid},
-			"due yesterday":           {lent(token, now.AddDate(0, 0, -1)), f.holder(), order.Invalid},
-			"due in two years":        {lent(token, now.AddDate(2, 0, 0)), f.holder(), order.Invalid},
+			"somebody else":              {lent(token, due), somebodyElse, order.NotFound, ""},
+			"nobody":                     {lent(token, due), order.Actor{Role: order.Applicant}, order.NotFound, ""},
+			"no such USBKEY":             {lent("TW00000000000000", due), f.holder(), order.NotFound, ""},
+			"to nobody":                  {with(func(l *certificate.Loan) { l.Borrower = identity.PersonName{} }), f.holder(), order.Invalid, "borrower"},
+			"for nothing":                {with(func(l *certificate.Loan) { l.Purpose = " " }), f.holder(), order.Invalid, "purpose"},
+			"a long purpose":             {with(func(l *certificate.Loan) { l.Purpose = strings.Repeat("风", 61) }), f.holder(), order.Invalid, "purpose"},
+			"a long department":          {with(func(l *certificate.Loan) { l.Department = strings.Repeat("风", 31) }), f.holder(), order.Invalid, "department"},
+			"a number in the purpose":    {with(func(l *certificate.Loan) { l.Purpose = "找 13800138000" }), f.holder(), order.Invalid, "purpose"},
+			"due yesterday":              {lent(token, now.AddDate(0, 0, -1)), f.holder(), order.Invalid, "due"},
+			"a number in the department": {with(func(l *certificate.Loan) { l.Department = "13800138000" }), f.holder(), order.Invalid, "department"},
+			"due in two years":           {lent(token, now.AddDate(2, 0, 0)), f.holder(), order.Invalid, "due"},
 		} {
-			if err := f.Lend(ctx, test.loan, test.by); !errors.Is(err, test.want) {
-				t.Errorf("%s: %v", name, err)
+			if err := f.Lend(ctx, test.loan, test.by); !errors.Is(err, test.want) || at(err) != test.at {
+				t.Errorf("%s: %v about %q", name, err, at(err))
 			}
 		}
 		must(t, f.Lend(ctx, lent(token, due), f.holder()))
@@ -114,18 +124,22 @@ func TestForeignTokens(t *testing.T) {
 	eachDB(t, func(t *testing.T, f *office) {
 		ctx := t.Context()
 		good := certificate.Foreign{Label: "CA 锁", Issuer: "某省 CA", NotAfter: now.AddDate(0, 3, 0)}
-		for name, change := range map[string]func(*certificate.Foreign){
-			"no name":      func(f *certificate.Foreign) { f.Label = " " },
-			"no CA":        func(f *certificate.Foreign) { f.Issuer = "" },
-			"a long name":  func(f *certificate.Foreign) { f.Label = strings.Repeat("锁", 61) },
-			"a long owner": func(f *certificate.Foreign) { f.Holder = strings.Repeat("锁", 61) },
-			"ended":        func(f *certificate.Foreign) { f.NotAfter = now.Add(-time.Second) },
-			"far ahead":    func(f *certificate.Foreign) { f.NotAfter = now.AddDate(21, 0, 0) },
+		for name, test := range map[string]struct {
+			change func(*certificate.Foreign)
+			at     order.Field // what is to be put right
+		}{
+			"no name":       {func(f *certificate.Foreign) { f.Label = " " }, "label"},
+			"no CA":         {func(f *certificate.Foreign) { f.Issuer = "" }, "issuer"},
+			"a long name":   {func(f *certificate.Foreign) { f.Label = strings.Repeat("锁", 61) }, "label"},
+			"a long owner":  {func(f *certificate.Foreign) { f.Holder = strings.Repeat("锁", 61) }, "holder"},
+			"a long number": {func(f *certificate.Foreign) { f.Number = strings.Repeat("8", 61) }, "number"},
+			"ended":         {func(f *certificate.Foreign) { f.NotAfter = now.Add(-time.Second) }, "ends"},
+			"far ahead":     {func(f *certificate.Foreign) { f.NotAfter = now.AddDate(21, 0, 0) }, "ends"},
 		} {
 			bad := good
-			change(&bad)
-			if _, err := f.AddForeign(ctx, bad, f.holder()); !errors.Is(err, order.Invalid) {
-				t.Errorf("%s: %v", name, err)
+			test.change(&bad)
+			if _, err := f.AddForeign(ctx, bad, f.holder()); !errors.Is(err, order.Invalid) || at(err) != test.at {
+				t.Errorf("%s: %v about %q", name, err, at(err))
 			}
 		}
 		added, err := f.AddForeign(ctx, good, f.holder())

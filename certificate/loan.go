@@ -62,17 +62,19 @@ func (s *Service) Lend(ctx context.Context, l Loan, by order.Actor) error {
 	l.Department, l.Purpose = order.PrintedName(l.Department), order.PrintedName(l.Purpose)
 	switch {
 	case l.Borrower.IsZero():
-		return order.Errorf(order.Invalid, "borrower_missing", "请填写领用人的姓名")
+		return order.Errorf(order.Invalid, "borrower_missing", "请填写领用人的姓名").About("borrower")
 	case utf8.RuneCountInString(l.Department) > maxDepartment:
-		return order.Errorf(order.Invalid, "department_too_long", "部门不能超过 %d 字", maxDepartment)
+		return order.Errorf(order.Invalid, "department_too_long", "部门不能超过 %d 字", maxDepartment).About("department")
 	case l.Purpose == "":
-		return order.Errorf(order.Invalid, "purpose_missing", "请填写用途")
+		return order.Errorf(order.Invalid, "purpose_missing", "请填写用途").About("purpose")
 	case utf8.RuneCountInString(l.Purpose) > maxPurpose:
-		return order.Errorf(order.Invalid, "purpose_too_long", "用途不能超过 %d 字", maxPurpose)
-	case identity.HasPersonalNumber(l.Department + " " + l.Purpose):
-		return order.Errorf(order.Invalid, "log_no_numbers", "部门和用途里请不要填写手机号、证件号码")
+		return order.Errorf(order.Invalid, "purpose_too_long", "用途不能超过 %d 字", maxPurpose).About("purpose")
+	case identity.HasPersonalNumber(l.Department):
+		return order.Errorf(order.Invalid, "log_no_numbers", "部门里请不要填写手机号、证件号码").About("department")
+	case identity.HasPersonalNumber(l.Purpose):
+		return order.Errorf(order.Invalid, "log_no_numbers", "用途里请不要填写手机号、证件号码").About("purpose")
 	case l.DueAt.Before(now) || l.DueAt.Sub(now) > lentFor:
-		return order.Errorf(order.Invalid, "due_not_ahead", "归还日请填写今天或以后、一年以内的日期")
+		return order.Errorf(order.Invalid, "due_not_ahead", "归还日请填写今天或以后、一年以内的日期").About("due")
 	}
 	l.ID, l.PersonID, l.LentAt, l.ReturnedAt, l.RemindAt = s.newID(), by.PersonID, now, time.Time{}, firstReminder(DueBack, l.DueAt, now)
 	return s.store.Change(ctx, func(tx Tx) error {

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,10 +17,10 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	w := newWeb(t)
 	m := w.mini("m1", "").login(agentMobile)
 	good := map[string]string{"label": "省交易中心 CA 锁", "issuer": "某省 CA", "ends": "2027-05-31"}
-	for field, wrong := range map[string]string{"label": "", "issuer": "", "ends": "soon"} {
-		typed := map[string]string{"label": good["label"], "issuer": good["issuer"], "ends": good["ends"]}
+	for field, wrong := range map[string]string{"label": "", "issuer": "", "holder": strings.Repeat("长", certificate.MaxLabel+1), "ends": "soon"} {
+		typed := maps.Clone(good)
 		typed[field] = wrong
-		if a := m.call(http.MethodPost, "/cabinet", typed, nil); a.Status != http.StatusUnprocessableEntity {
+		if a := m.call(http.MethodPost, "/cabinet", typed, nil); a.Status != http.StatusUnprocessableEntity || !about(t, a, field) {
 			t.Errorf("%s %q: %d %s", field, wrong, a.Status, a.Body)
 		}
 	}
@@ -29,6 +31,13 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	one := "/cabinet/" + added.ID
 	good["number"] = "0088"
 	lent := map[string]string{"borrower": borrower, "department": "工程部", "purpose": "三期风电投标", "due": "2026-11-25"}
+	for field, wrong := range map[string]string{"borrower": "13800138000", "department": "13800138000", "purpose": "", "due": "2026-11-22"} {
+		typed := maps.Clone(lent)
+		typed[field] = wrong
+		if a := m.call(http.MethodPost, one+"/loans", typed, nil); a.Status != http.StatusUnprocessableEntity || !about(t, a, field) {
+			t.Errorf("%s %q: %d %s", field, wrong, a.Status, a.Body)
+		}
+	}
 	bob := w.mini("m2", "").login(agentMobile2)
 	for _, a := range []answer{
 		bob.call(http.MethodPost, one, good, nil), bob.call(http.MethodPost, one+"/loans", lent, nil),
@@ -111,6 +120,14 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	if strings.Contains(w.log.String(), borrower) {
 		t.Error("the log of the process names who has it")
 	}
+}
+
+// about reports whether a refusal names one field, in the words of all of it.
+func about(t *testing.T, a answer, field string) bool {
+	t.Helper()
+	var p Problem
+	must(t, json.Unmarshal([]byte(a.Body), &p))
+	return len(p.Fields) == 1 && string(p.Fields[0].Field) == field && p.Fields[0].Detail == p.Detail
 }
 
 // A log of more than a page is read to its end by its cursors, newest first.

@@ -104,7 +104,24 @@ type tokenView struct {
 	Next  string
 	First bool // page of the log
 	Typed lendForm
-	Error string
+	refusedForm
+}
+
+// refusedForm is why a form was refused, and what is wrong by field.
+type refusedForm struct {
+	Error  string
+	Faults map[string]string
+}
+
+func refusedFor(e *order.Error) refusedForm { return refusedForm{e.Detail, faultsByField(e)} }
+
+// faultsByField are the sentences to show beside the fields of a form.
+func faultsByField(e *order.Error) map[string]string {
+	faults := map[string]string{}
+	for _, f := range e.Fields {
+		faults[string(f.Field)] = f.Detail
+	}
+	return faults
 }
 
 // lendForm is what somebody typed about a loan.
@@ -146,7 +163,7 @@ func (s *Server) lend(c *fiber.Ctx) error {
 	typed := lendForm{c.FormValue("borrower"), c.FormValue("department"), c.FormValue("purpose"), c.FormValue("due")}
 	err := s.lendTo(c, c.Params("token"), visitorOf(c), typed)
 	if refusal, ok := order.AsError(err); ok && refusal.Kind != order.NotFound {
-		return s.tokenPage(c, http.StatusUnprocessableEntity, tokenView{Typed: typed, Error: refusal.Detail})
+		return s.tokenPage(c, http.StatusUnprocessableEntity, tokenView{Typed: typed, refusedForm: refusedFor(refusal)})
 	}
 	if err != nil {
 		return err
@@ -160,12 +177,12 @@ func (s *Server) lendTo(c *fiber.Ctx, token string, v Visitor, typed lendForm) e
 	if strings.TrimSpace(typed.Borrower) != "" {
 		var err error
 		if l.Borrower, err = identity.ParsePersonName(typed.Borrower); err != nil {
-			return order.Errorf(order.Invalid, "borrower_invalid", "请填写领用人的真实姓名")
+			return order.Errorf(order.Invalid, "borrower_invalid", "请填写领用人的真实姓名").About("borrower")
 		}
 	}
 	var ok bool
 	if l.DueAt, ok = certificate.LastOf(typed.Due); !ok {
-		return order.Errorf(order.Invalid, "day_invalid", "归还日格式应为 2026-12-20")
+		return order.Errorf(order.Invalid, "day_invalid", "归还日格式应为 2026-12-20").About("due")
 	}
 	if err := s.cabinetChange(c, v); err != nil {
 		return err
@@ -269,7 +286,7 @@ func formOfForeign(f certificate.Foreign) foreignForm {
 func (f foreignForm) foreign() (certificate.Foreign, error) {
 	end, ok := certificate.LastOf(f.Ends)
 	if !ok {
-		return certificate.Foreign{}, order.Errorf(order.Invalid, "day_invalid", "到期日格式应为 2026-12-20")
+		return certificate.Foreign{}, order.Errorf(order.Invalid, "day_invalid", "到期日格式应为 2026-12-20").About("ends")
 	}
 	return certificate.Foreign{Label: f.Label, Issuer: f.Issuer, Holder: f.Holder, Number: f.Number, NotAfter: end}, nil
 }
@@ -279,7 +296,7 @@ type foreignPage struct {
 	ID    string // empty for a new one
 	Typed foreignForm
 	Read  bool // from the file of a certificate
-	Error string
+	refusedForm
 }
 
 func (s *Server) foreignPage(c *fiber.Ctx, status int, v foreignPage) error {
@@ -303,7 +320,7 @@ func (s *Server) readForeign(c *fiber.Ctx) error {
 	if !ok {
 		return err
 	}
-	return s.foreignPage(c, http.StatusUnprocessableEntity, foreignPage{Error: refusal.Detail})
+	return s.foreignPage(c, http.StatusUnprocessableEntity, foreignPage{refusedForm: refusedFor(refusal)})
 }
 
 // uploadedCertificate is the file of a form, which is read and not kept.
@@ -344,7 +361,7 @@ func (s *Server) registerForeign(c *fiber.Ctx, v Visitor, typed foreignForm) (ce
 // keptForeign goes back to 我的证书, or says what was wrong with what was typed.
 func (s *Server) keptForeign(c *fiber.Ctx, v foreignPage, err error) error {
 	if refusal, ok := order.AsError(err); ok && refusal.Kind != order.NotFound {
-		v.Error = refusal.Detail
+		v.refusedForm = refusedFor(refusal)
 		return s.foreignPage(c, http.StatusUnprocessableEntity, v)
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -37,6 +38,11 @@ func certificateOf(t testing.TB, ends time.Time) []byte {
 	return der
 }
 
+// beside reports whether a page says beside a field, and only there, what is wrong.
+func beside(page, field string) bool {
+	return strings.Count(page, `aria-invalid="true"`) == 1 && strings.Contains(page, `aria-describedby="`+field+`-fault"`) && strings.Contains(page, `href="#`+field+`"`)
+}
+
 // A person sees who has his USBKEY, lends it, gets it back and exports the log; nobody
 // else sees or changes it, and nobody's name is in the log of the process.
 func TestWhoHasTheUSBKEY(t *testing.T) {
@@ -60,16 +66,16 @@ func TestWhoHasTheUSBKEY(t *testing.T) {
 	}
 	wantIn(t, "the card", b.get("/certificates").Body, `href="`+page+`"`)
 	wantIn(t, "an empty log", b.get(page).Body, "还没有归还过的记录", token)
-	for name, change := range map[string]func(url.Values){
-		"to nobody":   func(v url.Values) { v.Set("borrower", "") },
-		"to a number": func(v url.Values) { v.Set("borrower", "13800138000") },
-		"for nothing": func(v url.Values) { v.Set("purpose", "") },
-		"no day":      func(v url.Values) { v.Set("due", "soon") },
-		"yesterday":   func(v url.Values) { v.Set("due", day(-1)) },
+	for name, test := range map[string]struct{ field, typed string }{
+		"to nobody":   {"borrower", ""},
+		"to a number": {"borrower", "13800138000"},
+		"for nothing": {"purpose", ""},
+		"no day":      {"due", "soon"},
+		"yesterday":   {"due", day(-1)},
 	} {
 		form := good()
-		change(form)
-		if a := b.post(page+"/lend", form); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, `role="alert"`) || !strings.Contains(a.Body, `value="`+form.Get("borrower")) {
+		form.Set(test.field, test.typed)
+		if a := b.post(page+"/lend", form); a.Status != http.StatusUnprocessableEntity || !beside(a.Body, test.field) || !strings.Contains(a.Body, `value="`+form.Get("borrower")) {
 			t.Errorf("%s: %d", name, a.Status)
 		}
 	}
@@ -122,8 +128,10 @@ func TestForeignTokensOnTheWeb(t *testing.T) {
 		}
 	}
 	form := url.Values{"label": {"省交易中心 CA 锁"}, "issuer": {"某省 CA"}, "ends": {"2027-05-31"}}
-	for name, wrong := range map[string]url.Values{"no day": {"label": {"锁"}, "issuer": {"CA"}, "ends": {"later"}}, "no name": {"issuer": {"CA"}, "ends": {"2027-05-31"}}, "over": {"label": {"锁"}, "issuer": {"CA"}, "ends": {"2026-11-22"}}} {
-		if a := b.post("/cabinet/new", wrong); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, `role="alert"`) {
+	for name, test := range map[string]struct{ field, typed string }{"no day": {"ends", "later"}, "no name": {"label", ""}, "over": {"ends", "2026-11-22"}} {
+		wrong := maps.Clone(form)
+		wrong.Set(test.field, test.typed)
+		if a := b.post("/cabinet/new", wrong); a.Status != http.StatusUnprocessableEntity || !beside(a.Body, test.field) {
 			t.Errorf("%s: %d", name, a.Status)
 		}
 	}

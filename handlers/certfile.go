@@ -31,7 +31,7 @@ type certificateFile struct {
 	Signature asn1.BitString
 }
 
-var errNoCertificate = order.Errorf(order.Invalid, "certificate_unreadable", "这不是可以读取的证书文件，请选择 .cer 或 .crt 文件，或直接填写")
+var errNoCertificate = order.Errorf(order.Invalid, "certificate_unreadable", "这不是可以读取的证书文件，请选择 .cer 或 .crt 文件，或直接填写").About("file")
 
 // readCertificate is what the file of a certificate, PEM or DER, says of a USBKEY of
 // another CA. The file is not kept.

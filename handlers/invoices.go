@@ -133,10 +133,7 @@ func (s *Server) showBuyerFaults(c *fiber.Ctx, e *order.Error) error {
 	if err != nil || v.Invoice == nil {
 		return errors.Join(err, e)
 	}
-	v.Invoice.Typed, v.Invoice.Faults, v.Invoice.Correcting = buyerOf(c), map[string]string{}, v.Invoice.Correctable()
-	for _, f := range e.Fields {
-		v.Invoice.Faults[string(f.Field)] = f.Detail
-	}
+	v.Invoice.Typed, v.Invoice.Faults, v.Invoice.Correcting = buyerOf(c), faultsByField(e), v.Invoice.Correctable()
 	return s.render(c, http.StatusUnprocessableEntity, "order", "订单详情", v)
 }
 

@@ -64,6 +64,12 @@ func Errorf(kind Kind, code, format string, args ...any) *Error {
 	return &Error{Kind: kind, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
+// About returns e as the refusal of one field: its sentence belongs beside it.
+func (e *Error) About(f Field) *Error {
+	e.Fields = []FieldError{{f, e.Detail}}
+	return e
+}
+
 // AsError finds the *Error in err's chain.
 func AsError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
 
