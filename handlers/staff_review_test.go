@@ -400,7 +400,7 @@ func TestRefundDesk(t *testing.T) {
 	d.gateway.refund = order.RefundAbnormal
 	must(t, d.service.RunRefund(t.Context(), o.TradeNo))
 	wantIn(t, "list", finance.get("/staff/finance").Body, o.Company, "退款失败")
-	wantIn(t, "account", finance.get(page).Body, "收款账户异常，款项没有到账", "先在支付平台的商户后台核对", "登记线下退款")
+	wantIn(t, "account", finance.get(page).Body, "付款人的银行卡已失效或冻结", "先在支付平台的商户后台核对", "登记线下退款")
 	finance.mustPost(page+"/retry", nil, page)
 	if got := d.read(o.ID); got.Refund != order.Refunding {
 		t.Errorf("refund is %q", got.Refund)
@@ -426,7 +426,7 @@ func TestLateRefundDesk(t *testing.T) {
 	d.gateway.refund = order.RefundAbnormal
 	must(t, d.service.RunRefund(t.Context(), late.TradeNo))
 	finance, page := d.login("周财务"), "/staff/finance/late/LATE1"
-	wantIn(t, "list", finance.get("/staff/finance").Body, "重复或过期的支付没有退回", "收款账户异常，款项没有到账", "LATE1", page+"/retry", page+"/by-hand")
+	wantIn(t, "list", finance.get("/staff/finance").Body, "重复或过期的支付没有退回", "付款人的银行卡已失效或冻结", "LATE1", page+"/retry", page+"/by-hand")
 	wantIn(t, "without a word", finance.post(page+"/by-hand", nil).Body, "请写明转账日期和流水号")
 	finance.mustPost(page+"/retry", nil, "/staff/finance")
 	must(t, d.service.RunRefund(t.Context(), late.TradeNo))

@@ -2,8 +2,10 @@ package order_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -44,15 +46,19 @@ type gateway struct {
 	// returned is how much each refund asked for.
 	returned map[string]order.Fen
 	refund   order.RefundStatus
-	refused  error
-	channel  order.PayChannel
-	down     bool
-	now      func() time.Time
-	amount   order.Fen
+	// ends is how single refunds end, by their number; meanwhile runs once, between a
+	// question about a refund and its answer.
+	ends      map[string]order.RefundStatus
+	meanwhile func()
+	refused   error
+	channel   order.PayChannel
+	down      bool
+	now       func() time.Time
+	amount    order.Fen
 }
 
 func newGateway(channel order.PayChannel, now func() time.Time) *gateway {
-	return &gateway{trades: map[string]order.TradeStatus{}, refunds: map[string]int{}, returned: map[string]order.Fen{}, refund: order.RefundDone, channel: channel, now: now, amount: 60000}
+	return &gateway{trades: map[string]order.TradeStatus{}, refunds: map[string]int{}, returned: map[string]order.Fen{}, ends: map[string]order.RefundStatus{}, refund: order.RefundDone, channel: channel, now: now, amount: 60000}
 }
 
 func (h *house) gateways() map[order.PayChannel]order.PaymentGateway {
@@ -100,7 +106,27 @@ func (g *gateway) Refund(_ context.Context, p order.Payment, amount order.Fen) (
 	if g.refused != nil {
 		return "", g.refused
 	}
-	return g.refund, nil
+	answer := cmp.Or(g.ends[p.RefundNo], g.refund)
+	if f := g.meanwhile; f != nil {
+		g.meanwhile = nil
+		g.mu.Unlock()
+		f()
+		g.mu.Lock()
+	}
+	return answer, nil
+}
+
+// back are the numbers of the refunds whose money has arrived.
+func (g *gateway) back() (numbers []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for no := range g.refunds {
+		if cmp.Or(g.ends[no], g.refund) == order.RefundDone {
+			numbers = append(numbers, no)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
 }
 
 // house is a service with everything it stands on.

@@ -155,7 +155,7 @@ var lifecycle = []transition{
 	{Row: 65, From: states(unclaimed, making, makingFailed, toPost, toPickUp, completed), On: ProposalDropped, To: Same, By: roles(Finance), If: facts(Proposed)},
 	{Row: 66, From: refundable, On: RefundSucceeded, To: refunded, By: roles(Gateway), If: facts(InRefund), DuringRefund: true, Then: do(notify(NoticeRefunded))},
 	{Row: 67, From: refundable, On: RefundFails, To: Same, By: roles(Gateway, System), If: facts(InRefund), Refund: RefundFailed, DuringRefund: true, Then: do(notify(NoticeRefundFailed))},
-	{Row: 67, From: refundable, On: RefundRetry, To: Same, By: roles(Finance), If: facts(RefundHasFailed), Refund: Refunding, DuringRefund: true, Then: do(job(JobRefund))},
+	{Row: 67, From: refundable, On: RefundRetry, To: Same, By: roles(Finance, System), If: facts(RefundHasFailed), Refund: Refunding, DuringRefund: true, Then: do(job(JobRefund))},
 	{Row: 67, From: refundable, On: RefundByHand, To: refunded, By: roles(Finance), If: facts(RefundHasFailed, HasNote), DuringRefund: true, Then: do(notify(NoticeRefunded))},
 	{Row: 68, From: append(slices.Clip(refundable), draft, awaitingPayment), On: RefundStart, When: facts(Free), By: roles(Finance), Refuse: nothingToRefund},
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,6 +16,8 @@ const (
 	firstQuery = 10 * time.Second
 	slowQuery  = 10 * time.Minute
 	lastQuery  = time.Minute // after a trade's time is over
+
+	followEvery = time.Hour // an abnormal refund is asked about
 )
 
 // OpenPayment returns the payment whose QR code the applicant scans now with the app
@@ -186,8 +190,8 @@ func (s *Service) owe(ctx context.Context, tx Tx, tradeNo string, c Command, seq
 	if !slices.Contains([]PaymentState{PaymentPaid, PaymentRefundFailed}, was) {
 		return Errorf(Conflict, "nothing_to_refund", "该笔支付没有可退的金额")
 	}
-	p.State, p.RefundNo, p.RefundReason, p.UpdatedAt = PaymentRefundDue, "R"+p.TradeNo, cmp.Or(c.Note, c.On.Label()), s.now()
-	p.Refused = ""
+	p.State, p.RefundNo, p.RefundReason, p.UpdatedAt = PaymentRefundDue, cmp.Or(p.RefundNo, "R"+p.TradeNo), cmp.Or(c.Note, p.RefundReason, c.On.Label()), s.now()
+	p.Refused, p.NextQuery = "", time.Time{}
 	if err := tx.UpdatePayment(ctx, p, was); err != nil {
 		return err
 	}
@@ -201,6 +205,9 @@ func (s *Service) owe(ctx context.Context, tx Tx, tradeNo string, c Command, seq
 // returns Unavailable while the gateway is still working on it.
 func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 	p, err := s.store.Payment(ctx, tradeNo)
+	if err == nil && p.State == PaymentRefundFailed && !p.NextQuery.IsZero() {
+		return s.followRefund(ctx, p, p.Amount-p.Returned, func() error { return s.retryRefund(ctx, p) })
+	}
 	if err != nil || p.State != PaymentRefundDue && p.State != PaymentRefunding {
 		return err
 	}
@@ -222,11 +229,15 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 		return err
 	}
 	return s.store.InTx(ctx, func(tx Tx) error {
+		if now, err := tx.Payment(ctx, tradeNo); err != nil || now.RefundNo != p.RefundNo {
+			return err // another try is under way
+		}
 		c := Command{On: RefundSucceeded, By: Actor{Role: Gateway, Channel: Internal}, Trade: tradeNo}
 		p.Refused = why
-		if status == RefundAbnormal {
+		if status != RefundDone {
 			c.On = RefundFails
 			p.State, p.UpdatedAt = PaymentRefundFailed, s.now()
+			p.RefundNo, p.NextQuery = s.afterFailure(status, p.RefundNo)
 			err = tx.UpdatePayment(ctx, p, PaymentRefunding)
 		} else {
 			err = s.refunded(ctx, tx, p)
@@ -260,17 +271,74 @@ func (s *Service) refund(ctx context.Context, p Payment, amount Fen, since time.
 	}
 	switch {
 	case code == refundRefused, code == balanceLow && waited >= balanceOver:
-		return RefundAbnormal, e.Detail, nil
+		return refundNever, e.Detail, nil
 	case code == balanceLow && waited >= balanceTold:
 		return "", e.Detail, err
 	case err != nil:
 		return "", p.Refused, err // as it was
 	case status == RefundProcessing:
 		return "", "", Errorf(Unavailable, "refund_processing", "退款处理中")
-	case status == RefundAbnormal:
-		return status, "收款账户异常，款项没有到账", nil
 	}
-	return status, "", nil
+	return status, failures[status], nil
+}
+
+// failures say what finance does about a refund that has begun and did not arrive.
+var failures = map[RefundStatus]string{
+	RefundAbnormal: "付款人的银行卡已失效或冻结，款项停在支付平台。请在商户平台的「交易中心」处理这笔异常退款，退到付款人的另一张银行卡；办好后本页自动变为已退款，请勿再线下转账。" +
+		"选择退回商户账户的，转账给付款人后再登记线下退款",
+	RefundClosed: "商户账户余额不足超过 7 天，平台关闭了这笔退款。请充值后点重新退款，系统会换一个新的退款单号",
+}
+
+// afterFailure is the number of the next try of a refund, and when the gateway is asked
+// about this one: only of what is closed for good it is certain that no money moves under
+// its number any more.
+func (s *Service) afterFailure(status RefundStatus, no string) (next string, query time.Time) {
+	if status == RefundClosed {
+		no = nextRefundNo(no)
+	}
+	if status == RefundAbnormal {
+		query = s.now().Add(followEvery)
+	}
+	return no, query
+}
+
+// nextRefundNo follows no: R1, R1_2, R1_3.
+func nextRefundNo(no string) string {
+	base, n := no, 1
+	if i := strings.LastIndexByte(no, '_'); i >= 0 {
+		if last, err := strconv.Atoi(no[i+1:]); err == nil {
+			base, n = no[:i], last
+		}
+	}
+	return base + "_" + strconv.Itoa(n+1)
+}
+
+// followRefund asks what has become of a refund that ended as abnormal. Its number is
+// known to the gateway, so that asking moves no money; once somebody has settled it there,
+// it is taken up again.
+func (s *Service) followRefund(ctx context.Context, p Payment, amount Fen, takeUp func() error) error {
+	gateway, err := s.gatewayOf(p)
+	if err != nil {
+		return err
+	}
+	status, err := gateway.Refund(ctx, p, amount)
+	if err != nil || status == RefundAbnormal {
+		return err
+	}
+	return takeUp()
+}
+
+// retryRefund takes up the refund of a payment, be it its order's own or a late one's.
+func (s *Service) retryRefund(ctx context.Context, p Payment) error {
+	o, err := s.store.Order(ctx, p.OrderID)
+	if err == nil && o.TradeNo == p.TradeNo && o.Refund == RefundFailed {
+		_, err = s.Apply(ctx, o.ID, Command{On: RefundRetry, By: BySystem})
+		return err
+	}
+	if err != nil && !errors.Is(err, NotFound) {
+		return err
+	}
+	return s.RetryLateRefund(ctx, p.TradeNo, BySystem)
 }
 
 // holdRefund keeps why a refund waits, and tells finance; an empty why is that it does not
@@ -303,7 +371,7 @@ func wayBack(was PaymentState) string {
 // refunded books that a trade's money is back with the payer.
 func (s *Service) refunded(ctx context.Context, tx Tx, p Payment) error {
 	was := p.State
-	p.State, p.UpdatedAt = PaymentRefunded, s.now()
+	p.State, p.NextQuery, p.UpdatedAt = PaymentRefunded, time.Time{}, s.now()
 	if err := tx.UpdatePayment(ctx, p, was); err != nil {
 		return err
 	}
@@ -452,7 +520,10 @@ func (s *Service) askAgain(ctx context.Context, p Payment) error {
 	p.Queries++
 	p.NextQuery, p.UpdatedAt = now.Add(wait), now
 	kind := JobQueryPayment
-	expired := now.After(p.ExpiresAt.Add(lastQuery))
+	if p.State == PaymentRefundFailed {
+		kind, p.NextQuery = JobRefund, now.Add(followEvery)
+	}
+	expired := p.State != PaymentRefundFailed && now.After(p.ExpiresAt.Add(lastQuery))
 	if expired || p.State == PaymentClosed {
 		p.NextQuery = time.Time{}
 	}

@@ -110,7 +110,7 @@ type Payment struct {
 	PrepayID      string // in the mini-program: what wx.requestPayment is called with; empty until the gateway answered
 	Payer         string // in the mini-program: the only OpenID that may pay
 	TransactionID string // the gateway's id, once paid
-	RefundNo      string // out_refund_no, once money is owed back
+	RefundNo      string // out_refund_no of the present try, or the next one, once money is owed back
 	RefundReason  string
 	Refused       string // why the gateway does not return it, for finance
 	Returned      Fen    // of keys that were given up: see KeysRefund
@@ -119,7 +119,8 @@ type Payment struct {
 	PaidAt        time.Time
 	// NextQuery is when the gateway is asked next, in case its notification was
 	// lost; zero when there is nothing to ask. A closed trade is asked about once more
-	// when its time is over: somebody may have paid as it was closed.
+	// when its time is over: somebody may have paid as it was closed. A refund that ended
+	// as abnormal is asked about until somebody has settled it there.
 	NextQuery time.Time
 	Queries   int
 	UpdatedAt time.Time
@@ -156,7 +157,9 @@ type RefundStatus string
 const (
 	RefundProcessing RefundStatus = "processing"
 	RefundDone       RefundStatus = "done"
-	RefundAbnormal   RefundStatus = "abnormal" // closed or to be settled by hand
+	RefundAbnormal   RefundStatus = "abnormal" // the payer's bank sent it back: a person settles it at the platform
+	RefundClosed     RefundStatus = "closed"   // for good, without money: the next try needs a new number
+	refundNever      RefundStatus = "never"    // not begun, and not to be tried by itself
 )
 
 // RefundRefused is the error of a gateway that will not return the money, for a reason

@@ -61,6 +61,8 @@ type Queries interface {
 	// that somebody has to look after.
 	KeysRefunds(ctx context.Context, id ID) ([]KeysRefund, error)
 	FailedKeysRefunds(ctx context.Context, limit int) ([]KeysRefund, error)
+	// DueKeysRefunds returns up to limit to ask the gateway about.
+	DueKeysRefunds(ctx context.Context, now time.Time, limit int) ([]KeysRefund, error)
 	// FailedLateRefunds are up to limit payments that went back for no order (row 10) and
 	// did not arrive, the longest waiting first.
 	FailedLateRefunds(ctx context.Context, limit int) ([]Payment, error)

@@ -10,7 +10,8 @@ import (
 // KeysRefund is the price of keys that were given up, on its way back. It is a part
 // of a trade; the rest of the trade is not touched by it.
 type KeysRefund struct {
-	RefundNo string // out_refund_no
+	RefundNo string
+	Number   string // out_refund_no of the present try, or the next one
 	TradeNo  string
 	OrderID  ID
 	Keys     int
@@ -19,7 +20,8 @@ type KeysRefund struct {
 	// PaymentRefunded.
 	State     PaymentState
 	Reason    string
-	Refused   string // why the gateway does not return it, for finance
+	Refused   string    // why the gateway does not return it, for finance
+	NextQuery time.Time // when the gateway is asked about an abnormal one; else zero
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -39,8 +41,9 @@ func (s *Service) oweKeys(ctx context.Context, tx Tx, o Order, m int, c Command)
 	if err := tx.UpdatePayment(ctx, p, PaymentPaid); err != nil {
 		return err
 	}
+	no := fmt.Sprintf("P%s-%d", p.TradeNo, o.Seq)
 	r := KeysRefund{
-		RefundNo: fmt.Sprintf("P%s-%d", p.TradeNo, o.Seq), TradeNo: p.TradeNo, OrderID: o.ID, Keys: m, Amount: amount, State: PaymentRefundDue,
+		RefundNo: no, Number: no, TradeNo: p.TradeNo, OrderID: o.ID, Keys: m, Amount: amount, State: PaymentRefundDue,
 		Reason: fmt.Sprintf("取消 %d 个 UKEY", m), CreatedAt: c.at, UpdatedAt: c.at,
 	}
 	if err := tx.InsertKeysRefund(ctx, r); err != nil {
@@ -53,19 +56,23 @@ func (s *Service) oweKeys(ctx context.Context, tx Tx, o Order, m int, c Command)
 // It returns Unavailable while the gateway is still working on it.
 func (s *Service) RunKeysRefund(ctx context.Context, refundNo string) error {
 	r, err := s.store.KeysRefund(ctx, refundNo)
-	if err != nil || r.State != PaymentRefundDue && r.State != PaymentRefunding {
+	follow := err == nil && r.State == PaymentRefundFailed && !r.NextQuery.IsZero()
+	if err != nil || !follow && r.State != PaymentRefundDue && r.State != PaymentRefunding {
 		return err
+	}
+	p, err := s.store.Payment(ctx, r.TradeNo)
+	if err != nil {
+		return err
+	}
+	p.RefundNo, p.RefundReason, p.Refused = r.Number, r.Reason, r.Refused
+	if follow {
+		return s.followRefund(ctx, p, r.Amount, func() error { return s.RetryKeysRefund(ctx, r.OrderID, refundNo, BySystem) })
 	}
 	if r.State == PaymentRefundDue {
 		if r, err = s.moveKeysRefund(ctx, r, PaymentRefunding); err != nil {
 			return err
 		}
 	}
-	p, err := s.store.Payment(ctx, r.TradeNo)
-	if err != nil {
-		return err
-	}
-	p.RefundNo, p.RefundReason, p.Refused = r.RefundNo, r.Reason, r.Refused
 	status, why, err := s.refund(ctx, p, r.Amount, r.UpdatedAt)
 	if err != nil && why != r.Refused {
 		r.Refused = why
@@ -74,9 +81,13 @@ func (s *Service) RunKeysRefund(ctx context.Context, refundNo string) error {
 	if err != nil {
 		return err
 	}
+	if now, err := s.store.KeysRefund(ctx, refundNo); err != nil || now.Number != r.Number {
+		return err // another try is under way
+	}
 	to := PaymentRefunded
-	if status == RefundAbnormal {
+	if status != RefundDone {
 		to = PaymentRefundFailed
+		r.Number, r.NextQuery = s.afterFailure(status, r.Number)
 	}
 	r.Refused = why
 	_, err = s.moveKeysRefund(ctx, r, to)
@@ -89,10 +100,10 @@ func (s *Service) RetryKeysRefund(ctx context.Context, id ID, refundNo string, b
 	if err != nil {
 		return err
 	}
-	if r.OrderID != id || r.State != PaymentRefundFailed || by.Role != Finance {
+	if r.OrderID != id || r.State != PaymentRefundFailed || by.Role != Finance && by.Role != System {
 		return refundNotFailed
 	}
-	r.State, r.Refused, r.UpdatedAt = PaymentRefundDue, "", s.now()
+	r.State, r.Refused, r.NextQuery, r.UpdatedAt = PaymentRefundDue, "", time.Time{}, s.now()
 	return s.store.InTx(ctx, func(tx Tx) error {
 		if err := tx.UpdateKeysRefund(ctx, r, PaymentRefundFailed); err != nil {
 			return err
@@ -135,7 +146,7 @@ func (s *Service) SettleKeysRefund(ctx context.Context, id ID, refundNo, note st
 	if r.OrderID != id || r.State != PaymentRefundFailed || by.Role != Finance {
 		return refundNotFailed
 	}
-	r.Reason = byHand(r.Reason, note)
+	r.Reason, r.NextQuery = byHand(r.Reason, note), time.Time{}
 	_, err = s.moveKeysRefund(ctx, r, PaymentRefunded, s.handled(id, "keys_refund_by_hand", by))
 	return err
 }
@@ -150,7 +161,7 @@ func failedLate(ctx context.Context, tx Tx, tradeNo string, by Actor) (Payment, 
 	if err != nil && !errors.Is(err, NotFound) {
 		return p, err
 	}
-	if p.State != PaymentRefundFailed || by.Role != Finance || o.TradeNo == tradeNo && o.Refund != NoRefund {
+	if p.State != PaymentRefundFailed || by.Role != Finance && by.Role != System || o.TradeNo == tradeNo && o.Refund != NoRefund {
 		return p, refundNotFailed
 	}
 	return p, nil
@@ -164,7 +175,7 @@ func (s *Service) RetryLateRefund(ctx context.Context, tradeNo string, by Actor)
 		if err != nil {
 			return err
 		}
-		p.State, p.Refused, p.UpdatedAt = PaymentRefundDue, "", s.now()
+		p.State, p.Refused, p.NextQuery, p.UpdatedAt = PaymentRefundDue, "", time.Time{}, s.now()
 		if err := tx.UpdatePayment(ctx, p, PaymentRefundFailed); err != nil {
 			return err
 		}
@@ -228,9 +239,30 @@ func (s *Service) moveKeysRefund(ctx context.Context, r KeysRefund, to PaymentSt
 		if err != nil {
 			return err
 		}
-		if err := tx.AppendLedger(ctx, LedgerEntry{TradeNo: r.TradeNo, OrderID: r.OrderID, Kind: wayBack(was) + " " + r.RefundNo, Amount: -r.Amount, At: s.now()}); err != nil {
+		if err := tx.AppendLedger(ctx, LedgerEntry{TradeNo: r.TradeNo, OrderID: r.OrderID, Kind: wayBack(was) + " " + r.Number, Amount: -r.Amount, At: s.now()}); err != nil {
 			return err
 		}
 		return s.touch(ctx, tx, o)
 	})
+}
+
+// followKeys has the gateway asked about the prices of keys whose refund ended as abnormal.
+func (s *Service) followKeys(ctx context.Context) error {
+	due, err := s.store.DueKeysRefunds(ctx, s.now(), sweepBatch)
+	if err != nil {
+		return err
+	}
+	for _, r := range due {
+		r.NextQuery = s.now().Add(followEvery)
+		err := s.store.InTx(ctx, func(tx Tx) error {
+			if err := tx.UpdateKeysRefund(ctx, r, PaymentRefundFailed); err != nil {
+				return err
+			}
+			return tx.Enqueue(ctx, Job{Kind: JobKeysRefund, Ref: r.RefundNo, Seq: s.now().UnixMilli()})
+		})
+		if err != nil && !errors.Is(err, Conflict) {
+			return fmt.Errorf("query of refund %s: %w", r.RefundNo, err)
+		}
+	}
+	return nil
 }

@@ -476,3 +476,217 @@ func TestRefundWaitsForBalance(t *testing.T) {
 		}
 	})
 }
+
+// refunding is one way in which money goes back: of a whole order, of keys that were given
+// up, of a payment that is no order's.
+type refunding struct {
+	id    order.ID
+	no    string // of its first refund
+	run   func() error
+	retry func() error
+	hand  func() error // settles it by a transfer
+	state func() order.PaymentState
+	told  order.Notice
+}
+
+// eachRefunding runs the test for each of them, on both databases.
+func eachRefunding(t *testing.T, test func(t *testing.T, h *house, r refunding)) {
+	ways := map[string]func(t *testing.T, h *house, finance order.Actor) refunding{
+		"an order": func(t *testing.T, h *house, finance order.Actor) refunding {
+			o := h.confirm(t, h.draft(t, nil))
+			p := h.pays(t, o)
+			h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "不办了"})
+			apply := func(c order.Command) error { _, err := h.Apply(t.Context(), o.ID, c); return err }
+			return refunding{
+				id: o.ID, no: "R" + p.TradeNo, run: func() error { return h.RunRefund(t.Context(), p.TradeNo) }, told: order.NoticeRefundFailed,
+				retry: func() error { return apply(order.Command{On: order.RefundRetry, By: finance}) },
+				hand:  func() error { return apply(order.Command{On: order.RefundByHand, By: finance, Note: "回单 1"}) },
+				state: func() order.PaymentState { return h.payment(t, p.TradeNo).State },
+			}
+		},
+		"a late payment": func(t *testing.T, h *house, finance order.Actor) refunding {
+			o := h.confirm(t, h.draft(t, nil))
+			p := h.opens(t, o, order.WeChatPay)
+			if _, err := h.Edit(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.PaymentSucceeded(t.Context(), h.receipt(p)); err != nil {
+				t.Fatal(err)
+			}
+			return refunding{
+				id: o.ID, no: "R" + p.TradeNo, run: func() error { return h.RunRefund(t.Context(), p.TradeNo) }, told: order.NoticeLateRefundFailed,
+				retry: func() error { return h.RetryLateRefund(t.Context(), p.TradeNo, finance) },
+				hand:  func() error { return h.SettleLateRefund(t.Context(), p.TradeNo, "回单 1", finance) },
+				state: func() order.PaymentState { return h.payment(t, p.TradeNo).State },
+			}
+		},
+		"keys": func(t *testing.T, h *house, finance order.Actor) refunding {
+			o := h.approved(t, nil)
+			h.mustApply(t, o.ID, order.Command{On: order.GiveUpKeys, By: finance, Keys: 1, Note: "电话同意"})
+			part := func() order.KeysRefund {
+				parts, err := h.db.KeysRefunds(t.Context(), o.ID)
+				if err != nil || len(parts) != 1 {
+					t.Fatalf("parts %+v, %v", parts, err)
+				}
+				return parts[0]
+			}
+			no := part().RefundNo
+			return refunding{
+				id: o.ID, no: no, run: func() error { return h.RunKeysRefund(t.Context(), no) }, told: order.NoticeKeysRefundFailed,
+				retry: func() error { return h.RetryKeysRefund(t.Context(), o.ID, no, finance) },
+				hand:  func() error { return h.SettleKeysRefund(t.Context(), o.ID, no, "回单 1", finance) },
+				state: func() order.PaymentState { return part().State },
+			}
+		},
+	}
+	for name, begin := range ways {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				test(t, h, begin(t, h, h.staff(t, "吴财务", "13800000016", order.Finance)))
+			})
+		})
+	}
+}
+
+func (h *house) payment(t *testing.T, tradeNo string) order.Payment {
+	t.Helper()
+	p, err := h.db.Payment(t.Context(), tradeNo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// toldFinance is how often finance was told a notice.
+func (h *house) toldFinance(t *testing.T, id order.ID, n order.Notice) (count int) {
+	t.Helper()
+	all, err := h.db.Notifications(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all {
+		if one.Notice == n && one.StaffID != "" {
+			count++
+		}
+	}
+	return count
+}
+
+// A refund that the platform has closed never moves money: the next try has a number of
+// its own, the same one however often it is made, and comes only when finance asks.
+func TestRefundClosed(t *testing.T) {
+	eachRefunding(t, func(t *testing.T, h *house, r refunding) {
+		h.pay.ends[r.no] = order.RefundClosed
+		// Two workers ask at once; the slower one hears the old number's end last.
+		h.pay.meanwhile = func() {
+			if err := r.run(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := r.run(); err != nil {
+			t.Errorf("the slower worker: %v", err)
+		}
+		h.advance(48 * time.Hour)
+		if err := errors.Join(h.Sweep(t.Context()), r.run()); err != nil {
+			t.Fatal(err)
+		}
+		if r.state() != order.PaymentRefundFailed || h.pay.refunds[r.no] != 2 || h.toldFinance(t, r.id, r.told) != 1 {
+			t.Fatalf("closed: %s, asked %v, finance told %d times", r.state(), h.pay.refunds, h.toldFinance(t, r.id, r.told))
+		}
+		h.pay.ends[r.no+"_2"] = order.RefundClosed // still no balance
+		if err := errors.Join(r.retry(), r.run(), r.retry()); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // the job runs at least once
+			if err := r.run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := h.pay.back(); r.state() != order.PaymentRefunded || !slices.Equal(got, []string{r.no + "_3"}) || h.pay.refunds[r.no] != 2 {
+			t.Errorf("at last: %s, money back under %v, asked %v", r.state(), got, h.pay.refunds)
+		}
+		if err := r.hand(); err == nil {
+			t.Error("a transfer beside it")
+		}
+	})
+}
+
+// A worker that heard of a closed number while the next one is already under way does not
+// take the money back a second time.
+func TestRefundClosedHeardLate(t *testing.T) {
+	eachRefunding(t, func(t *testing.T, h *house, r refunding) {
+		h.pay.ends[r.no] = order.RefundClosed
+		h.pay.ends[r.no+"_2"] = order.RefundProcessing
+		h.pay.meanwhile = func() {
+			if err := errors.Join(r.run(), r.retry()); err != nil {
+				t.Error(err)
+			}
+			if err := r.run(); !errors.Is(err, order.Unavailable) {
+				t.Errorf("under way: %v", err)
+			}
+		}
+		if err := r.run(); err != nil {
+			t.Errorf("the slower worker: %v", err)
+		}
+		if r.state() != order.PaymentRefunding {
+			t.Fatalf("the second try is %s", r.state())
+		}
+		h.pay.ends[r.no+"_2"] = order.RefundDone
+		if err := r.run(); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.pay.back(); r.state() != order.PaymentRefunded || !slices.Equal(got, []string{r.no + "_2"}) {
+			t.Errorf("%s, money back under %v", r.state(), got)
+		}
+	})
+}
+
+// A refund that the payer's bank has sent back waits at the platform for a person: finance
+// is told once, it is asked about under its number until it has arrived, and booked then.
+func TestRefundAbnormal(t *testing.T) {
+	eachRefunding(t, func(t *testing.T, h *house, r refunding) {
+		h.pay.ends[r.no] = order.RefundAbnormal
+		if err := r.run(); err != nil || r.state() != order.PaymentRefundFailed {
+			t.Fatalf("%s, %v", r.state(), err)
+		}
+		for range 5 {
+			h.advance(time.Hour + time.Second)
+			if err := errors.Join(h.Sweep(t.Context()), r.run()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked := h.pay.refunds[r.no]; asked < 6 || r.state() != order.PaymentRefundFailed || h.toldFinance(t, r.id, r.told) != 1 {
+			t.Fatalf("not settled yet: %s, asked %d times, told %d times", r.state(), asked, h.toldFinance(t, r.id, r.told))
+		}
+		h.pay.ends[r.no] = order.RefundDone // somebody has seen to it in the merchant's console
+		for range 3 {
+			h.advance(time.Hour + time.Second)
+			if err := errors.Join(h.Sweep(t.Context()), r.run()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := h.pay.back(); r.state() != order.PaymentRefunded || len(h.pay.refunds) != 1 || !slices.Equal(got, []string{r.no}) {
+			t.Errorf("%s, asked %v", r.state(), h.pay.refunds)
+		}
+		asked := h.pay.refunds[r.no]
+		h.advance(24 * time.Hour)
+		if err := errors.Join(h.Sweep(t.Context()), r.run()); err != nil || h.pay.refunds[r.no] != asked {
+			t.Errorf("asked on, %v", err)
+		}
+	})
+}
+
+// What finance has settled by a transfer is not asked about any more.
+func TestRefundAbnormalByHand(t *testing.T) {
+	eachRefunding(t, func(t *testing.T, h *house, r refunding) {
+		h.pay.ends[r.no] = order.RefundAbnormal
+		if err := errors.Join(r.run(), r.hand()); err != nil {
+			t.Fatal(err)
+		}
+		asked := h.pay.refunds[r.no]
+		h.advance(24 * time.Hour)
+		if err := errors.Join(h.Sweep(t.Context()), r.run()); err != nil || r.state() != order.PaymentRefunded || h.pay.refunds[r.no] != asked {
+			t.Errorf("%s, asked %d times, %v", r.state(), h.pay.refunds[r.no]-asked, err)
+		}
+	})
+}

@@ -677,7 +677,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(append(faults, err)...)
 	}
-	for _, f := range []func(context.Context) error{s.wake, s.summarise, s.askInvoices} {
+	for _, f := range []func(context.Context) error{s.wake, s.summarise, s.askInvoices, s.followKeys} {
 		if err := f(ctx); err != nil {
 			faults = append(faults, err)
 		}

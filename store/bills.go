@@ -109,8 +109,8 @@ func (q queries) Movements(ctx context.Context, channel order.PayChannel, number
 		SELECT trade_no AS number, trade_no, order_id, FALSE AS refund, amount, state, FALSE AS by_hand FROM payments WHERE channel = ? AND trade_no IN `+in+`
 		UNION ALL SELECT refund_no, trade_no, order_id, TRUE, amount - returned, state, EXISTS (SELECT 1 FROM ledger l WHERE l.trade_no = payments.trade_no AND l.kind = 'by hand')
 			FROM payments WHERE channel = ? AND refund_no IN `+in+`
-		UNION ALL SELECT r.refund_no, r.trade_no, r.order_id, TRUE, r.amount, r.state, EXISTS (SELECT 1 FROM ledger l WHERE l.trade_no = r.trade_no AND l.kind = 'by hand ' || r.refund_no)
-			FROM keys_refunds r JOIN payments p ON p.trade_no = r.trade_no WHERE p.channel = ? AND r.refund_no IN `+in, slices.Concat(part, part, part)...)
+		UNION ALL SELECT r.number, r.trade_no, r.order_id, TRUE, r.amount, r.state, EXISTS (SELECT 1 FROM ledger l WHERE l.trade_no = r.trade_no AND l.kind = 'by hand ' || r.number)
+			FROM keys_refunds r JOIN payments p ON p.trade_no = r.trade_no WHERE p.channel = ? AND r.number IN `+in, slices.Concat(part, part, part)...)
 }
 
 // Unbilled implements [order.Queries]. A payment's refund is booked as "refunded", that

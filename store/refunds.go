@@ -59,10 +59,11 @@ func (tx *Tx) DropProposal(ctx context.Context, id order.ID) error {
 	return failed(err, "forgetting what was proposed about order %s", id)
 }
 
-const keysRefundColumns = `refund_no, trade_no, order_id, keys, amount, state, reason, refused, created_at, updated_at`
+const keysRefundColumns = `refund_no, number, trade_no, order_id, keys, amount, state, reason, refused, next_query, created_at, updated_at`
 
 type keysRefundRow struct {
 	RefundNo  string             `db:"refund_no"`
+	Number    string             `db:"number"`
 	TradeNo   string             `db:"trade_no"`
 	OrderID   order.ID           `db:"order_id"`
 	Keys      int                `db:"keys"`
@@ -70,16 +71,20 @@ type keysRefundRow struct {
 	State     order.PaymentState `db:"state"`
 	Reason    string             `db:"reason"`
 	Refused   string             `db:"refused"`
+	NextQuery sql.NullTime       `db:"next_query"`
 	CreatedAt time.Time          `db:"created_at"`
 	UpdatedAt time.Time          `db:"updated_at"`
 }
 
 func rowOfKeysRefund(r order.KeysRefund) keysRefundRow {
-	return keysRefundRow{r.RefundNo, r.TradeNo, r.OrderID, r.Keys, r.Amount, r.State, r.Reason, r.Refused, dbTime(r.CreatedAt), dbTime(r.UpdatedAt)}
+	return keysRefundRow{r.RefundNo, r.Number, r.TradeNo, r.OrderID, r.Keys, r.Amount, r.State, r.Reason, r.Refused, nullTime(r.NextQuery), dbTime(r.CreatedAt), dbTime(r.UpdatedAt)}
 }
 
 func (r keysRefundRow) refund() order.KeysRefund {
-	return order.KeysRefund{RefundNo: r.RefundNo, TradeNo: r.TradeNo, OrderID: r.OrderID, Keys: r.Keys, Amount: r.Amount, State: r.State, Reason: r.Reason, Refused: r.Refused, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+	return order.KeysRefund{
+		RefundNo: r.RefundNo, Number: r.Number, TradeNo: r.TradeNo, OrderID: r.OrderID, Keys: r.Keys, Amount: r.Amount, State: r.State, Reason: r.Reason, Refused: r.Refused,
+		NextQuery: fromNull(r.NextQuery), CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
 }
 
 // KeysRefund implements [order.Queries].
@@ -106,11 +111,18 @@ func (q queries) FailedKeysRefunds(ctx context.Context, limit int) ([]order.Keys
 	return convert(rows, keysRefundRow.refund), failed(err, "listing refunds that failed")
 }
 
+// DueKeysRefunds implements [order.Queries].
+func (q queries) DueKeysRefunds(ctx context.Context, now time.Time, limit int) ([]order.KeysRefund, error) {
+	var rows []keysRefundRow
+	err := q.all(ctx, &rows, `SELECT `+keysRefundColumns+` FROM keys_refunds WHERE next_query <= ? ORDER BY next_query, refund_no LIMIT ?`, dbTime(now), limit)
+	return convert(rows, keysRefundRow.refund), failed(err, "listing refunds to ask about")
+}
+
 // InsertKeysRefund implements [order.Tx].
 func (tx *Tx) InsertKeysRefund(ctx context.Context, r order.KeysRefund) error {
 	_, err := tx.execNamed(ctx, `
 		INSERT INTO keys_refunds (`+keysRefundColumns+`)
-		VALUES (:refund_no, :trade_no, :order_id, :keys, :amount, :state, :reason, :refused, :created_at, :updated_at)`, rowOfKeysRefund(r))
+		VALUES (:refund_no, :number, :trade_no, :order_id, :keys, :amount, :state, :reason, :refused, :next_query, :created_at, :updated_at)`, rowOfKeysRefund(r))
 	return failed(err, "inserting refund %s", r.RefundNo)
 }
 
@@ -118,7 +130,7 @@ func (tx *Tx) InsertKeysRefund(ctx context.Context, r order.KeysRefund) error {
 func (tx *Tx) UpdateKeysRefund(ctx context.Context, r order.KeysRefund, was order.PaymentState) error {
 	n, err := tx.execNamed(ctx, `
 		UPDATE keys_refunds
-		SET state = :state, reason = :reason, refused = :refused, updated_at = :updated_at
+		SET state = :state, number = :number, reason = :reason, refused = :refused, next_query = :next_query, updated_at = :updated_at
 		WHERE refund_no = :refund_no AND state = :was_state`, struct {
 		keysRefundRow
 		Was order.PaymentState `db:"was_state"`

@@ -111,9 +111,14 @@ func refundStatus(op string, p order.Payment, amount order.Fen, r *refunddomesti
 	case refunddomestic.STATUS_PROCESSING:
 		return order.RefundProcessing, nil
 	case refunddomestic.STATUS_SUCCESS:
+		if strings.HasPrefix(deref(r.UserReceivedAccount), "商户") { // an abnormal one that the merchant took back
+			return order.RefundAbnormal, nil
+		}
 		return order.RefundDone, nil
-	case refunddomestic.STATUS_ABNORMAL, refunddomestic.STATUS_CLOSED:
+	case refunddomestic.STATUS_ABNORMAL:
 		return order.RefundAbnormal, nil
+	case refunddomestic.STATUS_CLOSED:
+		return order.RefundClosed, nil
 	}
 	return "", unavailable(op, errors.New("refund has an unknown status"))
 }

@@ -134,6 +134,19 @@ func (s *Server) routeControl() {
 	})
 	post(s, "verify", func(ctx context.Context, _ struct{}) (any, error) { return s.verifyURL(ctx) })
 	post(s, "pay", func(ctx context.Context, q payRequest) (any, error) { return s.operate(ctx, q) })
+	post(s, "refund", func(_ context.Context, q struct {
+		OutRefundNo string `json:"out_refund_no"`
+		To          string `json:"to"`
+	},
+	) (any, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		r, ok := s.refunds.get(q.OutRefundNo)
+		if !ok {
+			return nil, fmt.Errorf("没有这笔退款")
+		}
+		return s.settleAbnormal(r, q.To)
+	})
 	post(s, "invoice", s.operateInvoice)
 	post(s, "faults", func(_ context.Context, f Fault) (any, error) {
 		s.mu.Lock()

@@ -55,6 +55,7 @@
 //	GET  /v3/pay/transactions/out-trade-no/{no}?mchid=   and /v3/pay/transactions/id/{transaction_id}?mchid=
 //	POST /v3/pay/transactions/out-trade-no/{no}/close
 //	POST /v3/refund/domestic/refunds, GET /v3/refund/domestic/refunds/{out_refund_no}
+//	POST /v3/refund/domestic/refunds/{refund_id}/apply-abnormal-refund
 //
 // Alipay (HTTP 200; the answer's exact JSON is signed): alipay.trade.precreate, .query, .close, .refund and .fastpay.refund.query.
 // A trade begins when its code is scanned: until then query and close answer ACQ.TRADE_NOT_EXIST, and a close does not
@@ -96,6 +97,8 @@
 //	GET    control/sms[?mobile=]    [SMSMessage]
 //	GET    control/trades           [Trade]
 //	GET    control/refunds          [Refund]
+//	POST   control/refund           {"out_refund_no","to"} -> Refund; what a person does about an abnormal one in the merchant's console:
+//	       to = USER_BANK_CARD (another card of the payer's) | MERCHANT_BANK_CARD (back to the merchant)
 //	GET    control/notices[?out_trade_no=]  [Notice]: payment and refund notifications with every attempt
 //	POST   control/pay              {"code_url"|"out_trade_no","how","times"?,"persona"?} -> PayResult
 //	       how = pay          scan and pay, notify
@@ -121,7 +124,7 @@
 //	       wrong-amount and forged (a notification to an address with a wrong seal)
 //	GET    control/faults           [Fault]
 //	POST   control/faults           [Fault]; replaces the fault of that family: token template subscribe custom account oauth mini pay.native pay.jsapi pay.query
-//	       pay.close pay.refund alipay.precreate alipay.query alipay.close alipay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid courier.poll (delay_ms, status, code, after), callback notify courier.push invoice.notify (delay_ms, repeat)
+//	       pay.close pay.refund alipay.precreate alipay.query alipay.close alipay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid courier.poll (delay_ms, status, code, after), pay.refund.end (code = ABNORMAL | CLOSED), callback notify courier.push invoice.notify (delay_ms, repeat)
 //	DELETE control/faults[?family=] clears one family, or all
 //	GET    control/timeline[?limit=]  [Event], "a clock of what happened"
 //	GET    control/clock            {"now"}

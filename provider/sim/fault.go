@@ -12,10 +12,11 @@ import (
 
 // Families of endpoints that a [Fault] can strike. "callback" is the official account's push, "notify" the
 // payment notification, "invoice.notify" that of an invoice, "courier.push" the courier's; for these DelayMS makes them
-// late and Repeat sends that many extra copies. What a code does to "pay.bill.file" and "alipay.bill.file" is in billFaults.
+// late and Repeat sends that many extra copies. What a code does to "pay.bill.file" and "alipay.bill.file" is in billFaults,
+// to "pay.refund.end" in refundEnds.
 var families = []string{
 	"token", "template", "subscribe", "custom", "account", "oauth", "mini",
-	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "alipay.precreate", "alipay.query", "alipay.close", "alipay.refund", "pay.bill", "pay.bill.file", "alipay.bill", "alipay.bill.file", "sms.send", "sms.status", "faceid",
+	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "pay.refund.end", "alipay.precreate", "alipay.query", "alipay.close", "alipay.refund", "pay.bill", "pay.bill.file", "alipay.bill", "alipay.bill.file", "sms.send", "sms.status", "faceid",
 	"invoice.issue", "invoice.red", "invoice.query", "invoice.file", "courier.poll",
 	"callback", "notify", "invoice.notify", "courier.push",
 }
@@ -40,14 +41,25 @@ func (s *Server) setFault(f Fault) error {
 	if push && (f.Status != 0 || f.Code != "" || f.After) || !push && f.Repeat != 0 {
 		return fmt.Errorf("%s takes delay_ms and %s", f.Family, map[bool]string{true: "repeat", false: "status, code, after"}[push])
 	}
-	if strings.HasSuffix(f.Family, ".bill.file") && (!billFaults[f.Code] || f.Status != 0 || f.After || f.DelayMS != 0) {
-		return fmt.Errorf("%s takes a code: %v", f.Family, slices.Sorted(maps.Keys(billFaults)))
+	if codes := codesOf(f.Family); codes != nil && (!codes[f.Code] || f.Status != 0 || f.After || f.DelayMS != 0) {
+		return fmt.Errorf("%s takes a code: %v", f.Family, slices.Sorted(maps.Keys(codes)))
 	}
 	if f.Times == 0 {
 		f.Times = 1
 	}
 	s.faults[f.Family] = f
 	s.note("fault", fmt.Sprintf("故障注入：%s × %d", f.Family, f.Times))
+	return nil
+}
+
+// codesOf are the codes that a family takes and nothing else; nil for one that is a call.
+func codesOf(family string) map[string]bool {
+	switch {
+	case strings.HasSuffix(family, ".bill.file"):
+		return billFaults
+	case family == "pay.refund.end":
+		return refundEnds
+	}
 	return nil
 }
 

@@ -219,11 +219,9 @@ func (s *Server) deliverDue() {
 func (s *Server) due() []string {
 	now, ids := s.now(), []string{}
 	for _, r := range s.refunds.find(func(r Refund) bool { return r.Status == "PROCESSING" && !r.DueAt.After(now) }) {
-		r.Status, r.SuccessAt = "SUCCESS", &now
-		s.refunds.put(r.OutRefundNo, r)
-		s.note("pay", "退款到账 "+yuan(r.Amount))
+		r = s.endRefund(r)
 		if r.NotifyURL != "" {
-			ids = append(ids, s.newNotice(ViaWeChat, "REFUND.SUCCESS", r.OutTradeNo, r.NotifyURL, s.refundResource(r)).ID)
+			ids = append(ids, s.newNotice(ViaWeChat, "REFUND."+r.Status, r.OutTradeNo, r.NotifyURL, s.refundResource(r)).ID)
 		}
 	}
 	for _, n := range s.notices.find(func(n Notice) bool { return n.NextAt != nil && !n.NextAt.After(now) }) {
@@ -233,12 +231,16 @@ func (s *Server) due() []string {
 }
 
 func (s *Server) refundResource(r Refund) map[string]any {
-	return map[string]any{
+	resource := map[string]any{
 		"mchid": s.cfg.Pay.MchID, "out_trade_no": r.OutTradeNo, "transaction_id": r.TransactionID, "out_refund_no": r.OutRefundNo,
-		"refund_id": r.RefundID, "refund_status": r.Status, "success_time": r.SuccessAt.In(shanghai).Format(time.RFC3339),
-		"user_received_account": "支付用户零钱",
+		"refund_id": r.RefundID, "refund_status": r.Status,
+		"user_received_account": cmp.Or(r.Account, "支付用户零钱"),
 		"amount":                map[string]any{"total": r.Total, "refund": r.Amount, "payer_total": r.Total, "payer_refund": r.Amount},
 	}
+	if r.SuccessAt != nil {
+		resource["success_time"] = r.SuccessAt.In(shanghai).Format(time.RFC3339)
+	}
+	return resource
 }
 
 // PayResult is what a payment operation did.

@@ -103,6 +103,7 @@ func (s *Server) routePay(host string) {
 	handle("POST", "/v3/pay/transactions/out-trade-no/{no}/close", "pay.close", s.closeTrade)
 	handle("POST", "/v3/refund/domestic/refunds", "pay.refund", s.createRefund)
 	handle("GET", "/v3/refund/domestic/refunds/{no}", "pay.refund", s.queryRefund)
+	handle("POST", "/v3/refund/domestic/refunds/{id}/apply-abnormal-refund", "pay.refund", s.settleRefund)
 	handle("GET", "/v3/bill/tradebill", "pay.bill", s.tradeBill)
 	s.mux.HandleFunc("GET "+host+"/v3/billdownload/file", s.tradeBillFile(host))
 }
@@ -367,7 +368,8 @@ type Refund struct {
 	TransactionID string     `json:"transaction_id"`
 	NotifyURL     string     `json:"notify_url,omitempty"`
 	Reason        string     `json:"reason,omitempty"`
-	Status        string     `json:"status"` // PROCESSING, then SUCCESS
+	Status        string     `json:"status"`            // PROCESSING, then SUCCESS, ABNORMAL or CLOSED
+	Account       string     `json:"account,omitempty"` // where the money went, other than to the payer's wallet
 	Amount        int64      `json:"amount"`
 	Total         int64      `json:"total"`
 	CreatedAt     time.Time  `json:"created_at"`
@@ -434,15 +436,84 @@ func (s *Server) queryRefund(c payCall) (any, *payError) {
 	return refundView(r), nil
 }
 
+// refundEnds are how a fault of the family "pay.refund.end" ends the next refund, as its code: the payer's bank sends it
+// back, or the merchant's balance stays too low for seven days.
+var refundEnds = map[string]bool{"ABNORMAL": true, "CLOSED": true}
+
+// endRefund is what becomes of a refund whose time has come. One that is closed gives its amount free. The caller holds the lock.
+func (s *Server) endRefund(r Refund) Refund {
+	now := s.now()
+	switch r.Status = cmp.Or(s.strikeLocked("pay.refund.end").Code, "SUCCESS"); r.Status {
+	case "SUCCESS":
+		r.SuccessAt = &now
+		s.note("pay", "退款到账 "+yuan(r.Amount))
+	case "CLOSED":
+		if t, ok := s.trade(r.OutTradeNo); ok {
+			t.Refunded -= r.Amount
+			s.trades.put(t.key(), t)
+		}
+		s.note("pay", "退款关闭 "+yuan(r.Amount)+"：商户余额不足超过7天")
+	case "ABNORMAL":
+		s.note("pay", "退款异常 "+yuan(r.Amount)+"：付款人的银行卡已注销")
+	}
+	s.refunds.put(r.OutRefundNo, r)
+	return r
+}
+
+// settleRefund is 发起异常退款: an abnormal refund goes to another card of the payer's, or back to the merchant.
+func (s *Server) settleRefund(c payCall) (any, *payError) {
+	var q struct {
+		OutRefundNo string `json:"out_refund_no"`
+		Type        string `json:"type"`
+		BankType    string `json:"bank_type"`
+		Account     string `json:"bank_account"`
+		Name        string `json:"real_name"`
+	}
+	if err := json.Unmarshal(c.body, &q); err != nil {
+		return nil, paramError("请求体不是有效的JSON: " + err.Error())
+	}
+	r, ok := s.refunds.get(q.OutRefundNo)
+	switch {
+	case !ok || r.RefundID != c.r.PathValue("id"):
+		return nil, &payError{http.StatusNotFound, "RESOURCE_NOT_EXISTS", "退款单不存在"}
+	case q.Type == "USER_BANK_CARD" && (q.BankType == "" || q.Account == "" || q.Name == ""):
+		return nil, paramError("退款至用户时 bank_type、bank_account、real_name 必填")
+	}
+	r, err := s.settleAbnormal(r, q.Type)
+	if err != nil {
+		return nil, &payError{http.StatusBadRequest, "INVALID_REQUEST", err.Error()}
+	}
+	return refundView(r), nil
+}
+
+// abnormalTo is where an abnormal refund can go.
+var abnormalTo = map[string]string{"USER_BANK_CARD": "招商银行借记卡0403", "MERCHANT_BANK_CARD": "商户结算银行账户"}
+
+// settleAbnormal finishes an abnormal refund as the merchant's console or its API does. The caller holds the lock.
+func (s *Server) settleAbnormal(r Refund, to string) (Refund, error) {
+	account, ok := abnormalTo[to]
+	if !ok || r.Status != "ABNORMAL" {
+		return r, fmt.Errorf("退款单状态为 %s，不能以 %q 处理异常退款", r.Status, to)
+	}
+	now := s.now()
+	r.Status, r.Account, r.SuccessAt = "SUCCESS", account, &now
+	s.refunds.put(r.OutRefundNo, r)
+	s.note("pay", "异常退款已处理，退到"+account+" "+yuan(r.Amount))
+	return r, nil
+}
+
 func refundView(r Refund) map[string]any {
 	view := map[string]any{
 		"refund_id": r.RefundID, "out_refund_no": r.OutRefundNo, "transaction_id": r.TransactionID, "out_trade_no": r.OutTradeNo,
-		"channel": "ORIGINAL", "user_received_account": "支付用户零钱", "create_time": r.CreatedAt.In(shanghai).Format(time.RFC3339),
+		"channel": "ORIGINAL", "user_received_account": cmp.Or(r.Account, "支付用户零钱"), "create_time": r.CreatedAt.In(shanghai).Format(time.RFC3339),
 		"status": r.Status, "funds_account": "AVAILABLE",
 		"amount": map[string]any{
 			"total": r.Total, "refund": r.Amount, "payer_total": r.Total, "payer_refund": r.Amount,
 			"settlement_refund": r.Amount, "settlement_total": r.Total, "discount_refund": 0, "currency": "CNY",
 		},
+	}
+	if r.Account != "" {
+		view["channel"] = "OTHER_BANKCARD"
 	}
 	if r.SuccessAt != nil {
 		view["success_time"] = r.SuccessAt.In(shanghai).Format(time.RFC3339)

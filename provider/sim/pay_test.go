@@ -342,6 +342,64 @@ func TestRefund(t *testing.T) {
 	}
 }
 
+// A refund that the payer's bank sends back waits until somebody says where to; one for which
+// the merchant's balance stays too low is closed, and only another number is paid.
+func TestRefundEnds(t *testing.T) {
+	m := newMerchant(t)
+	m.mustPrepay("ORDER-back")
+	m.phone("pay", "ORDER-back")
+	refund := func(no string) (*refunddomestic.Refund, error) {
+		r, _, err := m.refunds.Create(context.Background(), refunddomestic.CreateRequest{
+			OutTradeNo: core.String("ORDER-back"), OutRefundNo: core.String(no),
+			NotifyUrl: core.String("https://public.example/callbacks/wechatpay"),
+			Amount:    &refunddomestic.AmountReq{Refund: core.Int64(30000), Total: core.Int64(30000), Currency: core.String("CNY")},
+		})
+		return r, err
+	}
+	ends := func(no, want string) {
+		t.Helper()
+		post[struct{}](m.world, "settle", nil)
+		r, err := refund(no)
+		if err != nil || string(*r.Status) != want {
+			t.Fatalf("%s: %+v, %v; want %s", no, r, err, want)
+		}
+		if notices := get[[]sim.Notice](m.world, "notices"); notices[0].Event != "REFUND."+want || !notices[0].Delivered {
+			t.Errorf("%s: notices %+v", no, notices)
+		}
+	}
+	post[[]sim.Fault](m.world, "faults", map[string]any{"family": "pay.refund.end", "code": "CLOSED"})
+	if _, err := refund("R"); err != nil {
+		t.Fatal(err)
+	}
+	ends("R", "CLOSED")
+	post[[]sim.Fault](m.world, "faults", map[string]any{"family": "pay.refund.end", "code": "ABNORMAL"})
+	second, err := refund("R_2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends("R_2", "ABNORMAL")
+	if _, err := refund("R_3"); code(err) != "INVALID_REQUEST" {
+		t.Errorf("twice the money: %v", err)
+	}
+	settle := func(id, no string) error {
+		_, err := m.native.Client.Post(context.Background(), "https://api.mch.weixin.qq.com/v3/refund/domestic/refunds/"+id+"/apply-abnormal-refund",
+			map[string]string{"out_refund_no": no, "type": "USER_BANK_CARD", "bank_type": "CMB_DEBIT", "bank_account": "sealed", "real_name": "sealed"})
+		return err
+	}
+	if err := settle("1", "R_2"); code(err) != "RESOURCE_NOT_EXISTS" {
+		t.Errorf("another refund: %v", err)
+	}
+	if err := settle(*second.RefundId, "R_2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := settle(*second.RefundId, "R_2"); code(err) != "INVALID_REQUEST" {
+		t.Errorf("settled twice: %v", err)
+	}
+	if r, err := refund("R_2"); err != nil || *r.Status != refunddomestic.STATUS_SUCCESS || *r.UserReceivedAccount != "招商银行借记卡0403" {
+		t.Errorf("settled: %+v, %v", r, err)
+	}
+}
+
 // Only the merchant's own, fresh and unrepeated signature is accepted.
 func TestMerchantSignature(t *testing.T) {
 	m := newMerchant(t)

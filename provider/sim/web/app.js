@@ -8,7 +8,7 @@ const states = {
 };
 const familyNames = {
   token: '公众号凭证', template: '模板消息', subscribe: '订阅通知', custom: '客服消息', account: '公众号其他接口', oauth: '网页授权', mini: '小程序接口',
-  'pay.native': '支付下单', 'pay.jsapi': '小程序支付下单', 'pay.query': '支付查询', 'pay.close': '支付关单', 'pay.refund': '退款',
+  'pay.native': '支付下单', 'pay.jsapi': '小程序支付下单', 'pay.query': '支付查询', 'pay.close': '支付关单', 'pay.refund': '退款', 'pay.refund.end': '退款结果（错误码 ABNORMAL 或 CLOSED）',
   'alipay.precreate': '支付宝下单', 'alipay.query': '支付宝查询', 'alipay.close': '支付宝关单', 'alipay.refund': '支付宝退款',
   'sms.send': '短信发送', 'sms.status': '短信回执', faceid: '实名核验', 'invoice.issue': '发票开具', 'invoice.red': '发票冲红', 'invoice.query': '发票查询', 'invoice.file': '发票下载', 'invoice.notify': '开票通知',
   'courier.poll': '快递订阅', callback: '公众号回调', notify: '支付通知', 'courier.push': '快递推送',
@@ -212,9 +212,17 @@ function drawTrade(t) {
     h('div', { class: 'row' }, h('span', { class: 'amount' }, yuan(t.total)), h('span', { class: 'when' }, when(t.paid_at || t.created_at))),
     h('div', { class: 'trade-no mono' }, t.out_trade_no),
     t.refunded ? h('div', { class: 'small muted' }, '已退 ' + yuan(t.refunded)) : null,
+    state.refunds.filter((r) => r.channel === t.channel && r.out_trade_no === t.out_trade_no && r.status !== 'SUCCESS').map(drawRefund),
     open && h('div', { class: 'acts' }, pay('pay', t.prepay_id ? '支付' : '扫码支付', true), pay('twice', '重复支付'), pay('fail', '支付失败'), pay('lose', '丢失通知')),
     open && h('div', { class: 'acts quiet' }, pay('wrong-amount', '少一分的通知'), pay('forged', '伪造的通知')),
     paid && h('div', { class: 'acts quiet' }, pay('repeat', '再发一次通知')));
+}
+
+// drawRefund is a refund that has not arrived, with what the merchant's console can do about it.
+function drawRefund(r) {
+  const to = (where, text) => h('button', { type: 'button', onclick: () => act('refund', { out_refund_no: r.out_refund_no, to: where }, '已处理异常退款') }, text);
+  const label = { PROCESSING: '退款中', ABNORMAL: '退款异常：付款人的银行卡已注销', CLOSED: '退款关闭：商户余额不足超过 7 天' }[r.status];
+  return h('div', { class: 'small' }, label, r.status === 'ABNORMAL' && h('div', { class: 'acts quiet' }, to('USER_BANK_CARD', '退到用户银行卡'), to('MERCHANT_BANK_CARD', '退回商户账户')));
 }
 
 function outcome(how, r) {
