@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -35,6 +36,14 @@ type Token struct {
 	Name     string // for people
 	NotAfter time.Time
 	Foreign  *Foreign // nil for one of ours
+}
+
+// Cabinet is what a person looks after, and who has what of it.
+type Cabinet struct {
+	// Tokens are ours first, then those of other CAs, whichever ends next first. One of
+	// ours whose certificates are revoked is left out once it is back.
+	Tokens []Token
+	Out    []Loan // the longest due first
 }
 
 // maxForeign bounds the USBKEYs of other CAs that one person registers.
@@ -91,6 +100,35 @@ func (s *Service) ForeignOf(ctx context.Context, personID string) ([]Foreign, er
 	return s.store.ForeignOf(ctx, personID)
 }
 
+// Cabinet is that of a person.
+func (s *Service) Cabinet(ctx context.Context, personID string) (c Cabinet, err error) {
+	held, err := s.store.HeldBy(ctx, personID)
+	if err != nil {
+		return c, err
+	}
+	if c.Out, err = s.store.LoansOut(ctx, personID); err != nil {
+		return c, err
+	}
+	for _, h := range held {
+		listed := slices.ContainsFunc(c.Tokens, func(t Token) bool { return t.ID == h.TokenSerial })
+		out := slices.ContainsFunc(c.Out, func(l Loan) bool { return l.Token == h.TokenSerial })
+		if h.TokenSerial != "" && !listed && (h.State() != Revoked || out) {
+			c.Tokens = append(c.Tokens, Token{ID: h.TokenSerial, Name: h.Holder, NotAfter: h.NotAfter})
+		}
+	}
+	slices.SortStableFunc(c.Tokens, func(a, b Token) int { return a.NotAfter.Compare(b.NotAfter) })
+	foreign, err := s.store.ForeignOf(ctx, personID)
+	for _, f := range foreign {
+		c.Tokens = append(c.Tokens, f.token())
+	}
+	return c, err
+}
+
+// token is how an entry is seen by whoever writes the log.
+func (f Foreign) token() Token {
+	return Token{ID: f.ID, Name: f.Label, NotAfter: f.NotAfter, Foreign: &f}
+}
+
 // OwnToken returns a USBKEY of a person's cabinet; any other answers as if it did not
 // exist.
 func (s *Service) OwnToken(ctx context.Context, id, personID string) (Token, error) {
@@ -110,7 +148,7 @@ func ownToken(ctx context.Context, q Queries, id, personID string) (Token, error
 		}
 		f, err := q.Foreign(ctx, id)
 		if err == nil && f.PersonID == personID {
-			return Token{ID: id, Name: f.Label, NotAfter: f.NotAfter, Foreign: &f}, nil
+			return f.token(), nil
 		}
 		if _, known := order.AsError(err); err != nil && !known {
 			return Token{}, err

@@ -118,6 +118,40 @@ func TestLoans(t *testing.T) {
 	})
 }
 
+// A cabinet lists a USBKEY once, and one whose certificate is revoked until it is back;
+// what is without a USBKEY, or somebody else's, is not there.
+func TestCabinet(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		ctx, token := t.Context(), f.onUSBKEY(t)
+		other := f.foreignIn(t, 40)
+		must(t, f.Lend(ctx, lent(token, now.AddDate(0, 0, 9)), f.holder()))
+		see := func(who string) (ids []string, out int) {
+			t.Helper()
+			c, err := f.Cabinet(ctx, who)
+			must(t, err)
+			for _, t := range c.Tokens {
+				ids = append(ids, t.ID)
+			}
+			return ids, len(c.Out)
+		}
+		expect := func(when, who string, out int, want ...string) {
+			t.Helper()
+			if got, n := see(who); !slices.Equal(got, want) || n != out {
+				t.Errorf("%s: %v, %d out", when, got, n)
+			}
+		}
+		expect("all", f.person, 1, token, other.ID)
+		expect("somebody else's", somebodyElse.PersonID, 0)
+		_, err := f.Apply(ctx, serialA, certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise, Bid: certificate.NoOpenBid})
+		must(t, err)
+		expect("revoked, but out", f.person, 1, token, other.ID)
+		page, err := f.Loans(ctx, f.person, token, order.Cursor{}, 1)
+		must(t, err)
+		must(t, f.GiveBack(ctx, token, page.Loans[0].ID, f.holder()))
+		expect("revoked and back", f.person, 0, other.ID)
+	})
+}
+
 // A USBKEY of another CA is its person's alone; it can be lent, changed, and goes with
 // its log.
 func TestForeignTokens(t *testing.T) {

@@ -43,6 +43,14 @@ func loansJSON(all []certificate.Loan, now time.Time) []LoanJSON {
 	return out
 }
 
+// OurTokenJSON is a USBKEY with a certificate of ours.
+type OurTokenJSON struct {
+	Token  string `json:"token" doc:"Serial of the USBKEY"`
+	Holder string `json:"holder" doc:"Whose certificate it is"`
+	Ends   string `json:"ends" doc:"Last day of the certificate, in Shanghai" example:"2027-05-31"`
+	Days   int    `json:"days_left" doc:"Natural days in Shanghai until its certificate ends; negative afterwards"`
+}
+
 // ForeignJSON is a USBKEY of another CA.
 type ForeignJSON struct {
 	ID string `json:"id"`
@@ -53,8 +61,9 @@ type ForeignJSON struct {
 type (
 	cabinetOutput struct {
 		Body struct {
-			Foreign []ForeignJSON `json:"foreign" doc:"USBKEYs of other CAs, whichever ends next first"`
-			Out     []LoanJSON    `json:"out" doc:"What has been given out and is not back, ours too, the longest due first"`
+			Ours    []OurTokenJSON `json:"ours" doc:"USBKEYs with a certificate of ours that is not revoked, and what of the others is out; whichever ends next first"`
+			Foreign []ForeignJSON  `json:"foreign" doc:"USBKEYs of other CAs, whichever ends next first"`
+			Out     []LoanJSON     `json:"out" doc:"What has been given out and is not back, ours too, the longest due first"`
 		}
 	}
 	foreignInput     struct{ Body foreignForm }
@@ -92,7 +101,7 @@ type (
 
 func (s *Server) apiCabinetRoutes(api huma.API) {
 	one := "/cabinet/:token"
-	operation(s, api, apiGet("/cabinet"), "cabinet", "The caller's USBKEYs of other CAs, and who has which USBKEY now", s.apiCabinet)
+	operation(s, api, apiGet("/cabinet"), "cabinet", "The caller's USBKEYs, those of other CAs, too, and who has which now", s.apiCabinet)
 	operation(s, api, apiPost("/cabinet"), "add-foreign", "Register a USBKEY of another CA", s.apiAddForeign)
 	operation(s, api, apiPost(one), "change-foreign", "Write a USBKEY of another CA anew", s.apiChangeForeign)
 	operation(s, api, apiPost(one+"/delete"), "delete-foreign", "Forget a USBKEY of another CA and its log", s.apiDropForeign)
@@ -103,21 +112,21 @@ func (s *Server) apiCabinetRoutes(api huma.API) {
 }
 
 func (s *Server) apiCabinet(ctx context.Context, _ *nothing) (*cabinetOutput, error) {
-	me, now := callOf(ctx).v.PersonID(), s.Now()
-	foreign, err := s.Status.ForeignOf(ctx, me)
-	if err != nil {
-		return nil, err
-	}
-	lent, err := s.Status.LoansOut(ctx, me)
+	now := s.Now()
+	all, err := s.Status.Cabinet(ctx, callOf(ctx).v.PersonID())
 	if err != nil {
 		return nil, err
 	}
 	var out cabinetOutput
-	out.Body.Foreign = make([]ForeignJSON, len(foreign))
-	for i, f := range foreign {
-		out.Body.Foreign[i] = ForeignJSON{f.ID, formOfForeign(f), (certificate.Certificate{NotAfter: f.NotAfter}).DaysLeft(now)}
+	out.Body.Ours, out.Body.Foreign, out.Body.Out = []OurTokenJSON{}, []ForeignJSON{}, loansJSON(all.Out, now)
+	for _, t := range all.Tokens {
+		days := (certificate.Certificate{NotAfter: t.NotAfter}).DaysLeft(now)
+		if t.Foreign != nil {
+			out.Body.Foreign = append(out.Body.Foreign, ForeignJSON{t.ID, formOfForeign(*t.Foreign), days})
+		} else {
+			out.Body.Ours = append(out.Body.Ours, OurTokenJSON{t.ID, t.Name, t.NotAfter.In(order.Shanghai).Format(time.DateOnly), days})
+		}
 	}
-	out.Body.Out = loansJSON(lent, now)
 	return &out, nil
 }
 

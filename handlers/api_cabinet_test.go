@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/order"
 )
 
 // The cabinet is the same over the API: registered, changed, lent, overdue, given back
@@ -59,6 +60,7 @@ func TestCabinetOverTheAPI(t *testing.T) {
 		t.Errorf("lent twice: %d %s", a.Status, a.Body)
 	}
 	type cabinet struct {
+		Ours    []OurTokenJSON
 		Foreign []ForeignJSON
 		Out     []LoanJSON
 	}
@@ -75,6 +77,9 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	}
 	if len(c.Out) != 1 || c.Out[0].Token != added.ID || c.Out[0].Due != lent["due"] || c.Out[0].Light != string(certificate.Yellow) || !strings.Contains(c.Out[0].Says, "应于 11月25日 归还") {
 		t.Errorf("out: %+v", c.Out)
+	}
+	if len(c.Ours) != 0 {
+		t.Errorf("ours: %+v", c.Ours)
 	}
 	w.clock.advance(72 * time.Hour)
 	m.login(agentMobile)
@@ -119,6 +124,32 @@ func TestCabinetOverTheAPI(t *testing.T) {
 	}
 	if strings.Contains(w.log.String(), borrower) {
 		t.Error("the log of the process names who has it")
+	}
+}
+
+// A USBKEY of ours is in the cabinet of whoever its certificate is bound to.
+func TestOurTokensOverTheAPI(t *testing.T) {
+	w := newWeb(t)
+	w.holder()
+	const token = "TW11782207000008"
+	must(t, w.db.InTx(t.Context(), func(tx order.Tx) error {
+		items, err := tx.Items(t.Context(), w.held().OrderID)
+		if err != nil {
+			return err
+		}
+		items[0].TokenSerial = token
+		return tx.ReplaceItems(t.Context(), w.held().OrderID, items)
+	}))
+	for mobile, want := range map[string]int{agentMobile: 1, agentMobile2: 0} {
+		var c struct{ Ours []OurTokenJSON }
+		if a := w.mini("m"+mobile, "").login(mobile).call(http.MethodGet, "/cabinet", nil, &c); a.Status != http.StatusOK || len(c.Ours) != want {
+			t.Fatalf("%s: %d %s", mobile, a.Status, a.Body)
+		}
+		for _, o := range c.Ours {
+			if held := w.held(); o.Token != token || o.Holder != held.Holder || o.Days != held.DaysLeft(w.clock.now()) || o.Ends != held.NotAfter.In(order.Shanghai).Format(time.DateOnly) {
+				t.Errorf("%+v", o)
+			}
+		}
 	}
 }
 

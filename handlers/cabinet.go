@@ -19,6 +19,7 @@ import (
 // cabinetService keeps the cabinet (钥匙柜); *certificate.Service.
 type cabinetService interface {
 	ForeignOf(ctx context.Context, personID string) ([]certificate.Foreign, error)
+	Cabinet(ctx context.Context, personID string) (certificate.Cabinet, error)
 	OwnToken(ctx context.Context, id, personID string) (certificate.Token, error)
 	AddForeign(ctx context.Context, f certificate.Foreign, by order.Actor) (certificate.Foreign, error)
 	ChangeForeign(ctx context.Context, f certificate.Foreign, by order.Actor) error
