@@ -171,8 +171,11 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 		order.JobEndSessions:  byRef(func(ctx context.Context, id string) error { return d.EndSessions(ctx, id) }),
 		order.JobKeysRefund:   byRef(d.Orders.RunKeysRefund),
 		order.JobForget:       byRef(d.forget),
-		order.JobParcel:       byRef(func(ctx context.Context, id string) error { return d.Orders.FollowParcel(ctx, order.ID(id)) }),
-		order.JobInvoice:      byRef(d.invoice),
+
+		order.JobReleaseClaims: byRef(d.Orders.ReleaseClaims),
+
+		order.JobParcel:  byRef(func(ctx context.Context, id string) error { return d.Orders.FollowParcel(ctx, order.ID(id)) }),
+		order.JobInvoice: byRef(d.invoice),
 
 		order.JobAuthorization: d.authorization,
 		order.JobBill:          byRef(func(ctx context.Context, ref string) error { return d.Reconciler.Compare(ctx, ref) }),

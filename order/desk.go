@@ -190,3 +190,50 @@ func LastReview(events []EventRecord) (EventRecord, bool) {
 	}
 	return EventRecord{}, false
 }
+
+// ReleaseClaims gives back the tasks that a member of staff has claimed and may not review
+// any more (row 21): his account is closed, or has another role.
+func (s *Service) ReleaseClaims(ctx context.Context, staffID string) error {
+	m, err := s.store.Staff(ctx, staffID)
+	if err != nil || m.Has(Reviewer) {
+		return err
+	}
+	why := "审核员不再有审核权限，任务退回待受理"
+	if m.Disabled {
+		why = "审核员的账号已停用，任务退回待受理"
+	}
+	f := Filter{Status: InReview, Stage: Claimed, Limit: 100}
+	for {
+		page, err := s.store.Orders(ctx, f)
+		if err != nil {
+			return err
+		}
+		for _, o := range page.Orders {
+			if o.ReviewerID != staffID {
+				continue
+			}
+			if err := s.releaseOf(ctx, o.ID, staffID, why); err != nil {
+				return err
+			}
+		}
+		if f.After = page.Next; f.After == (Cursor{}) {
+			return nil
+		}
+	}
+}
+
+// releaseOf gives back one task unless it has changed hands.
+func (s *Service) releaseOf(ctx context.Context, id ID, staffID, why string) error {
+	err := s.store.InTx(ctx, func(tx Tx) error {
+		o, err := tx.Order(ctx, id)
+		if err != nil || o.Stage != Claimed || o.ReviewerID != staffID {
+			return err
+		}
+		_, err = s.applyIn(ctx, tx, id, Command{On: Release, By: BySystem, Note: why})
+		return err
+	})
+	if movesNothing(err) {
+		return nil
+	}
+	return err
+}

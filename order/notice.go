@@ -358,10 +358,12 @@ const (
 	JobInvoice JobKind = "invoice" // invoice id
 	// JobBill fetches a payment platform's bill of a day and compares it with our books.
 	JobBill JobKind = "bill" // channel and day, "alipay 2026-11-26"
+	// JobReleaseClaims gives back the tasks of who may not review any more.
+	JobReleaseClaims JobKind = "release_claims" // staff id
 )
 
 // JobKinds lists every job a row or the service may enqueue.
-var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobKeysRefund, JobBill}
+var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobKeysRefund, JobBill, JobReleaseClaims}
 
 // Job is a durable job to enqueue in the same transaction as its cause. It holds
 // ids only and is unique per (kind, ref, seq).

@@ -97,7 +97,7 @@ func (s *Staffing) Add(ctx context.Context, by Actor, n NewMember) (Staff, error
 		m.set(r)
 		m.Disabled = false
 		m.TOTPSecret = cmp.Or(was.TOTPSecret, n.TOTPSecret)
-		return s.save(ctx, tx, m, by, "staff_add")
+		return s.save(ctx, tx, was, m, by, "staff_add")
 	})
 	return s.ended(ctx, was, m, err)
 }
@@ -154,7 +154,7 @@ func (s *Staffing) change(ctx context.Context, by Actor, id, action string, fn f
 		if id == by.StaffID && !m.Has(Admin) {
 			return Errorf(Conflict, "own_rights", "不能停用自己，也不能取消自己的管理员角色，请由另一位管理员操作")
 		}
-		return s.save(ctx, tx, m, by, action)
+		return s.save(ctx, tx, was, m, by, action)
 	})
 	return s.ended(ctx, was, m, err)
 }
@@ -260,9 +260,15 @@ func (s *Staffing) ReadInbox(ctx context.Context, staffID string) error {
 	return s.store.InTx(ctx, func(tx Tx) error { return tx.ReadMessages(ctx, staffID, s.now()) })
 }
 
-func (s *Staffing) save(ctx context.Context, tx Tx, m Staff, by Actor, action string) error {
+// save keeps an account; the tasks of who may not review any more go back to the pool.
+func (s *Staffing) save(ctx context.Context, tx Tx, was, m Staff, by Actor, action string) error {
 	if err := tx.SaveStaff(ctx, m); err != nil {
 		return err
+	}
+	if was.Has(Reviewer) && !m.Has(Reviewer) {
+		if err := tx.Enqueue(ctx, Job{Kind: JobReleaseClaims, Ref: m.ID, Seq: s.now().UnixMilli()}); err != nil {
+			return err
+		}
 	}
 	return tx.AppendAudit(ctx, AuditRecord{Action: action + ":" + m.ID, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})
 }

@@ -255,6 +255,95 @@ func TestAnAdminIsLeft(t *testing.T) {
 	})
 }
 
+// enqueuing is a store that tells of the jobs.
+type enqueuing struct {
+	order.Store
+	told func(order.Job)
+}
+
+func (s enqueuing) InTx(ctx context.Context, fn func(order.Tx) error) error {
+	return s.Store.InTx(ctx, func(tx order.Tx) error { return fn(enqueuingTx{tx, s.told}) })
+}
+
+type enqueuingTx struct {
+	order.Tx
+	told func(order.Job)
+}
+
+func (tx enqueuingTx) Enqueue(ctx context.Context, j order.Job) error {
+	tx.told(j)
+	return tx.Tx.Enqueue(ctx, j)
+}
+
+// Who may not review any more keeps no task: it is back in the pool at once, and its
+// history says why.
+func TestClaimsOfAFormerReviewer(t *testing.T) {
+	tests := map[string]struct {
+		change func(ctx context.Context, s *order.Staffing, m order.Staff) error
+		note   string // empty: the claim stays
+	}{
+		"account closed": {func(ctx context.Context, s *order.Staffing, m order.Staff) error {
+			_, err := s.SetDisabled(ctx, order.BySystem, m.ID, true)
+			return err
+		}, "审核员的账号已停用，任务退回待受理"},
+		"role taken": {func(ctx context.Context, s *order.Staffing, m order.Staff) error {
+			_, err := s.Change(ctx, order.BySystem, m.ID, m.Rights().Mark(), order.Rights{Name: m.Name, Roles: []order.Role{order.Shipper}})
+			return err
+		}, "审核员不再有审核权限，任务退回待受理"},
+		"role taken at the command line": {func(ctx context.Context, s *order.Staffing, m order.Staff) error {
+			_, err := s.Add(ctx, order.BySystem, order.NewMember{Name: m.Name, Mobile: "13800000011", Roles: []order.Role{order.Shipper}})
+			return err
+		}, "审核员不再有审核权限，任务退回待受理"},
+		"closed and opened again meanwhile": {func(ctx context.Context, s *order.Staffing, m order.Staff) error {
+			_, err := s.SetDisabled(ctx, order.BySystem, m.ID, true)
+			if err == nil {
+				_, err = s.SetDisabled(ctx, order.BySystem, m.ID, false)
+			}
+			return err
+		}, ""},
+		"another name": {func(ctx context.Context, s *order.Staffing, m order.Staff) error {
+			_, err := s.Change(ctx, order.BySystem, m.ID, m.Rights().Mark(), order.Rights{Name: "李复核", Roles: m.Roles})
+			return err
+		}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				li, zhou := h.staff(t, "李审核", "13800000011", order.Reviewer), h.staff(t, "周复核", "13800000012", order.Reviewer)
+				var orders []order.Order
+				for _, by := range []order.Actor{li, li, zhou} {
+					o := h.confirm(t, h.draft(t, nil))
+					h.pays(t, o)
+					orders = append(orders, h.mustApply(t, o.ID, order.Command{On: order.Claim, By: by}))
+				}
+				m, err := h.db.Staff(t.Context(), li.StaffID)
+				must(t, err)
+				var due bool
+				s := order.NewStaffing(enqueuing{h.db, func(j order.Job) { due = due || j == order.Job{Kind: order.JobReleaseClaims, Ref: li.StaffID, Seq: j.Seq} }}, func(context.Context, string) error { return nil }, h.now, h.newID)
+				must(t, tt.change(t.Context(), s, m))
+				for range 2 { // the job runs at least once
+					must(t, h.ReleaseClaims(t.Context(), li.StaffID))
+				}
+				for i, o := range orders {
+					o = h.order(t, o.ID)
+					events, err := h.db.Events(t.Context(), o.ID)
+					must(t, err)
+					last := events[len(events)-1]
+					switch released := tt.note != "" && i < 2; {
+					case released && (!due || o.Stage != order.Queued || o.ReviewerID != "" || last.Event != order.Release || last.Note != tt.note || last.Role != order.System):
+						t.Errorf("task %d: %s, job %t, last %s %q", i, o.State, due, last.Event, last.Note)
+					case !released && (o.Stage != order.Claimed || last.Event != order.Claim):
+						t.Errorf("task %d: %s, last %s", i, o.State, last.Event)
+					}
+				}
+				if tt.note != "" {
+					h.mustApply(t, orders[0].ID, order.Command{On: order.Claim, By: zhou})
+				}
+			})
+		})
+	}
+}
+
 func TestBindWeChat(t *testing.T) {
 	s, _, _ := staffing(t)
 	m, err := s.Add(t.Context(), order.BySystem, li)
