@@ -54,7 +54,7 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 			return t.bindingCard(about), nil
 		}
 		if f.Tracking != "" {
-			return textNoSuchParcel, nil
+			return t.noSuchParcel(ctx, f.Tracking)
 		}
 		return t.fill(textNoOrders), nil
 	}
@@ -80,6 +80,17 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 	default:
 		return t.list(choice, about), nil
 	}
+}
+
+// noSuchParcel answers about a tracking number that no parcel of the person's has: one that
+// was corrected is told with the right one.
+func (t *turn) noSuchParcel(ctx context.Context, number string) (string, error) {
+	had, err := t.mine(ctx, order.Filter{Corrected: number, Limit: 1})
+	if err != nil || len(had) == 0 {
+		return textNoSuchParcel, err
+	}
+	text, err := t.aboutOrder(ctx, had[0], intent.ShippingTrack)
+	return fmt.Sprintf(textNumberCorrected, number, had[0].CarrierName(), had[0].TrackingNo) + "\n\n" + text, err
 }
 
 // namesCompany takes the text as the answer to 请发单位名称, if the person has

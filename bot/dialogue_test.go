@@ -401,6 +401,17 @@ func TestTrackingNumber(t *testing.T) {
 	if got := c.says("o-a", "快递到哪了 SF1234567890999"); got != textNoSuchParcel {
 		t.Errorf("no parcel of his: %s", got)
 	}
+	corrected := order.EventRecord{OrderID: sent.ID, Seq: 9, Event: order.CorrectTracking, From: sent.State, To: sent.State, Role: order.Shipper, Note: "SF1234567890888 更正为 顺丰速运 SF1234567890123", At: c.clock.Now()}
+	if err := c.db.InTx(t.Context(), func(tx order.Tx) error { return tx.AppendEvent(t.Context(), corrected) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.says("o-a", "快递到哪了 SF1234567890888"); !strings.Contains(got, "单号 SF1234567890888 当时填错了，已更正为") || !strings.Contains(got, "SF1234567890123") || !strings.Contains(got, "…"+order.TailOf(sent.No)) {
+		t.Errorf("a number that was corrected: %s", got)
+	}
+	c.bind("o-b", "13900001112")
+	if got := c.says("o-b", "快递到哪了 SF1234567890888"); got != textNoSuchParcel {
+		t.Errorf("somebody else's: %s", got)
+	}
 }
 
 // What is no text gets one next step, and ends nothing that was begun.

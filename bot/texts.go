@@ -21,6 +21,7 @@ const (
 	textCodeSent    = "验证码已发送到 {mobile}，60 秒内有效。\n请直接回复 6 位数字。云采盾不会以任何理由向您索要验证码。"
 	textBindDone    = "已绑定 {mobile}。"
 
+	textNumberCorrected = "单号 %s 当时填错了，已更正为%s %s，请以新单号为准。"
 	textNoSuchParcel    = "您名下没有这个快递单号的包裹，请核对单号，或回复「我的订单」查看您名下的订单。"
 	textNoOrders        = "您名下还没有订单。\n<a href=\"{portal}/\">新办证书</a>"
 	textOtherOrders     = "查其他订单请发单位名称或订单尾号（例如「尾号0152」），也可以 <a href=\"{portal}/orders\">查看全部订单</a>。"

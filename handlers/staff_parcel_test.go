@@ -113,8 +113,33 @@ func TestTrackingNumberIsCorrected(t *testing.T) {
 	wantIn(t, "order page", body, "京东快递", "JD0123456789012", "更正快递单号：SF1234567890123 更正为 京东快递 JD0123456789012")
 	wantIn(t, "order in the API", b.get("/api/v1/orders/"+string(o.ID)).Body, `"no":"JD0123456789012"`)
 	wantIn(t, "the list", s.get("/staff/shipping?tracking=JD0123456789012").Body, page)
+	wantIn(t, "the wrong number", s.get("/staff/shipping?tracking=SF1234567890123").Body, "该单号已更正", page, "京东快递", "JD0123456789012")
+	wantIn(t, "nobody's number", s.get("/staff/shipping?tracking=SF1234567890100").Body, "没有找到快递单号 SF1234567890100")
 	if a := d.login("周财务").post(page+"/correct", right); a.Status != http.StatusForbidden {
 		t.Errorf("finance: %d", a.Status)
+	}
+}
+
+// Row 72, through the pages: what the courier calls signed for is corrected by an admin only,
+// with a reason.
+func TestSignedTrackingNumberIsCorrected(t *testing.T) {
+	d := newDesk(t).hire()
+	o := d.sent(d.browser())
+	page := "/staff/shipping/" + string(o.ID)
+	must(t, d.service.CourierReported(t.Context(), order.CourierReport{TrackingNo: "SF1234567890123", State: order.ParcelSigned, Track: []order.TrackLine{{At: d.clock.now().Add(time.Minute), Text: "已签收"}}}))
+	right := url.Values{"wrong": {"SF1234567890123"}, "rightful": {"sf"}, "right": {"SF1234567890124"}, "why": {"该单号是别人的包裹"}}
+	s := d.login("孙发货")
+	wantNotIn(t, "shipper", s.get(page).Body, "更正快递单号")
+	wantIn(t, "shipper", s.post(page+"/correct", right).Body, "请由管理员核实后更正")
+	admin := d.login("吴管理")
+	wantIn(t, "admin", admin.get(page).Body, "更正快递单号", `name="why"`)
+	reason := right["why"]
+	right["why"] = nil
+	wantIn(t, "no reason", admin.post(page+"/correct", right).Body, "请写明更正原因", "SF1234567890124")
+	right["why"] = reason
+	admin.mustPost(page+"/correct", right, page)
+	if got := d.read(o.ID); got.TrackingNo != "SF1234567890124" || got.Parcel != order.ParcelPosted {
+		t.Errorf("%s %s", got.TrackingNo, got.Parcel)
 	}
 }
 

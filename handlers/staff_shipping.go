@@ -30,9 +30,11 @@ func (k *console) shippingRoutes() {
 type shippingView struct {
 	Tabs     []tabView
 	Tracking string // that was looked for
-	Sent     bool   // what has left: how far it has come, not by when it must go
-	Rows     []shippingRow
-	Next     string
+	// Corrected are the orders that had it by mistake, when none has it.
+	Corrected []correctedRow
+	Sent      bool // what has left: how far it has come, not by when it must go
+	Rows      []shippingRow
+	Next      string
 }
 
 // shippingLists are the shippers' lists, in the order of their tabs.
@@ -101,6 +103,11 @@ func (k *console) shipping(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if tracking != "" && len(page.Orders) == 0 {
+		if v.Corrected, err = k.correctedFrom(c.UserContext(), tracking); err != nil {
+			return err
+		}
+	}
 	for _, o := range page.Orders {
 		row := k.shippingRow(o)
 		row.Quantity = len(keysOf(items[o.ID]))
@@ -112,11 +119,27 @@ func (k *console) shipping(c *fiber.Ctx) error {
 	return k.show(c, "shipping", "发货", v, nil)
 }
 
+// correctedFrom are the orders whose parcel had a tracking number by mistake.
+func (k *console) correctedFrom(ctx context.Context, tracking string) ([]correctedRow, error) {
+	page, err := k.Records.Orders(ctx, order.Filter{Corrected: tracking})
+	var rows []correctedRow
+	for _, o := range page.Orders {
+		rows = append(rows, correctedRow{o.ID, order.TailOf(o.No), o.CarrierName(), o.TrackingNo})
+	}
+	return rows, err
+}
+
+// correctedRow is an order with the number that its parcel has now.
+type correctedRow struct {
+	ID                    order.ID
+	Tail, Carrier, Number string
+}
+
 func (k *console) shippingRow(o order.Order) shippingRow {
 	row := shippingRow{
 		ID: o.ID, No: o.No, Tail: order.TailOf(o.No),
 		PickUp: o.Stage == order.ToPickUp, Quantity: o.Quantity() - o.GivenUp, Due: o.DueAt, Overdue: !o.DueAt.IsZero() && k.Now().After(o.DueAt), Refund: o.Refund.Label(),
-		Parcel: o.Parcel.Label(), Sent: o.ShippedAt, Correctable: o.TrackingCorrectable(),
+		Parcel: o.Parcel.Label(), Sent: o.ShippedAt, Correctable: o.TrackingCorrectable(order.Shipper, k.Now()),
 	}
 	if !o.EraseAskedAt.IsZero() {
 		row.Recipient = "收件资料已按申请人要求停止查看"
@@ -146,6 +169,8 @@ type parcelView struct {
 	Shared   []shippingRow // the other orders with that tracking number
 	Right    string        // the right number, as it was typed
 	Rightful string        // its carrier
+	Signed   bool          // says the courier
+	Why      string
 }
 
 func (k *console) parcel(c *fiber.Ctx) error { return k.showParcel(c, false, nil) }
@@ -177,6 +202,8 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 	}
 	v.Facts = shipFacts(o, get)
 	v.Keys = keysOf(items)
+	v.Correctable = o.TrackingCorrectable(corrects(c), k.Now())
+	v.Signed = o.Parcel == order.ParcelSigned
 	v.CanBack = ships && o.Status == order.Completed && o.TrackingNo != "" && o.Refund == order.NoRefund && len(v.Keys) > 0
 	shipments, err := k.Records.Shipments(ctx, o.ID)
 	if err != nil {
@@ -191,7 +218,7 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 		if v.Open {
 			v.Carrier, v.Tracking = c.FormValue("carrier"), c.FormValue("tracking")
 		}
-		v.Right, v.Rightful = c.FormValue("right"), c.FormValue("rightful")
+		v.Right, v.Rightful, v.Why = c.FormValue("right"), c.FormValue("rightful"), c.FormValue("why")
 	}
 	for _, code := range carrierCodes {
 		v.Carriers = append(v.Carriers, choice{code, order.Carriers[code].Name, code == v.Carrier})
@@ -242,19 +269,23 @@ func (k *console) ship(c *fiber.Ctx) error {
 	return k.handOver(c, order.Command{On: order.Ship, Carrier: c.FormValue("carrier"), TrackingNo: trackingNo(c.FormValue("tracking"))})
 }
 
+// corrects is the role in which whoever looks at a parcel corrects its number.
+func corrects(c *fiber.Ctx) order.Role {
+	if staffOf(c).Has(order.Admin) {
+		return order.Admin
+	}
+	return order.Shipper
+}
+
 // correctTracking gives a parcel its right number, and the other orders in it that were
 // ticked. The same again, as by a double click, is done already.
 func (k *console) correctTracking(c *fiber.Ctx) error {
-	role := order.Shipper
-	if !staffOf(c).Has(role) {
-		role = order.Admin
-	}
 	var with []order.ID
 	for _, id := range c.Request().PostArgs().PeekMulti("with") {
 		with = append(with, order.ID(id))
 	}
 	id := order.ID(c.Params("id"))
-	cmd := order.Command{By: actor(c, role), Carrier: c.FormValue("rightful"), TrackingNo: trackingNo(c.FormValue("right")), WrongNo: c.FormValue("wrong")}
+	cmd := order.Command{By: actor(c, corrects(c)), Why: strings.TrimSpace(c.FormValue("why")), Carrier: c.FormValue("rightful"), TrackingNo: trackingNo(c.FormValue("right")), WrongNo: c.FormValue("wrong")}
 	if err := k.Orders.CorrectTracking(c.UserContext(), id, with, cmd); err != nil {
 		o, readErr := k.Records.Order(c.UserContext(), id)
 		same := readErr == nil && o.TrackingNo != cmd.WrongNo && o.TrackingNo == cmd.TrackingNo && o.Carrier == cmd.Carrier

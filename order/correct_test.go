@@ -88,10 +88,91 @@ func TestTrackingIsCorrected(t *testing.T) {
 		if err := said(rightNo, order.ParcelSigned); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.CorrectTracking(ctx, o.ID, nil, correction(rightNo, parcelNo)); codeOf(err) != "not_signed_for_required" {
+		if err := h.CorrectTracking(ctx, o.ID, nil, correction(rightNo, parcelNo)); codeOf(err) != "admin_corrects_required" {
 			t.Errorf("after it was signed for: %v", err)
 		}
+		for asked, want := range map[string]int{parcelNo: 1, rightNo: 0, "SF": 0, "%": 0} {
+			page, err := h.db.Orders(ctx, order.Filter{Corrected: asked})
+			if err != nil || len(page.Orders) != want {
+				t.Errorf("%s: %d orders, %v", asked, len(page.Orders), err)
+			}
+		}
 	})
+}
+
+// Row 72: a stranger's parcel that was signed for says nothing about ours. An admin corrects
+// its number with a reason, for thirty days, also while money is on its way back; once it is
+// back, nothing is corrected.
+func TestSignedTrackingIsCorrected(t *testing.T) {
+	admin := order.Actor{Role: order.Admin, StaffID: "admin", Channel: order.Web}
+	tests := map[string]struct {
+		change func(t *testing.T, h *house, o order.Order, c *order.Command)
+		want   string
+	}{
+		"by an admin, with a reason": {nil, "<nil>"},
+		"by a shipper":               {func(_ *testing.T, _ *house, _ order.Order, c *order.Command) { c.By = byShipper }, "admin_corrects_required"},
+		"without a reason":           {func(_ *testing.T, _ *house, _ order.Order, c *order.Command) { c.Why = "" }, "why_corrected_required"},
+		"a reason with a mobile":     {func(_ *testing.T, _ *house, _ order.Order, c *order.Command) { c.Why = "联系 13800138000" }, "why_corrected_required"},
+		"on the thirtieth day": {func(_ *testing.T, h *house, _ order.Order, _ *order.Command) {
+			h.advance(30*24*time.Hour - time.Minute)
+		}, "<nil>"},
+		"after thirty days": {func(_ *testing.T, h *house, _ order.Order, _ *order.Command) {
+			h.advance(30*24*time.Hour + time.Minute)
+		}, "sent_lately_required"},
+		"while money goes back": {refunds(false), "<nil>"},
+		"once it is back":       {refunds(true), "order_not_ready"},
+		"a parcel that is lost": {func(t *testing.T, h *house, o order.Order, _ *order.Command) {
+			items := h.issued(t, o)
+			h.mustApply(t, o.ID, order.Command{On: order.ParcelMissed, By: byShipper, Items: []string{items[0].ID}, Claim: "C1", Note: "压坏", Proven: nil})
+		}, "not_lost_required"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				o := h.sent(t, h.made(t), parcelNo)
+				signed := order.CourierReport{TrackingNo: parcelNo, State: order.ParcelSigned, Track: []order.TrackLine{{At: h.now().Add(time.Minute), Text: "已签收"}}}
+				if err := h.CourierReported(t.Context(), signed); err != nil || h.order(t, o.ID).Parcel != order.ParcelSigned {
+					t.Fatalf("%s, %v", h.order(t, o.ID).Parcel, err)
+				}
+				c := correction(parcelNo, rightNo)
+				c.By, c.Why = admin, "该单号是别人的包裹"
+				if tt.change != nil {
+					tt.change(t, h, o, &c)
+				}
+				offered := h.order(t, o.ID).TrackingCorrectable(c.By.Role, h.now())
+				if err := h.CorrectTracking(t.Context(), o.ID, nil, c); codeOf(err) != tt.want {
+					t.Fatalf("corrected: %v, want %s", err, tt.want)
+				}
+				if offered != (tt.want == "<nil>" || tt.want == "why_corrected_required") {
+					t.Errorf("offered: %t", offered)
+				}
+				if tt.want != "<nil>" {
+					return
+				}
+				if o = h.order(t, o.ID); o.TrackingNo != rightNo || o.Parcel != order.ParcelPosted {
+					t.Errorf("%s %s", o.TrackingNo, o.Parcel)
+				}
+				events, err := h.db.Events(t.Context(), o.ID)
+				if err != nil || !strings.HasSuffix(events[len(events)-1].Note, rightNo+"（该单号是别人的包裹）") {
+					t.Errorf("the history ends with %+v, %v", events[len(events)-1], err)
+				}
+			})
+		})
+	}
+}
+
+// refunds has an order's money go back, and arrive.
+func refunds(arrived bool) func(*testing.T, *house, order.Order, *order.Command) {
+	return func(t *testing.T, h *house, o order.Order, _ *order.Command) {
+		h.issued(t, o)
+		h.mustApply(t, o.ID, order.Command{On: order.RefundProposed, By: finance, Note: "不办了", End: order.KeysWaived})
+		h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance2})
+		if arrived {
+			if err := h.RunRefund(t.Context(), o.TradeNo); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // Row 72: orders that travel in one parcel are corrected together or not at all.

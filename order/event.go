@@ -129,6 +129,7 @@ type Command struct {
 	CertSerial  string      // key_verified
 	Carrier     string      // ship, correct_tracking
 	TrackingNo  string      // ship, correct_tracking
+	Why         string      // correct_tracking: the reason, once the parcel was signed for
 	WrongNo     string      // correct_tracking: the number that whoever corrects it saw
 	PickUpCode  string      // pick_up
 	Parcel      ParcelState // courier_moved

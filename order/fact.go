@@ -66,6 +66,11 @@ const (
 	ParcelOut             Fact = "parcel_out"          // the keys have left by courier
 	WrongNumberStands     Fact = "wrong_number_stands" // nobody has corrected it meanwhile
 	NotSignedFor          Fact = "not_signed_for"
+	SignedFor             Fact = "signed_for"
+	NotLost               Fact = "not_lost"
+	AdminCorrects         Fact = "admin_corrects" // what the courier calls signed for
+	SentLately            Fact = "sent_lately"
+	WhyCorrected          Fact = "why_corrected"
 	NumberDiffers         Fact = "number_differs"
 	LostNamed             Fact = "lost_named"
 	InRefund              Fact = "in_refund"
@@ -170,13 +175,21 @@ var truths = map[Fact]truth{
 	LostNamed:         {lostNamed, Invalid, "请勾选丢失或损坏的 UKEY"},
 	ParcelOut:         {func(o Order, _ Command) bool { return o.TrackingNo != "" }, Conflict, "该订单没有寄出的包裹"},
 	WrongNumberStands: {func(o Order, c Command) bool { return o.TrackingNo == c.WrongNo }, Conflict, "快递单号刚刚被同事更正，没有再改：请核对现在的单号"},
-	NotSignedFor:      {func(o Order, _ Command) bool { return o.Parcel != ParcelSigned && o.Parcel != ParcelLost }, Conflict, "包裹已签收，或已登记丢失、损坏，不能再更正单号；收件人没有收到的，请向快递公司核实"},
-	NumberDiffers:     {func(o Order, c Command) bool { return o.Carrier != c.Carrier || o.TrackingNo != c.TrackingNo }, Invalid, "填写的就是现在的快递公司和单号，没有改动"},
-	NamesNoNumber:     {func(_ Order, c Command) bool { return namesNoNumber(c) }, Invalid, "说明里有证件号、手机号或银行卡号，对方会看到，请删去或只写末四位后再提交"},
-	HasNote:           {func(_ Order, c Command) bool { return hasNote(c) }, Invalid, "请填写原因，不超过 100 字"},
-	InRefund:          {func(o Order, c Command) bool { return o.Refund != NoRefund && c.Trade == o.TradeNo }, Conflict, "该订单没有进行中的退款"},
-	Authorized:        {signed, Conflict, "法定代表人的授权已失效，请退回经办人重新提交"},
-	RefundHasFailed:   {func(o Order, _ Command) bool { return o.Refund == RefundFailed }, Conflict, "退款没有失败，不需要重试"},
+	NotSignedFor:      {func(o Order, _ Command) bool { return o.Parcel != ParcelSigned }, Conflict, "包裹已签收"},
+	SignedFor:         {func(o Order, _ Command) bool { return o.Parcel == ParcelSigned }, Conflict, "包裹没有签收"},
+	NotLost:           {func(o Order, _ Command) bool { return o.Parcel != ParcelLost }, Conflict, "包裹已登记丢失或损坏，不能再更正单号"},
+	AdminCorrects:     {func(_ Order, c Command) bool { return c.By.Role == Admin }, Forbidden, "该单号已显示签收，请由管理员核实后更正；收件人没有收到的，先向快递公司核实"},
+	SentLately:        {func(o Order, c Command) bool { return !c.at.After(o.ShippedAt.Add(correctLife)) }, Conflict, "寄出已超过 30 天，不能再更正已签收的单号，请向快递公司核实"},
+	WhyCorrected: {func(_ Order, c Command) bool {
+		n := utf8.RuneCountInString(c.Why)
+		return n > 0 && n <= 60 && !identity.HasPersonalNumber(c.Why)
+	}, Invalid, "单号已显示签收，请写明更正原因（如：该单号是别人的包裹），不超过 60 字，不要写证件号和手机号"},
+	NumberDiffers:   {func(o Order, c Command) bool { return o.Carrier != c.Carrier || o.TrackingNo != c.TrackingNo }, Invalid, "填写的就是现在的快递公司和单号，没有改动"},
+	NamesNoNumber:   {func(_ Order, c Command) bool { return namesNoNumber(c) }, Invalid, "说明里有证件号、手机号或银行卡号，对方会看到，请删去或只写末四位后再提交"},
+	HasNote:         {func(_ Order, c Command) bool { return hasNote(c) }, Invalid, "请填写原因，不超过 100 字"},
+	InRefund:        {func(o Order, c Command) bool { return o.Refund != NoRefund && c.Trade == o.TradeNo }, Conflict, "该订单没有进行中的退款"},
+	Authorized:      {signed, Conflict, "法定代表人的授权已失效，请退回经办人重新提交"},
+	RefundHasFailed: {func(o Order, _ Command) bool { return o.Refund == RefundFailed }, Conflict, "退款没有失败，不需要重试"},
 
 	MobileProven:      {nil, Invalid, "请先通过短信验证"},
 	TradeClosed:       {nil, Conflict, "支付单尚未关闭，请稍后重试"},

@@ -107,7 +107,10 @@ var lifecycle = []transition{
 	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByPickUp), To: toPickUp, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDeliveryToPickUp, Then: do(notify(NoticePickUpReady))},
 	{Row: 48, Of: shipped, From: states(completed), On: CourierMoved, To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true},
 	// A slip of the shipper's: what the courier says of another parcel does not decide.
-	{Row: 72, Of: shipped, From: states(completed), On: CorrectTracking, To: completed, By: roles(Shipper, Admin), If: facts(ParcelOut, WrongNumberStands, NotSignedFor, HasTracking, NumberDiffers), Do: correctTracking, Then: do(notify(NoticeTrackingCorrected), job(JobParcel))},
+	// It moves no money: like the courier's reports, which it sets right, it works also
+	// while money is on its way back.
+	{Row: 72, Of: shipped, From: states(completed), On: CorrectTracking, When: facts(NotSignedFor), To: completed, By: roles(Shipper, Admin), If: facts(ParcelOut, WrongNumberStands, NotLost, HasTracking, NumberDiffers), Do: correctTracking, DuringRefund: true, Then: do(notify(NoticeTrackingCorrected), job(JobParcel))},
+	{Row: 72, Of: shipped, From: states(completed), On: CorrectTracking, When: facts(SignedFor), To: completed, By: roles(Shipper, Admin), If: facts(ParcelOut, WrongNumberStands, AdminCorrects, SentLately, WhyCorrected, HasTracking, NumberDiffers), Do: correctTracking, DuringRefund: true, Then: do(notify(NoticeTrackingCorrected), job(JobParcel))},
 	{Row: 49, Of: shipped, From: states(completed), On: ParcelReturned, To: toPost, By: roles(Shipper), If: facts(ParcelOut, KeysIntact), Do: unship, Then: do(notify(NoticeParcelReturned))},
 	{Row: 50, Of: shipped, From: states(completed), On: ParcelMissed, To: completed, By: roles(Shipper), If: facts(ParcelOut, LostNamed, ClaimRecorded), Do: loseParcel, Then: do(onLostKeys(LostCertificate), replacements, notify(NoticeParcelLost))},
 	// What was lost is made again for nothing.

@@ -308,7 +308,7 @@ func (w *walker) take(s step) error {
 	}
 	c.Carrier, c.TrackingNo, c.PickUpCode = "sf", "SF1234567890123", "246810"
 	if c.On == CorrectTracking {
-		c.TrackingNo, c.WrongNo = "SF1234567890124", w.o.TrackingNo
+		c.TrackingNo, c.WrongNo, c.Why = "SF1234567890124", w.o.TrackingNo, "测试"
 	}
 	if c.Item == "" {
 		for _, i := range w.items {

@@ -264,15 +264,25 @@ func (s *Service) renumber(ctx context.Context, tx Tx, o Order, wrong string, at
 	return tx.UpdateShipment(ctx, parcel)
 }
 
-// TrackingCorrectable reports whether the number of the order's parcel may be corrected.
-func (o Order) TrackingCorrectable() bool {
-	return o.State == completed && o.TrackingNo != "" && o.Refund == NoRefund && NotSignedFor.check(o, Command{}) == nil
+// correctLife is how long after it was sent a parcel that was signed for can turn out to be
+// a stranger's.
+const correctLife = 30 * day
+
+// TrackingCorrectable reports whether somebody in a role may correct the number of the
+// order's parcel at a time.
+func (o Order) TrackingCorrectable(role Role, at time.Time) bool {
+	c := Command{By: Actor{Role: role}, at: at}
+	late := AdminCorrects.check(o, c) == nil && SentLately.check(o, c) == nil
+	return o.State == completed && o.TrackingNo != "" && NotLost.check(o, c) == nil && (o.Parcel != ParcelSigned || late)
 }
 
 // CorrectTracking corrects the carrier and number of an order's parcel (row 72) and of
 // other orders with the same wrong number, of all or of none.
 func (s *Service) CorrectTracking(ctx context.Context, id ID, with []ID, c Command) error {
 	c.On, c.Note = CorrectTracking, c.WrongNo+" 更正为 "+Carriers[c.Carrier].Name+" "+c.TrackingNo
+	if c.Why != "" {
+		c.Note += "（" + c.Why + "）"
+	}
 	all := append([]ID{id}, with...)
 	slices.Sort(all) // two who correct the same parcels wait for each other
 	refused := id

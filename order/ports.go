@@ -307,11 +307,13 @@ type Filter struct {
 	Refund   RefundState
 	Parcels  []ParcelState // one of these
 	Tracking string        // whole tracking number of the present parcel
-	No       string        // whole or tail
-	Company  string        // substring
-	USCC     string        // whole
-	Product  string        // substring of the product name
-	From, To time.Time
+	// Corrected is a whole tracking number that their parcel had by mistake.
+	Corrected string
+	No        string // whole or tail
+	Company   string // substring
+	USCC      string // whole
+	Product   string // substring of the product name
+	From, To  time.Time
 	// ReviewDueBefore chooses the reviews that should have ended before.
 	ReviewDueBefore time.Time
 	// DueBefore chooses the orders whose promise of F63 ran out before.

@@ -117,7 +117,7 @@ var progress = map[State]string{
 }
 
 // duringRefund are the events of an order whose money is on its way back.
-var duringRefund = []Event{CourierMoved, RefundFails, RefundRetry}
+var duringRefund = []Event{CourierMoved, CorrectTracking, RefundFails, RefundRetry}
 
 // StatementOf says how an order stands, from its history.
 func StatementOf(o Order, events []EventRecord) Statement {

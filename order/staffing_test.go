@@ -319,7 +319,9 @@ func TestClaimsOfAFormerReviewer(t *testing.T) {
 				m, err := h.db.Staff(t.Context(), li.StaffID)
 				must(t, err)
 				var due bool
-				s := order.NewStaffing(enqueuing{h.db, func(j order.Job) { due = due || j == order.Job{Kind: order.JobReleaseClaims, Ref: li.StaffID, Seq: j.Seq} }}, func(context.Context, string) error { return nil }, h.now, h.newID)
+				s := order.NewStaffing(enqueuing{h.db, func(j order.Job) {
+					due = due || j == order.Job{Kind: order.JobReleaseClaims, Ref: li.StaffID, Seq: j.Seq}
+				}}, func(context.Context, string) error { return nil }, h.now, h.newID)
 				must(t, tt.change(t.Context(), s, m))
 				for range 2 { // the job runs at least once
 					must(t, h.ReleaseClaims(t.Context(), li.StaffID))

@@ -275,6 +275,9 @@ func filter(f order.Filter) (where string, args []any) {
 	if f.Tracking != "" {
 		and(`tracking_no = ?`, f.Tracking)
 	}
+	if f.Corrected != "" {
+		and(`id IN (SELECT order_id FROM order_events WHERE event = 'correct_tracking' AND note LIKE ? ESCAPE '\')`, escapeLike(f.Corrected)+` 更正为 %`)
+	}
 	if !f.ReviewDueBefore.IsZero() {
 		and(`review_due < ?`, dbTime(f.ReviewDueBefore))
 	}
