@@ -122,6 +122,8 @@ type turn struct {
 	text   string
 	meant  intent.Result
 	handed string // what is said while people are there to take over
+	// cancels: some order is not wanted any more, whether or not money was paid for it.
+	cancels bool
 }
 
 // Answer implements [Answerer].
@@ -221,6 +223,8 @@ var (
 	ordinalPattern = regexp.MustCompile(`第\s*([1-5一二两三四五])\s*(?:个|项|条|把|单|笔|张)`)
 	mobilePattern  = regexp.MustCompile(`^(?:绑定|绑|手机号?|换绑)?[是为:：\s]*((?:\+?86)?\s*1[3-9]\d[\s-]?\d{4}[\s-]?\d{4})$`)
 	unbindPattern  = regexp.MustCompile(`^(?:我(?:要|想)|请|帮我|怎么|如何|确认)*(?:把?(?:这个|我的)?微信号?(?:怎么|如何)?)?(?:解绑|解除绑定|取消绑定)(?:这个|我的)?(?:微信号?|公众号|账号|手机号?)?[吧啊呢。.!！?？]*$`)
+	cancelPattern  = regexp.MustCompile(`(?i)^(?:我|要|想|请|帮我|怎么|如何|能不能|可不可以|可以|能|把|这个|那个|这笔|那笔|订单|申请|单子?|尾号|号|不想办了|[,，。\s])*(SAAS1\d{18,20}|\d{3,6})?(?:取消|撤回|撤销|撤掉|删除|删掉|不办了|不要了)(?:我的|这个|那个|这笔|那笔|一下|掉|了)*((?:订单|申请|单子?)?)(?:尾号|号)?\s*(SAAS1\d{18,20}|\d{3,6})?(?:订单|申请|不办了|不想办了|可以|吗|呢|吧|啊|了|[,，。.!！?？~\s])*$`)
+	cancelledThing = regexp.MustCompile(`订单|申请|单子|\d`)
 	bareAnswer     = regexp.MustCompile(`^(?:是的?|不是|对的?|有的?|没有?|算了吧?|取消|确认|不用了?)[。.!！~]?$`) // to no question of ours
 	urgentPattern  = regexp.MustCompile(`急|投诉|人工`)
 )
@@ -275,6 +279,9 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 		t.meant = intent.Result{Intent: i, Understood: true}
 	}
 	if err := t.goOn(ctx); err != nil {
+		return "", err
+	}
+	if err := t.cancel(ctx); err != nil {
 		return "", err
 	}
 	t.keep()

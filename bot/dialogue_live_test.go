@@ -558,6 +558,81 @@ func TestRefundOfAnOrder(t *testing.T) {
 	}
 }
 
+// Whoever wants to cancel an order reads what he can do in its state, whatever words he
+// uses, with the way there; also of one that costs nothing.
+func TestCancelAnOrder(t *testing.T) {
+	for name, test := range map[string]struct {
+		business order.Business
+		state    order.State
+		free     bool
+		says     []string
+	}{
+		"draft":             {order.Initial, order.State{Status: order.Draft}, false, []string{"「删除草稿」", "/edit"}},
+		"unpaid":            {order.Initial, order.State{Status: order.AwaitingPayment}, false, []string{"在订单页删除</a>", "7 天不付款"}},
+		"paid, in review":   {order.Initial, order.State{Status: order.InReview, Stage: order.Queued}, false, []string{"可以全额退款", "「人工」"}},
+		"paid, made":        {order.Initial, order.State{Status: order.ToShip, Stage: order.ToPost}, false, []string{"退款由两位工作人员核实"}},
+		"free, in review":   {order.Renewal, order.State{Status: order.InReview, Stage: order.Queued}, true, []string{"0 元", "可以撤回", "「人工」"}},
+		"free, to issue":    {order.Renewal, order.State{Status: order.ToIssue, Stage: order.Unclaimed}, true, []string{"0 元", "可以撤回"}},
+		"free, rejected":    {order.Renewal, order.State{Status: order.Rejected, Stage: order.Fixable}, true, []string{"在订单页关闭</a>"}},
+		"free, closed":      {order.Renewal, order.State{Status: order.Rejected, Stage: order.Closed}, true, []string{"已经关闭"}},
+		"free, to renew":    {order.Renewal, order.State{Status: order.ToRenew, Stage: order.Ready}, true, []string{"不用操作", "原来的证书不受影响"}},
+		"free, to restore":  {order.Resume, order.State{Status: order.ToRestore}, true, []string{"不用操作", "仍是冻结状态"}},
+		"free, being made":  {order.Renewal, order.State{Status: order.ToIssue, Stage: order.Making}, true, []string{"证书已制作，不能取消"}},
+		"free, done":        {order.UnlockApproval, order.State{Status: order.Completed}, true, []string{"已经解锁，不能取消"}},
+		"free, at the desk": {order.Rebind, order.State{Status: order.InReview, Stage: order.SecondApproval}, true, []string{"还没有换绑，可以撤回"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChat(t)
+			o := anOrder(c.bind("o-user", applicant), 1, test.state.Status, test.state.Stage)
+			o.Business = test.business
+			if test.free {
+				o.Amount = 0
+			} else if o.Status != order.Draft && o.Status != order.AwaitingPayment {
+				o.PaidAt = talkTime
+			}
+			c.insert(o)
+			tail := order.TailOf(o.No)
+			for _, said := range []string{"撤回" + o.No, "撤回" + tail, "取消尾号" + tail, "把订单" + tail + "撤销", "我想取消订单" + tail + "，不办了"} {
+				got := c.says("o-user", said)
+				if !strings.Contains(got, "…"+tail) || slices.ContainsFunc(test.says, func(s string) bool { return !strings.Contains(got, s) }) {
+					t.Errorf("%s: %s", said, got)
+				}
+			}
+			for _, said := range []string{"取消订单", "撤回订单", "删除这个订单", "怎么撤回申请？", "撤销申请"} {
+				if got := c.says("o-user", said); test.state.Stage != order.Closed && test.state.Status != order.Completed && !strings.Contains(got, test.says[0]) {
+					t.Errorf("%s: %s", said, got)
+				}
+			}
+		})
+	}
+}
+
+// Of several orders it is asked which; somebody else's does not exist; who has none is told
+// in general; and words about other things are not about orders.
+func TestCancelWhichOrder(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-user", applicant)
+	c.insert(anOrder(p, 1, order.AwaitingPayment, order.NoStage), anOrder(p, 2, order.InReview, order.Queued), anOrder(p, 3, order.Completed, order.NoStage))
+	if got := c.says("o-user", "取消订单"); !strings.Contains(got, "2 个相关订单") {
+		t.Errorf("which: %s", got)
+	}
+	if got := c.says("o-user", "2"); !strings.Contains(got, "在订单页删除</a>") && !strings.Contains(got, "全额退款") {
+		t.Errorf("the second: %s", got)
+	}
+	if got := c.says("o-user", "撤回9999"); !strings.Contains(got, "没有找到该订单") {
+		t.Errorf("nobody's: %s", got)
+	}
+	c.bind("o-new", "13900001112")
+	if got := c.says("o-new", "取消订单"); !strings.Contains(got, "自己删除") || !strings.Contains(got, "/orders") {
+		t.Errorf("no order: %s", got)
+	}
+	for said, never := range map[string]string{"撤回授权": "需要退的款项", "撤回同意": "需要退的款项", "证书吊销了能撤回吗": "需要退的款项", "解除绑定": "需要退的款项"} {
+		if got := c.says("o-user", said); strings.Contains(got, never) {
+			t.Errorf("%s: %s", said, got)
+		}
+	}
+}
+
 // Rule 4: what was talked about is forgotten after ten minutes.
 func TestContextEnds(t *testing.T) {
 	c := newChat(t)

@@ -28,7 +28,11 @@ func (t *turn) ordersBeside(ctx context.Context, about intent.Intent) (string, e
 	if err != nil {
 		return "", err
 	}
-	switch concerned := relevant(mine, about); {
+	concerned := relevant(mine, about)
+	if open := relevant(mine, intent.OrderStatus); t.cancels && len(open) > 0 {
+		concerned = open
+	}
+	switch {
 	case len(concerned) == 0:
 		return t.inGeneral(ctx, about)
 	case len(concerned) == 1:
@@ -36,6 +40,31 @@ func (t *turn) ordersBeside(ctx context.Context, about intent.Intent) (string, e
 	default:
 		return t.list(concerned, about), nil
 	}
+}
+
+// cancel takes 取消订单, 撤回 and the like for a question about getting out of an order. A
+// member of staff who names somebody else's means a task.
+func (t *turn) cancel(ctx context.Context) error {
+	m := cancelPattern.FindStringSubmatch(t.text)
+	if m == nil || !cancelledThing.MatchString(t.text) {
+		return nil
+	}
+	no := cmp.Or(m[1], m[3])
+	if no != "" && t.meant.Intent.Staff() {
+		mine, err := t.mine(ctx, order.Filter{No: no, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if _, member, err := t.member(ctx); err != nil || member && len(mine) == 0 {
+			return err
+		}
+	}
+	t.cancels = true
+	t.meant = intent.Result{Intent: intent.Refund, Slots: intent.Slots{}, Understood: true}
+	if no != "" {
+		t.meant.Slots[intent.SlotOrderTail] = strings.ToUpper(no)
+	}
+	return nil
 }
 
 // inGeneral is what an intent means to whoever has no order that it concerns.
@@ -54,7 +83,7 @@ func (t *turn) inGeneral(ctx context.Context, about intent.Intent) (string, erro
 var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]string, error){
 	intent.PayProblem:    (*turn).payment,
 	intent.LegalRepAuth:  (*turn).authorization,
-	intent.Refund:        func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return refund(*o, t.Now()), nil },
+	intent.Refund:        func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.refund(*o), nil },
 	intent.Invoice:       (*turn).invoice,
 	intent.ChangeAddress: func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.delivery(*o), nil },
 	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return schedule(*o, t.Now()), nil },
@@ -105,16 +134,20 @@ func (t *turn) payment(ctx context.Context, o *order.Order) ([]string, error) {
 	return []string{"刚向支付平台查询过：这笔订单还没有付款成功。二维码过期了重新打开支付即可；重复支付会自动原路退回。"}, nil
 }
 
-// refund says whether money can come back, and how.
-func refund(o order.Order, now time.Time) []string {
-	money := "¥" + o.Amount.Yuan()
+// refund says how to get out of an order: whether money can come back and how, or what to
+// do about one for which none was paid.
+func (t *turn) refund(o order.Order) []string {
+	money, now := "¥"+o.Amount.Yuan(), t.Now()
+	page := `<a href="` + t.PublicURL + "/orders/" + string(o.ID) + `">`
 	switch {
 	case o.Refund != order.NoRefund || o.Status == order.Refunded:
 		return []string{o.Guide(now).What, o.Guide(now).Next}
+	case o.Status == order.Draft:
+		return []string{"还没有提交，也没有付款，没有需要退的款项。不想办了，打开后点页面下方的「删除草稿」。"}
+	case o.Status == order.AwaitingPayment:
+		return []string{"还没有付款，没有需要退的款项。不想办了，可以" + page + "在订单页删除</a>，也可以不管它：7 天不付款会自动退回草稿。"}
 	case o.Amount == 0:
-		return []string{"这笔订单金额为 0 元，没有需要退的款项。"}
-	case o.Status == order.Draft || o.Status == order.AwaitingPayment:
-		return []string{"还没有付款，没有需要退的款项。不想办了，可以在订单页删除这个订单。"}
+		return append([]string{"这笔订单金额为 0 元，没有需要退的款项。"}, unpaidWayOut(o, page)...)
 	case slices.Contains(refundedAtOnce, o.Status) && o.Stage != order.Running, o.Status == order.ToIssue && o.Stage == order.Unclaimed:
 		return []string{"还没有" + deed(o.Business) + "，可以全额退款 " + money + "，款项原路退回，一般 1–3 个工作日到账。", "回复「人工」，由工作人员为您办理。"}
 	case deed(o.Business) != makesCertificate:
@@ -126,6 +159,29 @@ func refund(o order.Order, now time.Time) []string {
 		}
 		return append(lines, "回复「人工」，由工作人员为您办理。")
 	}
+}
+
+// unpaidWayOut is what to do about a submitted order that costs nothing.
+func unpaidWayOut(o order.Order, page string) []string {
+	switch {
+	case o.Stage == order.Closed:
+		return []string{"订单已经关闭，不用再操作。"}
+	case o.Closable():
+		return []string{"不想办了，可以" + page + "在订单页关闭</a>，也可以不修改，不会制证。"}
+	case o.Status == order.InReview, o.Status == order.ToIssue && o.Stage == order.Unclaimed:
+		return []string{"还没有" + deed(o.Business) + "，可以撤回：请回复「人工」，由工作人员退回给您，退回后在订单页关闭即可。"}
+	case slices.Contains(refundedAtOnce, o.Status) && o.Stage != order.Running:
+		return []string{"不想办了，不用操作：过了期限没有完成，订单会自动关闭或退回，" + deedUndone(o.Business) + "。"}
+	case deed(o.Business) != makesCertificate:
+		return []string{"已经" + deed(o.Business) + "，不能取消。"}
+	default:
+		return []string{"证书已制作，不能取消。不再使用的，可以在「我的证书」吊销。"}
+	}
+}
+
+// deedUndone is what stays as it is when an order is not carried out.
+func deedUndone(b order.Business) string {
+	return cmp.Or(map[order.Business]string{order.Resume: "证书仍是冻结状态"}[b], "原来的证书不受影响")
 }
 
 // refundedAtOnce are the states in which one member of staff gives the money back.
