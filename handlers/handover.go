@@ -112,9 +112,15 @@ func (s *Server) beginHandover(ctx context.Context, n naming, v Visitor, by orde
 	if o, ok, err := s.openAbout(ctx, cert, n.business, v); ok || err != nil {
 		return o, err
 	}
-	return s.Orders.Apply(ctx, "", order.Command{
+	o, err := s.Orders.Apply(ctx, "", order.Command{
 		On: order.Save, By: by, Product: p.Code, Certificate: cert.Serial, Proven: []order.Fact{order.CompanyNamed},
 	})
+	if err != nil {
+		if o, ok, again := s.openAbout(ctx, cert, n.business, v); ok && again == nil { // another window was quicker
+			return o, nil
+		}
+	}
+	return o, err
 }
 
 // countNaming refuses whoever guesses.

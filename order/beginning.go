@@ -21,6 +21,9 @@ func (s *Service) begin(ctx context.Context, tx Tx, o Order, c *Command) error {
 	if err := fit(o, *c); err != nil {
 		return err
 	}
+	if err := s.aloneAbout(ctx, tx, o, *c); err != nil {
+		return err
+	}
 	form := DefaultForm()
 	switch holder := c.By.PersonID != "" && c.By.PersonID == c.about.PersonID; {
 	case holder && o.Business == Rebind:
@@ -51,6 +54,24 @@ func (s *Service) begin(ctx context.Context, tx Tx, o Order, c *Command) error {
 	}
 	c.Form = withImages(form, c.Form)
 	return nil
+}
+
+// aloneAbout refuses a second application of a person for the same business about one
+// certificate: of two windows, one begins it and the other goes on with it. Of renewals the
+// database allows one, whoever begins it (F72).
+func (s *Service) aloneAbout(ctx context.Context, tx Tx, o Order, c Command) error {
+	if o.Business == Renewal || c.By.PersonID == "" {
+		return nil
+	}
+	// Who else begins one waits here until this one is there.
+	if _, err := tx.Order(ctx, c.about.OrderID); err != nil && !errors.Is(err, NotFound) {
+		return err
+	}
+	page, err := tx.Orders(ctx, Filter{PersonID: c.By.PersonID, Certificate: o.Certificate, Business: o.Business, Open: true, Limit: 1})
+	if err == nil && len(page.Orders) > 0 {
+		return Errorf(Conflict, "order_open", "该证书已有进行中的%s订单，请在「我的订单」中继续办理", o.Business.Label())
+	}
+	return err
 }
 
 // Earlier is the order whose data a form about the certificate is filled with; the

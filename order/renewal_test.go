@@ -210,6 +210,44 @@ func TestRenewalRefused(t *testing.T) {
 	})
 }
 
+// Two windows that begin the same business about a certificate at once begin one application,
+// whichever business it is; another business, and another person, are on their own.
+func TestOneApplicationAboutACertificate(t *testing.T) {
+	for product, b := range map[string]order.Business{"yd-unlock-approval": order.UnlockApproval, "yd-reissue": order.Reissue, "yd-resume": order.Resume} {
+		t.Run(string(b), func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				by, _ := h.holder(t, "2027-11-20")
+				if b == order.Resume {
+					if _, err := h.certificates.Apply(t.Context(), heldSerial, certificate.Command{On: certificate.Freeze, By: by, MobileProven: true}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				const clicks = 6
+				errs := make([]error, clicks)
+				var wg sync.WaitGroup
+				for i := range clicks {
+					wg.Go(func() { _, errs[i] = h.about(product, by) })
+				}
+				wg.Wait()
+				refused := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
+				if len(refused) != clicks-1 || slices.ContainsFunc(refused, func(err error) bool { return codeOf(err) != "order_open" }) {
+					t.Errorf("%d clicks: %v", clicks, errs)
+				}
+				page, err := h.db.Orders(t.Context(), order.Filter{PersonID: by.PersonID, Certificate: heldSerial, Business: b, Open: true})
+				if err != nil || len(page.Orders) != 1 {
+					t.Fatalf("%d applications, %v", len(page.Orders), err)
+				}
+				if _, err := h.Delete(t.Context(), page.Orders[0].ID, by, ""); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := h.about(product, by); err != nil {
+					t.Errorf("after it was deleted: %v", err)
+				}
+			})
+		})
+	}
+}
+
 // Rows 61 to 63: the certificate is frozen or revoked while an order about it is
 // open.
 func TestCertificateChangesMeanwhile(t *testing.T) {
