@@ -203,7 +203,7 @@ func (a *app) openOrders() error {
 	a.reminders = certificate.NewReminders(store.Certificates{DB: a.db}, a.settings.Calendar(), a.clock.Now, newID(a.clock.Now))
 	a.certificates = certificate.NewService(store.Certificates{DB: a.db}, a.clock.Now, newID(a.clock.Now))
 	a.orders = order.NewService(order.Deps{
-		Store: a.db, Gateways: a.out.gateways(), Mini: a.out.pay, Courier: a.out.courier, Certificates: a.certificates, Calendar: a.settings.Calendar(), Catalogue: a.settings.Catalogue, Now: a.clock.Now, NewID: newID(a.clock.Now),
+		Store: a.db, Gateways: a.out.gateways(), Mini: a.out.pay, Courier: a.out.courier, Fulfilments: a.out.mini, Certificates: a.certificates, Calendar: a.settings.Calendar(), Catalogue: a.settings.Catalogue, Now: a.clock.Now, NewID: newID(a.clock.Now),
 		LinkKey: linkKey, MaxDrafts: a.cfg.MaxDrafts,
 	})
 	a.books = order.NewReconciler(a.db, a.out.bills(), a.clock.Now, newID(a.clock.Now))

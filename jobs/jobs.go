@@ -177,6 +177,8 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 		order.JobParcel:  byRef(func(ctx context.Context, id string) error { return d.Orders.FollowParcel(ctx, order.ID(id)) }),
 		order.JobInvoice: byRef(d.invoice),
 
+		order.JobFulfilment: byRef(d.Orders.RunFulfilment),
+
 		order.JobAuthorization: d.authorization,
 		order.JobBill:          byRef(func(ctx context.Context, ref string) error { return d.Reconciler.Compare(ctx, ref) }),
 		order.JobIssuerRequest: byRef(func(ctx context.Context, id string) error { return d.Office.Execute(ctx, id) }),

@@ -65,7 +65,7 @@ var lifecycle = []transition{
 	{Row: 30, Of: of(Reissue), From: states(secondApproval), On: Approve, When: facts(AdminMode), To: unclaimed, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: toReplace},
 	{Row: 30, Of: of(Reissue), From: states(claimed), On: Approve, When: facts(SelfMode, OneReviewer), To: downloadReady, By: roles(Reviewer), If: readyToApprove, Do: approve, Then: toFetch},
 	{Row: 30, Of: of(Reissue), From: states(secondApproval), On: Approve, When: facts(SelfMode), To: downloadReady, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: toFetch},
-	{Row: 31, Of: of(Rebind), From: states(secondApproval), On: Approve, To: completed, By: roles(Reviewer), If: readyToApproveSecond, Do: approveAndComplete, Then: do(onCertificate(RebindCertificate))},
+	{Row: 31, Of: of(Rebind), From: states(secondApproval), On: Approve, To: completed, By: roles(Reviewer), If: readyToApproveSecond, Do: approveAndComplete, Then: do(onCertificate(RebindCertificate), fulfilling)},
 	{Row: 32, From: states(claimed, secondApproval), On: Reject, To: fixable, By: roles(Reviewer), If: facts(HoldsClaimOrSecond, HasReasons, NamesNoNumber), Do: reject, Then: rejection},
 	{Row: 33, From: states(fixable), On: Resubmit, When: facts(Unsigned), To: awaitingAuthorization, By: roles(Applicant), If: readyToResubmit, Do: resubmit, Then: toLegalRep},
 	{Row: 33, From: states(fixable), On: Resubmit, When: facts(Signed), To: queued, By: roles(Applicant), If: readyToResubmit, Do: resubmitAndQueue, Then: toReviewSettled},
@@ -93,24 +93,24 @@ var lifecycle = []transition{
 	// Restoring a frozen certificate. Rows 42 and 43 wait for key escrow.
 	{Row: 42, Of: of(Recover), From: states(toRestore), On: Recovered, To: toPost, By: roles(Issuer), If: facts(ArchiveIntact, SecondPerson), Later: true},
 	{Row: 43, Of: of(Recover), From: states(toRestore), On: ArchiveUnusable, To: fixable, By: roles(Issuer), Do: rejectWith("R20"), Then: rejection, Later: true},
-	{Row: 44, Of: of(Resume), From: states(toRestore), On: Restore, To: completed, By: roles(Applicant), If: facts(MobileProven, StillFrozen, GrantAlive), Do: completeOrder, Then: do(onCertificate(RestoreCertificate))},
+	{Row: 44, Of: of(Resume), From: states(toRestore), On: Restore, To: completed, By: roles(Applicant), If: facts(MobileProven, StillFrozen, GrantAlive), Do: completeOrder, Then: do(onCertificate(RestoreCertificate), fulfilling)},
 
 	// Handing over.
 	{Row: 45, Of: butRenewal, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: onTheWay},
 	{Row: 45, Of: of(Renewal), From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: append(slices.Clip(onTheWay), after(30*day, OldRetired))},
-	{Row: 46, Of: butRenewal, From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing)},
-	{Row: 46, Of: of(Renewal), From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, after(30*day, OldRetired))},
+	{Row: 46, Of: butRenewal, From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, fulfilling)},
+	{Row: 46, Of: of(Renewal), From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, fulfilling, after(30*day, OldRetired))},
 	// A renewal onto a new USBKEY leaves the old one thirty days (F9).
 	{Row: 46, Of: of(Renewal), From: states(completed), On: OldRetired, When: facts(AdminMode), To: completed, By: roles(System), Then: do(onCertificate(RevokeCertificate))},
 	{Row: 47, Of: shipped, From: states(awaitingAuthorization, queued, claimed, secondApproval, unclaimed, making, makingFailed, toRestore), On: ChangeDelivery, When: facts(AdminMode), To: Same, By: roles(Applicant), If: facts(DeliveryComplete), Do: changeDelivery},
 	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByCourier), To: toPost, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDelivery, Then: do(notify(NoticeShipTask))},
 	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByPickUp), To: toPickUp, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDeliveryToPickUp, Then: do(notify(NoticePickUpReady))},
-	{Row: 48, Of: shipped, From: states(completed), On: CourierMoved, To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true},
+	{Row: 48, Of: shipped, From: states(completed), On: CourierMoved, To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true, Then: do(fulfilling)},
 	// A slip of the shipper's: what the courier says of another parcel does not decide.
 	// It moves no money: like the courier's reports, which it sets right, it works also
 	// while money is on its way back.
-	{Row: 72, Of: shipped, From: states(completed), On: CorrectTracking, When: facts(NotSignedFor), To: completed, By: roles(Shipper, Admin), If: facts(ParcelOut, WrongNumberStands, NotLost, HasTracking, NumberDiffers), Do: correctTracking, DuringRefund: true, Then: do(notify(NoticeTrackingCorrected), job(JobParcel))},
-	{Row: 72, Of: shipped, From: states(completed), On: CorrectTracking, When: facts(SignedFor), To: completed, By: roles(Shipper, Admin), If: facts(ParcelOut, WrongNumberStands, AdminCorrects, SentLately, WhyCorrected, HasTracking, NumberDiffers), Do: correctTracking, DuringRefund: true, Then: do(notify(NoticeTrackingCorrected), job(JobParcel))},
+	{Row: 72, Of: shipped, From: states(completed), On: CorrectTracking, When: facts(NotSignedFor), To: completed, By: roles(Shipper, Admin), If: facts(ParcelOut, WrongNumberStands, NotLost, HasTracking, NumberDiffers), Do: correctTracking, DuringRefund: true, Then: do(notify(NoticeTrackingCorrected), job(JobParcel), fulfilling)},
+	{Row: 72, Of: shipped, From: states(completed), On: CorrectTracking, When: facts(SignedFor), To: completed, By: roles(Shipper, Admin), If: facts(ParcelOut, WrongNumberStands, AdminCorrects, SentLately, WhyCorrected, HasTracking, NumberDiffers), Do: correctTracking, DuringRefund: true, Then: do(notify(NoticeTrackingCorrected), job(JobParcel), fulfilling)},
 	{Row: 49, Of: shipped, From: states(completed), On: ParcelReturned, To: toPost, By: roles(Shipper), If: facts(ParcelOut, KeysIntact), Do: unship, Then: do(notify(NoticeParcelReturned))},
 	{Row: 50, Of: shipped, From: states(completed), On: ParcelMissed, To: completed, By: roles(Shipper), If: facts(ParcelOut, LostNamed, ClaimRecorded), Do: loseParcel, Then: do(onLostKeys(LostCertificate), replacements, notify(NoticeParcelLost))},
 	// What was lost is made again for nothing.
@@ -121,13 +121,13 @@ var lifecycle = []transition{
 	{Row: 51, Of: fetched, From: states(downloadReady, downloadInterrupted), On: Run, To: downloadRunning, By: roles(Applicant, Helper), If: facts(GrantAlive), Then: interruptIfSilent},
 	{Row: 52, Of: of(Renewal), From: states(renewRunning), On: Interrupt, To: renewInterrupted, By: roles(Helper, System), Then: do(grantOver)},
 	{Row: 52, Of: fetched, From: states(downloadRunning), On: Interrupt, To: downloadInterrupted, By: roles(Helper, System), Then: do(grantOver)},
-	{Row: 53, Of: of(Renewal), From: states(renewRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, onCertificate(SupersedeCertificate))},
-	{Row: 53, Of: of(Initial), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing)},
-	{Row: 53, Of: of(Reissue), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, onCertificate(SupersedeCertificate))},
+	{Row: 53, Of: of(Renewal), From: states(renewRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling, onCertificate(SupersedeCertificate))},
+	{Row: 53, Of: of(Initial), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling)},
+	{Row: 53, Of: of(Reissue), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling, onCertificate(SupersedeCertificate))},
 	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Free), To: closed, By: roles(System), Do: rejectNote(renewalOver), Then: do(abandonRun)},
 	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(renewalOver), Refund: Refunding, Then: do(abandonRun, job(JobRefund))},
 	{Row: 55, Of: fetched, From: states(downloadReady, downloadInterrupted), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("下载期限已过，请重新提交"), Then: append(do(abandonRun), rejection...)},
-	{Row: 56, Of: of(UnlockApproval), From: states(toUnlock), On: PINSet, To: completed, By: roles(Helper), If: facts(GrantAlive, KeyMatches, CertificateUsable, ReadBack), Do: completeOrder, Then: do(notify(NoticeUnlocked), invoicing)},
+	{Row: 56, Of: of(UnlockApproval), From: states(toUnlock), On: PINSet, To: completed, By: roles(Helper), If: facts(GrantAlive, KeyMatches, CertificateUsable, ReadBack), Do: completeOrder, Then: do(notify(NoticeUnlocked), invoicing, fulfilling)},
 	{Row: 57, Of: of(UnlockApproval), From: states(toUnlock), On: UnlockFailed, To: toUnlock, By: roles(Helper)},
 	{Row: 58, Of: of(UnlockApproval), From: states(toUnlock), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("办理期限已过"), Then: rejection},
 	{Row: 58, Of: of(Resume), From: states(toRestore), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("办理期限已过"), Then: rejection},
@@ -221,7 +221,7 @@ var (
 
 	givenUp           = do(giveBack, notify(NoticeKeysGivenUp))
 	lateRefund        = do(onAllKeys(RefundCertificate), job(JobRefund), notify(NoticeRefundStarted))
-	onTheWay          = do(notify(NoticeShipped), invoicing, job(JobParcel))
+	onTheWay          = do(notify(NoticeShipped), invoicing, job(JobParcel), fulfilling)
 	interruptIfSilent = do(after(15*time.Minute, Interrupt))
 
 	tooLateToWithdraw = Errorf(Conflict, "too_late_to_withdraw", "证书已制作，如需停用请办理吊销")

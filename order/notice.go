@@ -49,6 +49,7 @@ const (
 	NoticeRefunded          Notice = "refunded"
 	NoticeRefundFailed      Notice = "refund_failed"
 	NoticeInvoiceFailed     Notice = "invoice_failed"
+	NoticeFulfilmentRefused Notice = "fulfilment_refused"
 	NoticeBillDiffers       Notice = "bill_differs" // about no order
 	NoticeBidOpened         Notice = "bid_opened"
 	NoticeBidOpenedRevoke   Notice = "bid_opened_revoke" // package certificate sends it
@@ -202,6 +203,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeRefunded:          {ToAgent, both, "退款成功"},
 	NoticeRefundFailed:      {ToFinance, []Medium{WeChat}, "退款失败"},
 	NoticeInvoiceFailed:     {ToFinance, []Medium{WeChat}, "发票开具失败"},
+	NoticeFulfilmentRefused: {ToFinance, []Medium{WeChat}, "微信发货信息待处理"},
 	NoticeBillDiffers:       {ToFinance, []Medium{WeChat}, "对账差异"},
 	NoticeWritten:           {ToAgent, both, "证书已写入"},
 	NoticeBidOpened:         {ToAgent, []Medium{SMS}, "开标后更新"},
@@ -356,6 +358,8 @@ const (
 	JobParcel JobKind = "parcel" // order id
 	// JobInvoice submits an invoice to the platform, or asks what became of it.
 	JobInvoice JobKind = "invoice" // invoice id
+	// JobFulfilment tells WeChat how a payment in the mini-program was fulfilled.
+	JobFulfilment JobKind = "fulfilment" // trade number
 	// JobBill fetches a payment platform's bill of a day and compares it with our books.
 	JobBill JobKind = "bill" // channel and day, "alipay 2026-11-26"
 	// JobReleaseClaims gives back the tasks of who may not review any more.
@@ -363,7 +367,7 @@ const (
 )
 
 // JobKinds lists every job a row or the service may enqueue.
-var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobKeysRefund, JobBill, JobReleaseClaims}
+var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobKeysRefund, JobFulfilment, JobBill, JobReleaseClaims}
 
 // Job is a durable job to enqueue in the same transaction as its cause. It holds
 // ids only and is unique per (kind, ref, seq).
@@ -411,6 +415,8 @@ type followUp struct {
 	abandons bool
 	// invoices: the invoice of an order that is done.
 	invoices bool
+	// fulfils: what WeChat has to know of an order that was paid in the mini-program.
+	fulfils bool
 	// escalates: the timers of the escalations ladder that are still to come.
 	escalates bool
 }

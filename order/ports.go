@@ -70,6 +70,10 @@ type Queries interface {
 	// orders first.
 	HeldRefunds(ctx context.Context, limit int) ([]HeldRefund, error)
 	Payment(ctx context.Context, tradeNo string) (Payment, error)
+	// Fulfilment is what WeChat has to know of a trade; RefusedFulfilments are up to limit
+	// of all that wait for a person, the longest waiting first.
+	Fulfilment(ctx context.Context, tradeNo string) (Fulfilment, error)
+	RefusedFulfilments(ctx context.Context, limit int) ([]Fulfilment, error)
 	Payments(ctx context.Context, id ID) ([]Payment, error)
 	Notification(ctx context.Context, id string) (Notification, error)
 	Notifications(ctx context.Context, id ID) ([]Notification, error)
@@ -212,6 +216,9 @@ type Tx interface {
 	InsertKeysRefund(ctx context.Context, r KeysRefund) error
 	// UpdateKeysRefund writes one only when its state is still was; else Conflict.
 	UpdateKeysRefund(ctx context.Context, r KeysRefund, was PaymentState) error
+	// SaveFulfilment writes one as long as nobody else has since it was read, which its Rev
+	// is one more than; else Conflict.
+	SaveFulfilment(ctx context.Context, f Fulfilment) error
 	InsertShipment(ctx context.Context, s Shipment) error
 	// UpdateShipment writes what has become of a parcel and its number, as long as nobody else has
 	// since s was read; else Conflict.

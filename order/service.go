@@ -19,6 +19,7 @@ type Service struct {
 	gateways     map[PayChannel]PaymentGateway
 	mini         MiniGateway
 	courier      CourierDesk
+	fulfilments  FulfilmentDesk
 	certificates Certificates
 	calendar     *Calendar
 	catalogue    func() Catalogue
@@ -37,6 +38,8 @@ type Deps struct {
 	Gateways map[PayChannel]PaymentGateway // a channel without one is not offered
 	Mini     MiniGateway                   // nil: nobody pays in the mini-program
 	Courier  CourierDesk                   // nil: nobody follows parcels
+	// Fulfilments is told how payments in the mini-program were fulfilled; nil: nobody is.
+	Fulfilments FulfilmentDesk
 	// Certificates tells of the certificates that orders are about.
 	Certificates Certificates
 	Calendar     *Calendar
@@ -53,10 +56,10 @@ type Deps struct {
 	MaxDrafts int
 }
 
-// NewService returns a Service on its dependencies, which are required except Mini and Courier.
+// NewService returns a Service on its dependencies, which are required except Mini, Courier and Fulfilments.
 func NewService(d Deps) *Service {
 	return &Service{
-		store: d.Store, gateways: d.Gateways, mini: d.Mini, courier: d.Courier, certificates: d.Certificates, calendar: d.Calendar, catalogue: d.Catalogue,
+		store: d.Store, gateways: d.Gateways, mini: d.Mini, courier: d.Courier, fulfilments: d.Fulfilments, certificates: d.Certificates, calendar: d.Calendar, catalogue: d.Catalogue,
 		now: d.Now, newID: d.NewID, linkKey: d.LinkKey, maxDrafts: d.MaxDrafts,
 	}
 }
@@ -582,6 +585,8 @@ func (s *Service) followOne(ctx context.Context, tx Tx, o Order, c Command, f fo
 		return s.replaceLost(ctx, tx, o, c)
 	case f.invoices:
 		return s.invoiceIfPaid(ctx, tx, o)
+	case f.fulfils:
+		return s.fulfil(ctx, tx, o, c)
 	case f.perItem:
 		return tx.Enqueue(ctx, Job{Kind: f.job, Ref: c.Item, Seq: o.Seq})
 	case f.job == JobRefund:

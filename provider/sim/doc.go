@@ -44,6 +44,9 @@
 //	GET  /sns/jscode2session               the mini-program: 40029 40163 codes, 40125 secret
 //	POST /wxa/business/getuserphonenumber  with the mini-program's own access token
 //	POST /wxa/generate_urllink             40165 page, 85401 days; the link opens the mini-program's page, on the phone in whose SMS it was tapped
+//	POST /wxa/sec/order/is_trade_managed, upload_shipping_info, get_order, notify_confirm_receive   发货信息管理 of the payments that
+//	       were made in the mini-program, known three seconds after they were; 重新发货 once (10060003), nothing new 10060023,
+//	       refunded 10060004, somebody else's 10060031. An older upload_time than the one that counts changes nothing
 //	GET  /sns/oauth2/access_token, /sns/oauth2/refresh_token, /sns/userinfo, /sns/auth   40029 40163 42003 codes
 //
 // OAuth: GET /connect/oauth2/authorize and /connect/qrconnect show a chooser. A client without a browser adds
@@ -114,6 +117,9 @@
 //	POST   control/mini/login       {"persona"} -> {"code"}, what wx.login hands out
 //	POST   control/mini/phone       {"persona"} -> {"code"}, what the phone-number button hands out
 //	POST   control/mini/pay         {"persona","how", timeStamp, nonceStr, package, signType, paySign}: wx.requestPayment; how = pay | fail | cancel
+//	GET    control/shippings        [Shipping], what the mini-program's 发货信息管理 was told
+//	POST   control/mini/confirm     {"out_trade_no"}: the buyer confirms the receipt
+//	POST   control/mini/managed     {"managed"}: whether the mini-program has 发货信息管理; without it the endpoints answer 48001
 //	GET    control/parcels          [Parcel]
 //	POST   control/parcel           {"number","how"} -> Parcel; how = pick_up | transit | trouble | deliver | sign | return | back move it and
 //	       push that; repeat pushes the last track again, late the one before it, forge 签收 with a wrong sign
@@ -123,7 +129,7 @@
 //	       {"order_id","how","times"?} -> InvoiceResult; how = issue | fail | lose for one that is held, repeat, and the hostile
 //	       wrong-amount and forged (a notification to an address with a wrong seal)
 //	GET    control/faults           [Fault]
-//	POST   control/faults           [Fault]; replaces the fault of that family: token template subscribe custom account oauth mini pay.native pay.jsapi pay.query
+//	POST   control/faults           [Fault]; replaces the fault of that family: token template subscribe custom account oauth mini mini.shipping pay.native pay.jsapi pay.query
 //	       pay.close pay.refund alipay.precreate alipay.query alipay.close alipay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid courier.poll (delay_ms, status, code, after), pay.refund.end (code = ABNORMAL | CLOSED), callback notify courier.push invoice.notify (delay_ms, repeat)
 //	DELETE control/faults[?family=] clears one family, or all
 //	GET    control/timeline[?limit=]  [Event], "a clock of what happened"

@@ -15,7 +15,7 @@ import (
 // late and Repeat sends that many extra copies. What a code does to "pay.bill.file" and "alipay.bill.file" is in billFaults,
 // to "pay.refund.end" in refundEnds.
 var families = []string{
-	"token", "template", "subscribe", "custom", "account", "oauth", "mini",
+	"token", "template", "subscribe", "custom", "account", "oauth", "mini", "mini.shipping",
 	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "pay.refund.end", "alipay.precreate", "alipay.query", "alipay.close", "alipay.refund", "pay.bill", "pay.bill.file", "alipay.bill", "alipay.bill.file", "sms.send", "sms.status", "faceid",
 	"invoice.issue", "invoice.red", "invoice.query", "invoice.file", "courier.poll",
 	"callback", "notify", "invoice.notify", "courier.push",

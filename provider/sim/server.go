@@ -52,6 +52,7 @@ type Server struct {
 	settings  *table[json.RawMessage] // the menu, conditional menus, tags, QR tickets
 	consents  *table[Consent]
 	parcels   *table[Parcel]
+	shippings *table[Shipping] // by transaction id
 	timeline  *table[Event]
 
 	invoices       *table[Invoice]
@@ -100,7 +101,7 @@ func New(cfg Config) (*Server, error) {
 		templates: newTable[TemplateMessage](j, "template"), texts: newTable[SMSMessage](j, "sms"),
 		trades: newTable[Trade](j, "trade"), refunds: newTable[Refund](j, "refund"), notices: newTable[Notice](j, "notice"),
 		settings: newTable[json.RawMessage](j, "setting"), timeline: newTable[Event](j, "event"),
-		consents: newTable[Consent](j, "consent"), parcels: newTable[Parcel](j, "parcel"),
+		consents: newTable[Consent](j, "consent"), parcels: newTable[Parcel](j, "parcel"), shippings: newTable[Shipping](j, "shipping"),
 		invoices: newTable[Invoice](j, "invoice"), invoiceNotices: newTable[InvoiceNotice](j, "invoice-notice"),
 		tokens: map[string]*tokens{cfg.WeChat.AppID: {}, cfg.MiniProgram.AppID: {}}, miniCodes: map[string]miniCode{},
 		codes: map[string]oauthCode{}, faces: map[string]*faceCheck{}, webTokens: map[string]webToken{}, windows: map[string]map[string]window{},
@@ -269,6 +270,7 @@ func (s *Server) routes() {
 	s.routeAccount(api)
 	s.routeOAuth(api, open)
 	s.routeMini(api)
+	s.routeShipping(api)
 	s.routePay("/playground/api.mch.weixin.qq.com")
 	s.routeAlipay("/playground/openapi.alipay.com")
 	s.routeInvoice("/playground/apigw.goldentec.com")

@@ -49,6 +49,14 @@ var refusals = map[int]func(op string, refusal *Error) error{
 	41030: unusable, // no such page
 	47003: unusable, // the template has other fields, or a value is too long
 
+	44990: quota(time.Minute),
+
+	10060001: unknownYet, // WeChat's index of payments lags behind them
+	10060012: busy,
+	10060019: busy,
+	10060002: shippedBefore,
+	10060003: shippedBefore, // what WeChat knows now has to be asked
+
 	40029: voidCode, 40163: voidCode, 41008: voidCode, 42003: voidCode,
 }
 
@@ -85,6 +93,14 @@ func unreachable(op string, refusal *Error) error {
 
 func unusable(op string, refusal *Error) error {
 	return &order.Error{Kind: order.Invalid, Code: "wechat_message", Detail: "微信消息模板不可用，请联系管理员检查配置。", Err: calling(op, refusal)}
+}
+
+func unknownYet(op string, refusal *Error) error {
+	return &order.Error{Kind: order.Unavailable, Code: "wechat_payment_unknown", Detail: "微信「发货信息管理」里没有找到这笔支付。", RetryAfter: 30 * time.Second, Err: calling(op, refusal)}
+}
+
+func shippedBefore(op string, refusal *Error) error {
+	return &order.Error{Kind: order.Conflict, Code: "wechat_shipped_before", Detail: "微信里这笔支付已录入过发货信息，不能再改。", Err: calling(op, refusal)}
 }
 
 func voidCode(op string, refusal *Error) error { return loginAgain(calling(op, refusal)) }

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/silenceper/wechat/v2/officialaccount/menu"
-	"github.com/silenceper/wechat/v2/util"
 )
 
 // Button is an entry of the official account's menu: with Sub a column, else a
@@ -165,24 +164,7 @@ func (a *OfficialAccount) tagID(ctx context.Context, name string) (id int32, err
 
 // ask makes a call that the SDK makes without looking at WeChat's return code.
 func (a *OfficialAccount) ask(ctx context.Context, op, path string, body, answer any) error {
-	return a.call(ctx, op, func() error {
-		token, err := a.sdk.GetAccessToken()
-		if err != nil {
-			return err
-		}
-		send := util.HTTPGet
-		if body != nil {
-			send = func(uri string) ([]byte, error) { return util.PostJSON(uri, body) }
-		}
-		raw, err := send("https://" + apiHost + path + "?access_token=" + token)
-		if err != nil {
-			return err
-		}
-		if err := util.DecodeWithCommonError(raw, op); err != nil {
-			return err
-		}
-		return json.Unmarshal(raw, answer)
-	})
+	return a.caller().ask(ctx, op, path, a.sdk.GetAccessToken, body, answer)
 }
 
 func (a *OfficialAccount) ensureTag(ctx context.Context, name string) (int32, error) {

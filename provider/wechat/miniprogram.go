@@ -11,6 +11,7 @@ import (
 	"github.com/silenceper/wechat/v2/miniprogram/auth"
 	"github.com/silenceper/wechat/v2/miniprogram/config"
 	sdk "github.com/silenceper/wechat/v2/miniprogram/context"
+	shipping "github.com/silenceper/wechat/v2/miniprogram/order"
 	"github.com/silenceper/wechat/v2/miniprogram/subscribe"
 	"github.com/silenceper/wechat/v2/miniprogram/urllink"
 
@@ -30,11 +31,13 @@ type MiniConfig struct {
 
 // MiniProgram is one mini-program. It is safe for concurrent use.
 type MiniProgram struct {
-	appID  string
-	caller caller
-	auth   *auth.Auth
-	links  *urllink.URLLink
-	notify *subscribe.Subscribe
+	appID    string
+	caller   caller
+	account  *sdk.Context
+	auth     *auth.Auth
+	links    *urllink.URLLink
+	notify   *subscribe.Subscribe
+	shipping *shipping.Shipping
 }
 
 // NewMiniProgram returns the mini-program; tokens as in [NewOfficialAccount].
@@ -49,11 +52,13 @@ func NewMiniProgram(cfg MiniConfig, tokens cache.Cache) (*MiniProgram, error) {
 	token := credential.NewStableAccessToken(cfg.AppID, cfg.AppSecret, credential.CacheKeyMiniProgramPrefix, tokens)
 	account := &sdk.Context{Config: known, AccessTokenContextHandle: token}
 	return &MiniProgram{
-		links:  urllink.NewURLLink(account),
-		notify: subscribe.NewSubscribe(account),
-		appID:  cfg.AppID,
-		caller: caller{tokens, credential.CacheKeyMiniProgramPrefix + "_stable_access_token_" + cfg.AppID, cfg.Latency},
-		auth:   auth.NewAuth(account),
+		account:  account,
+		links:    urllink.NewURLLink(account),
+		notify:   subscribe.NewSubscribe(account),
+		shipping: shipping.NewShipping(account),
+		appID:    cfg.AppID,
+		caller:   caller{tokens, credential.CacheKeyMiniProgramPrefix + "_stable_access_token_" + cfg.AppID, cfg.Latency},
+		auth:     auth.NewAuth(account),
 	}, nil
 }
 

@@ -17,6 +17,7 @@ package wechat
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -254,8 +255,10 @@ func dial(base string) error {
 }
 
 func (a *OfficialAccount) call(ctx context.Context, op string, f func() error) error {
-	return caller{a.tokens, a.tokenKey, a.latency}.call(ctx, op, f)
+	return a.caller().call(ctx, op, f)
 }
+
+func (a *OfficialAccount) caller() caller { return caller{a.tokens, a.tokenKey, a.latency} }
 
 // caller makes the calls of one account.
 type caller struct {
@@ -284,4 +287,27 @@ func (a caller) call(ctx context.Context, op string, f func() error) (err error)
 		err = f()
 	}
 	return classify(op, err)
+}
+
+// ask makes a call that the SDK does not have, or makes without looking at WeChat's
+// return code; without a body it is a GET.
+func (a caller) ask(ctx context.Context, op, path string, token func() (string, error), body, answer any) error {
+	return a.call(ctx, op, func() error {
+		value, err := token()
+		if err != nil {
+			return err
+		}
+		send := util.HTTPGet
+		if body != nil {
+			send = func(uri string) ([]byte, error) { return util.PostJSON(uri, body) }
+		}
+		raw, err := send("https://" + apiHost + path + "?access_token=" + value)
+		if err != nil {
+			return err
+		}
+		if err := util.DecodeWithCommonError(raw, op); err != nil {
+			return err
+		}
+		return json.Unmarshal(raw, answer)
+	})
 }

@@ -170,16 +170,17 @@ var texts = map[order.Notice]text{
 	order.NoticeMandateUsed:   {"{1}依据您的长期授权，为「{2}」提交了一笔数字证书申请。查看或撤回：微信点击{3}，没有微信点击{4}。制证开始前可以撤回。", legalRep, "已授权", "已依据长期授权提交"},
 	order.NoticeAuthorized:    {"您的订单（尾号{1}）已获法定代表人授权，进入审核，预计{2}前办好，届时会短信通知您。", tailAndDay, "法人已授权", "已进入审核"},
 
-	order.NoticeReviewTask:    {"有一笔订单（尾号{1}）等待审核，请打开审核台处理。", tail, "待审核", ""},
-	order.NoticeSecondReview:  {"有一笔订单（尾号{1}）等待复核，请打开审核台处理。", tail, "待复核", ""},
-	order.NoticeAssigned:      {"订单（尾号{1}）的审核任务已指派给您，请打开审核台处理。", tail, "指派给您", ""},
-	order.NoticeReviewHalf:    {"订单（尾号{1}）的审核时限已过半，请尽快处理。", tail, "时限过半", ""},
-	order.NoticeReviewSoon:    {"订单（尾号{1}）的审核即将超时，请督促处理。", tail, "即将超时", ""},
-	order.NoticeReviewOverdue: {"订单（尾号{1}）的审核已超时，请督促处理并向申请人说明原因。", tail, "审核超时", ""},
-	order.NoticeKeyFailed:     {"订单（尾号{1}）有 UKEY 制作失败，请到制证台处理。", tail, "制证失败", ""},
-	order.NoticeShipTask:      {"订单（尾号{1}）已制证完成，等待寄出。", tail, "待寄出", ""},
-	order.NoticeRefundFailed:  {"订单（尾号{1}）退款失败，请到财务台处理。", tail, "退款失败", ""},
-	order.NoticeInvoiceFailed: {"订单（尾号{1}）发票开具失败，请到财务台处理。", tail, "发票开具失败", ""},
+	order.NoticeReviewTask:        {"有一笔订单（尾号{1}）等待审核，请打开审核台处理。", tail, "待审核", ""},
+	order.NoticeSecondReview:      {"有一笔订单（尾号{1}）等待复核，请打开审核台处理。", tail, "待复核", ""},
+	order.NoticeAssigned:          {"订单（尾号{1}）的审核任务已指派给您，请打开审核台处理。", tail, "指派给您", ""},
+	order.NoticeReviewHalf:        {"订单（尾号{1}）的审核时限已过半，请尽快处理。", tail, "时限过半", ""},
+	order.NoticeReviewSoon:        {"订单（尾号{1}）的审核即将超时，请督促处理。", tail, "即将超时", ""},
+	order.NoticeReviewOverdue:     {"订单（尾号{1}）的审核已超时，请督促处理并向申请人说明原因。", tail, "审核超时", ""},
+	order.NoticeKeyFailed:         {"订单（尾号{1}）有 UKEY 制作失败，请到制证台处理。", tail, "制证失败", ""},
+	order.NoticeShipTask:          {"订单（尾号{1}）已制证完成，等待寄出。", tail, "待寄出", ""},
+	order.NoticeRefundFailed:      {"订单（尾号{1}）退款失败，请到财务台处理。", tail, "退款失败", ""},
+	order.NoticeInvoiceFailed:     {"订单（尾号{1}）发票开具失败，请到财务台处理。", tail, "发票开具失败", ""},
+	order.NoticeFulfilmentRefused: {"订单（尾号{1}）的发货信息没有录入微信，款项可能被微信扣留，请到财务台处理。", tail, "发货信息待处理", ""},
 }
 
 // shortReason is the first reason, short enough for an SMS.
@@ -246,20 +247,21 @@ type Card struct {
 
 // taskPage is where a staff card leads; reviews open their own page.
 var taskPage = map[order.Notice]func(Links, order.ID) string{
-	order.NoticeReviewTask:       Links.Review,
-	order.NoticeSecondReview:     Links.Review,
-	order.NoticeAssigned:         Links.Review,
-	order.NoticeReviewHalf:       Links.Review,
-	order.NoticeReviewSoon:       Links.Review,
-	order.NoticeReviewOverdue:    Links.Review,
-	order.NoticeKeyFailed:        func(l Links, _ order.ID) string { return l.Making() },
-	order.NoticeShipTask:         func(l Links, _ order.ID) string { return l.Shipping() },
-	order.NoticeRefundProposed:   func(l Links, _ order.ID) string { return l.Finance() },
-	order.NoticeKeysRefundFailed: func(l Links, _ order.ID) string { return l.Finance() },
-	order.NoticeLateRefundFailed: func(l Links, _ order.ID) string { return l.Finance() },
-	order.NoticeRefundHeld:       func(l Links, _ order.ID) string { return l.Finance() },
-	order.NoticeRefundFailed:     func(l Links, _ order.ID) string { return l.Finance() },
-	order.NoticeInvoiceFailed:    func(l Links, _ order.ID) string { return l.Invoices() },
+	order.NoticeReviewTask:        Links.Review,
+	order.NoticeSecondReview:      Links.Review,
+	order.NoticeAssigned:          Links.Review,
+	order.NoticeReviewHalf:        Links.Review,
+	order.NoticeReviewSoon:        Links.Review,
+	order.NoticeReviewOverdue:     Links.Review,
+	order.NoticeKeyFailed:         func(l Links, _ order.ID) string { return l.Making() },
+	order.NoticeShipTask:          func(l Links, _ order.ID) string { return l.Shipping() },
+	order.NoticeRefundProposed:    func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeKeysRefundFailed:  func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeLateRefundFailed:  func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeRefundHeld:        func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeFulfilmentRefused: func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeRefundFailed:      func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticeInvoiceFailed:     func(l Links, _ order.ID) string { return l.Invoices() },
 }
 
 // WeChat returns the card of a notice. A staff card says what is to be done, how
