@@ -75,6 +75,12 @@ func (g *gateway) Prepay(_ context.Context, p order.Payment, _ string) (string, 
 	return "weixin://pay/" + p.TradeNo, nil
 }
 
+// PrepayMini implements [order.MiniGateway].
+func (g *gateway) PrepayMini(ctx context.Context, p order.Payment, _ string) (string, error) {
+	_, err := g.Prepay(ctx, p, "")
+	return "prepay-" + p.TradeNo, err
+}
+
 func (g *gateway) Query(_ context.Context, no string) (order.TradeStatus, order.Receipt, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -137,6 +143,8 @@ type house struct {
 	pay     *gateway // WeChat Pay
 	alipay  *gateway
 	through order.PayChannel // of pays
+	mini    bool             // pays is in the mini-program
+	wechat  *fulfilmentDesk
 	courier *courierDesk
 
 	certificates *certificate.Service
@@ -195,9 +203,9 @@ func newHouse(t *testing.T, dsn string) *house {
 	}
 	h := &house{through: order.WeChatPay, db: db, at: time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC)}
 	h.pay, h.alipay = newGateway(order.WeChatPay, h.now), newGateway(order.Alipay, h.now)
-	h.courier = &courierDesk{}
+	h.courier, h.wechat = &courierDesk{}, newFulfilmentDesk()
 	h.certificates = certificate.NewService(store.Certificates{DB: db}, h.now, h.newID)
-	h.Service = order.NewService(order.Deps{Store: db, Gateways: h.gateways(), Courier: h.courier, Certificates: h.certificates, Calendar: calendar, Catalogue: func() order.Catalogue { return catalogue }, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
+	h.Service = order.NewService(order.Deps{Store: db, Gateways: h.gateways(), Courier: h.courier, Mini: h.pay, Fulfilments: h.wechat, Certificates: h.certificates, Calendar: calendar, Catalogue: func() order.Catalogue { return catalogue }, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
 	return h
 }
 
@@ -282,7 +290,15 @@ func (h *house) opens(t *testing.T, o order.Order, channel order.PayChannel) ord
 // pays opens a trade and has the gateway report it paid.
 func (h *house) pays(t *testing.T, o order.Order) order.Payment {
 	t.Helper()
-	p := h.opens(t, o, h.through)
+	var p order.Payment
+	if h.mini {
+		var err error
+		if p, err = h.OpenMiniPayment(t.Context(), o.ID, order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.MiniProgram}, "m1"); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		p = h.opens(t, o, h.through)
+	}
 	if err := h.PaymentSucceeded(t.Context(), h.receipt(p)); err != nil {
 		t.Fatal(err)
 	}
