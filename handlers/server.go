@@ -51,6 +51,8 @@ type orderService interface {
 	RetryKeysRefund(ctx context.Context, id order.ID, refundNo string, by order.Actor) error
 	SettleKeysRefund(ctx context.Context, id order.ID, refundNo, note string, by order.Actor) error
 	RetryLateRefund(ctx context.Context, tradeNo string, by order.Actor) error
+	RetryFulfilment(ctx context.Context, id order.ID, by order.Actor) error
+	SettleFulfilment(ctx context.Context, id order.ID, by order.Actor) error
 	SettleLateRefund(ctx context.Context, tradeNo, note string, by order.Actor) error
 	TickChecks(ctx context.Context, id order.ID, by order.Actor, snapshot string, ticks []order.Tick) error
 	punctuality

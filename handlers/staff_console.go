@@ -49,6 +49,8 @@ type consoleReader interface {
 	KeysRefunds(ctx context.Context, id order.ID) ([]order.KeysRefund, error)
 	FailedKeysRefunds(ctx context.Context, limit int) ([]order.KeysRefund, error)
 	FailedLateRefunds(ctx context.Context, limit int) ([]order.Payment, error)
+	Fulfilment(ctx context.Context, tradeNo string) (order.Fulfilment, error)
+	RefusedFulfilments(ctx context.Context, limit int) ([]order.Fulfilment, error)
 	HeldRefunds(ctx context.Context, limit int) ([]order.HeldRefund, error)
 	Payments(ctx context.Context, id order.ID) ([]order.Payment, error)
 	Messages(ctx context.Context, f order.MessageFilter) ([]order.Notification, error)

@@ -29,6 +29,8 @@ func (k *console) financeRoutes() {
 	k.post("/staff/finance/:id/parts/:part/by-hand", OfStaff, k.partByHand, order.Finance)
 	k.post("/staff/finance/late/:trade/retry", OfStaff, k.retryLate, order.Finance)
 	k.post("/staff/finance/late/:trade/by-hand", OfStaff, k.lateByHand, order.Finance)
+	k.post("/staff/finance/:id/fulfilment/retry", OfStaff, k.retryFulfilment, order.Finance)
+	k.post("/staff/finance/:id/fulfilment/by-hand", OfStaff, k.fulfilmentByHand, order.Finance)
 	k.post("/staff/finance/:id/retry", OfStaff, k.retryRefund, order.Finance)
 	k.post("/staff/finance/:id/by-hand", OfStaff, k.refundByHand, order.Finance)
 }
@@ -51,6 +53,7 @@ type financeView struct {
 	Parts []moneyRow // whose price of keys could not be returned
 	Late  []lateRow
 	Held  []heldRow
+	Told  []moneyRow // of whose fulfilment WeChat has to be told by hand
 	Next  string
 }
 
@@ -157,6 +160,19 @@ func (k *console) failedParts(ctx context.Context) ([]moneyRow, error) {
 	return k.moneyRows(ctx, ids)
 }
 
+// refusedFulfilments are the orders of whose fulfilment WeChat has to be told by hand.
+func (k *console) refusedFulfilments(ctx context.Context) ([]moneyRow, error) {
+	all, err := k.Records.RefusedFulfilments(ctx, maxProposals)
+	if err != nil {
+		return nil, err
+	}
+	var ids []order.ID
+	for _, f := range all {
+		ids = append(ids, f.OrderID)
+	}
+	return k.moneyRows(ctx, ids)
+}
+
 func (k *console) finance(c *fiber.Ctx) error { return k.showFinance(c, nil) }
 
 func (k *console) showFinance(c *fiber.Ctx, refusal error) error {
@@ -177,6 +193,9 @@ func (k *console) showFinance(c *fiber.Ctx, refusal error) error {
 		return err
 	}
 	if v.Held, err = k.heldRows(c.UserContext()); err != nil {
+		return err
+	}
+	if v.Told, err = k.refusedFulfilments(c.UserContext()); err != nil {
 		return err
 	}
 	if state == proposals {
@@ -218,6 +237,33 @@ type accountView struct {
 	Note             string
 	Refused          string // why the gateway did not return it
 	Left             string // what certificate the refund leaves to the applicant
+	Fulfilment       *fulfilmentView
+}
+
+// fulfilmentView is what WeChat has to know of the order's payment in the mini-program.
+type fulfilmentView struct {
+	order.Fulfilment
+	Label         string
+	Refused       bool   // it waits for a person
+	TransactionID string // what the mini-program's backend knows the payment by
+}
+
+// fulfilmentOf is it; nil of an order that was paid elsewhere.
+func (k *console) fulfilmentOf(ctx context.Context, o order.Order, payments []order.Payment) (*fulfilmentView, error) {
+	f, err := k.Records.Fulfilment(ctx, o.TradeNo)
+	if errors.Is(err, order.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := fulfilmentView{Fulfilment: f, Label: f.State.Label(), Refused: f.State == order.FulfilmentRefused}
+	for _, p := range payments {
+		if p.TradeNo == f.TradeNo {
+			v.TransactionID = p.TransactionID
+		}
+	}
+	return &v, nil
 }
 
 // proposalView is what waits for somebody's consent.
@@ -290,6 +336,9 @@ func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
 		v.Unit = order.Proposal{Keys: 1}.Price(o)
 	}
 	if v.Proposal, err = k.proposalOf(c, o); err != nil {
+		return err
+	}
+	if v.Fulfilment, err = k.fulfilmentOf(ctx, o, payments); err != nil {
 		return err
 	}
 	parts, err := k.Records.KeysRefunds(ctx, o.ID)
@@ -398,6 +447,21 @@ func (k *console) retryPart(c *fiber.Ctx) error {
 // partByHand records that it went back by a transfer.
 func (k *console) partByHand(c *fiber.Ctx) error {
 	if err := k.Orders.SettleKeysRefund(c.UserContext(), order.ID(c.Params("id")), c.Params("part"), strings.TrimSpace(c.FormValue("note")), actor(c, order.Finance)); err != nil {
+		return k.orNotice(c, err, k.showAccount)
+	}
+	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)
+}
+
+// retryFulfilment has WeChat asked, and told, again; fulfilmentByHand ends it.
+func (k *console) retryFulfilment(c *fiber.Ctx) error {
+	if err := k.Orders.RetryFulfilment(c.UserContext(), order.ID(c.Params("id")), actor(c, order.Finance)); err != nil {
+		return k.orNotice(c, err, k.showAccount)
+	}
+	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)
+}
+
+func (k *console) fulfilmentByHand(c *fiber.Ctx) error {
+	if err := k.Orders.SettleFulfilment(c.UserContext(), order.ID(c.Params("id")), actor(c, order.Finance)); err != nil {
 		return k.orNotice(c, err, k.showAccount)
 	}
 	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)

@@ -83,7 +83,8 @@ func (c *testClock) advance(d time.Duration) {
 type gateway struct {
 	refund  order.RefundStatus
 	refused error
-	asked   int // how often money was asked to go back
+	taken   error // what WeChat says to a fulfilment
+	asked   int   // how often money was asked to go back
 }
 
 func (*gateway) Prepay(_ context.Context, p order.Payment, _ string) (string, error) {
@@ -148,7 +149,7 @@ func newWeb(t testing.TB) *web {
 	must(err)
 	certificates := certificate.NewService(store.Certificates{DB: w.db}, w.clock.now, newID)
 	w.settings = order.NewSettings(w.db, catalogue, calendar, map[string]string{"shipped": "1001"}, w.clock.now)
-	w.service = order.NewService(order.Deps{Store: w.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: w.gateway, order.Alipay: w.gateway}, Mini: w.gateway, Certificates: certificates, Calendar: calendar, Catalogue: w.settings.Catalogue, Now: w.clock.now, NewID: newID, LinkKey: key, MaxDrafts: maxDrafts})
+	w.service = order.NewService(order.Deps{Store: w.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: w.gateway, order.Alipay: w.gateway}, Mini: w.gateway, Fulfilments: w.gateway, Certificates: certificates, Calendar: calendar, Catalogue: w.settings.Catalogue, Now: w.clock.now, NewID: newID, LinkKey: key, MaxDrafts: maxDrafts})
 	limits := session.DefaultLimits(key)
 	limits.LoggedIn = LoggedInCodes()
 	w.Server, err = New(Deps{

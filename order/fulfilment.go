@@ -119,7 +119,7 @@ func (s *Service) fulfil(ctx context.Context, tx Tx, o Order, c Command) error {
 		return err
 	}
 	if c.On == CourierMoved {
-		if err != nil || o.Parcel != ParcelSigned {
+		if f.TradeNo == "" || o.Parcel != ParcelSigned {
 			return nil
 		}
 		f.SignedAt = c.at // the courier's own time may lie before ours of the shipment
@@ -160,14 +160,12 @@ func (s *Service) RunFulfilment(ctx context.Context, tradeNo string) error {
 		return err
 	}
 	if f.State == FulfilmentDue {
-		state, why, err := s.tellWeChat(ctx, p, f)
-		if err != nil {
-			state, why, err = s.unanswered(f, err)
+		if f.State, f.Why, err = s.tellWeChat(ctx, p, f); err != nil {
+			f.State, f.Why, err = s.unanswered(f, err)
 		}
 		if err != nil {
 			return err
 		}
-		f.State, f.Why = state, why
 		if f, err = s.keepFulfilment(ctx, f); err != nil {
 			return err
 		}
@@ -176,7 +174,7 @@ func (s *Service) RunFulfilment(ctx context.Context, tradeNo string) error {
 		return nil
 	}
 	// A reminder that WeChat refuses is no loss: it settles by itself some days later.
-	if err := s.fulfilments.RemindReceipt(ctx, p, f.SignedAt); err != nil && !errors.Is(err, Invalid) && !errors.Is(err, Conflict) && s.now().Sub(f.SignedAt) < fulfilmentLate {
+	if err := s.fulfilments.RemindReceipt(ctx, p, f.SignedAt); err != nil && !final(err) && s.now().Sub(f.SignedAt) < fulfilmentLate {
 		return err
 	}
 	f.RemindedAt = s.now()
@@ -235,13 +233,15 @@ func (s *Service) askWeChat(ctx context.Context, p Payment, f Fulfilled) (Fulfil
 	return FulfilmentDue, "", nil
 }
 
+// final reports whether asking again cannot help.
+func final(err error) bool { return errors.Is(err, Invalid) || errors.Is(err, Conflict) }
+
 // unanswered is what an error of WeChat's makes of a fulfilment: it is tried again, unless
 // that cannot help, or has not for long.
 func (s *Service) unanswered(f Fulfilment, cause error) (FulfilmentState, string, error) {
-	final := errors.Is(cause, Invalid) || errors.Is(cause, Conflict)
 	e, ok := AsError(cause)
 	switch {
-	case !final && s.now().Sub(f.At) < fulfilmentLate:
+	case !final(cause) && s.now().Sub(f.At) < fulfilmentLate:
 		return "", "", cause
 	case ok:
 		return FulfilmentRefused, e.Detail, nil

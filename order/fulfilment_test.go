@@ -75,6 +75,7 @@ func (d *fulfilmentDesk) RemindReceipt(_ context.Context, p order.Payment, _ tim
 var (
 	firstParcel = order.Fulfilled{By: order.FulfilledByCourier, Carrier: "sf", TrackingNo: parcelNo}
 	rightParcel = order.Fulfilled{By: order.FulfilledByCourier, Carrier: "sf", TrackingNo: rightNo}
+	often       = order.Errorf(order.RateLimited, "wechat_quota", "微信接口调用过于频繁")
 	busy        = order.Errorf(order.Unavailable, "wechat_unavailable", "微信服务暂时不可用")
 )
 
@@ -241,7 +242,7 @@ func TestWhatWeChatAnswers(t *testing.T) {
 			h.wechat.fail = errors.New("strange")
 			h.advance(24 * time.Hour)
 		}, nil, order.FulfilmentRefused, "一天没有得到微信的确认", 0},
-		{"it is called too often", func(h *house, _ order.Order) { h.wechat.fail = &order.Error{Kind: order.RateLimited, Code: "wechat_quota"} }, order.Errorf(order.RateLimited, "wechat_quota", ""), order.FulfilmentDue, "", 0},
+		{"it is called too often", func(h *house, _ order.Order) { h.wechat.fail = often }, often, order.FulfilmentDue, "", 0},
 		{"it refuses", func(h *house, _ order.Order) { h.wechat.fail = refusal }, nil, order.FulfilmentRefused, "10060031", 0},
 		{"it can be told no more", func(h *house, _ order.Order) { h.wechat.fail = order.Errorf(order.Conflict, "x", "不能再改") }, nil, order.FulfilmentRefused, "不能再改", 0},
 	} {

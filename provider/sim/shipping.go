@@ -281,8 +281,9 @@ func (s *Server) uploadShipping(c wxCall) any {
 		is.List = slices.Clone(was.List)
 	}
 	for _, i := range q.List {
-		i.GoodsDesc, i.ShippingItem.UploadTime = i.ItemDesc, s.now().Unix()
-		is.List = append(is.List, i.ShippingItem)
+		parcel := i.ShippingItem
+		parcel.GoodsDesc, parcel.UploadTime = i.ItemDesc, s.now().Unix()
+		is.List = append(is.List, parcel)
 	}
 	switch {
 	case t.Payer != q.Payer.OpenID:
