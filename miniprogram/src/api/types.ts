@@ -65,7 +65,7 @@ export interface Picture {
 
 export interface Field {
   name: string
-  input: 'text' | 'tel' | 'email' | 'select' | 'radio' | 'image' | 'switch' | 'datetime-local'
+  input: 'text' | 'tel' | 'email' | 'select' | 'radio' | 'image' | 'switch' | 'date' | 'datetime-local'
   label: string
   hint?: string
   value: string
@@ -258,6 +258,43 @@ export interface Certificates {
   reasons: Option[]
   /** What to ask before a certificate is revoked. */
   bid: { question: string; answers: Option[] }
+}
+
+/** A line of the log of a USBKEY; light and says while it is out. */
+export interface Loan {
+  id: string
+  token: string
+  borrower: string
+  department?: string
+  purpose: string
+  lent_at: string
+  due: string
+  returned_at?: string
+  light?: 'yellow' | 'red'
+  says?: string
+}
+
+export interface Loans {
+  loans: Loan[]
+  next?: string
+}
+
+/** A USBKEY of another CA, as its person typed it. */
+export interface Foreign {
+  id: string
+  label: string
+  issuer: string
+  holder?: string
+  number?: string
+  ends: string
+  days_left: number
+}
+
+export interface Cabinet {
+  ours: { token: string; holder: string; ends: string; days_left: number }[]
+  foreign: Foreign[]
+  /** What is not back, the longest due first. */
+  out: Loan[]
 }
 
 export interface Scan {

@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
 
-import { useLoad } from './load'
+import { Failure } from '@/api/client'
+
+import { faultsOf, useLoad } from './load'
 
 /** Answers that come when the test says so. */
 function slow() {
@@ -32,4 +34,13 @@ it('shows the latest of two answers, whichever comes first', async () => {
   answers[0]('old')
   await Promise.all(both)
   expect(page.state.value).toBe('new')
+})
+
+it.each([
+  ['a field', new Failure('refused', '不行', { status: 422, code: 'x', fields: [{ field: 'due', detail: '请填写' }] }), { due: '请填写' }],
+  ['no field', new Failure('refused', '不行', { status: 409, code: 'x' }), undefined],
+  ['no network', new Failure('offline', '网络不通'), undefined],
+  ['a fault of ours', new TypeError(), undefined],
+])('a refusal about %s is said where it belongs', (_, e, faults) => {
+  expect(faultsOf(e)).toEqual(faults)
 })

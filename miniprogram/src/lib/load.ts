@@ -41,6 +41,12 @@ export function useLoad<T>(fetch: () => Promise<T>) {
   return { state, load, refresh }
 }
 
+/** What a refusal says of the fields of a form; undefined when it is about none of them. */
+export function faultsOf(e: unknown): Record<string, string> | undefined {
+  const fields = asFailure(e).problem?.fields ?? []
+  return fields.length > 0 ? Object.fromEntries(fields.map((f) => [f.field, f.detail])) : undefined
+}
+
 /** Whatever went wrong, in words for people. */
 export function asFailure(e: unknown): Failure {
   return e instanceof Failure ? e : new Failure('broken', '操作没有成功，请重试')

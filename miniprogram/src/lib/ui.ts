@@ -1,10 +1,10 @@
-import { reactive } from 'vue'
+import { reactive, type Ref } from 'vue'
 
 import { api, NeedsPhone, session } from '@/api'
 import { Cancelled, platform } from '@/platform'
 
 import type { Storage } from './keep'
-import { asFailure } from './load'
+import { asFailure, faultsOf } from './load'
 import { once } from './once'
 import { covered } from './overlay'
 
@@ -74,6 +74,23 @@ export async function explained<T>(what: () => Promise<T>): Promise<T | undefine
     tell(asFailure(e).message)
     return undefined
   }
+}
+
+/** Sends a form, or undefined: what is wrong with a field belongs beside it, anything else is told. */
+export function send<T>(faults: Ref<Record<string, string>>, what: () => Promise<T>): Promise<T | undefined> {
+  faults.value = {}
+  return attempt(async () => {
+    try {
+      return await what()
+    } catch (e) {
+      const beside = faultsOf(e)
+      if (!beside) {
+        throw e
+      }
+      faults.value = beside
+      return undefined
+    }
+  })
 }
 
 const tabs = ['pages/home/index', 'pages/orders/index', 'pages/certificates/index', 'pages/me/index']
