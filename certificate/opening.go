@@ -136,6 +136,12 @@ func (s *Service) AddOpening(ctx context.Context, serial, project string, at tim
 	})
 }
 
+// KeptOpeningsOf are all that is kept of a person's openings, also of those that have
+// passed.
+func (s *Service) KeptOpeningsOf(ctx context.Context, personID string) ([]Opening, error) {
+	return s.store.OpeningsOf(ctx, personID, time.Time{})
+}
+
 // DropOpening takes an opening back; nobody is reminded of it any more.
 func (s *Service) DropOpening(ctx context.Context, serial, id string, by order.Actor) error {
 	return s.owned(ctx, serial, by, func(tx Tx, cert Certificate) error {

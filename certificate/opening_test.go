@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -142,4 +143,54 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s: %s, %s", test.name, light, says)
 		}
 	}
+}
+
+// Who gets a certificate from another is reminded of what that one has registered, of
+// everything on the USBKEY; of what is tomorrow at once, and of nothing twice.
+func TestOpeningsOfANewHolder(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		ctx := t.Context()
+		f.renewedTwice(t)
+		must(t, f.AddOpening(ctx, chain[2], "三期风电", now.AddDate(0, 0, 9), f.holder()))
+		must(t, f.AddOpening(ctx, second, "升压站", now.AddDate(0, 0, 5), f.holder()))
+		must(t, f.AddOpening(ctx, chain[2], "", now.Add(5*time.Hour), f.holder()))
+		must(t, f.AddOpening(ctx, serialA, "另一把", now.AddDate(0, 0, 9), f.holder()))
+		var next order.Person
+		must(t, f.db.InTx(ctx, func(tx order.Tx) (err error) {
+			next, err = tx.PersonByMobile(ctx, order.Person{ID: "p-next", Mobile: identity.NewMobile("13900139000"), CreatedAt: now})
+			return err
+		}))
+		reminded := func(person string) (at []string) {
+			t.Helper()
+			for _, id := range []order.ID{orderID, "01JCHAIN1", "01JCHAIN2", "01JCHAIN3", "01JCHAIN4"} {
+				all, err := f.db.Notifications(ctx, id)
+				must(t, err)
+				for _, n := range all {
+					if n.Notice == order.NoticeOpeningAhead && n.PersonID == person && n.Medium == order.SMS {
+						if when := n.SendAt.In(order.Shanghai).Format("01-02 15:04"); n.SendAt.IsZero() {
+							at = append(at, "at once")
+						} else {
+							at = append(at, when)
+						}
+					}
+				}
+			}
+			slices.Sort(at)
+			return at
+		}
+		before := reminded(f.person)
+		must(t, f.Rebind(ctx, chain[2], f.holder(), next.ID))
+		want := []string{"11-27 10:00", "12-01 10:00", "at once"}
+		if got := reminded(next.ID); !slices.Equal(got, want) {
+			t.Errorf("reminded at %v, want %v", got, want)
+		}
+		must(t, f.Rebind(ctx, chain[2], order.Actor{Role: order.Applicant, PersonID: next.ID, Channel: order.Web}, f.person))
+		if got := reminded(f.person); len(got) != len(before)+1 { // the one of today, which the page had told
+			t.Errorf("back with the first: %v, before %v", got, before)
+		}
+		must(t, f.Rebind(ctx, chain[2], f.holder(), next.ID))
+		if got := reminded(next.ID); !slices.Equal(got, want) {
+			t.Errorf("once more: %v", got)
+		}
+	})
 }

@@ -35,6 +35,7 @@ type CertificateJSON struct {
 	Openings       []OpeningJSON `json:"openings,omitempty"`
 	FreezeOpenings []OpeningJSON `json:"freeze_openings,omitempty" doc:"What is ahead of it and of all that is frozen with it"`
 	RevokeOpenings []OpeningJSON `json:"revoke_openings,omitempty" doc:"What is ahead of it and of all that is revoked with it"`
+	StolenOpenings []OpeningJSON `json:"stolen_openings,omitempty" doc:"Likewise when the reason is keyCompromise, which reaches all on the USBKEY"`
 }
 
 // BidQuestionJSON is the question about bids that are not opened yet, with its answers.
@@ -152,11 +153,12 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 		}
 		if card.CanFreeze {
 			card.FreezeAlso = alsoStopped(c, certs, certificate.Freeze, s.Now())
-			card.FreezeOpenings = openingsJSON(atStake(c, certs, certificate.Freeze, ahead, s.Now()))
+			card.FreezeOpenings = openingsJSON(atStake(c, certs, certificate.Command{On: certificate.Freeze}, ahead, s.Now()))
 		}
 		if card.CanRevoke {
 			card.RevokeAlso = alsoStopped(c, certs, certificate.Revoke, s.Now())
-			card.RevokeOpenings = openingsJSON(atStake(c, certs, certificate.Revoke, ahead, s.Now()))
+			card.RevokeOpenings = openingsJSON(atStake(c, certs, certificate.Command{On: certificate.Revoke}, ahead, s.Now()))
+			card.StolenOpenings = openingsJSON(atStake(c, certs, stolen, ahead, s.Now()))
 		}
 		if c.State() == certificate.Valid && c.Expired(s.Now()) {
 			card.State = "expired"

@@ -291,6 +291,7 @@ type changeView struct {
 	Code    codeView
 	Also    string // what else ends with it
 	Ahead   []openingView
+	Stolen  []openingView // what is ahead of all on the USBKEY, when that is more
 	Reasons []choice
 	Bid     openBidView
 	Sure    bool
@@ -399,6 +400,9 @@ func (s *Server) putOffRevocation(c *fiber.Ctx, serial string, v Visitor, typed 
 	return s.Status.RemindAfterBid(c.UserContext(), serial, opening, v.Actor(c))
 }
 
+// StolenLabel is the reason that reaches all on the USBKEY.
+func (v changeView) StolenLabel() string { return stolen.Reason.Label() }
+
 // Revoking tells the two pages apart.
 func (v changeView) Revoking() bool { return v.Event == certificate.Revoke }
 
@@ -430,8 +434,15 @@ func (s *Server) changeable(c *fiber.Ctx, e certificate.Event) (changeView, sess
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
 		view.Reasons = append(view.Reasons, choice{r.Name(), r.Label(), r.Name() == c.FormValue("reason")})
 	}
-	view.Ahead = atStake(cert, held, e, ahead, s.Now())
+	view.Ahead = atStake(cert, held, certificate.Command{On: e}, ahead, s.Now())
 	if view.Revoking() {
+		view.Stolen = atStake(cert, held, stolen, ahead, s.Now())
+		if c.FormValue("reason") == stolen.Reason.Name() {
+			view.Ahead = view.Stolen
+		}
+		if len(view.Stolen) == len(view.Ahead) {
+			view.Stolen = nil
+		}
 		view.Bid = s.openBidOf(c, cert, view.Ahead)
 	}
 	return view, session.Challenge{Purpose: codePurposes[e], Mobile: p.Mobile, Subject: cert.Serial, IP: c.IP()}, nil

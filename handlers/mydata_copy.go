@@ -133,6 +133,15 @@ type accountJSON struct {
 	Messages     []messageCopy     `json:"messages"`
 	Foreign      []foreignForm     `json:"foreign_tokens"`
 	Loans        []loanCopy        `json:"loans"`
+	Openings     []openingCopy     `json:"openings"`
+}
+
+// openingCopy is an opening of bids that was registered.
+type openingCopy struct {
+	Certificate string    `json:"certificate"` // its serial
+	Project     string    `json:"project"`
+	At          time.Time `json:"at"`
+	Since       time.Time `json:"registered_at"`
 }
 
 // loanCopy is a line of the log of who had a USBKEY.
@@ -182,7 +191,7 @@ func (k *dataCopy) account(ctx context.Context, personID string) error {
 	if err != nil {
 		return err
 	}
-	out := accountJSON{p.Mobile.Reveal(), p.CreatedAt, []certificateCopy{}, []paymentCopy{}, []enquiryCopy{}, []messageCopy{}, []foreignForm{}, []loanCopy{}}
+	out := accountJSON{p.Mobile.Reveal(), p.CreatedAt, []certificateCopy{}, []paymentCopy{}, []enquiryCopy{}, []messageCopy{}, []foreignForm{}, []loanCopy{}, []openingCopy{}}
 	certs, err := k.s.Status.HeldBy(ctx, personID)
 	if err != nil {
 		return err
@@ -209,6 +218,13 @@ func (k *dataCopy) account(ctx context.Context, personID string) error {
 			out.Enquiries = append(out.Enquiries, enquiryCopy{e.CreatedAt, e.Topic, e.Said})
 		}
 		after, more = page.Next, page.Next != order.Cursor{}
+	}
+	openings, err := k.s.Status.KeptOpeningsOf(ctx, personID)
+	if err != nil {
+		return err
+	}
+	for _, o := range openings {
+		out.Openings = append(out.Openings, openingCopy{o.Serial, o.Project, o.At, o.CreatedAt})
 	}
 	names := map[string]string{}
 	foreign, err := k.s.Status.ForeignOf(ctx, personID)
@@ -302,7 +318,7 @@ func (k *dataCopy) picture(ctx context.Context, name, object string) (string, er
 // readme says at the end what the copy is, and what it lacks.
 func (k *dataCopy) readme() error {
 	text := "这是您在云采盾的个人信息副本，生成于 " + moment(k.at) + "（北京时间）。\r\n\r\n" +
-		"账号.json：手机号、证书、费用、工单、消息和钥匙柜的记录。\r\n" +
+		"账号.json：手机号、证书、费用、工单、消息、开标登记和钥匙柜的记录。\r\n" +
 		"每份订单一个文件夹：资料.json 是填写的内容和办理记录，图片是上传的原图。\r\n" +
 		"法定代表人在线签署的授权书属于法定代表人的个人信息，不在其中；他可以用收到的链接查看。\r\n" +
 		"文件里有证件号码和证件照片，请妥善保管，不再需要时删除。\r\n"

@@ -53,12 +53,15 @@ func opensAt(at, now time.Time) string {
 
 // atStake are the openings that an event keeps from being decrypted: those of a
 // certificate and of all that goes the same way.
-func atStake(cert certificate.Certificate, held []certificate.Certificate, e certificate.Event, ahead []certificate.Opening, now time.Time) (out []openingView) {
-	for _, one := range append(certificate.Along(cert, held, certificate.Command{On: e}, now), cert) {
+func atStake(cert certificate.Certificate, held []certificate.Certificate, cmd certificate.Command, ahead []certificate.Opening, now time.Time) (out []openingView) {
+	for _, one := range append(certificate.Along(cert, held, cmd, now), cert) {
 		out = append(out, openingViews(one, ahead, nil, now)...)
 	}
 	return out
 }
+
+// stolen is the revocation that reaches every certificate on the USBKEY.
+var stolen = certificate.Command{On: certificate.Revoke, Reason: certificate.KeyCompromise}
 
 // daysAhead is how many days from now a moment is, in Shanghai.
 func daysAhead(at, now time.Time) string {

@@ -1,12 +1,16 @@
 package handlers
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/yeka/zip"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
@@ -86,6 +90,64 @@ func TestOpeningsOnTheWeb(t *testing.T) {
 	if strings.Contains(w.log.String(), "三期风电塔筒采购") {
 		t.Error("what the holder calls his project is in the log")
 	}
+}
+
+// A revocation because the old USBKEY was stolen reaches the newer certificate on it: what is
+// ahead of that is said, too, and for another reason it is not taken for at stake.
+func TestOpeningsOfAllOnAStolenKey(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	w.renewed()
+	newer := "/certificates/" + renewedSerial + "/openings"
+	b.mustPost(newer, url.Values{"project": {"三期风电"}, "opening": {order.TypedMoment(w.clock.now().AddDate(0, 0, 9))}}, newer)
+	page := "/certificates/" + heldSerial + "/revoke"
+	body := b.get(page).Body
+	wantIn(t, "before a reason", body, "原因是「UKEY 丢失、被盗或口令泄露」时，受影响的开标", "三期风电")
+	wantNotIn(t, "before a reason", body, "这把 UKEY 有登记的开标", `value="open" required checked`)
+	chosen := b.post(page, url.Values{"reason": {"keyCompromise"}}).Body
+	wantIn(t, "stolen", chosen, "这把 UKEY 有登记的开标", "三期风电", `value="open" required checked`)
+	wantNotIn(t, "the newer one itself", b.get("/certificates/"+renewedSerial+"/revoke").Body, "受影响的开标")
+	var list struct {
+		Certificates []struct {
+			Serial string        `json:"serial"`
+			Revoke []OpeningJSON `json:"revoke_openings"`
+			Stolen []OpeningJSON `json:"stolen_openings"`
+		} `json:"certificates"`
+	}
+	if a := w.mini("m1", "").login(agentMobile).call(http.MethodGet, "/certificates", nil, &list); a.Status != http.StatusOK {
+		t.Fatal(a.Status)
+	}
+	for _, c := range list.Certificates {
+		if want := map[string]int{heldSerial: 0, renewedSerial: 1}[c.Serial]; len(c.Revoke) != want || len(c.Stolen) != 1 {
+			t.Errorf("%s on the phone: %+v, stolen %+v", c.Serial[:2], c.Revoke, c.Stolen)
+		}
+	}
+}
+
+// My data holds what is registered, also what has passed and is not forgotten yet.
+func TestOpeningsAreMyData(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	page := "/certificates/" + heldSerial + "/openings"
+	b.mustPost(page, url.Values{"project": {"三期风电"}, "opening": {order.TypedMoment(w.clock.now().AddDate(0, 0, 2))}}, page)
+	w.clock.advance(3 * 24 * time.Hour)
+	var out bytes.Buffer
+	must(t, w.writeCopy(t.Context(), &out, copyTicket{PersonID: w.held().PersonID, Password: "aaaa"}))
+	r, err := zip.NewReader(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	must(t, err)
+	for _, f := range r.File {
+		if f.Name != "账号.json" {
+			continue
+		}
+		f.SetPassword("aaaa")
+		content, err := f.Open()
+		must(t, err)
+		text, err := io.ReadAll(content)
+		must(t, err)
+		wantIn(t, "the copy", string(text), `"openings": [`, "三期风电", `"certificate": "`+heldSerial)
+		return
+	}
+	t.Error("no account in it")
 }
 
 // Who renews has been asked already, if he has registered an opening (flows.md 4.7).

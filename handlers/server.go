@@ -112,6 +112,7 @@ type certificateService interface {
 	RemindAfterBid(ctx context.Context, serial string, opening time.Time, by order.Actor) error
 	Openings(ctx context.Context, serial string) ([]certificate.Opening, error)
 	OpeningsOf(ctx context.Context, personID string) ([]certificate.Opening, error)
+	KeptOpeningsOf(ctx context.Context, personID string) ([]certificate.Opening, error)
 	AddOpening(ctx context.Context, serial, project string, at time.Time, by order.Actor) error
 	DropOpening(ctx context.Context, serial, id string, by order.Actor) error
 	cabinetService

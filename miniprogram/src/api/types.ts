@@ -251,6 +251,8 @@ export interface Certificate {
   /** What cannot be decrypted once it is frozen or revoked, with all that goes the same way. */
   freeze_openings?: Opening[]
   revoke_openings?: Opening[]
+  /** likewise when the reason is keyCompromise */
+  stolen_openings?: Opening[]
 }
 
 export interface Certificates {
