@@ -127,6 +127,11 @@ func (p Playground) Courier(ctx context.Context, number, how string) (out sim.Pa
 	return out, p.Call(ctx, http.MethodPost, "control/parcel", map[string]string{"number": number, "how": how}, &out)
 }
 
+// Shippings are what WeChat was told of payments in the mini-program, newest first.
+func (p Playground) Shippings(ctx context.Context) ([]sim.ShippingView, error) {
+	return get[[]sim.ShippingView](ctx, p, "shippings", nil)
+}
+
 // Invoices are the invoices at the platform that issues them, newest first.
 func (p Playground) Invoices(ctx context.Context) ([]sim.Invoice, error) {
 	return get[[]sim.Invoice](ctx, p, "invoices", nil)

@@ -35,7 +35,7 @@ func (w *world) report(f order.Fulfilled) order.FulfilmentReport {
 	return r
 }
 
-func (w *world) shippings() (all []sim.Shipping) {
+func (w *world) shippings() (all []sim.ShippingView) {
 	w.t.Helper()
 	w.control(http.MethodGet, "shippings", nil, &all)
 	return all
@@ -98,6 +98,29 @@ func TestFulfilmentIsCorrectedOnce(t *testing.T) {
 	w.control(http.MethodPost, "mini/confirm", map[string]string{"out_trade_no": p.TradeNo}, nil)
 	if !known().Settled {
 		t.Errorf("confirmed: %+v", known())
+	}
+}
+
+// An answer that is lost, as when the process is killed, uses up nothing: what WeChat knows
+// says that it was told, and telling it again is no change.
+func TestReportWhoseAnswerIsLost(t *testing.T) {
+	w := newWorld(t)
+	p := w.bought("T00000000250")
+	r := w.report(parcelSF)
+	if known, err := w.mini.FulfilmentOf(t.Context(), p); err != nil || known.Times != 0 {
+		t.Fatalf("before: %+v %v", known, err)
+	}
+	w.fault(sim.Fault{Family: "mini.shipping", After: true})
+	if err := w.mini.ReportFulfilment(t.Context(), p, r); !errors.Is(err, order.Unavailable) {
+		t.Fatalf("lost: %v", err)
+	}
+	for range 2 {
+		if known, err := w.mini.FulfilmentOf(t.Context(), p); err != nil || known != (order.FulfilmentRecord{Fulfilled: parcelSF, Times: 1}) {
+			t.Errorf("WeChat knows %+v %v", known, err)
+		}
+		if err := w.mini.ReportFulfilment(t.Context(), p, r); err != nil {
+			t.Errorf("told again: %v", err)
+		}
 	}
 }
 

@@ -117,7 +117,7 @@
 //	POST   control/mini/login       {"persona"} -> {"code"}, what wx.login hands out
 //	POST   control/mini/phone       {"persona"} -> {"code"}, what the phone-number button hands out
 //	POST   control/mini/pay         {"persona","how", timeStamp, nonceStr, package, signType, paySign}: wx.requestPayment; how = pay | fail | cancel
-//	GET    control/shippings        [Shipping], what the mini-program's 发货信息管理 was told
+//	GET    control/shippings        [ShippingView], what the mini-program's 发货信息管理 was told
 //	POST   control/mini/confirm     {"out_trade_no"}: the buyer confirms the receipt
 //	POST   control/mini/managed     {"managed"}: whether the mini-program has 发货信息管理; without it the endpoints answer 48001
 //	GET    control/parcels          [Parcel]

@@ -27,6 +27,12 @@ type Shipping struct {
 	Confirmed     bool           `json:"confirmed"`   // by the buyer
 }
 
+// ShippingView is it with the state that get_order tells.
+type ShippingView struct {
+	Shipping
+	State OrderState `json:"order_state"`
+}
+
 // ShippingItem is one parcel, or what stands for one.
 type ShippingItem struct {
 	TrackingNo     string `json:"tracking_no"`
@@ -96,7 +102,13 @@ func (s *Server) routeShipping(api string) {
 	s.mux.HandleFunc("GET /playground/control/shippings", func(w http.ResponseWriter, _ *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		writeControl(w, s.shippings.newest(0, nil), nil)
+		views := []ShippingView{}
+		for _, is := range s.shippings.newest(0, nil) {
+			t, _ := s.trades.get(is.OutTradeNo)
+			state, _ := s.orderState(t)
+			views = append(views, ShippingView{is, state})
+		}
+		writeControl(w, views, nil)
 	})
 	post(s, "mini/managed", func(_ context.Context, q struct{ Managed bool }) (any, error) {
 		s.mu.Lock()
