@@ -23,6 +23,9 @@ import (
 // was named, or talked about, or the only one; a few as a list; many on the page.
 // Somebody unbound gets the general advice, and may bind.
 func (t *turn) certificates(ctx context.Context, about intent.Intent) (string, error) {
+	if about == intent.CertExpiry && whoHas(t.text) {
+		return t.cabinet(ctx)
+	}
 	p, err := t.who(ctx)
 	if err != nil {
 		return "", err

@@ -27,6 +27,9 @@ model (maximum entropy) over concepts, their pairs, runs of one to three charact
 ` + "`go test ./bot/intent -run Weights -update`" + `. Of two wishes that are joined in so many words (查下订单，顺便问下多少钱) the first
 is answered and the second named as the next step. Nothing is random: the same sentence always gets the same answer.
 
+What names a thing and no wish (我的证书), or asks word for word who has a USBKEY (谁拿着我的U盾, U盾借给谁了), the dialogue takes for the list of certificates before it
+asks the recogniser (` + "`bot/menu.go`, `bot/dialogue_cabinet.go`" + `): no intent is theirs, and no sentence of the sets is one of them.
+
 To teach it something, add a line to a file in ` + "`bot/intent/examples`" + `, or a word to ` + "`lexicon.txt`" + `, and train it again.
 
 ## First sight
