@@ -1,6 +1,7 @@
 package order
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -202,6 +203,40 @@ func TestPaperCollectsNoDocument(t *testing.T) {
 	}
 	if o.Form.Get(LegalName) == "" || o.Snapshot != o.Hash() {
 		t.Error("the name is lost, or the snapshot is another form's")
+	}
+}
+
+// The 经办人 is not asked for the legal representative, unless he is that one himself.
+func TestLegalMobileIsHis(t *testing.T) {
+	p := Product{IssueMode: ByAdmin, Authorizations: []string{AuthPaper, AuthMiniProgram}}
+	agent := filled(nil)
+	online := func(more map[Field]string) Form {
+		all := map[Field]string{AuthWay: AuthMiniProgram, LetterImage: "", LegalIDType: "resident_id", LegalIDNo: "11010519491231002X", LegalMobile: "13800000021"}
+		maps.Copy(all, more)
+		return filled(all)
+	}
+	for name, test := range map[string]struct {
+		form Form
+		want string
+	}{
+		"his own":                         {online(nil), ""},
+		"the agent's":                     {online(map[Field]string{LegalMobile: agent.Get(AgentMobile)}), agentsMobile},
+		"the agent's, typed otherwise":    {online(map[Field]string{LegalMobile: "+86 " + agent.Get(AgentMobile)}), agentsMobile},
+		"he is the agent":                 {online(map[Field]string{LegalMobile: agent.Get(AgentMobile), LegalIDNo: " " + agent.Get(IDNo)}), ""},
+		"his document is not typed yet":   {online(map[Field]string{LegalMobile: agent.Get(AgentMobile), LegalIDNo: ""}), ""},
+		"on paper, where he has no field": {filled(map[Field]string{LegalMobile: agent.Get(AgentMobile)}), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got string
+			for _, f := range CheckForm(p, test.form, t0) {
+				if f.Field == LegalMobile {
+					got = f.Detail
+				}
+			}
+			if got != test.want {
+				t.Errorf("says %q", got)
+			}
+		})
 	}
 }
 

@@ -148,6 +148,12 @@ func TestResend(t *testing.T) {
 			t.Fatal(err)
 		}
 		second := h.link(t, o)
+		if _, err := h.ChangeLegalMobile(ctx, o.ID, by, identity.NewMobile(o.Form.Get(order.AgentMobile))); codeOf(err) != "legal_mobile_his_required" {
+			t.Fatalf("the applicant's own number: %v", err)
+		}
+		if _, _, err := h.AuthorizationByLink(ctx, second); err != nil {
+			t.Fatalf("refused, and the link is dead: %v", err)
+		}
 		o, err = h.ChangeLegalMobile(ctx, o.ID, by, mobile)
 		if err != nil || o.Form.Get(order.LegalMobile) != "13800000022" || o.Snapshot != o.Hash() {
 			t.Fatalf("changed: %v", err)

@@ -81,6 +81,7 @@ const (
 	TradeClosed       Fact = "trade_closed"
 	LetterUploaded    Fact = "letter_uploaded"
 	ResendAllowed     Fact = "resend_allowed"
+	LegalMobileHis    Fact = "legal_mobile_his" // the number that is asked instead
 	ReadBack          Fact = "read_back"
 	ApplicantAgreed   Fact = "applicant_agreed"
 	ArchiveIntact     Fact = "archive_intact"
@@ -194,6 +195,7 @@ var truths = map[Fact]truth{
 	MobileProven:      {nil, Invalid, "请先通过短信验证"},
 	TradeClosed:       {nil, Conflict, "支付单尚未关闭，请稍后重试"},
 	LetterUploaded:    {nil, Invalid, "请上传盖章授权书"},
+	LegalMobileHis:    {legalMobileHis, Invalid, agentsMobile},
 	ResendAllowed:     {nil, RateLimited, "今天的授权短信次数已用完，请明天再试"},
 	ReadBack:          {nil, Conflict, "UKEY 尚未通过验证"},
 	ApplicantAgreed:   {agreed, Invalid, "需要经办人同意：请经办人在订单页点同意，或写明他何时、以什么方式同意"},

@@ -36,7 +36,7 @@ var Fields = []FieldSpec{
 	{Name: AuthWay, Group: GroupAuth, Label: "授权方式", Input: Radio, Signed: true, Asked: needsAuth, Options: []Option{{AuthPaper, "纸质盖章授权书"}, {AuthMiniProgram, "小程序法定代表人授权"}}, Default: AuthPaper},
 	{Name: LegalName, Group: GroupAuth, Label: "法定代表人姓名", Input: Text, Signed: true, Asked: namesLegalRep, Hint: "与营业执照一致", Check: checkName, Mask: maskName},
 	{Name: LegalIDType, Group: GroupAuth, Label: "证件类型", Input: Select, Signed: true, Asked: online, Options: documentOptions(), Default: string(identity.ResidentID)},
-	{Name: LegalMobile, Group: GroupAuth, Label: "法定代表人手机号", Input: Tel, Asked: online, Hint: "授权短信发送到该手机号，须为法定代表人本人使用", Check: checkMobile, Doubt: doubtMobile, Mask: maskMobile},
+	{Name: LegalMobile, Group: GroupAuth, Label: "法定代表人手机号", Input: Tel, Asked: online, Hint: "授权短信发送到该手机号，须为法定代表人本人使用", Check: checkLegalMobile, Doubt: doubtMobile, Mask: maskMobile},
 	{Name: LegalIDNo, Group: GroupAuth, Label: "法定代表人证件号码", Input: Text, Signed: true, Asked: online, Hint: "仅用于核对法定代表人本人", Check: checkLegalDocument, Doubt: doubtDocument(LegalIDType), Mask: maskDocument},
 	{Name: LetterImage, Group: GroupAuth, Label: "盖章授权书", Input: Image, Asked: onPaper, Hint: "下载、打印、加盖实体公章后拍照上传，须为彩色图片"},
 
@@ -165,6 +165,38 @@ func checkName(v string, _ Form, _ time.Time) (string, error) {
 func checkMobile(v string, _ Form, _ time.Time) (string, error) {
 	m, err := identity.ParseMobile(v)
 	return m.Reveal(), err
+}
+
+// checkLegalMobile refuses the 经办人's number for somebody else's: he would be asked, and
+// answer, for the legal representative. Who is both has one number.
+func checkLegalMobile(v string, f Form, today time.Time) (string, error) {
+	mobile, err := checkMobile(v, f, today)
+	if err != nil {
+		return mobile, err
+	}
+	agents, _ := checkMobile(f.Get(AgentMobile), f, today) // what is wrong with it is told beside it
+	agent, legal := printedNo(f.Get(IDNo)), printedNo(f.Get(LegalIDNo))
+	if agents == mobile && agent != "" && legal != "" && agent != legal {
+		return mobile, errors.New(agentsMobile)
+	}
+	return mobile, nil
+}
+
+const agentsMobile = "这是经办人的手机号，请填写法定代表人本人使用的手机号；经办人就是法定代表人的，两处的证件号码应当相同"
+
+// legalMobileHis holds the same rule against the number that is asked instead (row 12).
+func legalMobileHis(o Order, c Command) bool {
+	m := c.Form.Get(LegalMobile)
+	if m == "" {
+		return true
+	}
+	_, err := checkLegalMobile(m, o.Form, today(c.at))
+	return err == nil
+}
+
+// printedNo is a document's number however it was typed.
+func printedNo(typed string) string {
+	return strings.ToUpper(strings.Join(strings.Fields(identity.HalfWidth(typed)), ""))
 }
 
 func checkEmail(v string, _ Form, _ time.Time) (string, error) {
