@@ -68,6 +68,9 @@ type Fulfilment struct {
 	UpdatedAt  time.Time
 }
 
+// Enterable reports whether a person can still enter in WeChat what it was not told.
+func (f Fulfilment) Enterable() bool { return f.State == FulfilmentRefused && f.Why != changedOnce }
+
 // FulfilmentReport is a fulfilment as WeChat is told it.
 type FulfilmentReport struct {
 	Fulfilled

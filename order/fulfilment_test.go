@@ -144,7 +144,7 @@ func TestWeChatIsToldOfAParcel(t *testing.T) {
 		}
 		h.correct(t, o, rightNo, "SF1234567890125")
 		f := h.tells(t, o)
-		if f.State != order.FulfilmentRefused || !strings.Contains(f.Why, "只接受一次更正") || h.wechat.reports != 2 {
+		if f.State != order.FulfilmentRefused || f.Enterable() || !strings.Contains(f.Why, "只接受一次更正") || h.wechat.reports != 2 {
 			t.Errorf("corrected again: %+v after %d reports", f, h.wechat.reports)
 		}
 		if got := h.heard(t, o.ID, order.NoticeFulfilmentRefused); !slices.Equal(got, []string{money.StaffID}) {
