@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"context"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -116,6 +117,9 @@ func (s *Service) AddOpening(ctx context.Context, serial, project string, at tim
 		known, err := tx.Openings(ctx, serial, now)
 		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(known, func(o Opening) bool { return o.Project == project && o.At.Equal(at) }) {
+			return nil // registered once more because the answer was lost
 		}
 		if len(known) >= maxOpenings {
 			return order.Errorf(order.Conflict, "too_many_openings", "一张证书最多登记 %d 个开标，请先删除不需要的", maxOpenings)

@@ -35,6 +35,7 @@ func TestOpenings(t *testing.T) {
 			}
 		}
 		must(t, f.AddOpening(ctx, serialA, "三期风电塔筒采购", soon, f.holder()))
+		must(t, f.AddOpening(ctx, serialA, "三期风电塔筒采购", soon, f.holder()))         // once more: the answer was lost
 		must(t, f.AddOpening(ctx, serialA, "", now.Add(5*time.Hour), f.holder())) // too late to remind
 		must(t, f.AddOpening(ctx, serialB, "", soon.Add(time.Hour), f.holder()))
 		mine, err := f.OpeningsOf(ctx, f.person)

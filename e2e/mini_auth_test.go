@@ -99,9 +99,9 @@ func (a *applicant) code(kind string) string {
 	return out.Code
 }
 
-// asks applies for a certificate and pays; the legal representative is asked at that
+// fills fills in an application; the legal representative is to be asked at that
 // mobile. It returns the order's path in the API.
-func (a *applicant) asks(mobile string, change map[string]string) (order string) {
+func (a *applicant) fills(mobile string, change map[string]string) (order string, fields map[string]string) {
 	a.t.Helper()
 	var login struct{ Token, Bind string }
 	a.call("/login", map[string]string{"code": a.code("login")}, &login)
@@ -119,12 +119,19 @@ func (a *applicant) asks(mobile string, change map[string]string) (order string)
 	for n, field := range []string{"id.front", "id.back", "license"} {
 		a.photo(order+"/pictures/"+field, story.Photo(n+1))
 	}
-	fields := story.Application()
+	fields = story.Application()
 	maps.Copy(fields, map[string]string{"org.industry": "C", "auth.way": "miniprogram", "legal.id_type": "resident_id", "legal.id_no": "11010519491231002X", "legal.mobile": mobile})
 	maps.Copy(fields, change)
 	if a.call(order+"/form", map[string]any{"fields": fields, "check": true}, &form); !form.Complete {
 		a.t.Fatalf("not complete: %s", form.Groups)
 	}
+	return order, fields
+}
+
+// asks applies for a certificate and pays.
+func (a *applicant) asks(mobile string, change map[string]string) (order string) {
+	a.t.Helper()
+	order, fields := a.fills(mobile, change)
 	var texts struct{ Hash string }
 	a.call("/agreements", nil, &texts)
 	a.call(order+"/code", map[string]any{}, nil)

@@ -3,6 +3,7 @@ import type { Invoice } from '@/api/types'
 import { platform } from '@/platform'
 
 import { Failure } from '@/api/client'
+import { once } from './once'
 import { attempt } from './ui'
 
 /** The colour of an invoice's state. */
@@ -22,13 +23,12 @@ export function toneOfInvoice(state?: string): '' | 'good' | 'bad' | 'warn' {
 }
 
 /** Shows the PDF of an invoice, by a link that lives for a few minutes. */
-export async function download(i: Invoice): Promise<void> {
-  await attempt(async () => {
+export const download = once((i: Invoice) =>
+  attempt(async () => {
     const link = await api.post<{ url: string }>(`/orders/${i.order}/invoice/link`)
     await platform.openPDF(link.url, '', `电子发票-${i.number}.pdf`)
-    return true
-  }, '正在下载')
-}
+  }, '正在下载'),
+)
 
 /** The invoice of an order, or what one would be; undefined where there can be none. */
 export async function invoiceOf(order: string): Promise<Invoice | undefined> {

@@ -2,9 +2,11 @@ import { describe, expect, it, vi } from 'vitest'
 
 import type { Order } from '@/api/types'
 
-import { offered } from './order'
-
+const get = vi.fn()
+vi.mock('@/api', () => ({ api: { get } }))
 vi.mock('./ui', () => ({ open: vi.fn() }))
+
+const { offered, placedAfterAll } = await import('./order')
 
 describe('offered', () => {
   const cases: [name: string, order: Partial<Order>, want: boolean][] = [
@@ -16,4 +18,24 @@ describe('offered', () => {
     ['nothing to do', {}, false],
   ]
   it.each(cases)('%s', (_, order, want) => expect(offered(order as Order)).toBe(want))
+})
+
+describe('a submission that failed', () => {
+  const failure = new Error('offline')
+
+  it('was placed all the same: only the answer was lost', async () => {
+    get.mockResolvedValue({ id: 'O1', status: 'awaiting_payment' })
+    expect(await placedAfterAll(failure, 'O1', 'draft')).toEqual({ order: { id: 'O1', status: 'awaiting_payment' } })
+    expect(get).toHaveBeenCalledWith('/orders/O1')
+  })
+
+  it('was refused', async () => {
+    get.mockResolvedValue({ id: 'O1', status: 'draft' })
+    await expect(placedAfterAll(failure, 'O1', 'draft')).rejects.toBe(failure)
+  })
+
+  it('did not get through, nor does the question', async () => {
+    get.mockRejectedValue(new Error('offline, too'))
+    await expect(placedAfterAll(failure, 'O1', 'draft')).rejects.toBe(failure)
+  })
 })

@@ -1,4 +1,5 @@
-import type { Order } from '@/api/types'
+import { api } from '@/api'
+import type { Order, Placed } from '@/api/types'
 
 import { open } from './ui'
 
@@ -40,6 +41,18 @@ const forms = ['continue', 'fix']
 /** Whether the order's page offers its next step: nothing but a form while its certificate stands in the way. */
 export function offered(order: Order): boolean {
   return !!order.action && order.action !== 'track' && (!order.obstacle || forms.includes(order.action))
+}
+
+/**
+ * What became of an order whose submission failed: it may have been placed all the
+ * same, and only the answer was lost. Otherwise the failure.
+ */
+export async function placedAfterAll(failure: unknown, id: string, before: string): Promise<Placed> {
+  const order = await api.get<Order>('/orders/' + id).catch(() => undefined)
+  if (!order || order.status === before) {
+    throw failure
+  }
+  return { order }
 }
 
 export function act(order: Order): void {

@@ -2,6 +2,7 @@ import { api } from '@/api'
 import type { Receipt, Receipts } from '@/api/types'
 import { platform } from '@/platform'
 
+import { once } from './once'
 import { attempt } from './ui'
 
 /** The progress receipts of an order, and whether one more can be issued. */
@@ -10,13 +11,12 @@ export function receiptsOf(order: string): Promise<Receipts> {
 }
 
 /** Shows the PDF of a receipt, by a link that lives for a few minutes. */
-export async function showReceipt(order: string, id: string): Promise<void> {
-  await attempt(async () => {
+export const showReceipt = once((order: string, id: string) =>
+  attempt(async () => {
     const link = await api.post<{ url: string }>(`/orders/${order}/receipts/${id}/link`)
     await platform.openPDF(link.url, '', '办理进度凭证.pdf')
-    return true
-  }, '正在下载')
-}
+  }, '正在下载'),
+)
 
 /** Issues a receipt and shows it; false when there is none. */
 export async function issueReceipt(order: string): Promise<boolean> {

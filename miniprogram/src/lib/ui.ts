@@ -51,6 +51,13 @@ export function sure(content: string, confirmText = '确定'): Promise<boolean> 
   })
 }
 
+/** Asks for a line of text; undefined when it was called off. */
+export function line(title: string, placeholderText: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    uni.showModal({ title, editable: true, placeholderText, confirmText: '确定', success: (r) => resolve(r.confirm ? (r.content ?? '') : undefined), fail: () => resolve(undefined) })
+  })
+}
+
 /**
  * Does something a person asked for: shows that it is under way, and says why it
  * did not work. Undefined when it did not.
