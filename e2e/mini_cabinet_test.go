@@ -8,15 +8,6 @@ import (
 
 const cabinetAt = "#/pages/cabinet/index"
 
-// cut takes the network away, or gives it back.
-func (m mini) cut(away bool) {
-	m.t.Helper()
-	m.js(fmt.Sprintf(`((p) => {
-		window.wired ??= p.send;
-		p.send = %t ? function () { setTimeout(() => this.dispatchEvent(new Event("error"))); } : window.wired;
-	})(XMLHttpRequest.prototype)`, away))
-}
-
 // posts calls the API as the page does, one after the other, and waits for all of it.
 func (m mini) posts(what, script string) {
 	m.t.Helper()
@@ -52,6 +43,7 @@ func TestCabinetInTheMiniProgram(t *testing.T) {
 	purpose := strings.Repeat("新疆达坂城三期风电场", 5) + "塔筒采购（第二批）"
 
 	m := mini{chromium(t, i.URL, 375, 812)}
+	m.wire()
 	m.open(miniAt + "#/pages/certificates/index")
 	m.signIn(".lend")
 	m.fits()
@@ -111,14 +103,14 @@ func TestCabinetInTheMiniProgram(t *testing.T) {
 		t.Errorf("the phone keeps who takes it: %s", got)
 	}
 	m.shows(".past", "第21次投标")
-	m.press(".older")
+	m.press(".list-end")
 	m.shows(".past", "第1次投标")
-	m.until("the log has ended", "!"+top(".older"))
+	m.until("the log has ended", "!"+top(".list-end"))
 	m.enter(field("borrower"), "欧阳震华")
-	m.cut(true)
+	m.net("down")
 	m.press(".submit")
 	m.told("网络不通")
-	m.cut(false)
+	m.net("up")
 	m.press(".submit")
 	m.shows(".out", "借出 欧阳震华（工程管理与招标采购中心），应于")
 	m.fits()
@@ -130,10 +122,10 @@ func TestCabinetInTheMiniProgram(t *testing.T) {
 	m.until("its lamp is yellow", top(".token .lamp.yellow"))
 	m.fits()
 	m.picture("mini-cabinet")
-	m.cut(true)
+	m.net("down")
 	m.press(".token .log")
 	m.says("网络不通")
-	m.cut(false)
+	m.net("up")
 	m.press(".retry")
 	m.page("token", top(".give-back"))
 	m.count()

@@ -77,11 +77,12 @@ func TestEveryPageOfTheMiniProgramWithoutNetwork(t *testing.T) {
 	}
 	i, _ := productIn(t, dir)
 	m := mini{chromium(t, i.URL, 375, 812)}
-	m.cut()
+	m.wire()
 	m.open(miniAt + "#/pages/certificates/index")
 	m.signIn(".certificate")
 	serial := m.ask("GET", "/certificates", "a.certificates[0].serial")
 	order := m.ask("GET", "/orders", "a.orders[0].id")
+	token := m.ask("GET", "/cabinet", "a.ours[0].token")
 	draft := m.ask("POST", "/orders", "a.order.id", `{"product": "yd-initial"}`)
 
 	refused := top(".go-home")
@@ -108,6 +109,9 @@ func TestEveryPageOfTheMiniProgramWithoutNetwork(t *testing.T) {
 		"photo":        {"ticket=" + strings.Repeat("a", 43), refused},
 		"tasks":        {"", refused}, // not of the staff
 		"text":         {"name=privacy", top(".card .h1")},
+		"cabinet":      {"", top(".add")},
+		"token":        {"token=" + token, top(".lend .submit")},
+		"foreign":      {"", top(".submit")},
 	}
 	alone := map[string]string{"guide": top(".h1"), "login": top(".begin"), "web": top(".go-home")} // they ask nobody
 	for n, name := range pagesOfMini(t) {
@@ -149,8 +153,8 @@ func TestEveryPageOfTheMiniProgramWithoutNetwork(t *testing.T) {
 	m.quiet()
 }
 
-// cut puts the network into a test's hand, for every page from now on.
-func (m mini) cut() {
+// wire puts the network into a test's hand, for every page that is loaded from now on.
+func (m mini) wire() {
 	m.t.Helper()
 	if _, err := chromedp.Call(m.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: network}); err != nil {
 		m.t.Fatal(err)
@@ -183,7 +187,7 @@ func TestLostAnswersInTheMiniProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := mini{chromium(t, i.URL, 375, 812)}
-	m.cut()
+	m.wire()
 
 	// An application is begun once.
 	m.open(miniAt)

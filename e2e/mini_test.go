@@ -45,11 +45,13 @@ func (m mini) press(selector string) {
 	m.js(top(selector) + `.click()`)
 }
 
-// enter types into an input and leaves it.
+// enter types into an input and leaves it. The H5 build hands on at once only the first
+// of what is typed within a tenth of a second.
 func (m mini) enter(selector, value string) {
 	m.t.Helper()
 	m.until(selector+" can be filled in", top(selector+" input"))
-	m.js(fmt.Sprintf(`(e => { e.focus(); e.value = %q; e.dispatchEvent(new Event("input", {bubbles: true})); e.dispatchEvent(new Event("blur")); })(%s)`, value, top(selector+" input")))
+	m.js(fmt.Sprintf(`(e => { e.focus(); e.value = %q; e.dispatchEvent(new Event("input", {bubbles: true})); e.dispatchEvent(new Event("blur")); window.entered = performance.now(); })(%s)`, value, top(selector+" input")))
+	m.until("it is handed on", "performance.now() - window.entered > 150")
 }
 
 // choose picks an entry of a list by its text, or the first one. A person turns the
