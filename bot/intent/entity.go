@@ -135,15 +135,16 @@ var (
 	companyLead      = regexp.MustCompile(`^(?:.*(?:告知|协助|核实|核查|提供|确认|查询|查一下|查下|看一下|看下|查|看|我们是|我是|我司是|我公司是|这里是|请问|麻烦|帮我|我们|我司))`)
 	regionPattern    = mustPattern(`北京|天津|河北|山西|内蒙古|辽宁|吉林|黑龙江|上海|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|海南|重庆|四川|贵州|云南|西藏|陕西|甘肃|青海|宁夏|新疆|石家庄|太原|呼和浩特|沈阳|大连|长春|哈尔滨|南京|苏州|无锡|杭州|宁波|温州|合肥|福州|厦门|南昌|济南|青岛|烟台|郑州|洛阳|武汉|长沙|广州|深圳|珠海|佛山|东莞|南宁|海口|成都|绵阳|贵阳|昆明|拉萨|西安|兰州|西宁|银川|乌鲁木齐|中国|华北|华东|华南|西北|西南|东北`)
 	projectPattern   = mustPattern(`(?:^|[,，。 ]|我们|参加|用于|投)(?:用于)?(\p{Han}{2,8}?)(?:电子)?(?:招标|采购|招投标)?项目|投(\p{Han}{2,10}?)(?:那个|这个)标`)
+	projectLead      = regexp.MustCompile(`^(?:我们?|想|要|帮我)*(?:给|替|为)`) // 我要给华为项目办
 	notProject       = regexp.MustCompile(`[我你的这那个一该本此有做投招办因哪什]|近期|项目`)
-	qtyPattern       = mustPattern(`(?:^|[^第])(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以])|([俩仨])(?:锁|key|ukey|u盾|证书|盾|ca|钥匙)`)
+	qtyPattern       = mustPattern(`(?:^|[^第])(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以礼星])|([俩仨])(?:锁|key|ukey|u盾|证书|盾|ca|钥匙)`)
 	overduePattern   = mustPattern(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(` + units + `)(?:零?(` + number + `)天)?`)
 	daysPattern      = mustPattern(`(?:还有|还剩|剩|剩下|差|尚余|仅余)(` + number + `)(` + units + `)`)
 	urgentPattern    = mustPattern(`急$|(?:^|[。!])急|今天就要|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|快快|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|半个?小时[后内]|[分刻]钟[后内]|救命`)
 	moneyPattern     = mustPattern(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
 	reasonPattern    = regexp.MustCompile(`(?:^|[^a-z0-9])r ?(0?[1-9]|1\d|20|二?十[一二三四五六七八九]?|零?[一二三四五六七八九])(?:$|[^0-9])`)
-	datePattern      = mustPattern(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|(?:下个?)?月[底初中]|年底`)
-	namePattern      = mustPattern(`(?:换成|换做|换作|改成|改做|改为|换为|变成|绑[到至成给]|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ~])(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|儿子|女儿|哥哥|弟弟|姐姐|妹妹|领导|助理|会计|出纳|门卫|新人)的?|(?:(?:行政|人事|财务|综合|采购|市场|工程|投标|项目)(?:部|处|科|组)?|办公室|前台)?的?(?:专员|文员|主任|经理|主管|助理|会计|出纳|秘书|同事|员工)?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机|号码)|代?收|管|吧|了|来)`)
+	datePattern      = mustPattern(`(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?|\d{1,2}月(?:\d{1,2}[日号]?|底|初)|[一二三四五六七八九十]{1,2}月(?:[一二三四五六七八九十]{1,3}[日号]|底|初)|下?个?月?\d{1,2}[号日]|[一二三四五六七八九十]{1,3}号|大后天|今天|明天|后天|今晚|明早|明儿|今儿|后儿|(?:这|本|下下|下)?个?(?:周|星期|礼拜)[一二三四五六日天末]|周末|(?:下个?)?月[底初中]|年底`)
+	namePattern      = mustPattern(`(?:换成|换做|换作|改成|改做|改为|换为|变成|绑[到至成给]|换|改|叫|姓名|名字|是|为|给|让|归|人|[:, ~])(?:新来的|现任的?|接手的)?(?:我|我?的?(?:同事|老公|老婆|爱人|朋友|儿子|女儿|哥哥|弟弟|姐姐|妹妹|领导|助理|会计|出纳|门卫|新人)的?|(?:(?:行政|人事|财务|综合|采购|市场|工程|投标|项目)(?:部|处|科|组)?|办公室|前台)?的?(?:专员|文员|主任|经理|主管|助理|会计|出纳|秘书|同事|员工)?)?(` + surname + `\p{Han}{1,2}?)(?:$|[,，。 :]|的?(?:联系)?(?:电话|手机|号码)|代?收|管|吧|了|来)`)
 )
 
 var (
@@ -261,6 +262,16 @@ func (r *Recogniser) wordAcross(t []rune, at, n int) bool {
 	return false
 }
 
+// wish is what people ask for, and say that they do not: 先别吊销, 不要转人工.
+const wish = `(?:吊销|注销|作废|撤销|冻结|挂失|停用|转?接?人工|转接|补办|重办|新办|续期|续费|更新|解锁|换绑|退款|退钱|开票)`
+
+// refused is a wish that a clause says not to fulfil: 先别吊销，不要转人工，不续费了，我要续期，别注销; of
+// 不是补办是注销 the half.
+var refused = mustPattern(`(?:^|[,。;!? ])我?们?(?:先|可|千万)?(?:别|不要|甭|莫|先不)(?:急着|着急|忙着|再|老|给我们?|帮我们?|替我们?){0,3}` + wish + `[^,。;!?吗么]{0,6}[,。;!?]` +
+	`|[,。;!? ](?:先|可|千万)?(?:别|不要|甭|莫|先不)(?:急着|着急|再|老|给我们?|帮我们?){0,2}` + wish + `(?:它|了|我|啊|哈|哦|呀){0,3}[。!]?$` +
+	`|(?:^|[,。;!? ])(?:算了|那就?|先){0,2}不(?:想|要)?` + wish + `了[,。;!?]` +
+	`|(?:^|[,。;!? ])我?们?并?不是(?:要|想|来|问)?` + wish + `[^,。;!?]{0,3}?而?是`)
+
 // deniedPattern is a clause that says what the person does not want (不是要吊销，), or
 // takes back what was said before (0152说错了，). At the end it is one unless it asks
 // (我要解锁，不是注销; but not 不是能更新吗).
@@ -268,10 +279,13 @@ var deniedPattern = regexp.MustCompile(`(?:^|[,。;!?])(?:我?(?:并?不是|不�
 
 // withoutDenied drops such clauses as long as something else is left.
 func withoutDenied(t string) string {
-	if !hinted(t, deniedWords) {
-		return t
+	left := t
+	for m := refused.FindStringSubmatchIndex(left); m != nil; m = refused.FindStringSubmatchIndex(left) {
+		left = left[:m[0]] + " " + left[m[1]:]
 	}
-	left := deniedPattern.ReplaceAllString(t, " ")
+	if hinted(left, deniedWords) {
+		left = deniedPattern.ReplaceAllString(left, " ")
+	}
 	if strings.TrimSpace(left) == "" {
 		return t
 	}
@@ -487,7 +501,7 @@ var slotsOf = map[Intent][]Slot{
 	Material:       {SlotDocType, SlotRole, SlotBiz, SlotProject},
 	SLATime:        {SlotBiz},
 	Renew:          {SlotDate, SlotDays, SlotQty},
-	CertExpiry:     {SlotDate, SlotOverdueDays},
+	CertExpiry:     {SlotDate, SlotDays, SlotOverdueDays},
 	BidSafety:      {SlotBidOpen, SlotExpire},
 	Unlock:         {SlotUrgency},
 	SMSCodeProblem: {SlotReason, SlotPhone, SlotUrgency},
@@ -610,10 +624,12 @@ func companyIn(t string) string {
 			return p[1]
 		}
 		p := shortCompany.FindStringSubmatch(t)
-		if p == nil || !regionPattern.MatchString(p[1]) { // without a region it is any word
+		if p == nil {
 			return ""
 		}
-		m = p[1]
+		if m = p[1]; !regionPattern.MatchString(m) {
+			return brandIn(companyLead.ReplaceAllString(m, ""))
+		}
 	}
 	if at := regionPattern.FindStringSubmatchIndex(m); at != nil {
 		return m[at[0]:]
@@ -621,13 +637,31 @@ func companyIn(t string) string {
 	return companyLead.ReplaceAllString(m, "")
 }
 
+// brandIn is a company's name without a region, 运达能源, when it is as long as those are;
+// any other word before a trade is no name: 隔壁那家能源.
+func brandIn(name string) string {
+	if n := utf8.RuneCountInString(name); n != brandLength || notBrand.MatchString(name) {
+		return ""
+	}
+	return name
+}
+
+// brandLength is two characters of a name and two of a trade.
+const brandLength = 4
+
+var notBrand = regexp.MustCompile(`[我你他她这那某哪该个家的位次下新老]`)
+
 // projectIn is the bidding project that a text begins with, or that a clause does.
 func projectIn(t string) string {
 	m := projectPattern.FindStringSubmatch(t)
-	if m == nil || notProject.MatchString(m[1]) {
+	if m == nil {
 		return ""
 	}
-	return m[1]
+	name := projectLead.ReplaceAllString(m[1], "")
+	if notProject.MatchString(name) {
+		return ""
+	}
+	return name
 }
 
 func bizIn(t string) string {

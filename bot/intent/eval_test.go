@@ -62,6 +62,8 @@ var sets = []struct {
 	{"testdata/ways-w.tsv", 0.99, 0.98},
 	{"testdata/ways-x.tsv", 0.99, 0.98},
 	{"testdata/ways-y.tsv", 0.99, 0.98},
+	{"testdata/ways-z.tsv", 0.99, 0.99},
+	{"testdata/ways-za.tsv", 0.99, 0.99},
 	{"examples/acceptance.tsv", 0.99, 0.99},
 	{"examples/written.tsv", 0.99, 0.99},
 	{"examples/wider.tsv", 0.99, 0.99},
@@ -236,6 +238,33 @@ func TestDenied(t *testing.T) {
 		"不想续了，吊销":         Revoke,
 		"我要解锁，不是注销":       Unlock,
 		"注销账号，不是注销证书":     Privacy,
+		"先别吊销，我只是想续期":     Renew,
+		"我要续期，别注销":        Renew,
+		"不要转人工，告诉我怎么解锁":   Unlock,
+		"怎么解锁，别转人工":       Unlock,
+		"算了不吊销了，直接更新吧":    Renew,
+		"不续费了，直接吊销吧":      Revoke,
+		"不是补办是注销，看清楚":     Revoke,
+		"别解锁了，直接挂失":       Revoke,
+	} {
+		if got := r.Recognise(text); got.Intent != want {
+			t.Errorf("want %s: %s", want, r.Explain(text))
+		}
+	}
+}
+
+// A reviewer whose reason is a forgery is no forger; who asks for one is.
+func TestForgeryAsAReason(t *testing.T) {
+	r := recogniser(t)
+	for text, want := range map[string]Intent{
+		"4471驳回，公章是P上去的":     StaffReject,
+		"退回4471 假执照":         StaffReject,
+		"不予通过 4471 授权书是伪造的":  StaffReject,
+		"公章是P上去的，会被驳回吗":      SecurityAlert,
+		"4471驳回了，帮我P一个公章":    SecurityAlert,
+		"公章P上去的，4471给过了":     SecurityAlert,
+		"执照被驳回了，能不能P个执照":     SecurityAlert,
+		"4471别驳回，公章是P上去的也给过": SecurityAlert,
 	} {
 		if got := r.Recognise(text); got.Intent != want {
 			t.Errorf("want %s: %s", want, r.Explain(text))
@@ -295,6 +324,15 @@ func TestNamesAndDates(t *testing.T) {
 		"驳回尾号2219，单位名称不符":       {SlotOrderTail: "2219", SlotReason: "单位名称不一致"},
 		"用于中铁项目投标，怎么申请新证书":      {SlotProject: "中铁"},
 		"想试试投政府的标，证书怎么弄":        {},
+		"我要给中铁项目办两把锁":           {SlotProject: "中铁", SlotQty: "2"},
+		"还有两个礼拜到期，怎么续":          {SlotDays: "14"},
+		"十二月三号开标，十一月底到期，先更新吗":   {SlotBidOpen: "十二月三号", SlotExpire: "十一月底"},
+		"绑定换成新来的小周":             {SlotName: "小周"},
+		"指派 尾号2219 给徐静复审":       {SlotOrderTail: "2219", SlotAssignee: "徐静"},
+		"驳回尾号2219，图章太浅":         {SlotOrderTail: "2219", SlotReason: "公章不清晰"},
+		"天山能源的单子审到哪了":           {SlotCompany: "天山能源"},
+		"查下那家能源的单子":             {},
+		"经办人跳槽了，想换绑":            {SlotReason: "经办人离职"},
 	} {
 		if got := r.Recognise(text); !maps.Equal(got.Slots, want) {
 			t.Errorf("%s: %s %v, want %v", text, got.Intent, got.Slots, want)

@@ -16,12 +16,14 @@ type attack struct {
 	pattern
 }
 
+const forgery = "forgery"
+
 // attacks decide by themselves.
 var attacks = []attack{
 	{"prompt injection", mustPattern(`(?:忽略|无视|忘掉|抛开|不要管|跳出|覆盖).{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|内容|上面|以上|前面|之前)|忘记.{0,10}(?:规则|指令|设定|提示|限制|规定|命令|约束|上面|以上|前面)|(?:ignore|disregard|forget|override).{0,24}(?:instruction|rule|previous|above|prompt)|(?:你的|打印|输出|说出|告诉|给出|复述|完整).{0,6}系统提示|系统提示(?:词|语)|提示词|prompt|system ?prompt|你的(?:指令|设定|规则)是|你现在(?:是|扮演)|扮演|(?:不受|解除|没有任何)(?:任何)?限制|你.{0,6}没有限制|(?:假装|假设|扮演|冒充)(?:你|我)?是?.{0,6}(?:管理员|客服|审核|领导|开发)|开发者模式|developer mode|jailbreak|越狱|act as|pretend|dan模式|我是(?:你的)?(?:系统)?(?:管理员|开发者|开发人员|超级用户)|debug模式|调试模式|root权限|sudo|you(?: are|'re)(?: now)? (?:an? |the )?(?:admin|root|developer|system|free|not bound)`)},
 	{"bribe or fraud", mustPattern(`(?:走|开个?|有没有|有什么|有啥|留个?)后门|塞钱|给(?:你|你们|他|她|审核员?|客服|领导).{0,5}(?:红包|好处|回扣|送礼|送点|意思意思)|(?:塞|送|给)点?(?:红包|好处)|price ?= ?0|金额改成|approve my order`)},
 	{"code", mustPattern(`drop table|select .{1,40} from |union select|' ?or ?'?1|<script|\{\{.{0,40}\}\}|\$\{.{0,40}\}|\.\./\.\.|rm -rf|;--|curl http|/etc/passwd`)},
-	{"forgery", mustPattern(`(?:(?:^|[^请休放病事年暑寒春])假(?:$|[^期日前后如若])?|伪造|(?:^|[^a-z])ps|p一个|p个|仿制|做个假).{0,6}(?:公章|执照|身份证|授权书|证件|章|证书)|(?:执照|章|证|书|照片)[^,。]{0,2}p(?:一下|图|改|掉)|(?:公章|执照|身份证|授权书|印章)[^,。]{0,4}(?:ps|p上|p图)|p图|破解|黑进|复制(?:一个)?(?:别人的?)?(?:ca|key|u盾|锁|密钥)|导出私钥|私钥导出|提取私钥|冒用(?:别人|他人)`)},
+	{forgery, mustPattern(`(?:(?:^|[^请休放病事年暑寒春])假(?:$|[^期日前后如若])?|伪造|(?:^|[^a-z])ps|p一个|p个|仿制|做个假).{0,6}(?:公章|执照|身份证|授权书|证件|章|证书)|(?:执照|章|证|书|照片)[^,。]{0,2}p(?:一下|图|改|掉)|(?:公章|执照|身份证|授权书|印章)[^,。]{0,4}(?:ps|p上|p图)|p图|破解|黑进|复制(?:一个)?(?:别人的?)?(?:ca|key|u盾|锁|密钥)|导出私钥|私钥导出|提取私钥|冒用(?:别人|他人)`)},
 }
 
 // suspicions are what an attack often says, and who is attacked or merely compares us
@@ -49,10 +51,17 @@ func suspected(t string) (found []suspicion) {
 	return found
 }
 
+// rejected is a text that tells of a rejection and asks for nothing: a reviewer whose
+// reason is a forgery (9031驳回，公章是p上去的) is no forger.
+var rejected = regexp.MustCompile(`^[^帮能可会教求让怎别]*(?:驳回|退回|打回|拒绝|拒了|不予?通过|没通过|没过审)[^帮能可会教求让怎别]*$`)
+
 // attacked tells why a text is an attack for certain, "" when it is not.
 func attacked(t string) string {
 	for i := range attacks {
 		if m := attacks[i].FindString(t); m != "" {
+			if attacks[i].why == forgery && rejected.MatchString(t) {
+				continue
+			}
 			return "attack: " + attacks[i].why + " ← " + m
 		}
 	}
@@ -110,8 +119,8 @@ var secretNumber = mustPattern(`(?:^|[^\da-z])\d{4,8}(?:$|[^\d])`)
 var (
 	// nickname is how colleagues call each other: 小王, 李工.
 	nickname    = regexp.MustCompile(`(?:^|[^` + surnames + `])([小老][` + surnames + `]|[` + surnames + `](?:姐|哥|工|经理|主任|组长))`)
-	assignWord  = mustPattern(`(?:转给|转交给?|转派给?|改派给?|指派给?|分给|分派给?|分配给?|分配个|移交给?|安排给?|移给|丢给|扔给|放给|推给|留给|派给|交给|交由|转到|转单|派单|转|派|交|让|→|->|挂[到在]|划[到给]|归到) *[:由]?(?:\p{Han}{1,4}[组部班]的?)?([\p{Han}a-z]{1,8}?)(?:处理|审核|审批|复核|来审|来看|去审|去看|去弄|去办|帮|代|再|亲自|顶|审|跟进|跟|负责|领|办|弄|看|接|吧|了|好了|一下|来|去|吗|哈|哦|啦|呗|名下|手[上里]|\d|$|[,。? ])`)
-	assignTo    = mustPattern(`(?:给|请|换|派|归|由|→|负责人) ?([\p{Han}a-z]{2,6}?)(?:帮|代|审|处理|跟|负责|看|来|接|$|[,。 ])`)
+	assignWord  = mustPattern(`(?:转给|转交给?|转派给?|改派给?|指派给?|分给|分派给?|分配给?|分配个|移交给?|安排给?|移给|丢给|扔给|放给|推给|留给|派给|交给|交由|转到|转单|派单|转|派|交|让|→|->|挂[到在]|划[到给]|归到) *[:由]?(?:\p{Han}{1,4}[组部班]的?)?([\p{Han}a-z]{1,8}?)(?:处理|审核|审批|复核|复审|初审|终审|来审|来看|去审|去看|去弄|去办|帮|代|再|亲自|顶|审|跟进|跟|负责|领|办|弄|看|接|吧|了|好了|一下|来|去|吗|哈|哦|啦|呗|名下|手[上里]|\d|$|[,。? ])`)
+	assignTo    = mustPattern(`(?:给|请|换|派|归|由|→|负责人) ?([\p{Han}a-z]{2,6}?)(?:帮|代|复审|初审|终审|审|处理|跟|负责|看|来|接|$|[,。 ])`)
 	notAssignee = mustPattern(`^(?:派$|人工|客服|人审|人来?$|我.|你|他|她|它|申请人|客户|用户|经办人|对方|企业|公司|过)|通过|驳回|退|批|过$|一个`)
 )
 
