@@ -236,6 +236,7 @@ type accountView struct {
 	Parts            []partRow
 	Note             string
 	Refused          string // why the gateway did not return it
+	Followed         bool   // somebody settles it at the platform, which is asked
 	Left             string // what certificate the refund leaves to the applicant
 	Fulfilment       *fulfilmentView
 }
@@ -314,7 +315,7 @@ func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
 	for _, p := range payments {
 		v.Payments = append(v.Payments, paymentRowOf(p))
 		if v.CanRetry && p.TradeNo == o.TradeNo {
-			v.Refused = p.Refused
+			v.Refused, v.Followed = p.Refused, !p.NextQuery.IsZero()
 		}
 		if o.Refund == order.NoRefund && p.TradeNo == o.TradeNo && p.State == order.PaymentPaid {
 			v.CanRefund, v.CanPropose = !late, late

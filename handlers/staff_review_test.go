@@ -400,7 +400,7 @@ func TestRefundDesk(t *testing.T) {
 	d.gateway.refund = order.RefundAbnormal
 	must(t, d.service.RunRefund(t.Context(), o.TradeNo))
 	wantIn(t, "list", finance.get("/staff/finance").Body, o.Company, "退款失败")
-	wantIn(t, "account", finance.get(page).Body, "付款人的银行卡已失效或冻结", "先在支付平台的商户后台核对", "登记线下退款")
+	wantIn(t, "account", finance.get(page).Body, "付款人的银行卡已失效或冻结", "办好后本页自动变为已退款", "登记线下退款")
 	finance.mustPost(page+"/retry", nil, page)
 	if got := d.read(o.ID); got.Refund != order.Refunding {
 		t.Errorf("refund is %q", got.Refund)
