@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store"
@@ -369,8 +370,16 @@ func TestRevokedWithManyOrders(t *testing.T) {
 		}
 		o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No}))
 		h.advance(time.Second)
-		for range 101 {
-			if _, err := h.about("yd-unlock-approval", by); err != nil {
+		for n := range 101 { // one has one: these are people of the company
+			var p order.Person
+			err := h.db.InTx(t.Context(), func(tx order.Tx) (err error) {
+				p, err = tx.PersonByMobile(t.Context(), order.Person{ID: h.newID(), Mobile: identity.NewMobile(fmt.Sprintf("13900001%03d", n)), CreatedAt: h.now()})
+				return err
+			})
+			if err == nil {
+				_, err = h.about("yd-unlock-approval", order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.Web}, order.CompanyNamed)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
