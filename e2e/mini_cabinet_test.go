@@ -70,6 +70,7 @@ func TestCabinetInTheMiniProgram(t *testing.T) {
 	m.fits()
 	m.picture("mini-foreign-refused")
 	m.enter(field("label"), label)
+	m.until("the page knows it", `localStorage.getItem("typed:foreign:@applicant")?.includes("ABCDEFGH")`) // uni waits a tenth of a second between two inputs
 	m.count()
 	m.twice(top(".submit"))
 	m.page("cabinet", fmt.Sprintf(`(%s)?.innerText.includes("ABCDEFGH")`, top(".page")))
