@@ -483,12 +483,16 @@ func (t *turn) code(ctx context.Context) (string, error) {
 	return strings.ReplaceAll(textBindDone, "{mobile}", p.Mobile.Mask()) + "\n\n" + text, nil
 }
 
-// securityAlert warns, and where only a secret was given away goes on with what
+// securityAlert refuses what nobody may, tells who fears for his USBKEY how to stop
+// what he fears, and where only a secret was given away goes on with what
 // was wanted (rule 6).
 func (t *turn) securityAlert(ctx context.Context, _ intent.Intent) (string, error) {
 	leak := t.meant.Slots[intent.SlotLeak]
-	if leak == "" {
+	switch {
+	case leak == "" && t.meant.Refused:
 		return t.fill(advice[intent.SecurityAlert]), nil
+	case leak == "":
+		return textAlarmed, nil
 	}
 	warning := leakWarnings[leak]
 	if warning == "" {

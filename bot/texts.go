@@ -72,6 +72,11 @@ const (
 	textQuietHelp    = "免打扰：{hours}。\n时段内的消息放在<a href=\"{portal}/staff/inbox\">消息</a>里，结束后再发。回复「免打扰 22:00-08:00」开启，「免打扰 关」关闭。"
 )
 
+// textAlarmed answers whoever fears for his USBKEY, or is being swindled.
+const textAlarmed = "有人拿走或在用您的 UKEY，或者口令已经泄露：请马上回复「冻结」，验证短信后立即生效，谁也不能再用它登录和签名；查清后可以恢复。\n" +
+	"有人索要口令、验证码，发来可疑链接，或要远程操作您的电脑：都是诈骗，请不要理会，我们从不索要口令和验证码。\n" +
+	"需要核实、协助调查，请拨打 400-666-3999。"
+
 // leakWarnings answer a secret that was typed into the chat.
 var leakWarnings = map[string]string{
 	"pin":       "请不要在聊天里发送密码或口令。刚才的内容我们没有保存，建议尽快改掉它，并删除这条消息。任何人向您索要口令都是诈骗。",
@@ -104,7 +109,7 @@ var advice = map[intent.Intent]string{
 	intent.Privacy:        "您的资料只用于证书办理：加密保存，聊天内容隐去号码后只短暂保留；认证资料按《电子签名法》保存至证书失效后五年，未办成的 6 个月内删除。\n保存了什么、保存到什么时候、谁看过，以及下载副本、删除资料和注销账号：\n<a href=\"{portal}/me/data\">我的资料</a>",
 	intent.Greeting:       "您好，我是云采盾助手。可以直接问我：\n· 我的订单到哪一步了\n· 快递到哪了\n· 为什么被退回\n也可以回复「人工」。",
 	intent.ThanksBye:      "不客气，有需要随时找我。",
-	intent.SecurityAlert:  "这个我不能做：订单只有本人能查，审核只能由审核员完成。如果有人向您索要验证码、口令，或您收到可疑短信，请不要理会，并拨打 400-666-3999 核实。",
+	intent.SecurityAlert:  "这个我不能做：订单只有本人能查，审核只能由审核员完成。\n如果是您的 UKEY 被别人拿走或使用，请马上回复「冻结」。有人向您索要验证码、口令，或您收到可疑短信，请不要理会，并拨打 400-666-3999 核实。",
 	intent.OutOfScope:     "这个我还不会。我能帮您查订单进度、物流和退回原因，也可以解答证书办理问题。\n可以这样问：「我的订单到哪一步了」，或回复「人工」。",
 }
 

@@ -94,6 +94,10 @@ type Result struct {
 	// Also are the other orders that a decision of staff names beside the one in its
 	// slots (通过 0152 0153).
 	Also []string
+	// Refused is true when Intent is SecurityAlert because the text wants, or may want,
+	// what nobody may: others' data, a decision without a review. Who fears for his
+	// USBKEY or is swindled wants nothing of the kind.
+	Refused bool
 	// Why names the leak or the attack that decided; Explain tells the rest.
 	Why string
 }
@@ -239,7 +243,7 @@ func (r *Recogniser) Recognise(text string) Result {
 	text = bounded(text)
 	said := string(shorten([]rune(normalise(text))))
 	if why := attacked(said); why != "" {
-		return Result{Intent: SecurityAlert, Slots: Slots{}, Understood: true, Why: why}
+		return Result{Intent: SecurityAlert, Slots: Slots{}, Understood: true, Refused: true, Why: why}
 	}
 	t := r.plain(said)
 	e := extract(t)
@@ -255,6 +259,7 @@ func (r *Recogniser) Recognise(text string) Result {
 			res.Intent, res.Then, res.Slots, res.Understood = first, second, e.slots(first, t), true
 		}
 		res.Slots.asWritten(text)
+		res.Refused = res.Intent == SecurityAlert && wanted(t)
 		return res
 	}
 	alert := Result{Intent: SecurityAlert, Slots: Slots{SlotLeak: leak}, Understood: true, Why: "leak: " + leak}
