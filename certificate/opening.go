@@ -103,12 +103,12 @@ func (s *Service) AddOpening(ctx context.Context, serial, project string, at tim
 	case project == "":
 		project = "投标项目"
 	case utf8.RuneCountInString(project) > maxProject:
-		return order.Errorf(order.Invalid, "project_too_long", "项目名称不能超过 %d 字", maxProject)
+		return order.Errorf(order.Invalid, "project_too_long", "项目名称不能超过 %d 字", maxProject).About("project")
 	case identity.HasPersonalNumber(project):
-		return order.Errorf(order.Invalid, "names_no_number_required", "项目名称里请不要填写手机号、证件号码等个人信息")
+		return order.Errorf(order.Invalid, "names_no_number_required", "项目名称里请不要填写手机号、证件号码等个人信息").About("project")
 	}
 	if !at.After(now) || at.Sub(now) > openingsAhead {
-		return order.Errorf(order.Invalid, "opening_not_ahead", "开标时间请填写一年以内、还没有到的时间")
+		return order.Errorf(order.Invalid, "opening_not_ahead", "开标时间请填写一年以内、还没有到的时间").About("opening")
 	}
 	return s.owned(ctx, serial, by, func(tx Tx, cert Certificate) error {
 		if cert.State() == Revoked {

@@ -80,7 +80,7 @@ type openingsView struct {
 	Cert             certificate.Certificate
 	Ahead            []openingView
 	Project, Opening string // as they were typed
-	Error            string
+	refusedForm
 }
 
 func (s *Server) showOpenings(c *fiber.Ctx) error {
@@ -108,7 +108,7 @@ func (s *Server) addOpening(c *fiber.Ctx) error {
 	typed := openingsView{Project: c.FormValue("project"), Opening: c.FormValue("opening")}
 	err := s.registerOpening(c, c.Params("serial"), visitorOf(c), typed.Project, typed.Opening)
 	if refusal, ok := order.AsError(err); ok && refusal.Kind != order.NotFound {
-		typed.Error = refusal.Detail
+		typed.refusedForm = refusedFor(refusal)
 		return s.openingsPage(c, http.StatusUnprocessableEntity, typed)
 	}
 	if err != nil {
@@ -120,8 +120,8 @@ func (s *Server) addOpening(c *fiber.Ctx) error {
 // registerOpening registers what somebody typed.
 func (s *Server) registerOpening(c *fiber.Ctx, serial string, v Visitor, project, typed string) error {
 	at, err := order.ParseMoment(typed)
-	if err != nil {
-		return err
+	if refusal, ok := order.AsError(err); ok {
+		return refusal.About("opening")
 	}
 	if err := allow(c.UserContext(), s.Attempts, "openings:"+v.PersonID(), 30, time.Hour, "一小时内登记的开标过多，请稍后再试"); err != nil {
 		return err

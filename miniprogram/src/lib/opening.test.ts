@@ -1,27 +1,10 @@
 import { describe, expect, it } from 'vitest'
 
-import type { Certificate, Opening, Problem } from '@/api/types'
+import type { Certificate, Opening } from '@/api/types'
 
-import { faultsOf, lamps, latest, registers, reminded } from './opening'
+import { lamps, latest, registers, reminded } from './opening'
 
 const at = (at: string) => ({ at }) as Opening
-const problem = (code: string, detail: string) => ({ status: 422, code, detail }) as Problem
-
-describe('a refusal', () => {
-  it.each([
-    ['project_too_long', { project: '不行' }],
-    ['names_no_number_required', { project: '不行' }],
-    ['opening_not_ahead', { opening: '不行' }],
-    ['bad_moment', { opening: '不行' }],
-    ['too_many_openings', undefined],
-  ])('%s is said where it belongs', (code, faults) => {
-    expect(faultsOf(problem(code, '不行'))).toEqual(faults)
-  })
-
-  it('without a problem is about no field', () => {
-    expect(faultsOf()).toBeUndefined()
-  })
-})
 
 it('no two lamps differ by their colour alone', () => {
   expect(new Set(Object.values(lamps).map((l) => l.mark)).size).toBe(3)
