@@ -275,12 +275,6 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 		return t.unbind(ctx)
 	}
 	t.meant = t.meanings.of(t.text)
-	if i, ok := nouns[strings.ToUpper(t.text)]; ok {
-		t.meant = intent.Result{Intent: i, Understood: true}
-	}
-	if whoHas(t.text) {
-		t.meant = intent.Result{Intent: intent.CertExpiry, Understood: true}
-	}
 	if err := t.goOn(ctx); err != nil {
 		return "", err
 	}

@@ -45,6 +45,9 @@ func (t *turn) ordersBeside(ctx context.Context, about intent.Intent) (string, e
 // cancel takes 取消订单, 撤回 and the like for a question about getting out of an order. A
 // member of staff who names somebody else's means a task.
 func (t *turn) cancel(ctx context.Context) error {
+	if !strings.ContainsAny(t.text, "取撤删不") { // one of which is in whatever cancels
+		return nil
+	}
 	m := cancelPattern.FindStringSubmatch(t.text)
 	if m == nil || !cancelledThing.MatchString(t.text) {
 		return nil

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"crypto/sha256"
+	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -24,16 +25,28 @@ func newMeanings(r *intent.Recogniser) meanings {
 	return meanings{r, known}
 }
 
-// of tells what a text means, as [intent.Recogniser.Recognise] does.
+// of tells what a text means.
 func (m meanings) of(text string) intent.Result {
 	key := sha256.Sum256([]byte(text))
 	if known, ok := m.known.Get(key); ok {
 		known.Slots = intent.Slots{} // the caller's own
 		return known
 	}
-	meant := m.recogniser.Recognise(text)
+	meant := m.understand(text)
 	if len(meant.Slots) == 0 && len(meant.Also) == 0 && meant.Intent != intent.SecurityAlert {
 		m.known.Add(key, meant)
 	}
 	return meant
+}
+
+// understand takes the name of a thing, and the question who has one, as a whole; all else
+// are wishes, which [intent.Recogniser.Recognise] tells apart.
+func (m meanings) understand(text string) intent.Result {
+	if i, ok := nouns[strings.ToUpper(text)]; ok {
+		return intent.Result{Intent: i, Slots: intent.Slots{}, Understood: true}
+	}
+	if whoHas(text) {
+		return intent.Result{Intent: intent.CertExpiry, Slots: intent.Slots{}, Understood: true}
+	}
+	return m.recogniser.Recognise(text)
 }
