@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -45,7 +47,19 @@ func (s *Server) newViews() (*html.Engine, error) {
 	if err := views.Load(); err != nil {
 		return nil, fmt.Errorf("parsing the templates: %w", err)
 	}
-	return views, nil
+	return views, escapeAll(views.Templates)
+}
+
+// escapeAll has every template escaped before any is used. A template is escaped by its
+// first execution, and the engine copies it meanwhile for another request.
+func escapeAll(all *template.Template) error {
+	for _, t := range all.Templates() {
+		err := t.Execute(io.Discard, nil) // without data it gets no further than that
+		if fault, ok := errors.AsType[*template.Error](err); ok {
+			return fmt.Errorf("escaping the templates: %w", fault)
+		}
+	}
+	return nil
 }
 
 // render answers with a template. A page without a title is a fragment for htmx.
