@@ -3,12 +3,14 @@ package handlers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
+	"github.com/danielgtaylor/huma/v2/validation"
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
@@ -104,8 +106,13 @@ func malformed(ctx huma.Context, _ string, v any) (any, error) {
 		Instance: humafiber.Unwrap(ctx).GetRespHeader(fiber.HeaderXRequestID),
 	}
 	for _, e := range m.Errors {
-		if at, inside := strings.CutPrefix(e.Location, "body."); inside {
-			p.Fields = append(p.Fields, order.FieldError{Field: order.Field(at), Detail: "缺少该项，或格式、长度不符合要求"})
+		at, detail := e.Location, "格式或长度不符合要求"
+		var missing string
+		if n, _ := fmt.Sscanf(e.Message, validation.MsgExpectedRequiredProperty, &missing); n == 1 { // huma names where it should be
+			at, detail = at+"."+missing, "缺少该项，请填写后重试"
+		}
+		if at, inside := strings.CutPrefix(at, "body."); inside {
+			p.Fields = append(p.Fields, order.FieldError{Field: order.Field(at), Detail: detail})
 		}
 	}
 	return &p, nil

@@ -395,6 +395,54 @@ func TestAPINeedsALogin(t *testing.T) {
 	}
 }
 
+// What is missing in a body is named in the refusal, whatever the operation: all that its
+// description requires, each by its own name, so that a client can mark it.
+func TestMissingPropertiesAreNamed(t *testing.T) {
+	w := newWeb(t)
+	w.holder()
+	m := w.mini("m1", "").login(agentMobile)
+	type schema struct {
+		Ref      string `json:"$ref"`
+		Required []string
+	}
+	var described struct {
+		Paths map[string]map[string]struct {
+			RequestBody struct {
+				Content map[string]struct{ Schema schema }
+			}
+		}
+		Components struct{ Schemas map[string]schema }
+	}
+	must(t, json.Unmarshal([]byte(w.browser().get("/openapi.json").Body), &described))
+	asked := 0
+	for path, operations := range described.Paths {
+		body := operations["post"].RequestBody.Content["application/json"].Schema
+		body = described.Components.Schemas[strings.TrimPrefix(body.Ref, "#/components/schemas/")]
+		at := strings.ReplaceAll(strings.TrimPrefix(path, "/api/v1"), "{serial}", heldSerial)
+		if len(body.Required) == 0 || strings.Contains(at, "{") {
+			continue
+		}
+		asked++
+		a := m.call(http.MethodPost, at, map[string]string{}, nil)
+		p := problemIn(t, a)
+		var named []string
+		for _, f := range p.Fields {
+			named = append(named, string(f.Field))
+			if !strings.Contains(f.Detail, "缺少") {
+				t.Errorf("%s: %s: %s", path, f.Field, f.Detail)
+			}
+		}
+		slices.Sort(named)
+		slices.Sort(body.Required)
+		if a.Status != http.StatusUnprocessableEntity || !slices.Equal(named, body.Required) {
+			t.Errorf("%s: %d names %v of %v", path, a.Status, named, body.Required)
+		}
+	}
+	if asked < 15 {
+		t.Errorf("only %d operations asked", asked)
+	}
+}
+
 // F98, F102: the card names the bound user, masked; freezing through the API takes a code of the bound mobile.
 func TestAPICertificates(t *testing.T) {
 	w := newWeb(t)
