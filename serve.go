@@ -269,10 +269,11 @@ func (a *app) openIssuer(ctx context.Context) error {
 	return nil
 }
 
-// endSessions logs a person out of the portal and the mini-program.
-func (a *app) endSessions(ctx context.Context, personID string) error {
+// endSessions logs a person out of the portal and the mini-program, where he logged in
+// before that moment.
+func (a *app) endSessions(ctx context.Context, personID string, before time.Time) error {
 	sessions := session.NewSessions(a.rdb, a.clock.Now)
-	return errors.Join(sessions.DeleteAll(ctx, session.Applicant, personID), sessions.DeleteAll(ctx, session.Mini, personID))
+	return errors.Join(sessions.DeleteBefore(ctx, session.Applicant, personID, before), sessions.DeleteBefore(ctx, session.Mini, personID, before))
 }
 
 // linkDays is how long the mini-program's link in an SMS works: longer than the

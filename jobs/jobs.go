@@ -31,6 +31,7 @@ func (a args) Kind() string { return string(a.kind) }
 // attempt is one run of a job: what it is about, and how often it was tried.
 type attempt struct {
 	ref string
+	seq int64
 	n   int // from 1
 }
 
@@ -51,7 +52,7 @@ func (w worker) Timeout(*river.Job[args]) time.Duration { return w.timeout }
 // provider that is down is asked again, and what can never succeed is given up,
 // which is logged here: River tells no error handler of it.
 func (w worker) Work(ctx context.Context, j *river.Job[args]) error {
-	err := w.run(ctx, attempt{j.Args.Ref, j.Attempt})
+	err := w.run(ctx, attempt{j.Args.Ref, j.Args.Seq, j.Attempt})
 	e, isDomain := order.AsError(err)
 	switch {
 	case err == nil:
@@ -117,8 +118,8 @@ type Deps struct {
 	// Subscriptions are the ways to send for a consent, in the order in which they
 	// are tried; behind them is the template message.
 	Subscriptions []Subscription
-	// EndSessions logs a person out everywhere.
-	EndSessions func(ctx context.Context, personID string) error
+	// EndSessions ends a person's logins that began before a moment.
+	EndSessions func(ctx context.Context, personID string, before time.Time) error
 	// Desk asks the issuer, here or in another process.
 	Desk  Desk
 	NewID func() string
@@ -168,9 +169,10 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 		order.JobRealName:     byRef(d.realName),
 		order.JobPurge:        byRef(d.purge),
 		order.JobCertificate:  byRef(d.Orders.CertificateChanged),
-		order.JobEndSessions:  byRef(func(ctx context.Context, id string) error { return d.EndSessions(ctx, id) }),
 		order.JobKeysRefund:   byRef(d.Orders.RunKeysRefund),
 		order.JobForget:       byRef(d.forget),
+
+		order.JobEndSessions: func(ctx context.Context, a attempt) error { return d.EndSessions(ctx, a.ref, time.UnixMilli(a.seq)) },
 
 		order.JobReleaseClaims: byRef(d.Orders.ReleaseClaims),
 

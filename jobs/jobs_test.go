@@ -39,6 +39,23 @@ func TestEveryJobHasAWorker(t *testing.T) {
 	}
 }
 
+// Logins end that began before what ended them: the job knows when that was, however late
+// it runs.
+func TestLoginsEndBeforeTheirMoment(t *testing.T) {
+	w := newWorld(t)
+	var person string
+	var before time.Time
+	w.EndSessions = func(_ context.Context, id string, at time.Time) error {
+		person, before = id, at
+		return nil
+	}
+	at := w.Now()
+	err := w.runners()[order.JobEndSessions](t.Context(), attempt{ref: "p1", seq: at.UnixMilli(), n: 1})
+	if err != nil || person != "p1" || !before.Equal(at.Truncate(time.Millisecond)) {
+		t.Errorf("%s before %s, %v", person, before, err)
+	}
+}
+
 // What becomes of a job says the kind of its error.
 func TestErrorsDecide(t *testing.T) {
 	tests := []struct {

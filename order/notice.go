@@ -344,7 +344,7 @@ const (
 	JobQueryPayment JobKind = "query_payment" // trade number
 	JobRealName     JobKind = "real_name"     // order id
 	JobPurge        JobKind = "purge"         // order id: erase personal data of a deleted draft
-	JobEndSessions  JobKind = "end_sessions"  // person id: log him out everywhere
+	JobEndSessions  JobKind = "end_sessions"  // person id; Seq is the moment (ms) before which he logged in what ends
 	JobCertificate  JobKind = "certificate"   // serial: tell the open orders about it that it was frozen or revoked
 	// JobIssuerRequest takes a request to the issuer; Ref is the request's id.
 	JobIssuerRequest JobKind = "issuer_request"

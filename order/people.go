@@ -100,7 +100,8 @@ type AuditRecord struct {
 // BindWeChat ties a WeChat user to the person whose mobile he has proven. A mobile has
 // one WeChat: binding another ends the one before it, and a WeChat that binds another
 // mobile leaves its old one, in all accounts of ours that know it by its union id. Whose
-// binding ends is logged out everywhere. The record says who bound it, and where.
+// binding ends is logged out wherever he was; who logs in by what he binds, stays. The
+// record says who bound it, and where.
 func BindWeChat(ctx context.Context, tx Tx, w WeChatIdentity, record AuditRecord) error {
 	ended, err := tx.EndWeChats(ctx, w)
 	if err != nil {

@@ -207,6 +207,40 @@ func TestSessionEnds(t *testing.T) {
 	})
 }
 
+// Whoever logs in by what ended the sessions before it, stays, also when they are ended late
+// and more than once.
+func TestSessionsEndBeforeAMoment(t *testing.T) {
+	eachRedis(t, func(t *testing.T, rdb redis.UniversalClient, clk *clock) {
+		s := NewSessions(rdb, clk.now)
+		first := create(t, s, "p1")
+		clk.advance(time.Minute)
+		rotated, err := s.Rotate(t.Context(), create(t, s, "p1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := create(t, s, "p2")
+		clk.advance(time.Second)
+		at := clk.now()
+		own := create(t, s, "p1")
+		clk.advance(time.Minute)
+		later := create(t, s, "p1")
+		for range 2 {
+			if err := s.DeleteBefore(t.Context(), Applicant, "p1", at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, ended := range []Session{first, rotated} {
+			_, err := s.Get(t.Context(), Applicant, ended.ID)
+			wantCode(t, "Get", err, order.Unauthenticated, "session_expired")
+		}
+		for _, stays := range []Session{own, later, other} {
+			if _, err := s.Get(t.Context(), Applicant, stays.ID); err != nil {
+				t.Errorf("one that began then or after it, or is somebody else's: %v", err)
+			}
+		}
+	})
+}
+
 // beforeSet calls do once, before the first SET that passes through it.
 type beforeSet struct {
 	redis.Hook

@@ -207,24 +207,50 @@ func (s *Sessions) Delete(ctx context.Context, kind Kind, id string) error {
 }
 
 // DeleteAll ends every session of a person or, for Staff, of a staff member:
-// at a change of role, when they are disabled, after a rebind.
+// at a change of role, when they are disabled.
 func (s *Sessions) DeleteAll(ctx context.Context, kind Kind, ownerID string) error {
+	return s.deleteThose(ctx, kind, ownerID, func(Session) bool { return true })
+}
+
+// DeleteBefore ends every session of a person that began before a moment, to the
+// millisecond: whoever logs in by what happened then, or after it, stays.
+func (s *Sessions) DeleteBefore(ctx context.Context, kind Kind, ownerID string, at time.Time) error {
+	return s.deleteThose(ctx, kind, ownerID, func(sess Session) bool { return sess.CreatedAt.UnixMilli() < at.UnixMilli() })
+}
+
+func (s *Sessions) deleteThose(ctx context.Context, kind Kind, ownerID string, which func(Session) bool) error {
 	list := ownerKey(kind, ownerID)
-	for { // again until the list is empty: a rotation may add to it meanwhile
+	for { // again until none is left: a rotation may add to the list meanwhile
 		hashes, err := s.rdb.SMembers(ctx, list).Result()
 		if err != nil {
 			return unavailable(err)
 		}
-		if len(hashes) == 0 {
-			return nil
-		}
+		done := true
 		for _, hash := range hashes {
-			if err := s.rdb.Del(ctx, sessionKey(kind, hash)).Err(); err != nil {
+			key := sessionKey(kind, hash)
+			value, err := s.rdb.Get(ctx, key).Bytes()
+			if err != nil && !errors.Is(err, redis.Nil) {
+				return unavailable(err)
+			}
+			if err == nil {
+				sess, err := decode("", value)
+				if err != nil {
+					return err
+				}
+				if !which(sess) {
+					continue
+				}
+			}
+			done = false
+			if err := s.rdb.Del(ctx, key).Err(); err != nil {
 				return unavailable(err)
 			}
 			if err := s.rdb.SRem(ctx, list, hash).Err(); err != nil {
 				return unavailable(err)
 			}
+		}
+		if done {
+			return nil
 		}
 	}
 }
