@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -591,6 +592,26 @@ func TestEmbeddedHasNoPort(t *testing.T) {
 	}
 	if a := e.server.Server().Addr(); a != nil {
 		t.Errorf("it listens at %s", a)
+	}
+}
+
+// The in-process Redis takes any bytes, more than a buffer holds and many commands at once.
+func TestEmbeddedTakesAnyValue(t *testing.T) {
+	e := newEmbedded(t, time.Now)
+	values := []string{"", "\r\n", "*1\r\n$8\r\nFLUSHALL\r\n", strings.Repeat("云\x00\r\n", 1<<18)}
+	p := e.Client.Pipeline()
+	for range 50 {
+		for i, v := range values {
+			p.Set(t.Context(), strconv.Itoa(i), v, time.Minute)
+		}
+	}
+	if _, err := p.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range values {
+		if got, err := e.Client.Get(t.Context(), strconv.Itoa(i)).Result(); got != v || err != nil {
+			t.Errorf("value %d came back with %d bytes, %v; want %d", i, len(got), err, len(v))
+		}
 	}
 }
 
