@@ -170,6 +170,12 @@ func (r route) open(a Access) route {
 	return r
 }
 
+// orGiven is the same route, which also takes who has just given the certificate away.
+func (r route) orGiven() route {
+	r.Given = true
+	return r
+}
+
 // byMark is the same route whose handler reads the order when it must.
 func (r route) byMark() route {
 	r.ByMark = true

@@ -24,7 +24,7 @@ type call struct {
 	v     Visitor
 	order order.Order             // of routes with an :id, the caller's own
 	mark  order.Mark              // instead, of routes that are ByMark
-	cert  certificate.Certificate // of routes with a :serial, bound to the caller
+	cert  certificate.Certificate // of routes with a :serial, bound to the caller (or, see Given, once his)
 	legal legalRep                // of the legal representative's routes, his own
 }
 
@@ -162,6 +162,9 @@ func (s *Server) admitCall(c *fiber.Ctx, r route) (call, error) {
 	}
 	if strings.Contains(r.Path, ":serial") {
 		k.cert, err = s.Status.Own(c.UserContext(), c.Params("serial"), k.v.PersonID())
+		if r.Given && errors.Is(err, order.NotFound) {
+			k.cert, err = s.given(c.UserContext(), c.Params("serial"), k.v.PersonID())
+		}
 	}
 	return k, err
 }

@@ -61,7 +61,7 @@ func (s *Server) apiRebindRoutes(api huma.API) {
 	operation(s, api, apiPost("/certificates/:serial/rebind/code"), "rebind-code", "Send a code to the bound mobile, to give the certificate to another", s.apiRebindCode)
 	operation(s, api, apiPost("/certificates/:serial/rebind/prove"), "prove-old-mobile", "Prove the bound mobile", s.apiProveOld)
 	operation(s, api, apiPost("/certificates/:serial/rebind/new/code"), "rebind-new-code", "Send a code to the new mobile", s.apiRebindNewCode)
-	operation(s, api, apiPost("/certificates/:serial/rebind"), "rebind-certificate", "Give the certificate to the new mobile", s.apiRebind)
+	operation(s, api, apiPost("/certificates/:serial/rebind").orGiven(), "rebind-certificate", "Give the certificate to the new mobile", s.apiRebind)
 	operation(s, api, apiGet("/handovers"), "list-handovers", "What can be applied for without the bound mobile", s.apiHandovers)
 	operation(s, api, apiPost("/handovers"), "start-handover", "Start an application about a certificate that the caller can name, or go on with the one begun", s.apiHandover)
 }
@@ -120,6 +120,10 @@ func (s *Server) apiRebindNewCode(ctx context.Context, in *newMobileInput) (*cod
 }
 
 func (s *Server) apiRebind(ctx context.Context, in *rebindInput) (*nothing, error) {
+	k := callOf(ctx)
+	if k.cert.PersonID != k.v.PersonID() {
+		return &nothing{}, s.givenTo(ctx, k.cert, in.Body.Mobile)
+	}
 	ch, err := s.newChallengeOf(ctx, in.Body.Mobile, in.Body.Proof)
 	if err != nil {
 		return nil, err
@@ -127,7 +131,6 @@ func (s *Server) apiRebind(ctx context.Context, in *rebindInput) (*nothing, erro
 	if err := s.Codes.Verify(ctx, ch, in.Body.Code); err != nil {
 		return nil, err
 	}
-	k := callOf(ctx)
 	return &nothing{}, s.hand(ctx, k.cert.Serial, k.actor(), ch.Mobile, in.Body.Proof)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -150,6 +151,38 @@ func (s *Server) hand(ctx context.Context, serial string, by order.Actor, to ide
 	return nil
 }
 
+// given is a certificate that somebody has just given to another: he may ask once more
+// for what is done, because the answer was lost. To anybody else it does not exist.
+func (s *Server) given(ctx context.Context, serial, personID string) (certificate.Certificate, error) {
+	cert, err := s.Store.Certificate(ctx, serial)
+	if err != nil {
+		return cert, err
+	}
+	events, err := s.Store.Events(ctx, cert.OrderID)
+	if err != nil {
+		return cert, err
+	}
+	by := func(e order.EventRecord) bool {
+		return e.Event == order.CertificateRebound && e.Role == order.Applicant && e.ActorID == personID && s.Now().Sub(e.At) < proofLife
+	}
+	if personID == "" || !slices.ContainsFunc(events, by) {
+		return certificate.Certificate{}, certificate.NotFound()
+	}
+	return cert, nil
+}
+
+// givenTo refuses unless the certificate is bound to that mobile.
+func (s *Server) givenTo(ctx context.Context, cert certificate.Certificate, mobile string) error {
+	p, err := s.Store.Person(ctx, cert.PersonID)
+	if err != nil {
+		return err
+	}
+	if m, err := identity.ParseMobile(mobile); err != nil || m != p.Mobile {
+		return certificate.NotFound()
+	}
+	return nil
+}
+
 // second is the second step of the path, or the refusal that sends back to the first.
 func (s *Server) second(c *fiber.Ctx) (rebindView, error) {
 	view, _, err := s.rebindable(c)
@@ -177,6 +210,9 @@ func (s *Server) rebindNewCode(c *fiber.Ctx) error {
 // rebind takes the code of the new mobile and gives it the certificate.
 func (s *Server) rebind(c *fiber.Ctx) error {
 	view, err := s.second(c)
+	if errors.Is(err, order.NotFound) {
+		return s.reboundBefore(c)
+	}
 	if err != nil {
 		return err
 	}
@@ -203,4 +239,16 @@ func (s *Server) rebind(c *fiber.Ctx) error {
 		return err
 	}
 	return s.render(c, http.StatusOK, "rebound", "绑定用户已更换", view)
+}
+
+// reboundBefore is the end of the path for whoever did not get to see it.
+func (s *Server) reboundBefore(c *fiber.Ctx) error {
+	cert, err := s.given(c.UserContext(), c.Params("serial"), visitorOf(c).PersonID())
+	if err != nil {
+		return err
+	}
+	if err := s.givenTo(c.UserContext(), cert, c.FormValue("mobile")); err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "rebound", "绑定用户已更换", rebindView{Cert: cert})
 }

@@ -67,8 +67,16 @@ func TestRebindPages(t *testing.T) {
 		t.Fatalf("rebind: %d, bound to %s", done.Status, w.held().PersonID)
 	}
 	pages["rebound"] = done
-	if a := b.post(at+"/new", form); a.Status != http.StatusNotFound { // no longer his
-		t.Errorf("twice: %d", a.Status)
+	if a := b.post(at+"/new", form); a.Status != http.StatusOK || a.Body != done.Body { // the answer was lost
+		t.Errorf("the same again: %d", a.Status)
+	}
+	stranger := w.browser()
+	stranger.login(agentMobile2)
+	if a := stranger.post(at+"/new", form); a.Status != http.StatusNotFound {
+		t.Errorf("the same by a stranger: %d", a.Status)
+	}
+	if a := b.post(at+"/new", url.Values{"mobile": {agentMobile2}, "code": {"123456"}, "proof": {proof}}); a.Status != http.StatusNotFound { // no longer his
+		t.Errorf("to yet another: %d", a.Status)
 	}
 	heir := w.browser()
 	w.clock.advance(2 * time.Minute)
@@ -181,10 +189,24 @@ func TestRebindThroughTheAPI(t *testing.T) {
 	if w.held().PersonID == owner {
 		t.Fatal("the certificate has not moved")
 	}
-	if a := m.call(http.MethodPost, at, in, nil); a.Status != http.StatusNotFound { // no longer his
-		t.Errorf("twice: %d %s", a.Status, a.Body)
+	m.ok(http.MethodPost, at, in, nil) // the answer was lost
+	for name, other := range map[string]map[string]string{"to yet another": {"mobile": agentMobile2, "code": "123456", "proof": p.Proof}, "without a word": {}} {
+		if a := m.call(http.MethodPost, at, other, nil); a.Status < 400 {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
+	}
+	if a := m.call(http.MethodPost, at+"/new/code", in, nil); a.Status != http.StatusNotFound { // no longer his
+		t.Errorf("another code: %d", a.Status)
 	}
 	w.clock.advance(2 * time.Minute)
+	if a := w.mini("m3", "").login(agentMobile2).call(http.MethodPost, at, in, nil); a.Status != http.StatusNotFound {
+		t.Errorf("a stranger: %d", a.Status)
+	}
+	w.clock.advance(proofLife)
+	m.begin()
+	if a := m.call(http.MethodPost, at, in, nil); a.Status != http.StatusNotFound {
+		t.Errorf("long after: %d", a.Status)
+	}
 	heir := w.mini("m2", "").login(heirMobile)
 	if heir.ok(http.MethodGet, "/certificates", nil, &list); list.only(t).Serial != heldSerial {
 		t.Errorf("the heir's %+v", list)

@@ -49,6 +49,7 @@ type route struct {
 	Method, Path string
 	Access       Access
 	Roles        []order.Role // OfStaff: one of these; none means any member of staff
+	Given        bool         // API: also who has just given the certificate away, to hear that it is done
 	ByMark       bool         // API: the gate looks whose the order is and leaves reading it to the handler
 }
 

@@ -152,6 +152,15 @@ func (i Invoice) Retryable() bool { return i.State == InvoiceFailed }
 // Correctable reports whether its title may be changed by whoever bought.
 func (i Invoice) Correctable() bool { return i.State == InvoiceIssued && i.Corrects == "" }
 
+// already reports whether an invoice is, or is becoming, what is asked for.
+func (i Invoice) already(on InvoiceEvent, b Buyer) bool {
+	if on == InvoiceCorrected && i.State == InvoiceRedIssuing {
+		return i.Next == b
+	}
+	made := i.State == InvoiceIssuing || i.State == InvoiceIssued
+	return made && i.Buyer == b && (on == InvoiceAsked || on == InvoiceCorrected && i.Corrects != "")
+}
+
 // Object is its PDF in the object store.
 func (i Invoice) Object() string { return i.ID + "-invoice" }
 

@@ -38,6 +38,10 @@ func (s *Service) askInvoice(ctx context.Context, id ID, by Actor, on InvoiceEve
 		if b, err = checkBuyer(Buyer{cmp.Or(strings.TrimSpace(b.Title), was.Title), cmp.Or(strings.TrimSpace(b.TaxNo), was.TaxNo)}); err != nil {
 			return err
 		}
+		if was.already(on, b) { // asked once more because the answer was lost
+			i = was
+			return nil
+		}
 		if on == InvoiceCorrected && was.State == InvoiceIssued && was.Corrects == "" && b == was.Buyer {
 			return FormFaults([]FieldError{{InvoiceTitle, "与现在的发票相同；更改只能做一次，请填写新的抬头或税号"}})
 		}
