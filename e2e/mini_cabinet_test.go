@@ -1,9 +1,18 @@
 package e2e
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 const cabinetAt = "#/pages/cabinet/index"
@@ -62,6 +71,20 @@ func TestCabinetInTheMiniProgram(t *testing.T) {
 	m.enter(field("issuer"), "某省数字证书认证中心")
 	m.until("there is no day yet", fmt.Sprintf(`(%s)?.className.includes("is-disabled")`, top(".submit")))
 	m.nextYear("ends")
+	m.press(".read")
+	m.do(chromedp.SetUploadFiles("body > input[type=file]", []string{filed(t, "text.cer", []byte("no certificate"))}))
+	m.shows(".fault", "不是可以读取的证书文件")
+	m.fits()
+	m.press(".read")
+	m.do(chromedp.SetUploadFiles("body > input[type=file]:last-of-type", []string{filed(t, "ca.cer", foreignCertificate(t))}))
+	m.until("the certificate is read", fmt.Sprintf(`(%s)?.value === "云岭投标专用章"`, top(field("label")+" input")))
+	m.shows(field("ends"), "2031-05-31")
+	m.until("the refusal is gone", "!"+top(".fault"))
+	m.fits()
+	m.picture("mini-foreign-read")
+	m.enter(field("label"), label)
+	m.enter(field("issuer"), "某省数字证书认证中心")
+	m.enter(field("number"), "")
 	m.reload("foreign", fmt.Sprintf(`(%s)?.value === %q`, top(field("label")+" input"), label))
 	m.enter(field("holder"), "新疆达坂城云岭能源科技发展集团有限责任公司乌鲁木齐第一分公司")
 	m.enter(field("label"), " ")
@@ -171,6 +194,35 @@ func TestCabinetInTheMiniProgram(t *testing.T) {
 	m.open(miniAt + "#/pages/token/index?token=01HZZZZZZZZZZZZZZZZZZZZZZZ")
 	m.says("没有找到这把 UKEY")
 	m.quiet()
+}
+
+// filed is a file with that content.
+func filed(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// foreignCertificate is one of another CA.
+func foreignCertificate(t *testing.T) []byte {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := &x509.Certificate{Subject: pkix.Name{Organization: []string{"某省数字证书认证中心"}}}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(0xA1B2), Subject: pkix.Name{CommonName: "云岭投标专用章", Organization: []string{"云岭测试公司"}},
+		NotBefore: time.Date(2026, 5, 31, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2031, 5, 31, 15, 59, 59, 0, time.UTC),
+	}
+	der, err := x509.CreateCertificate(nil, cert, issuer, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 // What unbinding WeChat means is read before it is done, on the page and in the dialog.

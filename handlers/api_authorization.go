@@ -172,8 +172,8 @@ type (
 	signedOutput struct{ Body SignedJSON }
 )
 
-// picture makes the operation one that takes a picture, with the digits beside it.
-func (documentInput) picture() []string { return []string{"tail"} }
+// file makes the operation one that takes a picture, with the digits beside it.
+func (documentInput) file() (what string, texts []string) { return onePicture, []string{"tail"} }
 
 func (s *Server) apiAuthorizationRoutes(api huma.API) {
 	const one = "/authorizations/:ticket"

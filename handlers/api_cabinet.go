@@ -66,6 +66,8 @@ type (
 			Out     []LoanJSON     `json:"out" doc:"What has been given out and is not back, ours too, the longest due first"`
 		}
 	}
+	certificateInput struct{}
+	foreignRead      struct{ Body foreignForm }
 	foreignInput     struct{ Body foreignForm }
 	foreignEditInput struct {
 		Token string `path:"token" maxLength:"40"`
@@ -99,10 +101,16 @@ type (
 	}
 )
 
+// file makes the operation one that takes the file of a certificate.
+func (certificateInput) file() (what string, texts []string) {
+	return "An X.509 certificate, PEM or DER, of at most 64 KiB", nil
+}
+
 func (s *Server) apiCabinetRoutes(api huma.API) {
 	one := "/cabinet/:token"
 	operation(s, api, apiGet("/cabinet"), "cabinet", "The caller's USBKEYs, those of other CAs, too, and who has which now", s.apiCabinet)
 	operation(s, api, apiPost("/cabinet"), "add-foreign", "Register a USBKEY of another CA", s.apiAddForeign)
+	operation(s, api, apiPost("/cabinet/read"), "read-certificate", "What the file of a certificate says of a USBKEY of another CA; the file is not kept, and nothing is registered", s.apiReadForeign)
 	operation(s, api, apiPost(one), "change-foreign", "Write a USBKEY of another CA anew", s.apiChangeForeign)
 	operation(s, api, apiPost(one+"/delete"), "delete-foreign", "Forget a USBKEY of another CA and its log", s.apiDropForeign)
 	operation(s, api, apiGet(one+"/loans"), "list-loans", "The log of a USBKEY", s.apiLoans)
@@ -139,6 +147,11 @@ func (s *Server) apiAddForeign(ctx context.Context, in *foreignInput) (*foreignO
 	var out foreignOutput
 	out.Body.ID = f.ID
 	return &out, nil
+}
+
+func (s *Server) apiReadForeign(ctx context.Context, _ *certificateInput) (*foreignRead, error) {
+	f, err := readUploaded(callOf(ctx).c)
+	return &foreignRead{f}, err
 }
 
 func (s *Server) apiChangeForeign(ctx context.Context, in *foreignEditInput) (*nothing, error) {

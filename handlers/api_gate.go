@@ -55,8 +55,8 @@ func operation[I, O any](s *Server, api huma.API, r route, id, summary string, h
 		return out, s.apiProblem(ctx, err)
 	})
 	var in I
-	if p, ok := any(in).(takesPicture); ok { // told afterwards: huma would read it as JSON
-		api.OpenAPI().Paths[op.Path].Post.RequestBody = pictureBody(p.picture())
+	if f, ok := any(in).(takesFile); ok { // told afterwards: huma would read it as JSON
+		api.OpenAPI().Paths[op.Path].Post.RequestBody = fileBody(f.file())
 	}
 }
 
@@ -64,13 +64,17 @@ func operation[I, O any](s *Server, api huma.API, r route, id, summary string, h
 // same code as the portal's, so the input declares no body.
 type pictureInput struct{}
 
-func (pictureInput) picture() []string { return nil }
+const onePicture = "One JPEG or PNG picture of at most 8 MiB"
 
-// takesPicture is such an input; picture names the texts that come with the file.
-type takesPicture interface{ picture() (texts []string) }
+func (pictureInput) file() (what string, texts []string) { return onePicture, nil }
 
-func pictureBody(texts []string) *huma.RequestBody {
-	parts := map[string]*huma.Schema{"file": {Type: "string", Format: "binary", Description: "One JPEG or PNG picture of at most 8 MiB"}}
+// takesFile is an input with a file: what it is, and the names of the texts that come with it.
+type takesFile interface {
+	file() (what string, texts []string)
+}
+
+func fileBody(what string, texts []string) *huma.RequestBody {
+	parts := map[string]*huma.Schema{"file": {Type: "string", Format: "binary", Description: what}}
 	for _, name := range texts {
 		parts[name] = &huma.Schema{Type: "string"}
 	}

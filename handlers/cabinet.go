@@ -310,12 +310,9 @@ func (s *Server) newForeign(c *fiber.Ctx) error {
 
 // readForeign fills in the form from the file of a certificate.
 func (s *Server) readForeign(c *fiber.Ctx) error {
-	file, err := uploadedCertificate(c)
+	f, err := readUploaded(c)
 	if err == nil {
-		var f certificate.Foreign
-		if f, err = readCertificate(file); err == nil {
-			return s.foreignPage(c, http.StatusOK, foreignPage{Typed: formOfForeign(f), Read: true})
-		}
+		return s.foreignPage(c, http.StatusOK, foreignPage{Typed: f, Read: true})
 	}
 	refusal, ok := order.AsError(err)
 	if !ok {
@@ -324,18 +321,23 @@ func (s *Server) readForeign(c *fiber.Ctx) error {
 	return s.foreignPage(c, http.StatusUnprocessableEntity, foreignPage{refusedForm: refusedFor(refusal)})
 }
 
-// uploadedCertificate is the file of a form, which is read and not kept.
-func uploadedCertificate(c *fiber.Ctx) ([]byte, error) {
+// readUploaded is what the certificate in the file of a request says. The file is not kept.
+func readUploaded(c *fiber.Ctx) (foreignForm, error) {
 	head, err := c.FormFile("file")
 	if err != nil || head.Size > maxCertificateFile {
-		return nil, errNoCertificate
+		return foreignForm{}, errNoCertificate
 	}
 	file, err := head.Open()
 	if err != nil {
-		return nil, err
+		return foreignForm{}, err
 	}
 	defer func() { _ = file.Close() }()
-	return io.ReadAll(file)
+	raw, err := io.ReadAll(file)
+	if err != nil {
+		return foreignForm{}, err
+	}
+	f, err := readCertificate(raw)
+	return formOfForeign(f), err
 }
 
 func typedForeign(c *fiber.Ctx) foreignForm {

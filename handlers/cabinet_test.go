@@ -127,6 +127,19 @@ func TestForeignTokensOnTheWeb(t *testing.T) {
 			t.Errorf("%s: %d", name, a.Status)
 		}
 	}
+	m := w.mini("m1", "").login(agentMobile)
+	var read foreignForm
+	if a := m.photo("/cabinet/read", "a.cer", der, &read); a.Status != http.StatusOK || read != (foreignForm{"云岭投标专用章", "某省数字证书认证中心", "云岭测试公司", "A1B2", "2027-05-31"}) {
+		t.Errorf("on the phone: %d %+v", a.Status, read)
+	}
+	for name, file := range map[string][]byte{"a picture": photo(t), "too large": bytes.Repeat([]byte{'0'}, maxCertificateFile+1)} {
+		if a := m.photo("/cabinet/read", "a.cer", file, nil); a.Status != http.StatusUnprocessableEntity || !about(t, a, "file") {
+			t.Errorf("%s on the phone: %d %s", name, a.Status, a.Body)
+		}
+	}
+	if a := m.call(http.MethodPost, "/cabinet/read", map[string]string{}, nil); a.Status != http.StatusUnprocessableEntity || !about(t, a, "file") {
+		t.Errorf("no file on the phone: %d %s", a.Status, a.Body)
+	}
 	form := url.Values{"label": {"省交易中心 CA 锁"}, "issuer": {"某省 CA"}, "ends": {"2027-05-31"}}
 	for name, test := range map[string]struct{ field, typed string }{"no day": {"ends", "later"}, "no name": {"label", ""}, "over": {"ends", "2026-11-22"}} {
 		wrong := maps.Clone(form)

@@ -1,4 +1,4 @@
-import { Cancelled, type Platform } from './types'
+import { Cancelled, certificateFiles, type Platform } from './types'
 
 // The H5 build runs in the playground, beside the simulator that plays WeChat: it
 // hands out the codes for the persona of this phone frame and takes its payments.
@@ -64,6 +64,10 @@ export const platform: Platform = {
   picture: () =>
     new Promise((resolve, reject) => {
       uni.chooseImage({ count: 1, sizeType: ['compressed'], success: (r) => resolve((r.tempFilePaths as string[])[0]), fail: () => reject(new Cancelled()) })
+    }),
+  certificate: () =>
+    new Promise((resolve, reject) => {
+      uni.chooseFile({ count: 1, extension: certificateFiles.map((e) => '.' + e), success: (r) => resolve((r.tempFilePaths as string[])[0]), fail: () => reject(new Cancelled()) })
     }),
   openPDF: async (url, token, name) => {
     const response = await fetch(url, token ? { headers: { Authorization: 'Bearer ' + token } } : {})

@@ -1,4 +1,4 @@
-import { Cancelled, type Platform } from './types'
+import { Cancelled, certificateFiles, type Platform } from './types'
 
 let outside = ''
 
@@ -37,6 +37,10 @@ export const platform: Platform = {
         success: (r) => resolve(r.tempFiles[0].tempFilePath),
         fail: () => reject(new Cancelled()),
       })
+    }),
+  certificate: () =>
+    new Promise((resolve, reject) => {
+      uni.chooseMessageFile({ count: 1, type: 'file', extension: certificateFiles, success: (r) => resolve(r.tempFiles[0].path), fail: () => reject(new Cancelled()) })
     }),
   openPDF: (url, token) =>
     new Promise((resolve, reject) => {

@@ -18,6 +18,8 @@ export interface Platform {
   scan(): Promise<string>
   /** A picture from the camera or the album. */
   picture(): Promise<string>
+  /** The file of a certificate, in WeChat from a chat. */
+  certificate(): Promise<string>
   /** Shows a PDF; token is the bearer token that it needs, or empty, name what it is called when it is kept. */
   openPDF(url: string, token: string, name: string): Promise<void>
   /**
@@ -37,6 +39,9 @@ export interface Platform {
   /** What openOutside opens. */
   readonly outside: string
 }
+
+/** How the names of certificates end. */
+export const certificateFiles = ['cer', 'crt', 'pem', 'der']
 
 /** Somebody changed his mind: nothing to say about it. */
 export class Cancelled extends Error {}
