@@ -78,7 +78,21 @@ func (t *turn) inGeneral(ctx context.Context, about intent.Intent) (string, erro
 	}
 	kept, err := t.Punctual.Punctuality(ctx)
 	promise, next, _ := strings.Cut(text, "\n")
-	return promise + kept.Sentence() + "\n" + next, err
+	return promise + kept.Sentence() + "\n" + t.hurry() + next, err
+}
+
+// hurry is a line that says what is offered to who cannot wait; "" when nothing is.
+func (t *turn) hurry() string {
+	var offers []string
+	for _, p := range t.Catalogue().Products {
+		if e := p.Express; e != nil && p.OnSale && !p.Test {
+			offers = appendOnce(offers, fmt.Sprintf("%s %d 个工作小时，另收 ¥%s", p.Business.Label(), e.Hours, e.Fee.Yuan()))
+		}
+	}
+	if len(offers) == 0 {
+		return ""
+	}
+	return "急用的，申请时可以选「加急」：" + strings.Join(offers, "；") + "。没有按时办好，加急费自动退还。\n"
 }
 
 // services say what an order means for an intent that is not about its state. They
@@ -159,6 +173,9 @@ func (t *turn) refund(o order.Order) []string {
 		lines := []string{"已付 " + money + "。证书已开始制作：退款由两位工作人员核实，同时吊销证书（不能恢复），已寄出的 UKEY 需要退回；款项原路退回。"}
 		if o.GivenUp > 0 {
 			lines = append(lines, fmt.Sprintf("其中 %d 个 UKEY 已取消，相应款项已退回或正在退回。", o.GivenUp))
+		}
+		if o.Express == order.ExpressMissed {
+			lines = append(lines, "其中加急费 ¥"+o.ExpressFee().Yuan()+" 没有按时办好，已退回或正在退回。")
 		}
 		return append(lines, "回复「人工」，由工作人员为您办理。")
 	}
@@ -259,9 +276,13 @@ func (t *turn) delivery(o order.Order) []string {
 func schedule(o order.Order, now time.Time) []string {
 	g := o.Guide(now)
 	if o.Overdue(now) {
-		return []string{g.What, "已超过承诺的 " + order.Day(o.DueAt) + "，很抱歉。回复「人工」，我们尽快给您答复。"}
+		return []string{g.What, "已超过承诺的 " + o.PromisedBy() + "，很抱歉。回复「人工」，我们尽快给您答复。"}
 	}
-	return []string{g.What, g.Next, "审核和发货都在工作日进行，17:30 之后提交的从下一个工作日算起。"}
+	lines := []string{g.What, g.Next}
+	if o.Express == order.NotExpress && o.Product.Express != nil && (o.Status == order.Draft || o.Status == order.AwaitingPayment) {
+		lines = append(lines, fmt.Sprintf("急用的，付款前可以在表单里改选「加急」：另收 ¥%s，%d 个工作小时内办好，没有按时办好自动退还。", o.Product.Express.Fee.Yuan(), o.Product.Express.Hours))
+	}
+	return append(lines, "审核和发货都在工作日进行，17:30 之后提交的从下一个工作日算起。")
 }
 
 // maxPrices is the longest list of prices; the page it leads to has them all.
@@ -316,7 +337,7 @@ func (t *turn) price(_ context.Context, _ intent.Intent) (string, error) {
 	if len(free) > 0 {
 		lines = append(lines, "· 免费："+strings.Join(free, "、"))
 	}
-	return strings.Join(lines, "\n") + "\n" + t.fill(textPrices), nil
+	return strings.Join(lines, "\n") + "\n" + t.hurry() + t.fill(textPrices), nil
 }
 
 func appendOnce(list []string, s string) []string {

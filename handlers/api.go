@@ -27,6 +27,9 @@ type OrderJSON struct {
 	Action        string             `json:"action,omitempty" example:"pay" doc:"What the applicant can do now; others than a client knows may come"`
 	Button        string             `json:"action_label,omitempty" doc:"The action in Chinese" example:"去支付"`
 	Amount        int64              `json:"amount_fen"`
+	Within        string             `json:"within" doc:"How soon it is promised to be done once it is complete, in Chinese" example:"3 个工作日内寄出"`
+	ExpressFee    int64              `json:"express_fee_fen,omitempty" doc:"The part of the amount that is for hurrying"`
+	Express       string             `json:"express,omitempty" doc:"How the promise that was paid for stands, in Chinese" example:"加急"`
 	Quantity      int                `json:"quantity"`
 	Reasons       []ReasonJSON       `json:"reasons,omitempty" doc:"Why it was rejected"`
 	Steps         []StepJSON         `json:"steps,omitempty" doc:"The way of the order in a few words"`
@@ -296,7 +299,7 @@ func (s *Server) orderJSON(o order.Order, events []order.EventRecord) OrderJSON 
 	out := OrderJSON{
 		ID: string(o.ID), No: o.No, Business: string(o.Business), Product: o.Product.Name, Company: o.Company,
 		Status: string(o.Status), Label: g.State, What: g.What, Next: g.Next, Action: string(g.Action), Button: g.Action.Verb(o.Business),
-		Amount: int64(o.Amount), Quantity: o.Quantity(), CreatedAt: o.CreatedAt,
+		Amount: int64(o.Amount), Within: o.PromisedWithin(), ExpressFee: int64(o.ExpressFee()), Express: o.Express.Label(), Quantity: o.Quantity(), CreatedAt: o.CreatedAt,
 	}
 	if !o.PlacedAt.IsZero() {
 		out.PlacedAt = &o.PlacedAt

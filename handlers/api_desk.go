@@ -42,6 +42,7 @@ type TaskJSON struct {
 	Company  string     `json:"company"`
 	Quantity int        `json:"quantity"`
 	Stage    string     `json:"stage"`
+	Express  string     `json:"express,omitempty" doc:"How its express promise stands, in Chinese"`
 	Again    bool       `json:"again,omitempty" doc:"A resubmission"`
 	Since    time.Time  `json:"since"`
 	Due      *time.Time `json:"due,omitempty"`
@@ -209,7 +210,7 @@ func btoi(b bool) int {
 func (s *Server) taskJSON(o order.Order, m order.Staff) TaskJSON {
 	t := TaskJSON{
 		ID: string(o.ID), Title: o.Business.Label() + " · ¥" + o.Amount.Yuan(), Tail: order.TailOf(o.No), Company: o.Company, Quantity: o.Quantity(),
-		Stage: o.Stage.Label(), Again: o.Submission > 1, Since: submittedAt(o), Mine: o.Stage == order.Claimed && o.ReviewerID == m.ID,
+		Stage: o.Stage.Label(), Express: o.Express.Label(), Again: o.Submission > 1, Since: submittedAt(o), Mine: o.Stage == order.Claimed && o.ReviewerID == m.ID,
 	}
 	if !o.DueAt.IsZero() {
 		t.Due, t.Overdue = &o.DueAt, s.Now().After(o.DueAt)

@@ -253,7 +253,7 @@ func (s *Server) typed(o order.Order, fields map[string]string, fixing bool) ord
 	for name, value := range fields {
 		spec, ok := order.Field(name).Spec()
 		switch {
-		case !ok || name == string(order.PickUpCode) || spec.IsLocked(o.Product, o.Form): // none of his to write
+		case !ok || name == string(order.PickUpCode) || spec.IsLocked(o.Product, o.Form), spec.Priced && fixing: // none of his to write
 		case spec.Input != order.Image:
 			f = f.With(spec.Name, value)
 		case fixing:

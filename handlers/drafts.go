@@ -277,7 +277,11 @@ func (s *Server) postedForm(c *fiber.Ctx, o order.Order, fixing bool) order.Form
 			values[spec.Name] = v
 		}
 	}
-	return order.NewForm(values).WithOurs(o.Form)
+	form := order.NewForm(values).WithOurs(o.Form)
+	if fixing {
+		form = form.WithPriced(o.Form)
+	}
+	return form
 }
 
 func posted(c *fiber.Ctx, f order.Field) bool { return c.Request().PostArgs().Has(string(f)) }

@@ -148,7 +148,7 @@ func (s *Server) fieldView(o order.Order, spec order.FieldSpec, typed order.Form
 	value := typed.Get(spec.Name)
 	f := fieldView{
 		Name: spec.Name, Input: spec.Input, Label: spec.LabelFor(typed), Hint: spec.Hint, Value: value,
-		Required: spec.IsRequired(o.Product, typed), Locked: spec.IsLocked(o.Product, typed), Max: spec.Max, Doubtful: spec.Doubt != nil, Autocomplete: autocompletions[spec.Name],
+		Required: spec.IsRequired(o.Product, typed), Locked: spec.IsLocked(o.Product, typed) || spec.Priced && form.Fixing, Max: spec.Max, Doubtful: spec.Doubt != nil, Autocomplete: autocompletions[spec.Name],
 	}
 	if f.Max == 0 {
 		f.Max = 100
@@ -188,7 +188,7 @@ func (s *Server) optionsOf(p order.Product, spec order.FieldSpec, f order.Form) 
 	case order.ShipDistrict:
 		names = s.Places.Districts(f.Get(order.ShipProvince), f.Get(order.ShipCity))
 	default:
-		return spec.OptionsFor(p)
+		return spec.OptionsFor(p, f)
 	}
 	var out []order.Option
 	for _, n := range names {
@@ -200,8 +200,8 @@ func (s *Server) optionsOf(p order.Product, spec order.FieldSpec, f order.Form) 
 // redraws says which sections depend on a field beside its own line.
 var redraws = map[order.Field][]string{
 	order.IDType: {"agent"}, order.AuthWay: {"agent", "auth"}, order.InvoiceWant: {"invoice"},
-	order.BidUploaded: {"about"}, order.BidOpening: {"about"},
-	order.ShipWay: {"ship"}, order.ShipProvince: {"ship"}, order.ShipCity: {"ship"},
+	order.Speed: {"about"}, order.BidUploaded: {"about"}, order.BidOpening: {"about"},
+	order.ShipWay: {"ship", "about"}, order.ShipProvince: {"ship"}, order.ShipCity: {"ship"},
 }
 
 // redrawn are the sections to draw anew after a change of a field or a button.
@@ -209,7 +209,7 @@ func redrawn(changed order.Field, do string, about bool) []string {
 	if signed, _ := changed.Spec(); about && signed.Signed && changed != order.AuthWay {
 		return append([]string{"org", "auth"}, redraws[changed]...) // it may need a new authorisation
 	}
-	if do != "auto" && do != "" || changed == "seal" || changed == "quantity" || changed == "term" {
+	if spec, _ := changed.Spec(); do != "auto" && do != "" || changed == "seal" || changed == "quantity" || changed == "term" || spec.Priced {
 		return append([]string{"product"}, redraws[changed]...)
 	}
 	return redraws[changed]

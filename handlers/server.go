@@ -48,8 +48,8 @@ type orderService interface {
 	Catalogue() order.Catalogue
 	Earlier(ctx context.Context, a order.About) (order.Order, error)
 	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
-	RetryKeysRefund(ctx context.Context, id order.ID, refundNo string, by order.Actor) error
-	SettleKeysRefund(ctx context.Context, id order.ID, refundNo, note string, by order.Actor) error
+	RetryPartRefund(ctx context.Context, id order.ID, refundNo string, by order.Actor) error
+	SettlePartRefund(ctx context.Context, id order.ID, refundNo, note string, by order.Actor) error
 	RetryLateRefund(ctx context.Context, tradeNo string, by order.Actor) error
 	RetryFulfilment(ctx context.Context, id order.ID, by order.Actor) error
 	SettleFulfilment(ctx context.Context, id order.ID, by order.Actor) error

@@ -149,7 +149,7 @@ func (k *console) waitingProposals(ctx context.Context) ([]moneyRow, error) {
 
 // failedParts are the orders whose price of keys could not be returned.
 func (k *console) failedParts(ctx context.Context) ([]moneyRow, error) {
-	all, err := k.Records.FailedKeysRefunds(ctx, maxProposals)
+	all, err := k.Records.FailedPartRefunds(ctx, maxProposals)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +278,7 @@ type proposalView struct {
 
 // partRow is the price of keys on its way back.
 type partRow struct {
-	order.KeysRefund
+	order.PartRefund
 	Label string
 	Retry bool
 }
@@ -342,7 +342,7 @@ func (k *console) showAccount(c *fiber.Ctx, refusal error) error {
 	if v.Fulfilment, err = k.fulfilmentOf(ctx, o, payments); err != nil {
 		return err
 	}
-	parts, err := k.Records.KeysRefunds(ctx, o.ID)
+	parts, err := k.Records.PartRefunds(ctx, o.ID)
 	if err != nil {
 		return err
 	}
@@ -439,7 +439,7 @@ func (k *console) giveUpKeys(c *fiber.Ctx) error {
 
 // retryPart asks again for the price of keys back.
 func (k *console) retryPart(c *fiber.Ctx) error {
-	if err := k.Orders.RetryKeysRefund(c.UserContext(), order.ID(c.Params("id")), c.Params("part"), actor(c, order.Finance)); err != nil {
+	if err := k.Orders.RetryPartRefund(c.UserContext(), order.ID(c.Params("id")), c.Params("part"), actor(c, order.Finance)); err != nil {
 		return k.orNotice(c, err, k.showAccount)
 	}
 	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)
@@ -447,7 +447,7 @@ func (k *console) retryPart(c *fiber.Ctx) error {
 
 // partByHand records that it went back by a transfer.
 func (k *console) partByHand(c *fiber.Ctx) error {
-	if err := k.Orders.SettleKeysRefund(c.UserContext(), order.ID(c.Params("id")), c.Params("part"), strings.TrimSpace(c.FormValue("note")), actor(c, order.Finance)); err != nil {
+	if err := k.Orders.SettlePartRefund(c.UserContext(), order.ID(c.Params("id")), c.Params("part"), strings.TrimSpace(c.FormValue("note")), actor(c, order.Finance)); err != nil {
 		return k.orNotice(c, err, k.showAccount)
 	}
 	return c.Redirect("/staff/finance/"+c.Params("id"), http.StatusSeeOther)

@@ -31,7 +31,7 @@ type makingRow struct {
 	Tail, Company, USCC, Product string
 	Algorithm                    string
 	Term                         int
-	Stage, Refund                string
+	Stage, Refund, Express       string
 	Due                          time.Time
 	Items                        []itemRow
 	Labels                       bool // there are keys to be labelled
@@ -63,7 +63,7 @@ func (k *console) showMaking(c *fiber.Ctx, refusal error) error {
 	for _, o := range page.Orders {
 		row := makingRow{
 			ID: o.ID, Tail: order.TailOf(o.No), Company: o.Company, USCC: o.USCC, Product: o.Product.Name, Algorithm: algorithmLabels[o.Product.Algorithm],
-			Term: o.Product.Term, Stage: o.Stage.Label(), Refund: o.Refund.Label(), Due: o.DueAt,
+			Term: o.Product.Term, Stage: o.Stage.Label(), Refund: o.Refund.Label(), Express: o.Express.Label(), Due: o.DueAt,
 		}
 		free := o.Refund == order.NoRefund
 		for _, i := range items[o.ID] {

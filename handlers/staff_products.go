@@ -167,6 +167,10 @@ func productFields(p order.Product, fresh bool) []settingField {
 		years = append(years, strconv.Itoa(y))
 	}
 	seals := order.Seals[1:]
+	express := order.Express{Hours: 8}
+	if p.Express != nil {
+		express = *p.Express
+	}
 	fields := []settingField{
 		{Name: "name", Label: "产品名称", Hint: "用户在订单和发票上看到的全称", Input: "text", Value: p.Name},
 		{Name: "price_fen", Label: "价格（元）", Hint: "每个 UKEY 每年的价格", Input: "text", Value: p.Price.Yuan()},
@@ -178,6 +182,8 @@ func productFields(p order.Product, fresh bool) []settingField {
 		{Name: "issue_mode", Label: "制证方式", Input: "radio", Choices: choices([]order.IssueMode{order.ByAdmin, order.BySelf}, modeLabel, p.IssueMode)},
 		{Name: "algorithm", Label: "密钥算法", Input: "radio", Choices: choices([]order.Algorithm{order.P256, order.RSA2048}, algorithmLabel, p.Algorithm)},
 		{Name: "label", Label: "规格标签", Hint: "选填，显示在产品规格的【】内，不影响办理方式", Input: "text", Value: p.Label},
+		{Name: "express_fee_fen", Label: "加急费（元）", Hint: "每个订单另收的加急费，没有按时办好自动退还；0 表示不提供加急", Input: "text", Value: express.Fee.Yuan()},
+		{Name: "express_hours", Label: "加急时限（工作小时）", Hint: "从提交到寄出、可领取或完成审核；工作时间 9:00 至 17:30", Input: "number", Value: strconv.Itoa(express.Hours)},
 		{Name: "hint", Label: "选购提示", Hint: "选填，帮助用户在几个产品中选择", Input: "text", Value: p.Hint},
 		{Name: "verification", Label: "认证类型", Hint: "选填，默认为「基本信息认证」", Input: "text", Value: p.Verification},
 		{Name: "four_eyes", Label: "审核和制证须由不同的人完成", Input: "tick", Value: yes(p.FourEyes)},
@@ -198,6 +204,10 @@ func typedProduct(c *fiber.Ctx, was order.Product) (order.Product, error) {
 	p := was
 	p.Name, p.Label, p.Hint, p.Verification = trimmed(c, "name"), trimmed(c, "label"), trimmed(c, "hint"), trimmed(c, "verification")
 	p.Price, p.MaxKeys = f.fen(c, "price_fen"), f.number(c, "max_keys")
+	p.Express = nil
+	if e := (order.Express{Fee: f.fen(c, "express_fee_fen"), Hours: f.number(c, "express_hours")}); e.Fee > 0 {
+		p.Express = &e
+	}
 	p.OnSale, p.FourEyes, p.Test = c.FormValue("on_sale") != "", c.FormValue("four_eyes") != "", c.FormValue("test") != ""
 	p.IssueMode, p.Algorithm = order.IssueMode(c.FormValue("issue_mode")), order.Algorithm(c.FormValue("algorithm"))
 	p.Authorizations, p.Seals, p.Years = formValues(c, "authorizations"), nil, nil

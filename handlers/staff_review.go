@@ -40,8 +40,11 @@ const (
 	openingAhead             = 3 * 24 * time.Hour
 )
 
+// expressTab is the tab of the orders that were paid for to be done soon.
+const expressTab order.Stage = "express"
+
 // queueStages are the tabs of the review queue.
-var queueStages = []order.Stage{order.Queued, order.SecondApproval, order.Claimed, order.AwaitingAuthorization, openingTab, overdueTab}
+var queueStages = []order.Stage{order.Queued, order.SecondApproval, order.Claimed, order.AwaitingAuthorization, expressTab, openingTab, overdueTab}
 
 func tabLabel(s order.Stage) string {
 	switch s {
@@ -49,6 +52,8 @@ func tabLabel(s order.Stage) string {
 		return "超时"
 	case openingTab:
 		return "即将开标"
+	case expressTab:
+		return "加急"
 	default:
 		return s.Label()
 	}
@@ -72,6 +77,7 @@ type taskView struct {
 	Overdue              bool
 	Who                  string // holds the claim
 	Waits                bool   // for the legal representative: nothing to do yet (G9)
+	Express              string // how its express promise stands, if it has one
 	Opening              string // when bids are opened that need it, if soon
 }
 
@@ -85,6 +91,8 @@ func (k *console) queue(c *fiber.Ctx) error {
 	switch stage {
 	case overdueTab:
 		filter.Stage, filter.ReviewDueBefore = "", k.Now()
+	case expressTab:
+		filter.Stage, filter.Express = "", order.ExpressPromised
 	case openingTab:
 		filter.Stage, filter.OpensFrom, filter.OpensUntil = "", k.Now(), k.Now().Add(openingAhead)
 	default:
@@ -115,6 +123,7 @@ func (k *console) taskView(c *fiber.Ctx, o order.Order) taskView {
 		ID: o.ID, Title: o.Business.Label() + " · ¥" + o.Amount.Yuan(), Tail: order.TailOf(o.No), Company: o.Company, Quantity: o.Quantity(),
 		Again: o.Submission > 1, Since: submittedAt(o), Due: o.DueAt, Overdue: !o.DueAt.IsZero() && k.Now().After(o.DueAt),
 	}
+	t.Express = o.Express.Label()
 	t.Waits = o.Stage == order.AwaitingAuthorization
 	if !o.ReviewDue.IsZero() {
 		t.Due, t.Overdue = o.ReviewDue, o.Late(k.Now())

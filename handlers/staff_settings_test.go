@@ -14,7 +14,7 @@ import (
 // productValues is the form of the seeded product, as the page has it.
 func productValues(version int, change ...string) url.Values {
 	form := url.Values{
-		"version": {strconv.Itoa(version)}, "code": {"yd-initial"}, "name": {"云岭能源集团电子招投标CA认证项目-初购"}, "price_fen": {"300.00"}, "on_sale": {"yes"}, "years": {"1", "2", "3"}, "max_keys": {"20"},
+		"version": {strconv.Itoa(version)}, "code": {"yd-initial"}, "name": {"云岭能源集团电子招投标CA认证项目-初购"}, "price_fen": {"300.00"}, "express_fee_fen": {"0"}, "express_hours": {"8"}, "on_sale": {"yes"}, "years": {"1", "2", "3"}, "max_keys": {"20"},
 		"seals": {"unit", "legal_rep"}, "authorizations": {"paper", "miniprogram"}, "issue_mode": {"admin"}, "algorithm": {"p256"},
 	}
 	for i := 0; i < len(change); i += 2 {
@@ -41,7 +41,11 @@ func TestAPriceChanges(t *testing.T) {
 	}
 	wantIn(t, "history", admin.get(productsPath).Body, "修改记录", "吴管理")
 
-	admin.mustPost(edit, productValues(1, "on_sale", ""), productsPath)
+	admin.mustPost(edit, productValues(1, "express_fee_fen", "66.00", "express_hours", "4"), productsPath)
+	if p, err := d.settings.Catalogue().Product("yd-initial"); err != nil || p.Express == nil || *p.Express != (order.Express{Fee: 6600, Hours: 4}) {
+		t.Errorf("express: %+v, %v", p.Express, err)
+	}
+	admin.mustPost(edit, productValues(2, "on_sale", ""), productsPath)
 	wantIn(t, "no more on sale", admin.get(productsPath).Body, "已停售")
 	if a := d.browser().post("/orders", url.Values{"product": {"yd-initial"}}); a.Status < 400 {
 		t.Errorf("applying for it: %d", a.Status)
@@ -52,16 +56,17 @@ func TestAPriceChanges(t *testing.T) {
 		says string
 	}{
 		"somebody changed it since": {productValues(0), "其他管理员刚刚修改过"},
-		"no price":                  {productValues(2, "price_fen", "三百"), "请填写金额"},
-		"no number":                 {productValues(2, "max_keys", "many"), "请填写整数"},
-		"no years":                  {productValues(2, "years", ""), "年限为 1 到 5 年"},
-		"no name":                   {productValues(2, "name", ""), "请填写产品名称"},
+		"no price":                  {productValues(3, "price_fen", "三百"), "请填写金额"},
+		"no number":                 {productValues(3, "max_keys", "many"), "请填写整数"},
+		"no years":                  {productValues(3, "years", ""), "年限为 1 到 5 年"},
+		"express in no time":        {productValues(3, "express_fee_fen", "66.00", "express_hours", "40"), "加急时限为 1 到 16 个工作小时"},
+		"no name":                   {productValues(3, "name", ""), "请填写产品名称"},
 	} {
 		a := admin.post(edit, c.form)
 		if a.Status < 400 || !strings.Contains(a.Body, c.says) {
 			t.Errorf("%s: %d", name, a.Status)
 		}
-		wantIn(t, name+": what was typed", a.Body, `value="`+c.form.Get("price_fen")+`"`, `name="version" value="2"`)
+		wantIn(t, name+": what was typed", a.Body, `value="`+c.form.Get("price_fen")+`"`, `name="version" value="3"`)
 	}
 }
 

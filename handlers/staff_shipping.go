@@ -57,7 +57,7 @@ type shippingRow struct {
 	Quantity         int
 	Due              time.Time
 	Overdue          bool
-	Refund           string
+	Refund, Express  string
 	Parcel           string // how far it has come
 	Sent             time.Time
 	// Correctable: its wrong number may be corrected; Mate: it is of the same customer as
@@ -138,7 +138,7 @@ type correctedRow struct {
 func (k *console) shippingRow(o order.Order) shippingRow {
 	row := shippingRow{
 		ID: o.ID, No: o.No, Tail: order.TailOf(o.No),
-		PickUp: o.Stage == order.ToPickUp, Quantity: o.Quantity() - o.GivenUp, Due: o.DueAt, Overdue: !o.DueAt.IsZero() && k.Now().After(o.DueAt), Refund: o.Refund.Label(),
+		PickUp: o.Stage == order.ToPickUp, Quantity: o.Quantity() - o.GivenUp, Due: o.DueAt, Overdue: !o.DueAt.IsZero() && k.Now().After(o.DueAt), Refund: o.Refund.Label(), Express: o.Express.Label(),
 		Parcel: o.Parcel.Label(), Sent: o.ShippedAt, Correctable: o.TrackingCorrectable(order.Shipper, k.Now()),
 	}
 	if !o.EraseAskedAt.IsZero() {

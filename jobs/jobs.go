@@ -169,7 +169,7 @@ func (d Deps) runners() map[order.JobKind]func(context.Context, attempt) error {
 		order.JobRealName:     byRef(d.realName),
 		order.JobPurge:        byRef(d.purge),
 		order.JobCertificate:  byRef(d.Orders.CertificateChanged),
-		order.JobKeysRefund:   byRef(d.Orders.RunKeysRefund),
+		order.JobPartRefund:   byRef(d.Orders.RunPartRefund),
 		order.JobForget:       byRef(d.forget),
 
 		order.JobEndSessions: func(ctx context.Context, a attempt) error { return d.EndSessions(ctx, a.ref, time.UnixMilli(a.seq)) },

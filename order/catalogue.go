@@ -47,6 +47,11 @@ var productRules = []struct {
 		return !slices.ContainsFunc(p.Seals, func(s Seal) bool { return !slices.Contains(Seals, s) })
 	}, "请选择印章类型"},
 	{"max_keys", func(p Product) bool { return p.MaxKeys >= 1 && p.MaxKeys <= 1000 }, "最多购买数量为 1 到 1000"},
+	{"express_fee_fen", func(p Product) bool { return p.Express == nil || p.Express.Fee > 0 }, "加急费须大于 0"},
+	{"express_hours", func(p Product) bool {
+		return p.Express == nil || p.Express.Hours >= 1 && p.Express.Hours <= maxExpressHours
+	}, fmt.Sprintf("加急时限为 1 到 %d 个工作小时", maxExpressHours)},
+	{"express_fee_fen", func(p Product) bool { return p.Express == nil || p.Business != UnlockSelf }, "该业务不需要审核，不能提供加急"},
 	{"max_keys", func(p Product) bool { return !p.Business.NeedsCertificate() || p.MaxKeys == 1 }, "该业务针对一张证书办理，最多购买数量须为 1"},
 	{"seals", func(p Product) bool { return !p.Business.NeedsCertificate() || len(p.Seals) == 0 }, "该业务针对一张证书办理，不能选择印章类型"},
 }
@@ -129,7 +134,8 @@ func (c Catalogue) WithProject(p Project) (Catalogue, error) {
 	return c, nil
 }
 
-// priced returns o priced from the catalogue: unit price × keys × years (F7).
+// priced returns o priced from the catalogue: unit price × keys × years (F7), and what
+// is asked for hurrying.
 // It refuses what is not on offer.
 func priced(o Order) (Order, error) {
 	p := o.Product
@@ -151,6 +157,10 @@ func priced(o Order) (Order, error) {
 		}
 		seen[l.Seal] = true
 	}
-	o.Amount = p.Price * Fen(o.Quantity()) * Fen(p.Term)
+	o.Amount = p.Price*Fen(o.Quantity())*Fen(p.Term) + o.ExpressFee()
+	o.Express = NotExpress
+	if o.ExpressFee() > 0 {
+		o.Express = ExpressPromised
+	}
 	return o, nil
 }

@@ -82,8 +82,8 @@ func payAndQueue(o *Order, c Command) {
 
 // startClock starts the promise of F63; G10 says when.
 func startClock(o *Order, c Command) {
-	o.DueAt = c.due(c.at)
-	o.ReviewSince, o.ReviewDue, o.Delay = c.at, c.review(c.at), NoDelay
+	o.DueAt = c.due(*o, c.at)
+	o.ReviewSince, o.ReviewDue, o.Delay = c.at, c.review(*o, c.at), NoDelay
 }
 
 func dropTrade(o *Order, _ Command) { o.TradeNo = "" }
@@ -178,7 +178,7 @@ func moveParcel(o *Order, c Command) { o.Parcel = c.Parcel }
 // unship has a parcel that came back wait to be sent again; the promise begins anew.
 func unship(o *Order, c Command) {
 	o.Carrier, o.TrackingNo, o.ShippedAt, o.CompletedAt, o.Parcel = "", "", time.Time{}, time.Time{}, ParcelReceived
-	o.DueAt = c.due(c.at)
+	o.DueAt = c.due(*o, c.at)
 }
 
 func finish(o *Order, at time.Time) { o.CompletedAt = at }

@@ -25,6 +25,7 @@ const (
 	Release            Event = "release"
 	Assign             Event = "assign"
 	ExplainDelay       Event = "explain_delay"
+	ExpressOver        Event = "express_over"
 	Approve            Event = "approve"
 	Reject             Event = "reject"
 	Resubmit           Event = "resubmit"
@@ -87,7 +88,7 @@ const (
 var eventLabels = map[Event]string{
 	Save: "保存草稿", Delete: "删除订单", Confirm: "提交订单", Paid: "支付成功", PayFailed: "支付失败", Edit: "返回修改", Unpaid: "超时未支付，退回填写",
 	AuthSigned: "法定代表人已授权", AuthResend: "重新发送授权短信", AuthToPaper: "改用纸质授权书", AuthReturned: "法定代表人退回", AuthDeclined: "法定代表人拒绝授权",
-	AuthExpired: "授权超时", AuthWithdrawn: "法定代表人撤回授权", Claim: "开始审核", Release: "释放审核任务", Assign: "指派审核员", ExplainDelay: "说明延迟原因", Approve: "审核通过", Reject: "审核拒绝",
+	AuthExpired: "授权超时", AuthWithdrawn: "法定代表人撤回授权", Claim: "开始审核", Release: "释放审核任务", Assign: "指派审核员", ExplainDelay: "说明延迟原因", ExpressOver: "加急超时，退还加急费", Approve: "审核通过", Reject: "审核拒绝",
 	Resubmit: "修改后重新提交", Close: "关闭订单", FixExpired: "超时未修改", MakeKey: "开始制证", KeyVerified: "UKEY 制作完成并验证", KeyFailed: "UKEY 制作失败",
 	RetryKey: "重新制作", GiveUpKeys: "部分取消", Recovered: "密钥已恢复", ArchiveUnusable: "密钥无法恢复", Restore: "恢复证书", Ship: "已寄出", PickUp: "已自取",
 	ChangeDelivery: "修改收件信息", CourierMoved: "物流更新", CorrectTracking: "更正快递单号", ParcelReturned: "退件已收到", ParcelMissed: "运输丢失或损坏", ReplaceLost: "免费补办", Run: "开始写入", Interrupt: "写入中断",
@@ -151,7 +152,7 @@ type Command struct {
 	items  []Item
 	known  *Product // the product as on offer now, nil when withdrawn
 	second SecondRule
-	due    func(time.Time) time.Time
+	due    func(Order, time.Time) time.Time
 	pickup string // a fresh pick-up code
 	// replaces is the order whose lost key is replaced, seal that of the key.
 	replaces *Order
@@ -163,7 +164,7 @@ type Command struct {
 	// covers the order.
 	auth    *Authorization
 	mandate string
-	review  func(time.Time) time.Time // when a review that begins then should end
+	review  func(Order, time.Time) time.Time // when a review that begins then should end
 	// assignee is the member of staff of Assignee; nil without one.
 	assignee *Staff
 }

@@ -52,6 +52,7 @@ const (
 	AssigneeMayReview     Fact = "assignee_may_review"
 	LeadsReview           Fact = "leads_review"
 	ReviewLate            Fact = "review_late"
+	ExpressLate           Fact = "express_late"
 	HasReasons            Fact = "has_reasons"
 	LinesUnchanged        Fact = "lines_unchanged"
 	MobileProvenIfChanged Fact = "mobile_proven_if_changed"
@@ -157,6 +158,7 @@ var truths = map[Fact]truth{
 	MayAssign:         {func(o Order, c Command) bool { return c.By.Leader || o.Stage == Claimed && holdsClaim(o, c) }, Forbidden, "只有组长或正在审核的人可以指派，其他人请先领取任务"},
 	AssigneeMayReview: {assigneeMayReview, Invalid, "不能指派给该同事：没有审核权限，已领取该任务，或订单属于其本人或本单位"},
 	LeadsReview:       {func(_ Order, c Command) bool { return c.By.Leader }, Forbidden, "只有组长可以说明延迟原因"},
+	ExpressLate:       {expressLate, Conflict, "该订单不是加急订单，或没有超时"},
 	ReviewLate:        {func(o Order, c Command) bool { return o.Late(c.at) && c.Delay.Label() != "" }, Conflict, "该订单没有超时，或没有选择延迟原因"},
 	HasReasons:        {hasReasons, Invalid, "请至少选择一条拒绝原因；选择「其他」时须填写说明，每条说明不超过 100 字"},
 	LinesUnchanged:    {linesUnchanged, Conflict, "产品、数量和年限不能修改，如需更改请申请退款后重新下单"},

@@ -49,6 +49,8 @@ const (
 	Cause       Field = "about.cause"
 	BidUploaded Field = "about.bid"
 	BidOpening  Field = "about.bid_opening"
+	// Speed is Yes when the surcharge for hurrying is paid, see Express.
+	Speed Field = "about.speed"
 
 	// PickUpCode is set by us, never by the applicant, and belongs to no form.
 	PickUpCode Field = "ship.code"
@@ -136,6 +138,8 @@ type FieldSpec struct {
 	// Locked reports whether the value is not the applicant's to change; nil means
 	// never.
 	Locked func(Product, Form) bool
+	// Priced fields decide what is paid: they stay as they are from then on.
+	Priced bool
 	// Optional reports whether the field may stay empty; nil means required.
 	Optional func(Product, Form) bool
 	// Check normalises a filled value or says what is wrong with it in a
@@ -256,9 +260,13 @@ func (s FieldSpec) missing(f Form) string {
 	}
 }
 
-// OptionsFor are the choices this product offers.
-func (s FieldSpec) OptionsFor(p Product) []Option {
-	if s.Name != AuthWay {
+// OptionsFor are the choices that this product and form offer.
+func (s FieldSpec) OptionsFor(p Product, f Form) []Option {
+	switch s.Name {
+	case AuthWay:
+	case Speed:
+		return expressOptions(p, f)
+	default:
 		return s.Options
 	}
 	return slices.DeleteFunc(slices.Clone(s.Options), func(o Option) bool { return !slices.Contains(p.Authorizations, o.Value) })
@@ -268,7 +276,7 @@ func (s FieldSpec) check(p Product, v string, f Form, today time.Time) (string, 
 	if limit := cmp.Or(s.Max, 100); utf8.RuneCountInString(v) > limit {
 		return "", Errorf(Invalid, "too_long", "%s不能超过 %d 个字", s.Label, limit).sentence()
 	}
-	if len(s.Options) > 0 && !slices.ContainsFunc(s.OptionsFor(p), func(o Option) bool { return o.Value == v }) {
+	if len(s.Options) > 0 && !slices.ContainsFunc(s.OptionsFor(p, f), func(o Option) bool { return o.Value == v }) {
 		return "", Errorf(Invalid, "not_an_option", "请选择%s", s.Label).sentence()
 	}
 	if s.Check == nil {

@@ -15,6 +15,7 @@ const maxOrgName = 64
 
 // Fields is the form of every business, field by field in form order.
 var Fields = []FieldSpec{
+	{Name: Speed, Group: GroupAbout, Label: "办理时限", Input: Radio, Priced: true, Optional: always, Asked: offersExpress, Options: []Option{{No, "普通"}, {Yes, "加急"}}, Default: No},
 	{Name: Cause, Group: GroupAbout, Label: "补办原因", Input: Radio, Asked: only(Reissue), Options: []Option{{"lost", "UKEY 丢失或被盗"}, {"broken", "UKEY 损坏"}, {"erased", "UKEY 内容丢失"}}},
 	{Name: BidUploaded, Group: GroupAbout, Label: BidQuestion, Input: Radio, Asked: only(Renewal), Options: []Option{{No, "没有"}, {Yes, "有"}}, Hint: "更新可能换用新密钥，请先确认，以免开标时无法解密"},
 	{Name: BidOpening, Group: GroupAbout, Label: "开标时间", Input: Moment, Asked: bidUploaded, Max: 20, Hint: "不止一个时填写最晚的", Check: checkMoment},
@@ -52,6 +53,16 @@ var Fields = []FieldSpec{
 	{Name: InvoiceTitle, Group: GroupInvoice, Label: "发票抬头", Input: Text, Asked: wantsInvoice, Optional: always, Hint: "默认为单位名称；增值税普通发票（电子）", Check: checkOrgName},
 	{Name: InvoiceTaxNo, Group: GroupInvoice, Label: "购方税号", Input: Text, Asked: wantsInvoice, Optional: always, Hint: "默认为统一社会信用代码", Check: checkUnitCode, Doubt: doubtUnitCode, Suggest: suggestUnitCode},
 }
+
+// pricedFields are the fields that decide what is paid.
+var pricedFields = func() (names []Field) {
+	for _, s := range Fields {
+		if s.Priced {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}()
 
 // specs finds a field's entry by name; PickUpCode has one so that it is masked.
 var specs = specsByName()
@@ -102,7 +113,9 @@ func isNot(f func(Product, Form) bool) func(Product, Form) bool {
 	return func(p Product, form Form) bool { return !f(p, form) }
 }
 
-func isCharged(p Product, _ Form) bool    { return p.Price > 0 } // F50
+func isCharged(p Product, f Form) bool {
+	return Order{Product: p, Form: f}.ExpressFee()+p.Price > 0
+}                                         // F50
 func isShipped(p Product, _ Form) bool    { return p.IssueMode == ByAdmin }
 func byPost(p Product, f Form) bool       { return isShipped(p, f) && f.Get(ShipWay) != ShipPickUp } // F46
 func wantsInvoice(p Product, f Form) bool { return isCharged(p, f) && f.Get(InvoiceWant) != No }

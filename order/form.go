@@ -57,9 +57,14 @@ func (f Form) With(name Field, value string) Form {
 }
 
 // WithOurs returns a copy of f with those fields of g that no applicant types.
-func (f Form) WithOurs(g Form) Form {
+func (f Form) WithOurs(g Form) Form { return f.withOf(g, ours) }
+
+// WithPriced returns a copy of f with those fields of g that decide what is paid.
+func (f Form) WithPriced(g Form) Form { return f.withOf(g, pricedFields) }
+
+func (f Form) withOf(g Form, names []Field) Form {
 	v := f.Reveal()
-	for _, name := range ours {
+	for _, name := range names {
 		v[name] = g.Get(name)
 	}
 	return NewForm(v)

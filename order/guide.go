@@ -97,19 +97,45 @@ func (o Order) Guide(now time.Time) Guidance {
 		out.Action = NoAction
 	}
 	if out.Next == "" && o.promised() {
-		promise := "寄出"
-		switch {
-		case !o.Shipped():
-			promise = "完成审核"
-		case o.Form.Get(ShipWay) == ShipPickUp:
-			promise = "可以领取"
-		}
-		out.Next = fmt.Sprintf("预计 %s 前%s，届时会短信通知。", Day(o.DueAt), promise)
+		promise := o.promise()
+		out.Next = fmt.Sprintf("预计 %s 前%s，届时会短信通知。", o.PromisedBy(), promise)
 		if o.Overdue(now) {
-			out.Next = fmt.Sprintf("已超过承诺的 %s，很抱歉，我们会尽快办理，%s时会短信通知。着急请致电 400-666-3999。", Day(o.DueAt), promise)
+			out.Next = fmt.Sprintf("已超过承诺的 %s，很抱歉，我们会尽快办理，%s时会短信通知。着急请致电 400-666-3999。", o.PromisedBy(), promise)
+		}
+		if o.Express == ExpressMissed {
+			out.Next = "没能在加急承诺的时间内办好，很抱歉，加急费 ¥" + o.ExpressFee().Yuan() + " 原路退回。" + out.Next
 		}
 	}
 	return out
+}
+
+// promise is what the order is promised to be when its promise runs out.
+func (o Order) promise() string {
+	switch {
+	case !o.Shipped():
+		return "完成审核"
+	case o.Form.Get(ShipWay) == ShipPickUp:
+		return "可以领取"
+	default:
+		return "寄出"
+	}
+}
+
+// PromisedBy is when the promise runs out as people read it: a day, of an express order
+// also the hour.
+func (o Order) PromisedBy() string {
+	if o.Express == ExpressPromised {
+		return o.DueAt.In(Shanghai).Format("1月2日 15:04")
+	}
+	return Day(o.DueAt)
+}
+
+// PromisedWithin is how soon after its submission the order is promised to be done.
+func (o Order) PromisedWithin() string {
+	if o.ExpressFee() > 0 {
+		return fmt.Sprintf("%d 个工作小时内%s", o.Product.Express.Hours, o.promise())
+	}
+	return fmt.Sprintf("%d 个工作日内%s", slaDays, o.promise())
 }
 
 // promised reports whether a day that was promised is still to be kept, by us.

@@ -46,6 +46,7 @@ var lifecycle = []transition{
 	{Row: 21, From: states(claimed), On: Release, To: queued, By: roles(Reviewer, System), If: facts(HoldsClaimOrSystem), Do: release, Then: do(escalate)},
 	{Row: 70, From: states(queued, claimed), On: Assign, To: claimed, By: roles(Reviewer), If: facts(MayAssign, AssigneeMayReview), Do: assign, Then: do(notify(NoticeAssigned), after(AssignLife, Release), escalate)},
 	{Row: 71, From: states(queued, claimed, secondApproval), On: ExplainDelay, To: Same, By: roles(Reviewer), If: facts(LeadsReview, ReviewLate), Do: explainDelay},
+	{Row: 73, From: states(queued, claimed, secondApproval, unclaimed, making, makingFailed, toPost), On: ExpressOver, To: Same, By: roles(System), If: facts(ExpressLate)},
 	{Row: 22, From: states(claimed), On: Approve, When: facts(SecondNeeded), To: secondApproval, By: roles(Reviewer), If: readyToApprove, Do: approveFirst, Then: do(notify(NoticeSecondReview), escalate)},
 	{Row: 24, Of: of(Initial), From: states(claimed), On: Approve, When: facts(AdminMode, OneReviewer), To: unclaimed, By: roles(Reviewer), If: readyToApprove, Do: approve, Then: toStation},
 	{Row: 24, Of: of(Initial), From: states(secondApproval), On: Approve, When: facts(AdminMode), To: unclaimed, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: toStation},

@@ -274,8 +274,8 @@ func (w *walker) take(s step) error {
 	c.auth = w.auth
 	c.at, c.items, c.second, c.known = t0, w.items, w.rule, &w.o.Product
 	c.about = w.about()
-	c.due = func(t time.Time) time.Time { return t.Add(3 * day) }
-	c.review = func(t time.Time) time.Time { return t.Add(day) }
+	c.due = func(_ Order, t time.Time) time.Time { return t.Add(3 * day) }
+	c.review = func(_ Order, t time.Time) time.Time { return t.Add(day) }
 	c.pickup = "246810"
 	c.Trade, c.Consent = w.o.TradeNo, Consent{Version: "1", Hash: "h", At: t0}
 	if c.Proven == nil {

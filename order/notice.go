@@ -23,6 +23,7 @@ const (
 	NoticeApprovedIssue    Notice = "approved_issue"
 	NoticeApprovedLate     Notice = "approved_late" // instead of it, once the promised day has passed
 	NoticeApprovedDownload Notice = "approved_download"
+	NoticeExpressMissed    Notice = "express_missed" // the surcharge goes back
 	NoticeApprovedRenew    Notice = "approved_renew"
 	NoticeApprovedUnlock   Notice = "approved_unlock"
 	NoticeApprovedRestore  Notice = "approved_restore"
@@ -41,7 +42,7 @@ const (
 	NoticeGiveUpProposed    Notice = "give_up_proposed"
 	NoticeKeysGivenUp       Notice = "keys_given_up"
 	NoticeRefundProposed    Notice = "refund_proposed"
-	NoticeKeysRefundFailed  Notice = "keys_refund_failed"
+	NoticePartRefundFailed  Notice = "keys_refund_failed"
 	NoticeLateRefundFailed  Notice = "late_refund_failed"
 	NoticeRefundHeld        Notice = "refund_held"
 	NoticeLatePayment       Notice = "late_payment"
@@ -178,6 +179,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeApprovedIssue:     {ToAgent, both, "审核通过"},
 	NoticeApprovedLate:      {ToAgent, both, "审核通过（已延迟）"},
 	NoticeApprovedDownload:  {ToAgent, both, "审核通过"},
+	NoticeExpressMissed:     {ToAgent, both, "加急超时，退还加急费"},
 	NoticeApprovedRenew:     {ToAgent, both, "审核通过"},
 	NoticeApprovedUnlock:    {ToAgent, both, "审核通过"},
 	NoticeApprovedRestore:   {ToAgent, both, "审核通过"},
@@ -195,7 +197,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeGiveUpProposed:    {ToAgent, both, "请确认取消部分 UKEY"},
 	NoticeKeysGivenUp:       {ToAgent, both, "部分取消，部分退款"},
 	NoticeRefundProposed:    {ToFinance, []Medium{WeChat}, "退款待复核"},
-	NoticeKeysRefundFailed:  {ToFinance, []Medium{WeChat}, "部分退款失败"},
+	NoticePartRefundFailed:  {ToFinance, []Medium{WeChat}, "部分退款失败"},
 	NoticeLateRefundFailed:  {ToFinance, []Medium{WeChat}, "重复支付未能退回"},
 	NoticeRefundHeld:        {ToFinance, []Medium{WeChat}, "退款等待余额"},
 	NoticeLatePayment:       {ToAgent, both, "重复支付退回"},
@@ -352,8 +354,8 @@ const (
 	JobAuthorization JobKind = "authorization" // authorisation id
 	// JobForget erases the pictures of a legal representative who declined.
 	JobForget JobKind = "forget" // authorisation id
-	// JobKeysRefund returns the price of keys that were given up.
-	JobKeysRefund JobKind = "keys_refund" // refund number
+	// JobPartRefund returns the price of keys that were given up.
+	JobPartRefund JobKind = "keys_refund" // refund number
 	// JobParcel asks the courier for reports about the order's parcel.
 	JobParcel JobKind = "parcel" // order id
 	// JobInvoice submits an invoice to the platform, or asks what became of it.
@@ -367,7 +369,7 @@ const (
 )
 
 // JobKinds lists every job a row or the service may enqueue.
-var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobKeysRefund, JobFulfilment, JobBill, JobReleaseClaims}
+var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobPartRefund, JobFulfilment, JobBill, JobReleaseClaims}
 
 // Job is a durable job to enqueue in the same transaction as its cause. It holds
 // ids only and is unique per (kind, ref, seq).

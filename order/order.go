@@ -67,8 +67,10 @@ type Order struct {
 	ReviewSince, ReviewDue time.Time
 	Delay                  Delay
 
-	// DueAt is when the promise of F63 runs out; zero while no clock runs.
-	DueAt time.Time
+	// DueAt is when the promise of F63 runs out; zero while no clock runs. Express says
+	// whether the surcharge bought a shorter one.
+	DueAt   time.Time
+	Express ExpressState
 
 	CreatedAt   time.Time
 	UpdatedAt   time.Time

@@ -381,6 +381,7 @@ func (s *Service) newReplacement(c Command) (Order, error) {
 		return Order{}, Errorf(Conflict, "no_replacement_product", "该项目没有由管理员制证的补办产品，请先在产品目录中添加")
 	}
 	p := products[i]
+	p.Express = nil
 	p.Price, p.Algorithm, p.FourEyes, p.Test, p.Term = 0, was.Product.Algorithm, was.Product.FourEyes, was.Product.Test, p.Years[0]
 	form := was.Form.With(Cause, "lost").With(AboutEntry, EntryHolder).With(AboutBase, string(was.ID)).With(AuthNeed, No).With(InvoiceWant, No)
 	return Order{

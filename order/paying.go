@@ -260,6 +260,9 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 // will not arrive it says why, and of one that has waited for the merchant's balance for
 // long: only a person can do something about that.
 func (s *Service) refund(ctx context.Context, p Payment, amount Fen, since time.Time) (status RefundStatus, why string, err error) {
+	if amount == 0 { // it has gone back in parts
+		return RefundDone, "", nil
+	}
 	gateway, err := s.gatewayOf(p)
 	if err == nil {
 		status, err = gateway.Refund(ctx, p, amount)

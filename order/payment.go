@@ -113,7 +113,7 @@ type Payment struct {
 	RefundNo      string // out_refund_no of the present try, or the next one, once money is owed back
 	RefundReason  string
 	Refused       string // why the gateway does not return it, for finance
-	Returned      Fen    // of keys that were given up: see KeysRefund
+	Returned      Fen    // in parts: see PartRefund
 	CreatedAt     time.Time
 	ExpiresAt     time.Time
 	PaidAt        time.Time

@@ -56,13 +56,13 @@ type Queries interface {
 	// to limit of all, oldest first.
 	Proposal(ctx context.Context, id ID) (Proposal, error)
 	Proposals(ctx context.Context, limit int) ([]Proposal, error)
-	KeysRefund(ctx context.Context, refundNo string) (KeysRefund, error)
-	// KeysRefunds are an order's, oldest first; FailedKeysRefunds up to limit of all
+	PartRefund(ctx context.Context, refundNo string) (PartRefund, error)
+	// PartRefunds are an order's, oldest first; FailedPartRefunds up to limit of all
 	// that somebody has to look after.
-	KeysRefunds(ctx context.Context, id ID) ([]KeysRefund, error)
-	FailedKeysRefunds(ctx context.Context, limit int) ([]KeysRefund, error)
-	// DueKeysRefunds returns up to limit to ask the gateway about.
-	DueKeysRefunds(ctx context.Context, now time.Time, limit int) ([]KeysRefund, error)
+	PartRefunds(ctx context.Context, id ID) ([]PartRefund, error)
+	FailedPartRefunds(ctx context.Context, limit int) ([]PartRefund, error)
+	// DuePartRefunds returns up to limit to ask the gateway about.
+	DuePartRefunds(ctx context.Context, now time.Time, limit int) ([]PartRefund, error)
 	// FailedLateRefunds are up to limit payments that went back for no order (row 10) and
 	// did not arrive, the longest waiting first.
 	FailedLateRefunds(ctx context.Context, limit int) ([]Payment, error)
@@ -213,9 +213,9 @@ type Tx interface {
 	// SaveProposal replaces what was proposed about the order before.
 	SaveProposal(ctx context.Context, p Proposal) error
 	DropProposal(ctx context.Context, id ID) error
-	InsertKeysRefund(ctx context.Context, r KeysRefund) error
-	// UpdateKeysRefund writes one only when its state is still was; else Conflict.
-	UpdateKeysRefund(ctx context.Context, r KeysRefund, was PaymentState) error
+	InsertPartRefund(ctx context.Context, r PartRefund) error
+	// UpdatePartRefund writes one only when its state is still was; else Conflict.
+	UpdatePartRefund(ctx context.Context, r PartRefund, was PaymentState) error
 	// SaveFulfilment writes one as long as nobody else has since it was read, which its Rev
 	// is one more than; else Conflict.
 	SaveFulfilment(ctx context.Context, f Fulfilment) error
@@ -323,6 +323,8 @@ type Filter struct {
 	From, To  time.Time
 	// ReviewDueBefore chooses the reviews that should have ended before.
 	ReviewDueBefore time.Time
+	// Express chooses the orders whose express promise stands so.
+	Express ExpressState
 	// DueBefore chooses the orders whose promise of F63 ran out before.
 	DueBefore time.Time
 	// OpensFrom and OpensUntil choose the orders about certificates for which bids are

@@ -36,8 +36,9 @@ type Product struct {
 	// Authorizations are the ways the legal representative may agree (F36), of
 	// AuthPaper and AuthMiniProgram.
 	Authorizations []string `json:"authorizations"`
-	Seals          []Seal   `json:"seals,omitempty"` // seal types offered (F10)
-	MaxKeys        int      `json:"max_keys"`        // most keys in one order (F6)
+	Seals          []Seal   `json:"seals,omitempty"`   // seal types offered (F10)
+	MaxKeys        int      `json:"max_keys"`          // most keys in one order (F6)
+	Express        *Express `json:"express,omitempty"` // offered to who cannot wait; nil: not offered
 	// Verification is the 认证类型 that the form shows, when it is another than usual (F8).
 	Verification string `json:"verification,omitempty"`
 	OnSale       bool   `json:"on_sale"`

@@ -247,15 +247,15 @@ func TestReconcileTransfers(t *testing.T) {
 		}
 		once, twice, part := byHand(), byHand(), b.approved(t, nil)
 		b.mustApply(t, part.ID, order.Command{On: order.GiveUpKeys, By: finance, Keys: 1, Note: "电话同意"})
-		parts, err := h.db.KeysRefunds(ctx, part.ID)
+		parts, err := h.db.PartRefunds(ctx, part.ID)
 		if err != nil || len(parts) != 1 {
 			t.Fatalf("parts %+v, %v", parts, err)
 		}
 		b.pay.refund = order.RefundAbnormal
-		if err := b.RunKeysRefund(ctx, parts[0].RefundNo); err != nil {
+		if err := b.RunPartRefund(ctx, parts[0].RefundNo); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.SettleKeysRefund(ctx, part.ID, parts[0].RefundNo, "回单 0022", finance); err != nil {
+		if err := b.SettlePartRefund(ctx, part.ID, parts[0].RefundNo, "回单 0022", finance); err != nil {
 			t.Fatal(err)
 		}
 		whole, err := h.db.Payment(ctx, part.TradeNo)

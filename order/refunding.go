@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// KeysRefund is the price of keys that were given up, on its way back. It is a part
-// of a trade; the rest of the trade is not touched by it.
-type KeysRefund struct {
+// PartRefund is a part of a trade on its way back: the price of keys that were given up, or
+// the surcharge of an express order that was late. The rest of the trade is not touched by it.
+type PartRefund struct {
 	RefundNo string
 	Number   string // out_refund_no of the present try, or the next one
 	TradeNo  string
 	OrderID  ID
-	Keys     int
+	Keys     int // that were given up
 	Amount   Fen
 	// State is one of PaymentRefundDue, PaymentRefunding, PaymentRefundFailed and
 	// PaymentRefunded.
@@ -26,36 +26,38 @@ type KeysRefund struct {
 	UpdatedAt time.Time
 }
 
-// oweKeys has the price of m keys go back from the order's trade.
+// oweKeys has the price of m keys go back from the order's trade; at least one is left.
 func (s *Service) oweKeys(ctx context.Context, tx Tx, o Order, m int, c Command) error {
+	return s.owePart(ctx, tx, o, PartRefund{
+		RefundNo: fmt.Sprintf("P%s-%d", o.TradeNo, o.Seq), Keys: m, Amount: o.unitPrice() * Fen(m), Reason: fmt.Sprintf("取消 %d 个 UKEY", m),
+	}, c)
+}
+
+// owePart has a part of the order's trade go back.
+func (s *Service) owePart(ctx context.Context, tx Tx, o Order, r PartRefund, c Command) error {
 	p, err := tx.Payment(ctx, o.TradeNo)
 	if err != nil {
 		return err
 	}
-	amount := o.unitPrice() * Fen(m)
-	if p.State != PaymentPaid || amount <= 0 || p.Returned+amount >= p.Amount {
+	if p.State != PaymentPaid || r.Amount <= 0 || p.Returned+r.Amount > p.Amount {
 		return Errorf(Conflict, "nothing_to_refund", "该笔支付没有可退的金额")
 	}
-	p.Returned += amount
+	p.Returned += r.Amount
 	p.UpdatedAt = c.at
 	if err := tx.UpdatePayment(ctx, p, PaymentPaid); err != nil {
 		return err
 	}
-	no := fmt.Sprintf("P%s-%d", p.TradeNo, o.Seq)
-	r := KeysRefund{
-		RefundNo: no, Number: no, TradeNo: p.TradeNo, OrderID: o.ID, Keys: m, Amount: amount, State: PaymentRefundDue,
-		Reason: fmt.Sprintf("取消 %d 个 UKEY", m), CreatedAt: c.at, UpdatedAt: c.at,
-	}
-	if err := tx.InsertKeysRefund(ctx, r); err != nil {
+	r.Number, r.TradeNo, r.OrderID, r.State, r.CreatedAt, r.UpdatedAt = r.RefundNo, o.TradeNo, o.ID, PaymentRefundDue, c.at, c.at
+	if err := tx.InsertPartRefund(ctx, r); err != nil {
 		return err
 	}
-	return tx.Enqueue(ctx, Job{Kind: JobKeysRefund, Ref: r.RefundNo, Seq: o.Seq})
+	return tx.Enqueue(ctx, Job{Kind: JobPartRefund, Ref: r.RefundNo, Seq: o.Seq})
 }
 
-// RunKeysRefund asks the gateway for the price of keys back and records the answer.
+// RunPartRefund asks the gateway for the price of keys back and records the answer.
 // It returns Unavailable while the gateway is still working on it.
-func (s *Service) RunKeysRefund(ctx context.Context, refundNo string) error {
-	r, err := s.store.KeysRefund(ctx, refundNo)
+func (s *Service) RunPartRefund(ctx context.Context, refundNo string) error {
+	r, err := s.store.PartRefund(ctx, refundNo)
 	follow := err == nil && r.State == PaymentRefundFailed && !r.NextQuery.IsZero()
 	if err != nil || !follow && r.State != PaymentRefundDue && r.State != PaymentRefunding {
 		return err
@@ -66,22 +68,22 @@ func (s *Service) RunKeysRefund(ctx context.Context, refundNo string) error {
 	}
 	p.RefundNo, p.RefundReason, p.Refused = r.Number, r.Reason, r.Refused
 	if follow {
-		return s.followRefund(ctx, p, r.Amount, func() error { return s.RetryKeysRefund(ctx, r.OrderID, refundNo, BySystem) })
+		return s.followRefund(ctx, p, r.Amount, func() error { return s.RetryPartRefund(ctx, r.OrderID, refundNo, BySystem) })
 	}
 	if r.State == PaymentRefundDue {
-		if r, err = s.moveKeysRefund(ctx, r, PaymentRefunding); err != nil {
+		if r, err = s.movePartRefund(ctx, r, PaymentRefunding); err != nil {
 			return err
 		}
 	}
 	status, why, err := s.refund(ctx, p, r.Amount, r.UpdatedAt)
 	if err != nil && why != r.Refused {
 		r.Refused = why
-		return errors.Join(err, s.holdRefund(ctx, r.OrderID, why, func(tx Tx) error { return tx.UpdateKeysRefund(ctx, r, PaymentRefunding) }))
+		return errors.Join(err, s.holdRefund(ctx, r.OrderID, why, func(tx Tx) error { return tx.UpdatePartRefund(ctx, r, PaymentRefunding) }))
 	}
 	if err != nil {
 		return err
 	}
-	if now, err := s.store.KeysRefund(ctx, refundNo); err != nil || now.Number != r.Number {
+	if now, err := s.store.PartRefund(ctx, refundNo); err != nil || now.Number != r.Number {
 		return err // another try is under way
 	}
 	to := PaymentRefunded
@@ -90,13 +92,13 @@ func (s *Service) RunKeysRefund(ctx context.Context, refundNo string) error {
 		r.Number, r.NextQuery = s.afterFailure(status, r.Number)
 	}
 	r.Refused = why
-	_, err = s.moveKeysRefund(ctx, r, to)
+	_, err = s.movePartRefund(ctx, r, to)
 	return err
 }
 
-// RetryKeysRefund asks again for what the gateway could not return.
-func (s *Service) RetryKeysRefund(ctx context.Context, id ID, refundNo string, by Actor) error {
-	r, err := s.store.KeysRefund(ctx, refundNo)
+// RetryPartRefund asks again for what the gateway could not return.
+func (s *Service) RetryPartRefund(ctx context.Context, id ID, refundNo string, by Actor) error {
+	r, err := s.store.PartRefund(ctx, refundNo)
 	if err != nil {
 		return err
 	}
@@ -105,13 +107,13 @@ func (s *Service) RetryKeysRefund(ctx context.Context, id ID, refundNo string, b
 	}
 	r.State, r.Refused, r.NextQuery, r.UpdatedAt = PaymentRefundDue, "", time.Time{}, s.now()
 	return s.store.InTx(ctx, func(tx Tx) error {
-		if err := tx.UpdateKeysRefund(ctx, r, PaymentRefundFailed); err != nil {
+		if err := tx.UpdatePartRefund(ctx, r, PaymentRefundFailed); err != nil {
 			return err
 		}
 		if err := tx.AppendAudit(ctx, s.handled(id, "keys_refund_retry", by)); err != nil {
 			return err
 		}
-		return tx.Enqueue(ctx, Job{Kind: JobKeysRefund, Ref: r.RefundNo, Seq: s.now().UnixMilli()})
+		return tx.Enqueue(ctx, Job{Kind: JobPartRefund, Ref: r.RefundNo, Seq: s.now().UnixMilli()})
 	})
 }
 
@@ -133,13 +135,13 @@ func noteOfTransfer(note string) error {
 	return nil
 }
 
-// SettleKeysRefund records that the price of keys, which the gateway could not return,
+// SettlePartRefund records that the price of keys, which the gateway could not return,
 // went back by a transfer.
-func (s *Service) SettleKeysRefund(ctx context.Context, id ID, refundNo, note string, by Actor) error {
+func (s *Service) SettlePartRefund(ctx context.Context, id ID, refundNo, note string, by Actor) error {
 	if err := noteOfTransfer(note); err != nil {
 		return err
 	}
-	r, err := s.store.KeysRefund(ctx, refundNo)
+	r, err := s.store.PartRefund(ctx, refundNo)
 	if err != nil {
 		return err
 	}
@@ -147,7 +149,7 @@ func (s *Service) SettleKeysRefund(ctx context.Context, id ID, refundNo, note st
 		return refundNotFailed
 	}
 	r.Reason, r.NextQuery = byHand(r.Reason, note), time.Time{}
-	_, err = s.moveKeysRefund(ctx, r, PaymentRefunded, s.handled(id, "keys_refund_by_hand", by))
+	_, err = s.movePartRefund(ctx, r, PaymentRefunded, s.handled(id, "keys_refund_by_hand", by))
 	return err
 }
 
@@ -218,13 +220,13 @@ func (s *Service) tellOfRefund(ctx context.Context, tx Tx, id ID, n Notice) erro
 	return s.notify(ctx, tx, o, n)
 }
 
-// moveKeysRefund records how far it is: what came back is booked, what did not is
+// movePartRefund records how far it is: what came back is booked, what did not is
 // told to finance.
-func (s *Service) moveKeysRefund(ctx context.Context, r KeysRefund, to PaymentState, lines ...AuditRecord) (KeysRefund, error) {
+func (s *Service) movePartRefund(ctx context.Context, r PartRefund, to PaymentState, lines ...AuditRecord) (PartRefund, error) {
 	was := r.State
 	r.State, r.UpdatedAt = to, s.now()
 	return r, s.store.InTx(ctx, func(tx Tx) error {
-		if err := tx.UpdateKeysRefund(ctx, r, was); err != nil || to == PaymentRefunding {
+		if err := tx.UpdatePartRefund(ctx, r, was); err != nil || to == PaymentRefunding {
 			return err
 		}
 		for _, line := range lines {
@@ -233,7 +235,7 @@ func (s *Service) moveKeysRefund(ctx context.Context, r KeysRefund, to PaymentSt
 			}
 		}
 		if to == PaymentRefundFailed {
-			return s.tellOfRefund(ctx, tx, r.OrderID, NoticeKeysRefundFailed)
+			return s.tellOfRefund(ctx, tx, r.OrderID, NoticePartRefundFailed)
 		}
 		o, err := tx.Order(ctx, r.OrderID)
 		if err != nil {
@@ -246,19 +248,19 @@ func (s *Service) moveKeysRefund(ctx context.Context, r KeysRefund, to PaymentSt
 	})
 }
 
-// followKeys has the gateway asked about the prices of keys whose refund ended as abnormal.
-func (s *Service) followKeys(ctx context.Context) error {
-	due, err := s.store.DueKeysRefunds(ctx, s.now(), sweepBatch)
+// followParts has the gateway asked about the parts whose refund ended as abnormal.
+func (s *Service) followParts(ctx context.Context) error {
+	due, err := s.store.DuePartRefunds(ctx, s.now(), sweepBatch)
 	if err != nil {
 		return err
 	}
 	for _, r := range due {
 		r.NextQuery = s.now().Add(followEvery)
 		err := s.store.InTx(ctx, func(tx Tx) error {
-			if err := tx.UpdateKeysRefund(ctx, r, PaymentRefundFailed); err != nil {
+			if err := tx.UpdatePartRefund(ctx, r, PaymentRefundFailed); err != nil {
 				return err
 			}
-			return tx.Enqueue(ctx, Job{Kind: JobKeysRefund, Ref: r.RefundNo, Seq: s.now().UnixMilli()})
+			return tx.Enqueue(ctx, Job{Kind: JobPartRefund, Ref: r.RefundNo, Seq: s.now().UnixMilli()})
 		})
 		if err != nil && !errors.Is(err, Conflict) {
 			return fmt.Errorf("query of refund %s: %w", r.RefundNo, err)

@@ -149,30 +149,30 @@ func TestKeysGivenUp(t *testing.T) {
 		if o.Stage != order.ToPost || o.GivenUp != 1 || o.Refund != order.NoRefund {
 			t.Fatalf("agreed: %s, %d given up", o.State, o.GivenUp)
 		}
-		parts, err := h.db.KeysRefunds(ctx, o.ID)
+		parts, err := h.db.PartRefunds(ctx, o.ID)
 		if err != nil || len(parts) != 1 || parts[0].Amount != 30000 || parts[0].State != order.PaymentRefundDue {
 			t.Fatalf("parts %+v, %v", parts, err)
 		}
 		g.refund = order.RefundAbnormal
-		if err := h.RunKeysRefund(ctx, parts[0].RefundNo); err != nil {
+		if err := h.RunPartRefund(ctx, parts[0].RefundNo); err != nil {
 			t.Fatal(err)
 		}
-		if failed, err := h.db.FailedKeysRefunds(ctx, 10); err != nil || len(failed) != 1 {
+		if failed, err := h.db.FailedPartRefunds(ctx, 10); err != nil || len(failed) != 1 {
 			t.Fatalf("failed: %+v, %v", failed, err)
 		}
 		g.refund = order.RefundDone
-		if err := h.RetryKeysRefund(ctx, o.ID, parts[0].RefundNo, by); codeOf(err) != "refund_not_failed" {
+		if err := h.RetryPartRefund(ctx, o.ID, parts[0].RefundNo, by); codeOf(err) != "refund_not_failed" {
 			t.Errorf("retried by the applicant: %v", err)
 		}
-		if err := h.RetryKeysRefund(ctx, o.ID, parts[0].RefundNo, finance); err != nil {
+		if err := h.RetryPartRefund(ctx, o.ID, parts[0].RefundNo, finance); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 { // the job runs at least once
-			if err := h.RunKeysRefund(ctx, parts[0].RefundNo); err != nil {
+			if err := h.RunPartRefund(ctx, parts[0].RefundNo); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := h.SettleKeysRefund(ctx, o.ID, parts[0].RefundNo, "回单 0019", finance); codeOf(err) != "refund_not_failed" {
+		if err := h.SettlePartRefund(ctx, o.ID, parts[0].RefundNo, "回单 0019", finance); codeOf(err) != "refund_not_failed" {
 			t.Errorf("settled though it is back: %v", err)
 		}
 		if g.returned[parts[0].RefundNo] != 30000 || h.ledger(t, o.ID) != 30000 {
@@ -205,22 +205,22 @@ func TestKeysGivenUpByWord(t *testing.T) {
 			t.Errorf("recorded: %s, %d given up", o.State, o.GivenUp)
 		}
 		// Its price does not go back through the gateway, but by a transfer.
-		parts, err := h.db.KeysRefunds(t.Context(), o.ID)
+		parts, err := h.db.PartRefunds(t.Context(), o.ID)
 		if err != nil || len(parts) != 1 {
 			t.Fatalf("parts %+v, %v", parts, err)
 		}
 		h.pay.refused = order.RefundRefused("平台拒绝退款（X）", nil)
-		if err := h.RunKeysRefund(t.Context(), parts[0].RefundNo); err != nil {
+		if err := h.RunPartRefund(t.Context(), parts[0].RefundNo); err != nil {
 			t.Fatal(err)
 		}
 		h.pay.refused = nil
-		if parts, err = h.db.KeysRefunds(t.Context(), o.ID); err != nil || parts[0].State != order.PaymentRefundFailed || parts[0].Refused != "平台拒绝退款（X）" {
+		if parts, err = h.db.PartRefunds(t.Context(), o.ID); err != nil || parts[0].State != order.PaymentRefundFailed || parts[0].Refused != "平台拒绝退款（X）" {
 			t.Errorf("refused: %+v, %v", parts, err)
 		}
-		if err := h.SettleKeysRefund(t.Context(), o.ID, parts[0].RefundNo, "回单 0020", finance); err != nil {
+		if err := h.SettlePartRefund(t.Context(), o.ID, parts[0].RefundNo, "回单 0020", finance); err != nil {
 			t.Fatal(err)
 		}
-		if parts, err = h.db.KeysRefunds(t.Context(), o.ID); err != nil || parts[0].State != order.PaymentRefunded || !strings.Contains(parts[0].Reason, "回单 0020") || h.ledger(t, o.ID) != 30000 {
+		if parts, err = h.db.PartRefunds(t.Context(), o.ID); err != nil || parts[0].State != order.PaymentRefunded || !strings.Contains(parts[0].Reason, "回单 0020") || h.ledger(t, o.ID) != 30000 {
 			t.Errorf("settled: %+v, ledger %d, %v", parts, h.ledger(t, o.ID), err)
 		}
 		// Nothing is made yet: the rest goes back without a second person (row 64).
@@ -419,7 +419,7 @@ func TestRefundWaitsForBalance(t *testing.T) {
 		h.mustApply(t, whole.ID, order.Command{On: order.RefundStart, By: finance, Note: "不办了"})
 		part := h.approved(t, nil)
 		h.mustApply(t, part.ID, order.Command{On: order.GiveUpKeys, By: finance, Keys: 1, Note: "电话同意"})
-		parts, err := h.db.KeysRefunds(ctx, part.ID)
+		parts, err := h.db.PartRefunds(ctx, part.ID)
 		if err != nil || len(parts) != 1 {
 			t.Fatalf("parts %+v, %v", parts, err)
 		}
@@ -439,7 +439,7 @@ func TestRefundWaitsForBalance(t *testing.T) {
 		run := func(when string, after time.Duration, failure string, held int) {
 			t.Helper()
 			h.advance(after)
-			for name, err := range map[string]error{"whole": h.RunRefund(ctx, trade), "part": h.RunKeysRefund(ctx, parts[0].RefundNo)} {
+			for name, err := range map[string]error{"whole": h.RunRefund(ctx, trade), "part": h.RunPartRefund(ctx, parts[0].RefundNo)} {
 				if codeOf(err) != failure {
 					t.Errorf("%s: %s: %v, want %q", when, name, err, failure)
 				}
@@ -464,7 +464,7 @@ func TestRefundWaitsForBalance(t *testing.T) {
 		run("topped up", time.Hour, "refund_processing", 0)
 		h.pay.refused, h.pay.refund = order.BalanceLow(errors.New("NOT_ENOUGH")), order.RefundDone
 		run("after ten days", 10*24*time.Hour, codeOf(nil), 0)
-		got, err := h.db.KeysRefunds(ctx, part.ID)
+		got, err := h.db.PartRefunds(ctx, part.ID)
 		if o := h.order(t, whole.ID); err != nil || o.Refund != order.RefundFailed || got[0].State != order.PaymentRefundFailed {
 			t.Errorf("given up: %q, %s, %v", o.Refund, got[0].State, err)
 		}
@@ -523,8 +523,8 @@ func eachRefunding(t *testing.T, test func(t *testing.T, h *house, r refunding))
 		"keys": func(t *testing.T, h *house, finance order.Actor) refunding {
 			o := h.approved(t, nil)
 			h.mustApply(t, o.ID, order.Command{On: order.GiveUpKeys, By: finance, Keys: 1, Note: "电话同意"})
-			part := func() order.KeysRefund {
-				parts, err := h.db.KeysRefunds(t.Context(), o.ID)
+			part := func() order.PartRefund {
+				parts, err := h.db.PartRefunds(t.Context(), o.ID)
 				if err != nil || len(parts) != 1 {
 					t.Fatalf("parts %+v, %v", parts, err)
 				}
@@ -532,9 +532,9 @@ func eachRefunding(t *testing.T, test func(t *testing.T, h *house, r refunding))
 			}
 			no := part().RefundNo
 			return refunding{
-				id: o.ID, no: no, run: func() error { return h.RunKeysRefund(t.Context(), no) }, told: order.NoticeKeysRefundFailed,
-				retry: func() error { return h.RetryKeysRefund(t.Context(), o.ID, no, finance) },
-				hand:  func() error { return h.SettleKeysRefund(t.Context(), o.ID, no, "回单 1", finance) },
+				id: o.ID, no: no, run: func() error { return h.RunPartRefund(t.Context(), no) }, told: order.NoticePartRefundFailed,
+				retry: func() error { return h.RetryPartRefund(t.Context(), o.ID, no, finance) },
+				hand:  func() error { return h.SettlePartRefund(t.Context(), o.ID, no, "回单 1", finance) },
 				state: func() order.PaymentState { return part().State },
 			}
 		},

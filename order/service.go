@@ -137,6 +137,7 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 	} else if o.Status == Refunded {
 		o.Refund = NoRefund
 	}
+	s.settleExpress(was, &o, c)
 	o.Rev++
 	o.Seq++
 	o.UpdatedAt = c.at
@@ -144,6 +145,9 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 		return was, err
 	}
 	if err := s.write(ctx, tx, was, o, c); err != nil {
+		return was, err
+	}
+	if err := s.returnExpress(ctx, tx, was, o, c); err != nil {
 		return was, err
 	}
 	if err := s.follow(ctx, tx, o, c, t.Then); err != nil {
@@ -212,8 +216,7 @@ func (o Order) OwnedBy(personID, draftToken string) bool {
 func (s *Service) inform(ctx context.Context, tx Tx, o *Order, c *Command) (err error) {
 	c.at = s.now()
 	c.second = s.catalogue().SecondApproval
-	c.due = func(t time.Time) time.Time { return s.calendar.Due(t, slaDays) }
-	c.review = func(t time.Time) time.Time { return s.calendar.Due(t, reviewDays) }
+	c.due, c.review = s.due, s.reviewDue
 	if c.Assignee != "" {
 		m, err := tx.Staff(ctx, c.Assignee)
 		if err != nil {
@@ -299,7 +302,7 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 		if err != nil {
 			return o, err
 		}
-		form, faults := Normalize(o.Product, form, today(c.at))
+		form, faults := Normalize(o.Product, form.WithPriced(o.Form), today(c.at))
 		if len(faults) > 0 {
 			return o, FormFaults(faults)
 		}
@@ -358,6 +361,7 @@ func (s *Service) prepareDraft(ctx context.Context, tx Tx, o Order, c *Command) 
 		return o, FormFaults(faults)
 	}
 	c.Form = form
+	o.setForm(form) // it says whether there is a hurry
 	return priced(o)
 }
 
@@ -682,7 +686,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(append(faults, err)...)
 	}
-	for _, f := range []func(context.Context) error{s.wake, s.summarise, s.askInvoices, s.followKeys} {
+	for _, f := range []func(context.Context) error{s.wake, s.summarise, s.askInvoices, s.followParts, s.missExpress} {
 		if err := f(ctx); err != nil {
 			faults = append(faults, err)
 		}

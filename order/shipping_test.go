@@ -40,7 +40,12 @@ const parcelNo = "SF1234567890123"
 // made is a paid order of two keys that are made.
 func (h *house) made(t *testing.T) order.Order {
 	t.Helper()
-	o := h.approved(t, map[order.Field]string{order.InvoiceWant: order.No})
+	return h.madeOf(t, h.approved(t, map[order.Field]string{order.InvoiceWant: order.No}))
+}
+
+// madeOf makes the keys of an approved order.
+func (h *house) madeOf(t *testing.T, o order.Order) order.Order {
+	t.Helper()
 	items, err := h.db.Items(t.Context(), o.ID)
 	if err != nil {
 		t.Fatal(err)

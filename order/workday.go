@@ -263,24 +263,28 @@ func (c *Calendar) Working(t time.Time) time.Time {
 	return d.opening()
 }
 
+// After returns when so much of the office hours has passed since t.
+func (c *Calendar) After(t time.Time, span time.Duration) time.Time {
+	for d := dateOf(t); ; d = d.next() {
+		begin, end := c.hours(d, t, d.closing())
+		today := end.Sub(begin)
+		if today > 0 && span <= today {
+			return begin.Add(span)
+		}
+		span -= max(0, today)
+	}
+}
+
 // Share returns when a share of the office hours between two instants is over.
 func (c *Calendar) Share(from, to time.Time, share float64) time.Time {
 	if share >= 1 {
 		return to
 	}
-	left := time.Duration(share * float64(c.worked(from, to)))
-	for d := dateOf(from); ; d = d.next() {
-		begin, end := c.hours(d, from, to)
-		if span := end.Sub(begin); span > 0 {
-			if left <= span {
-				return begin.Add(left)
-			}
-			left -= span
-		}
-		if d.closing().After(to) {
-			return to
-		}
+	at := c.After(from, time.Duration(share*float64(c.worked(from, to))))
+	if at.After(to) { // no office hours lie between them
+		return to
 	}
+	return at
 }
 
 // worked is how much of the time between two instants is office hours.

@@ -20,7 +20,7 @@ var (
 
 const orderColumns = `id, no, business, certificate, person_id, draft_token, status, stage, refund, rev, seq, product, product_name, lines, amount,
 	sealed_form, company, uscc, submission, snapshot, consent, real_name, reviewer_id, first_approver, sealed_reasons, trade_no,
-	verified, given_up, carrier, tracking_no, parcel, due_at, review_since, review_due, delay, created_at, updated_at, placed_at, paid_at, approved_at, shipped_at, completed_at, erase_asked_at`
+	verified, given_up, carrier, tracking_no, parcel, due_at, express, review_since, review_due, delay, created_at, updated_at, placed_at, paid_at, approved_at, shipped_at, completed_at, erase_asked_at`
 
 // orderRow is an order as it is stored.
 type orderRow struct {
@@ -56,6 +56,7 @@ type orderRow struct {
 	TrackingNo    string               `db:"tracking_no"`
 	Parcel        order.ParcelState    `db:"parcel"`
 	DueAt         sql.NullTime         `db:"due_at"`
+	Express       order.ExpressState   `db:"express"`
 	ReviewSince   sql.NullTime         `db:"review_since"`
 	ReviewDue     sql.NullTime         `db:"review_due"`
 	Delay         order.Delay          `db:"delay"`
@@ -78,7 +79,7 @@ func (q queries) rowOfOrder(o order.Order) (orderRow, error) {
 		Status: o.Status, Stage: o.Stage, Refund: o.Refund, Rev: o.Rev, Seq: o.Seq, ProductName: o.Product.Name, Amount: o.Amount,
 		Company: o.Company, USCC: o.USCC, Submission: o.Submission, Snapshot: o.Snapshot, RealName: o.RealName,
 		ReviewerID: o.ReviewerID, FirstApprover: o.FirstApprover, TradeNo: o.TradeNo, Verified: o.Verified, GivenUp: o.GivenUp,
-		Carrier: o.Carrier, TrackingNo: o.TrackingNo, Parcel: o.Parcel, DueAt: nullTime(o.DueAt), ReviewSince: nullTime(o.ReviewSince), ReviewDue: nullTime(o.ReviewDue), Delay: o.Delay, CreatedAt: dbTime(o.CreatedAt), UpdatedAt: dbTime(o.UpdatedAt),
+		Carrier: o.Carrier, TrackingNo: o.TrackingNo, Parcel: o.Parcel, DueAt: nullTime(o.DueAt), Express: o.Express, ReviewSince: nullTime(o.ReviewSince), ReviewDue: nullTime(o.ReviewDue), Delay: o.Delay, CreatedAt: dbTime(o.CreatedAt), UpdatedAt: dbTime(o.UpdatedAt),
 		PlacedAt: nullTime(o.PlacedAt), PaidAt: nullTime(o.PaidAt), ApprovedAt: nullTime(o.ApprovedAt), ShippedAt: nullTime(o.ShippedAt), CompletedAt: nullTime(o.CompletedAt), EraseAskedAt: nullTime(o.EraseAskedAt),
 	}
 	var err error
@@ -118,7 +119,7 @@ func (r orderRow) order() (*sealedOrder, error) {
 		State: order.State{Status: r.Status, Stage: r.Stage}, Refund: r.Refund, Rev: r.Rev, Seq: r.Seq, Amount: r.Amount,
 		Company: r.Company, USCC: r.USCC, Submission: r.Submission, Snapshot: r.Snapshot, RealName: r.RealName,
 		ReviewerID: r.ReviewerID, FirstApprover: r.FirstApprover, TradeNo: r.TradeNo, Verified: r.Verified, GivenUp: r.GivenUp,
-		Carrier: r.Carrier, TrackingNo: r.TrackingNo, Parcel: r.Parcel, DueAt: fromNull(r.DueAt), ReviewSince: fromNull(r.ReviewSince), ReviewDue: fromNull(r.ReviewDue), Delay: r.Delay, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Carrier: r.Carrier, TrackingNo: r.TrackingNo, Parcel: r.Parcel, DueAt: fromNull(r.DueAt), Express: r.Express, ReviewSince: fromNull(r.ReviewSince), ReviewDue: fromNull(r.ReviewDue), Delay: r.Delay, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		PlacedAt: fromNull(r.PlacedAt), PaidAt: fromNull(r.PaidAt), ApprovedAt: fromNull(r.ApprovedAt), ShippedAt: fromNull(r.ShippedAt), CompletedAt: fromNull(r.CompletedAt), EraseAskedAt: fromNull(r.EraseAskedAt),
 	}
 	for _, f := range []struct {
@@ -284,6 +285,9 @@ func filter(f order.Filter) (where string, args []any) {
 	if !f.OpensUntil.IsZero() {
 		and(`certificate IN (SELECT cert_serial FROM openings WHERE opens_at > ? AND opens_at <= ?)`, dbTime(f.OpensFrom), dbTime(f.OpensUntil))
 	}
+	if f.Express != order.NotExpress {
+		and(`express = ?`, f.Express)
+	}
 	if !f.DueBefore.IsZero() {
 		and(`due_at < ?`, dbTime(f.DueBefore))
 	}
@@ -344,7 +348,7 @@ func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
 		INSERT INTO orders (keep_until, `+orderColumns+`)
 		VALUES (:keep_until, :id, :no, :business, :certificate, :person_id, :draft_token, :status, :stage, :refund, :rev, :seq, :product, :product_name, :lines, :amount,
 			:sealed_form, :company, :uscc, :submission, :snapshot, :consent, :real_name, :reviewer_id, :first_approver, :sealed_reasons, :trade_no,
-			:verified, :given_up, :carrier, :tracking_no, :parcel, :due_at, :review_since, :review_due, :delay, :created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at, :erase_asked_at)`, struct {
+			:verified, :given_up, :carrier, :tracking_no, :parcel, :due_at, :express, :review_since, :review_due, :delay, :created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at, :erase_asked_at)`, struct {
 		orderRow
 		KeepUntil time.Time `db:"keep_until"`
 	}{r, r.CreatedAt.Add(order.FirstLook)})
@@ -370,7 +374,7 @@ func (tx *Tx) UpdateOrder(ctx context.Context, o order.Order, was order.Order) e
 			sealed_form = CASE WHEN :same_form THEN sealed_form ELSE :sealed_form END,
 			company = :company, uscc = :uscc, submission = :submission, snapshot = :snapshot, consent = :consent, real_name = :real_name,
 			reviewer_id = :reviewer_id, first_approver = :first_approver, sealed_reasons = :sealed_reasons, trade_no = :trade_no,
-			verified = :verified, given_up = :given_up, carrier = :carrier, tracking_no = :tracking_no, parcel = :parcel, due_at = :due_at,
+			verified = :verified, given_up = :given_up, carrier = :carrier, tracking_no = :tracking_no, parcel = :parcel, due_at = :due_at, express = :express,
 			review_since = :review_since, review_due = :review_due, delay = :delay, updated_at = :updated_at,
 			placed_at = :placed_at, paid_at = :paid_at, approved_at = :approved_at, shipped_at = :shipped_at, completed_at = :completed_at
 		WHERE id = :id AND status = :was_status AND stage = :was_stage AND rev = :was_rev AND deleted_at IS NULL`, struct {

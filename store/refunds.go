@@ -59,9 +59,9 @@ func (tx *Tx) DropProposal(ctx context.Context, id order.ID) error {
 	return failed(err, "forgetting what was proposed about order %s", id)
 }
 
-const keysRefundColumns = `refund_no, number, trade_no, order_id, keys, amount, state, reason, refused, next_query, created_at, updated_at`
+const partRefundColumns = `refund_no, number, trade_no, order_id, keys, amount, state, reason, refused, next_query, created_at, updated_at`
 
-type keysRefundRow struct {
+type partRefundRow struct {
 	RefundNo  string             `db:"refund_no"`
 	Number    string             `db:"number"`
 	TradeNo   string             `db:"trade_no"`
@@ -76,65 +76,65 @@ type keysRefundRow struct {
 	UpdatedAt time.Time          `db:"updated_at"`
 }
 
-func rowOfKeysRefund(r order.KeysRefund) keysRefundRow {
-	return keysRefundRow{r.RefundNo, r.Number, r.TradeNo, r.OrderID, r.Keys, r.Amount, r.State, r.Reason, r.Refused, nullTime(r.NextQuery), dbTime(r.CreatedAt), dbTime(r.UpdatedAt)}
+func rowOfPartRefund(r order.PartRefund) partRefundRow {
+	return partRefundRow{r.RefundNo, r.Number, r.TradeNo, r.OrderID, r.Keys, r.Amount, r.State, r.Reason, r.Refused, nullTime(r.NextQuery), dbTime(r.CreatedAt), dbTime(r.UpdatedAt)}
 }
 
-func (r keysRefundRow) refund() order.KeysRefund {
-	return order.KeysRefund{
+func (r partRefundRow) refund() order.PartRefund {
+	return order.PartRefund{
 		RefundNo: r.RefundNo, Number: r.Number, TradeNo: r.TradeNo, OrderID: r.OrderID, Keys: r.Keys, Amount: r.Amount, State: r.State, Reason: r.Reason, Refused: r.Refused,
 		NextQuery: fromNull(r.NextQuery), CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }
 
-// KeysRefund implements [order.Queries].
-func (q queries) KeysRefund(ctx context.Context, refundNo string) (order.KeysRefund, error) {
-	var r keysRefundRow
-	err := q.get(ctx, &r, `SELECT `+keysRefundColumns+` FROM keys_refunds WHERE refund_no = ?`, refundNo)
+// PartRefund implements [order.Queries].
+func (q queries) PartRefund(ctx context.Context, refundNo string) (order.PartRefund, error) {
+	var r partRefundRow
+	err := q.get(ctx, &r, `SELECT `+partRefundColumns+` FROM keys_refunds WHERE refund_no = ?`, refundNo)
 	if errors.Is(err, sql.ErrNoRows) {
-		return order.KeysRefund{}, order.Errorf(order.NotFound, "refund_not_found", "没有找到该笔退款")
+		return order.PartRefund{}, order.Errorf(order.NotFound, "refund_not_found", "没有找到该笔退款")
 	}
 	return r.refund(), failed(err, "reading refund %s", refundNo)
 }
 
-// KeysRefunds implements [order.Queries].
-func (q queries) KeysRefunds(ctx context.Context, id order.ID) ([]order.KeysRefund, error) {
-	var rows []keysRefundRow
-	err := q.all(ctx, &rows, `SELECT `+keysRefundColumns+` FROM keys_refunds WHERE order_id = ? ORDER BY created_at, refund_no`, id)
-	return convert(rows, keysRefundRow.refund), failed(err, "reading refunds of order %s", id)
+// PartRefunds implements [order.Queries].
+func (q queries) PartRefunds(ctx context.Context, id order.ID) ([]order.PartRefund, error) {
+	var rows []partRefundRow
+	err := q.all(ctx, &rows, `SELECT `+partRefundColumns+` FROM keys_refunds WHERE order_id = ? ORDER BY created_at, refund_no`, id)
+	return convert(rows, partRefundRow.refund), failed(err, "reading refunds of order %s", id)
 }
 
-// FailedKeysRefunds implements [order.Queries].
-func (q queries) FailedKeysRefunds(ctx context.Context, limit int) ([]order.KeysRefund, error) {
-	var rows []keysRefundRow
-	err := q.all(ctx, &rows, `SELECT `+keysRefundColumns+` FROM keys_refunds WHERE state = ? ORDER BY updated_at LIMIT ?`, order.PaymentRefundFailed, limit)
-	return convert(rows, keysRefundRow.refund), failed(err, "listing refunds that failed")
+// FailedPartRefunds implements [order.Queries].
+func (q queries) FailedPartRefunds(ctx context.Context, limit int) ([]order.PartRefund, error) {
+	var rows []partRefundRow
+	err := q.all(ctx, &rows, `SELECT `+partRefundColumns+` FROM keys_refunds WHERE state = ? ORDER BY updated_at LIMIT ?`, order.PaymentRefundFailed, limit)
+	return convert(rows, partRefundRow.refund), failed(err, "listing refunds that failed")
 }
 
-// DueKeysRefunds implements [order.Queries].
-func (q queries) DueKeysRefunds(ctx context.Context, now time.Time, limit int) ([]order.KeysRefund, error) {
-	var rows []keysRefundRow
-	err := q.all(ctx, &rows, `SELECT `+keysRefundColumns+` FROM keys_refunds WHERE next_query <= ? ORDER BY next_query, refund_no LIMIT ?`, dbTime(now), limit)
-	return convert(rows, keysRefundRow.refund), failed(err, "listing refunds to ask about")
+// DuePartRefunds implements [order.Queries].
+func (q queries) DuePartRefunds(ctx context.Context, now time.Time, limit int) ([]order.PartRefund, error) {
+	var rows []partRefundRow
+	err := q.all(ctx, &rows, `SELECT `+partRefundColumns+` FROM keys_refunds WHERE next_query <= ? ORDER BY next_query, refund_no LIMIT ?`, dbTime(now), limit)
+	return convert(rows, partRefundRow.refund), failed(err, "listing refunds to ask about")
 }
 
-// InsertKeysRefund implements [order.Tx].
-func (tx *Tx) InsertKeysRefund(ctx context.Context, r order.KeysRefund) error {
+// InsertPartRefund implements [order.Tx].
+func (tx *Tx) InsertPartRefund(ctx context.Context, r order.PartRefund) error {
 	_, err := tx.execNamed(ctx, `
-		INSERT INTO keys_refunds (`+keysRefundColumns+`)
-		VALUES (:refund_no, :number, :trade_no, :order_id, :keys, :amount, :state, :reason, :refused, :next_query, :created_at, :updated_at)`, rowOfKeysRefund(r))
+		INSERT INTO keys_refunds (`+partRefundColumns+`)
+		VALUES (:refund_no, :number, :trade_no, :order_id, :keys, :amount, :state, :reason, :refused, :next_query, :created_at, :updated_at)`, rowOfPartRefund(r))
 	return failed(err, "inserting refund %s", r.RefundNo)
 }
 
-// UpdateKeysRefund implements [order.Tx].
-func (tx *Tx) UpdateKeysRefund(ctx context.Context, r order.KeysRefund, was order.PaymentState) error {
+// UpdatePartRefund implements [order.Tx].
+func (tx *Tx) UpdatePartRefund(ctx context.Context, r order.PartRefund, was order.PaymentState) error {
 	n, err := tx.execNamed(ctx, `
 		UPDATE keys_refunds
 		SET state = :state, number = :number, reason = :reason, refused = :refused, next_query = :next_query, updated_at = :updated_at
 		WHERE refund_no = :refund_no AND state = :was_state`, struct {
-		keysRefundRow
+		partRefundRow
 		Was order.PaymentState `db:"was_state"`
-	}{rowOfKeysRefund(r), was})
+	}{rowOfPartRefund(r), was})
 	if err != nil {
 		return failed(err, "moving refund %s from %s to %s", r.RefundNo, was, r.State)
 	}

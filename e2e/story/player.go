@@ -61,6 +61,7 @@ var stories = []struct {
 	{"station", "另一台电脑上的制证站：购买三把 UKEY，入库、制证、贴标签、初始口令只显示一次", "three keys made by yuncaidun station on another PC, from stock to initial PIN", (*player).station},
 	{"parcel", "包裹：物流推送；退回后重新寄出；丢失后吊销并免费补办", "a parcel is followed, comes back and is sent again, is lost and replaced for nothing", (*player).parcels},
 	{"mini-pay", "小程序支付：微信先扣留款项，寄出后录入发货信息，单号更正一次，签收后提醒确认收货", "paid in the mini-program: WeChat is told of the parcel, of its corrected number, and reminds the buyer", (*player).paidInMini},
+	{"express", "加急：多付 80 元，到点没有审核，加急费自动退回，订单照常办完", "an express order that is late: the surcharge goes back by itself, the order goes on", (*player).hurried},
 	{"refund", "制证后的退款：一人提出，另一人确认，先吊销证书再退款", "after the key was shipped: two people, the certificate is revoked first", (*player).lateRefund},
 	{"paid-twice", "重复支付与丢失的通知：多付的退回，漏报的查回", "a second successful payment is refunded", (*player).paidTwice},
 	{"alipay", "支付宝：改用支付宝付款，另付的微信款退回；付款失败、通知丢失、退款", "paid with Alipay, and once more with WeChat, which goes back", (*player).paidByAlipay},

@@ -90,7 +90,7 @@ func tailAndLink(o order.Order, l Links) []string {
 }
 
 func tailAndDay(o order.Order, _ Links) []string {
-	return []string{order.TailOf(o.No), order.Day(o.DueAt)}
+	return []string{order.TailOf(o.No), o.PromisedBy()}
 }
 
 // legalRep are the parameters of what a legal representative receives: the
@@ -100,10 +100,13 @@ func legalRep(o order.Order, l Links) []string {
 }
 
 var texts = map[order.Notice]text{
-	order.NoticeUnpaid:           {"您的订单（尾号{1}）还没有支付，明天将退回填写状态，请尽快支付：{2}", tailAndLink, "待支付", "请尽快支付，明天将退回填写"},
-	order.NoticeUnpaidReturned:   {"您的订单（尾号{1}）超过 7 天未支付，已退回填写状态，资料已保留，可随时重新提交：{2}", tailAndLink, "未支付", "已退回填写，资料已保留"},
-	order.NoticeApprovedIssue:    {"您的订单（尾号{1}）已审核通过，正在制作 UKEY，预计{2}前寄出或可领取，届时会短信通知您。", tailAndDay, "审核通过", "正在制作 UKEY"},
-	order.NoticeApprovedLate:     {"您的订单（尾号{1}）已审核通过，正在制作 UKEY。比承诺的{2}晚了，很抱歉，我们会尽快办理，寄出或可领取时会短信通知您。", tailAndDay, "审核通过", "正在制作 UKEY，已延迟"},
+	order.NoticeUnpaid:         {"您的订单（尾号{1}）还没有支付，明天将退回填写状态，请尽快支付：{2}", tailAndLink, "待支付", "请尽快支付，明天将退回填写"},
+	order.NoticeUnpaidReturned: {"您的订单（尾号{1}）超过 7 天未支付，已退回填写状态，资料已保留，可随时重新提交：{2}", tailAndLink, "未支付", "已退回填写，资料已保留"},
+	order.NoticeApprovedIssue:  {"您的订单（尾号{1}）已审核通过，正在制作 UKEY，预计{2}前寄出或可领取，届时会短信通知您。", tailAndDay, "审核通过", "正在制作 UKEY"},
+	order.NoticeApprovedLate:   {"您的订单（尾号{1}）已审核通过，正在制作 UKEY。比承诺的{2}晚了，很抱歉，我们会尽快办理，寄出或可领取时会短信通知您。", tailAndDay, "审核通过", "正在制作 UKEY，已延迟"},
+	order.NoticeExpressMissed: {"您的订单（尾号{1}）没能在加急承诺的时间内办好，很抱歉。加急费{2}元将原路退回，一般 1 至 3 个工作日到账，我们会继续尽快办理。", func(o order.Order, _ Links) []string {
+		return []string{order.TailOf(o.No), o.ExpressFee().Yuan()}
+	}, "加急超时", "加急费将原路退回，继续办理"},
 	order.NoticeApprovedDownload: {"您的订单（尾号{1}）已审核通过，请在 30 天内插好 UKEY 下载证书：{2}", tailAndLink, "审核通过", "请插好 UKEY 下载证书"},
 	order.NoticeApprovedRenew:    {"您的更新申请（尾号{1}）已审核通过，请插好 UKEY 完成更新：{2}", tailAndLink, "审核通过", "请插好 UKEY 完成更新"},
 	order.NoticeApprovedUnlock:   {"您的解锁申请（尾号{1}）已审核通过，请在 7 天内插好 UKEY 设置新口令：{2}", tailAndLink, "审核通过", "请设置 UKEY 新口令"},
@@ -124,12 +127,12 @@ var texts = map[order.Notice]text{
 	}, "单号更正", "快递单号已更正，请查看"},
 	order.NoticePickedUp: {"您的 UKEY 已被领取（订单尾号{1}）。如非本人领取，请立即联系客服 400-666-3999。", tail, "已领取", "请妥善保管 UKEY"},
 	order.NoticeParcelReturned: {"您的包裹被退回，UKEY 完好（订单尾号{1}）。请核对收件地址，我们会在{3}前重新寄出：{2}", func(o order.Order, l Links) []string {
-		return []string{order.TailOf(o.No), l.Order(o.ID), order.Day(o.DueAt)}
+		return []string{order.TailOf(o.No), l.Order(o.ID), o.PromisedBy()}
 	}, "已退回", "请核对地址，将重新寄出"},
 	order.NoticeParcelLost:       {"您的包裹（订单尾号{1}）在运输途中丢失或损坏，其中的证书已吊销。我们已为您免费补办，不需要再次付款：{2}", tailAndLink, "免费补办", "快递丢失或损坏，已免费补办"},
 	order.NoticeGiveUpProposed:   {"您的订单（尾号{1}）有 UKEY 未能制成，我们建议取消其中一部分并退回相应款项。请查看并决定是否同意：{2}", tailAndLink, "待确认", "请确认是否取消部分 UKEY"},
 	order.NoticeKeysGivenUp:      {"您的订单（尾号{1}）已取消部分 UKEY，相应款项原路退回，一般 1 至 3 个工作日到账，其余照常办理。", tail, "部分取消", "相应款项将原路退回"},
-	order.NoticeKeysRefundFailed: {"订单（尾号{1}）的部分退款失败，请到财务台处理。", tail, "部分退款失败", ""},
+	order.NoticePartRefundFailed: {"订单（尾号{1}）的部分退款失败，请到财务台处理。", tail, "部分退款失败", ""},
 	order.NoticeRefundProposed:   {"订单（尾号{1}）的退款等待另一人复核，请到财务台处理。", tail, "退款待复核", ""},
 	order.NoticeLateRefundFailed: {"订单（尾号{1}）的重复支付未能退回，请到财务台处理。", tail, "重复支付未退回", ""},
 	order.NoticeLatePayment:      {"您的订单（尾号{1}）收到一笔重复或过期的支付，将原路全额退回，无需操作。", tail, "多付退回", "重复支付将原路退回"},
@@ -256,7 +259,7 @@ var taskPage = map[order.Notice]func(Links, order.ID) string{
 	order.NoticeKeyFailed:         func(l Links, _ order.ID) string { return l.Making() },
 	order.NoticeShipTask:          func(l Links, _ order.ID) string { return l.Shipping() },
 	order.NoticeRefundProposed:    func(l Links, _ order.ID) string { return l.Finance() },
-	order.NoticeKeysRefundFailed:  func(l Links, _ order.ID) string { return l.Finance() },
+	order.NoticePartRefundFailed:  func(l Links, _ order.ID) string { return l.Finance() },
 	order.NoticeLateRefundFailed:  func(l Links, _ order.ID) string { return l.Finance() },
 	order.NoticeRefundHeld:        func(l Links, _ order.ID) string { return l.Finance() },
 	order.NoticeFulfilmentRefused: func(l Links, _ order.ID) string { return l.Finance() },
@@ -273,7 +276,7 @@ func WeChat(n order.Notice, o order.Order, l Links) (Card, error) {
 	}
 	if page, isTask := taskPage[n]; isTask {
 		return Card{TaskTemplate, page(l, o.ID), map[string]string{
-			"thing1":            clip(fmt.Sprintf("%s · %s · ¥%s", t.status, o.Business.Label(), o.Amount.Yuan()), 20),
+			"thing1":            clip(fmt.Sprintf("%s%s · %s · ¥%s", hurry(o), t.status, o.Business.Label(), o.Amount.Yuan()), 20),
 			"character_string2": order.TailOf(o.No),
 			"thing3":            clip(cmp.Or(o.Company, o.Product.Name), 20),
 			"thing4":            clip(taskNote(o), 20),
@@ -347,9 +350,17 @@ func Brief(n order.Notice, o order.Order, l Links) (text, url string) {
 		if o.Company != "" { // an unlock names none (F84)
 			about += " · " + o.Company
 		}
-		return t.status + "：" + about, page(l, o.ID)
+		return hurry(o) + t.status + "：" + about, page(l, o.ID)
 	}
 	return t.next, l.Order(o.ID)
+}
+
+// hurry marks a task that was paid for to be done soon.
+func hurry(o order.Order) string {
+	if o.Express == order.ExpressPromised {
+		return "加急 · "
+	}
+	return ""
 }
 
 func taskNote(o order.Order) string {

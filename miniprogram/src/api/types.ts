@@ -31,6 +31,9 @@ export interface Order {
   action?: string
   action_label?: string
   amount_fen: number
+  within: string
+  express_fee_fen?: number
+  express?: string
   quantity: number
   reasons?: { text: string; field?: string }[]
   steps?: { label: string; done: boolean; current: boolean }[]
@@ -318,6 +321,7 @@ export interface Task {
   company: string
   quantity: number
   stage: string
+  express?: string
   again?: boolean
   since: string
   due?: string
