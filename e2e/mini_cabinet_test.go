@@ -64,6 +64,21 @@ func TestCabinetInTheMiniProgram(t *testing.T) {
 	}
 	m.picture("mini-cabinet-ours")
 
+	// One of ours that is out is so on the card of its certificate, and back again.
+	m.posts("one of ours is lent", `
+		const {ours} = await call("GET", "/cabinet");
+		await call("POST", "/cabinet/" + ours[0].token + "/loans", {borrower: "欧阳震华", department: "工程管理与招标采购中心", purpose: "达坂城三期塔筒采购", due: new Date(Date.now() + 864e5).toISOString().slice(0, 10)});`)
+	m.open(miniAt + "#/pages/certificates/index")
+	m.signIn(".certificate")
+	m.shows(".certificate .loan", "借出 欧阳震华（工程管理与招标采购中心），应于")
+	m.fits()
+	m.picture("mini-certificates-lent")
+	m.posts("it comes back", `
+		const {out} = await call("GET", "/cabinet");
+		await call("POST", "/cabinet/" + out[0].token + "/loans/" + out[0].id + "/return");`)
+	m.open(miniAt + cabinetAt)
+	m.signIn(".add")
+
 	// One of another CA: refused, kept over a reload, registered once.
 	m.press(".add")
 	m.page("foreign", top(field("label")))

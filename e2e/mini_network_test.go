@@ -175,6 +175,24 @@ func (m mini) ask(method, path, pick string, body ...string) string {
 	})(new XMLHttpRequest())`, method, path, strings.Join(body, ""), pick))
 }
 
+// Whoever has taken his freeze back, and did not get to see it, sees that and no form.
+func TestRestoredInTheMiniProgram(t *testing.T) {
+	dir := t.TempDir()
+	if said, code := demo(t, binary, "YCD_DATA_DIR="+dir, "STORY=freeze", "FAULT="); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, said)
+	}
+	i, _ := productIn(t, dir)
+	m := mini{chromium(t, i.URL, 375, 812)}
+	m.open(miniAt + "#/pages/orders/index")
+	m.signIn(".order-card")
+	m.open(miniAt + "#/pages/restore/index?id=" + m.ask("GET", "/orders", `a.orders.find((o) => o.business === "resume").id`))
+	m.page("restore", top(".restored"))
+	m.until("there is no form", "!"+top(".submit"))
+	m.fits()
+	m.picture("mini-restored")
+	m.quiet()
+}
+
 // What was done though its answer was lost is not done twice, and whoever tries again
 // is told how it stands.
 func TestLostAnswersInTheMiniProgram(t *testing.T) {

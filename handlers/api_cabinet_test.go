@@ -140,6 +140,25 @@ func TestOurTokensOverTheAPI(t *testing.T) {
 		items[0].TokenSerial = token
 		return tx.ReplaceItems(t.Context(), w.held().OrderID, items)
 	}))
+	// The card of the certificate says who has the USBKEY, while it is out.
+	m := w.mini("m1", "").login(agentMobile)
+	var list struct{ Certificates []CertificateJSON }
+	loan := func() *LoanJSON {
+		t.Helper()
+		m.ok(http.MethodGet, "/certificates", nil, &list)
+		return list.Certificates[0].Loan
+	}
+	if l := loan(); l != nil {
+		t.Errorf("out before it was lent: %+v", l)
+	}
+	m.ok(http.MethodPost, "/cabinet/"+token+"/loans", map[string]string{"borrower": borrower, "department": "工程部", "purpose": "三期风电投标", "due": "2026-11-25"}, nil)
+	if l := loan(); l == nil || l.Token != token || l.Light != "yellow" || !strings.Contains(l.Says, borrower) || !strings.Contains(l.Says, "应于") {
+		t.Errorf("lent: %+v", l)
+	}
+	m.ok(http.MethodPost, "/cabinet/"+token+"/loans/"+loan().ID+"/return", nil, nil)
+	if l := loan(); l != nil {
+		t.Errorf("out after it came back: %+v", l)
+	}
 	for mobile, want := range map[string]int{agentMobile: 1, agentMobile2: 0} {
 		var c struct{ Ours []OurTokenJSON }
 		if a := w.mini("m"+mobile, "").login(mobile).call(http.MethodGet, "/cabinet", nil, &c); a.Status != http.StatusOK || len(c.Ours) != want {

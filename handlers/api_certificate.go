@@ -33,6 +33,7 @@ type CertificateJSON struct {
 	Offers      []OfferJSON `json:"offers,omitempty" doc:"What can be applied for now"`
 	// Openings are what the holder has registered and is ahead, the next first.
 	Openings       []OpeningJSON `json:"openings,omitempty"`
+	Loan           *LoanJSON     `json:"loan,omitempty" doc:"Who has its USBKEY; absent when it is where it belongs"`
 	FreezeOpenings []OpeningJSON `json:"freeze_openings,omitempty" doc:"What is ahead of it and of all that is frozen with it"`
 	RevokeOpenings []OpeningJSON `json:"revoke_openings,omitempty" doc:"What is ahead of it and of all that is revoked with it"`
 	StolenOpenings []OpeningJSON `json:"stolen_openings,omitempty" doc:"Likewise when the reason is keyCompromise, which reaches all on the USBKEY"`
@@ -165,6 +166,10 @@ func (s *Server) apiCertificates(ctx context.Context, _ *nothing) (*certificates
 		}
 		card.Note, card.Offers = cardNote(c, renewing(open.Orders, c), s.Now()), s.offersJSON(c, open.Orders)
 		card.Openings = openingsJSON(openingViews(c, ahead, lent, s.Now()))
+		if i := slices.IndexFunc(lent, func(l certificate.Loan) bool { return l.Token == c.TokenSerial }); i >= 0 {
+			loan := loanJSON(lent[i], s.Now())
+			card.Loan = &loan
+		}
 		out.Body.Certificates = append(out.Body.Certificates, card)
 	}
 	for _, r := range certificate.ReasonsFor(order.Applicant) {
@@ -235,6 +240,9 @@ func (s *Server) apiRestoreCode(ctx context.Context, _ *idInput) (*codeOutput, e
 // apiRestore takes a freeze back (row 44).
 func (s *Server) apiRestore(ctx context.Context, in *restoreInput) (*orderOutput, error) {
 	k := callOf(ctx)
+	if restored(k.order) {
+		return &orderOutput{s.orderJSON(k.order, nil)}, nil
+	}
 	_, ch, err := s.restorableOf(k.c, k.order, k.v.PersonID())
 	if err != nil {
 		return nil, err

@@ -230,6 +230,11 @@ func TestResumePages(t *testing.T) {
 	if a := b.post(restore, url.Values{"code": {code}}); a.location() != path || w.held().State() != certificate.Valid || w.order(path).Status != order.Completed {
 		t.Fatalf("restore: %d, %s, %s", a.Status, w.held().State(), w.order(path).State)
 	}
+	for name, a := range map[string]answer{"sent again": b.post(restore, url.Values{"code": {code}}), "opened again": b.get(restore)} { // the answer was lost
+		if a.location() != path {
+			t.Errorf("restored, %s: %d %s", name, a.Status, a.Body)
+		}
+	}
 	for name, a := range pages {
 		portalPage(t, name, a.Body)
 	}

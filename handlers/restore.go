@@ -11,8 +11,8 @@ import (
 )
 
 func (s *Server) restoreRoutes() {
-	s.get("/orders/:id/restore", Applicant, s.restorePage)
-	s.post("/orders/:id/restore", Applicant, s.restore)
+	s.get("/orders/:id/restore", Applicant, s.unlessRestored(s.restorePage))
+	s.post("/orders/:id/restore", Applicant, s.unlessRestored(s.restore))
 	s.post("/orders/:id/restore/code", Applicant, s.restoreCode)
 }
 
@@ -51,6 +51,24 @@ func (s *Server) restorableOf(c *fiber.Ctx, o order.Order, me string) (restoreVi
 	path := "/orders/" + string(o.ID) + "/restore"
 	return restoreView{Order: o, Cert: cert, Path: path, Mobile: p.Mobile.Mask(), Code: codeView{URL: path + "/code"}},
 		session.Challenge{Purpose: codeRestore, Mobile: p.Mobile, Subject: cert.Serial, IP: c.IP()}, nil
+}
+
+// restored reports whether a freeze was taken back: whoever asks for it again has not seen
+// the answer.
+func restored(o order.Order) bool { return o.Business == order.Resume && o.Status == order.Completed }
+
+// unlessRestored goes to the order, where that is done already.
+func (s *Server) unlessRestored(h fiber.Handler) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		o, err := s.ownOrder(c)
+		if err != nil {
+			return err
+		}
+		if restored(o) {
+			return s.goTo(c, "/orders/"+string(o.ID))
+		}
+		return h(c)
+	}
 }
 
 func (s *Server) restorePage(c *fiber.Ctx) error {

@@ -22,6 +22,7 @@ export interface Login {
 export interface Order {
   id: string
   no: string
+  business: string
   product: string
   company: string
   status: string
@@ -251,6 +252,8 @@ export interface Certificate {
   note?: string
   offers?: Offer[]
   openings?: Opening[]
+  /** Who has its USBKEY. */
+  loan?: Loan
   /** What cannot be decrypted once it is frozen or revoked, with all that goes the same way. */
   freeze_openings?: Opening[]
   revoke_openings?: Opening[]

@@ -7,7 +7,7 @@ import { Draft, firstFault, type Save } from './form'
 function form(values: Record<string, string>, more: Partial<Form> = {}): Form {
   const field = (name: string) => ({ name, input: 'text' as const, label: name, value: values[name] ?? '', required: true, max: 100 })
   return {
-    order: { id: '1', no: '', product: '', company: '', status: 'draft', label: '', what: '', amount_fen: 0, within: '', quantity: 1, created_at: '' },
+    order: { id: '1', no: '', business: 'initial', product: '', company: '', status: 'draft', label: '', what: '', amount_fen: 0, within: '', quantity: 1, created_at: '' },
     verification: '基本信息认证',
     groups: [{ id: 'agent', label: '经办人', fields: [field('agent.name'), field('agent.mobile')] }],
     lines: [{ seal: '', label: '', quantity: 1, amount_fen: 0 }],
