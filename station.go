@@ -34,9 +34,9 @@ const stationOrders = 50
 
 // Take hands out the first key that waits, and with Resume one that was begun.
 func (s stations) Take(ctx context.Context, by order.Actor, in handlers.StationAsk) (json.RawMessage, error) {
-	oldest := order.Filter{Status: order.ToIssue, OldestFirst: true, Limit: stationOrders}
+	next := order.Filter{Status: order.ToIssue, Sort: order.DueFirst, Limit: stationOrders}
 	for {
-		page, err := s.a.db.Orders(ctx, oldest)
+		page, err := s.a.db.Orders(ctx, next)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +48,7 @@ func (s stations) Take(ctx context.Context, by order.Actor, in handlers.StationA
 		if page.Next == (order.Cursor{}) {
 			return nil, nil
 		}
-		oldest.After = page.Next
+		next.After = page.Next
 	}
 }
 

@@ -188,9 +188,9 @@ func (t *turn) member(ctx context.Context) (order.Staff, bool, error) {
 	return m, err == nil && !m.Disabled, err
 }
 
-// queue lists what a reviewer could take on now, the longest waiting first.
+// queue lists what a reviewer could take on now, the most urgent first.
 func (t *turn) queue(ctx context.Context, m order.Staff) (string, error) {
-	claimed, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, Stage: order.Claimed, OldestFirst: true, Limit: 50})
+	claimed, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, Stage: order.Claimed, Sort: order.DueFirst, Limit: 50})
 	if err != nil {
 		return "", err
 	}
@@ -200,11 +200,11 @@ func (t *turn) queue(ctx context.Context, m order.Staff) (string, error) {
 			mine = append(mine, o)
 		}
 	}
-	waiting, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, Stage: order.Queued, OldestFirst: true, Limit: 50})
+	waiting, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, Stage: order.Queued, Sort: order.DueFirst, Limit: 50})
 	if err != nil {
 		return "", err
 	}
-	second, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, Stage: order.SecondApproval, OldestFirst: true, Limit: 50})
+	second, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, Stage: order.SecondApproval, Sort: order.DueFirst, Limit: 50})
 	if err != nil {
 		return "", err
 	}
@@ -230,9 +230,9 @@ func (t *turn) queue(ctx context.Context, m order.Staff) (string, error) {
 	return b.String(), nil
 }
 
-// overdue lists the reviews that are late, the oldest first.
+// overdue lists the reviews that are late, the most urgent first.
 func (t *turn) overdue(ctx context.Context) (string, error) {
-	page, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, ReviewDueBefore: t.Now(), OldestFirst: true, Limit: maxChoices})
+	page, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, ReviewDueBefore: t.Now(), Sort: order.DueFirst, Limit: maxChoices})
 	if err != nil {
 		return "", err
 	}

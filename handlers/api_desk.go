@@ -177,7 +177,7 @@ func (s *Server) apiTasks(ctx context.Context, _ *nothing) (*desksOutput, error)
 		}
 		desk := DeskJSON{Label: in.label, Tasks: []TaskJSON{}, Path: in.path}
 		for _, f := range in.lists {
-			f.OldestFirst, f.Limit = true, pageSize
+			f.Sort, f.Limit = order.DueFirst, pageSize
 			page, err := s.Store.Orders(ctx, f)
 			if err != nil {
 				return nil, err

@@ -220,7 +220,7 @@ func (k *console) nameOf(ctx context.Context, e order.EventRecord) string {
 func listPage(c *fiber.Ctx, f order.Filter) (order.Filter, error) {
 	var err error
 	f.After, err = parseCursor(c.Query("after"))
-	f.OldestFirst, f.Limit = true, pageSize
+	f.Limit = pageSize
 	return f, err
 }
 

@@ -204,7 +204,7 @@ func (k *console) showFinance(c *fiber.Ctx, refusal error) error {
 		}
 		return k.show(c, "finance", "退款", v, refusal)
 	}
-	f, err := listPage(c, order.Filter{Refund: state})
+	f, err := listPage(c, order.Filter{Refund: state, Sort: order.OldestFirst})
 	if err != nil {
 		return err
 	}

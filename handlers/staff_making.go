@@ -47,7 +47,7 @@ type itemRow struct {
 func (k *console) making(c *fiber.Ctx) error { return k.showMaking(c, nil) }
 
 func (k *console) showMaking(c *fiber.Ctx, refusal error) error {
-	f, err := listPage(c, order.Filter{Status: order.ToIssue})
+	f, err := listPage(c, order.Filter{Status: order.ToIssue, Sort: order.DueFirst})
 	if err != nil {
 		return err
 	}

@@ -81,13 +81,13 @@ type taskView struct {
 	Opening              string // when bids are opened that need it, if soon
 }
 
-// queue lists what waits for review, oldest first.
+// queue lists what waits for review, what is promised for the earliest moment first.
 func (k *console) queue(c *fiber.Ctx) error {
 	stage := order.Stage(c.Query("stage", string(order.Queued)))
 	if !slices.Contains(queueStages, stage) {
 		return order.Errorf(order.Invalid, "stage_unknown", "没有该任务分类，请重新选择")
 	}
-	filter := order.Filter{Status: order.InReview, Stage: stage}
+	filter := order.Filter{Status: order.InReview, Stage: stage, Sort: order.DueFirst}
 	switch stage {
 	case overdueTab:
 		filter.Stage, filter.ReviewDueBefore = "", k.Now()

@@ -42,11 +42,11 @@ var shippingLists = []struct {
 	key, label string
 	filter     order.Filter
 }{
-	{string(order.ToPost), order.ToPost.Label(), order.Filter{Status: order.ToShip, Stage: order.ToPost}},
-	{string(order.ToPickUp), order.ToPickUp.Label(), order.Filter{Status: order.ToShip, Stage: order.ToPickUp}},
-	{"back", "退回", order.Filter{Status: order.Completed, Parcels: []order.ParcelState{order.ParcelReturning, order.ParcelSentBack}}},
-	{"sent", "在途", order.Filter{Status: order.Completed, Parcels: []order.ParcelState{order.ParcelPosted, order.ParcelPickedUp, order.ParcelInTransit, order.ParcelTroubled, order.ParcelDelivering}}},
-	{"lost", "丢失或损坏", order.Filter{Status: order.Completed, Parcels: []order.ParcelState{order.ParcelLost}}},
+	{string(order.ToPost), order.ToPost.Label(), order.Filter{Status: order.ToShip, Stage: order.ToPost, Sort: order.DueFirst}},
+	{string(order.ToPickUp), order.ToPickUp.Label(), order.Filter{Status: order.ToShip, Stage: order.ToPickUp, Sort: order.DueFirst}},
+	{"back", "退回", order.Filter{Status: order.Completed, Sort: order.OldestFirst, Parcels: []order.ParcelState{order.ParcelReturning, order.ParcelSentBack}}},
+	{"sent", "在途", order.Filter{Status: order.Completed, Sort: order.OldestFirst, Parcels: []order.ParcelState{order.ParcelPosted, order.ParcelPickedUp, order.ParcelInTransit, order.ParcelTroubled, order.ParcelDelivering}}},
+	{"lost", "丢失或损坏", order.Filter{Status: order.Completed, Sort: order.OldestFirst, Parcels: []order.ParcelState{order.ParcelLost}}},
 }
 
 type shippingRow struct {
@@ -88,7 +88,7 @@ func (k *console) shipping(c *fiber.Ctx) error {
 	}
 	filter := shippingLists[at].filter
 	if tracking != "" {
-		filter = order.Filter{Tracking: tracking}
+		filter = order.Filter{Tracking: tracking, Sort: order.OldestFirst}
 	}
 	v.Sent = filter.Status != order.ToShip
 	f, err := listPage(c, filter)

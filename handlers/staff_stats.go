@@ -43,7 +43,7 @@ func (k *console) stats(c *fiber.Ctx) error {
 		v.By = append(v.By, shareView{k.staffName(ctx, id), n})
 	}
 	slices.SortFunc(v.By, func(a, b shareView) int { return cmp.Or(b.N-a.N, cmp.Compare(a.Name, b.Name)) })
-	late, err := k.Records.Orders(ctx, order.Filter{Status: order.InReview, ReviewDueBefore: now, OldestFirst: true, Limit: pageSize})
+	late, err := k.Records.Orders(ctx, order.Filter{Status: order.InReview, ReviewDueBefore: now, Sort: order.OldestFirst, Limit: pageSize})
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (s *Service) returnExpress(ctx context.Context, tx Tx, was, o Order, c Comm
 
 // missExpress finds the express orders whose promise has run out and nobody has moved since.
 func (s *Service) missExpress(ctx context.Context) error {
-	page, err := s.store.Orders(ctx, Filter{Express: ExpressPromised, DueBefore: s.now(), OldestFirst: true, Limit: sweepBatch})
+	page, err := s.store.Orders(ctx, Filter{Express: ExpressPromised, DueBefore: s.now(), Sort: OldestFirst, Limit: sweepBatch})
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ func TestExpressIsPricedAndPromised(t *testing.T) {
 		if o := h.draft(t, express); o.Amount != 68000 {
 			t.Errorf("a draft that hurries: %d fen", o.Amount)
 		}
+		before := h.hurried(t, nil)
 		o = h.hurried(t, express)
 		if o.Amount != 68000 || o.Express != order.ExpressPromised || o.ExpressFee() != 8000 {
 			t.Errorf("express: %d fen, %q, fee %d", o.Amount, o.Express, o.ExpressFee())
@@ -56,6 +57,10 @@ func TestExpressIsPricedAndPromised(t *testing.T) {
 		urgent, err := h.db.Orders(t.Context(), order.Filter{Status: order.InReview, Express: order.ExpressPromised})
 		if err != nil || len(urgent.Orders) != 1 || urgent.Orders[0].ID != o.ID {
 			t.Errorf("the reviewers' tab: %d orders, %v", len(urgent.Orders), err)
+		}
+		queue, err := h.db.Orders(t.Context(), order.Filter{Status: order.InReview, Stage: order.Queued, Sort: order.DueFirst})
+		if err != nil || len(queue.Orders) != 2 || queue.Orders[0].ID != o.ID || queue.Orders[1].ID != before.ID {
+			t.Errorf("the queue: %d orders, %v", len(queue.Orders), err)
 		}
 	})
 }

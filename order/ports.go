@@ -332,12 +332,31 @@ type Filter struct {
 	OpensFrom, OpensUntil time.Time
 	// After continues behind the last order of the page before.
 	After Cursor
-	// OldestFirst turns the list around, for work queues.
-	OldestFirst bool
-	Limit       int // default 20, at most 100
+	// Sort is the order of the list.
+	Sort  Sort
+	Limit int // default 20, at most 100
 }
 
-// Cursor is the place of an order in a list: creation time and id.
+// Sort is the order of a list.
+type Sort int
+
+// The sorts. DueFirst is that of work queues: what is promised for the earliest moment comes
+// first; of what is promised for none its creation counts.
+const (
+	NewestFirst Sort = iota
+	OldestFirst
+	DueFirst
+)
+
+// Cursor is the place of the order in a list.
+func (o Order) Cursor(s Sort) Cursor {
+	if s == DueFirst && !o.DueAt.IsZero() {
+		return Cursor{At: o.DueAt, ID: o.ID}
+	}
+	return Cursor{At: o.CreatedAt, ID: o.ID}
+}
+
+// Cursor is the place of an order in a list: the time that it is sorted by, and its id.
 type Cursor struct {
 	At time.Time
 	ID ID

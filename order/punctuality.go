@@ -134,7 +134,7 @@ func (s *Service) Punctuality(ctx context.Context) (Punctuality, error) {
 // overduePostings counts the orders that should have been posted and are not.
 func (s *Service) overduePostings(ctx context.Context, now time.Time) (n int, err error) {
 	for _, status := range []Status{InReview, ToIssue, ToShip} {
-		f := Filter{Status: status, DueBefore: now, OldestFirst: true, Limit: 100}
+		f := Filter{Status: status, DueBefore: now, Sort: OldestFirst, Limit: 100}
 		for more := true; more; more = f.After != (Cursor{}) {
 			page, err := s.store.Orders(ctx, f)
 			if err != nil {

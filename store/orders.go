@@ -212,20 +212,24 @@ func (q queries) oneOrder(ctx context.Context, where string, arg any) (order.Ord
 	return q.open(found[0])
 }
 
+// sorts are the orders of a list, and what lies behind a place in one. The index
+// orders_queue has the expression of the last.
+var sorts = map[order.Sort]struct{ by, beyond string }{
+	order.NewestFirst: {` ORDER BY created_at DESC, id DESC`, `(created_at, id) < (?, ?)`},
+	order.OldestFirst: {` ORDER BY created_at, id`, `(created_at, id) > (?, ?)`},
+	order.DueFirst:    {` ORDER BY COALESCE(due_at, created_at), id`, `(COALESCE(due_at, created_at), id) > (?, ?)`},
+}
+
 // Orders implements [order.Queries]. It asks for one order more than a page to
 // learn whether there is a next one; it never counts and never skips.
 func (q queries) Orders(ctx context.Context, f order.Filter) (order.Page, error) {
 	limit := pageLimit(f.Limit)
 	where, args := filter(f)
-	direction := `DESC`
-	if f.OldestFirst {
-		direction = `ASC`
-	}
-	found, err := q.sealedOrders(ctx, where+` ORDER BY created_at `+direction+`, id `+direction+` LIMIT ?`, append(args, limit+1)...)
+	found, err := q.sealedOrders(ctx, where+sorts[f.Sort].by+` LIMIT ?`, append(args, limit+1)...)
 	if err != nil {
 		return order.Page{}, failed(err, "listing orders")
 	}
-	found, next := pageOf(found, limit, func(s *sealedOrder) order.Cursor { return order.Cursor{At: s.CreatedAt, ID: s.ID} })
+	found, next := pageOf(found, limit, func(s *sealedOrder) order.Cursor { return s.Cursor(f.Sort) })
 	page := order.Page{Orders: make([]order.Order, len(found)), Next: next}
 	for i, s := range found {
 		if page.Orders[i], err = q.open(s); err != nil {
@@ -313,11 +317,7 @@ func filter(f order.Filter) (where string, args []any) {
 		and(`created_at < ?`, dbTime(f.To))
 	}
 	if f.After != (order.Cursor{}) {
-		beyond := `(created_at, id) < (?, ?)`
-		if f.OldestFirst {
-			beyond = `(created_at, id) > (?, ?)`
-		}
-		and(beyond, dbTime(f.After.At), f.After.ID)
+		and(sorts[f.Sort].beyond, dbTime(f.After.At), f.After.ID)
 	}
 	return strings.Join(parts, ` AND `), args
 }

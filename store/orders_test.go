@@ -291,6 +291,7 @@ func TestOrders(t *testing.T) {
 		all[3].State = order.State{Status: order.InReview, Stage: order.Queued}
 		all[4].Company = "100%_done\\公司"
 		all[5].Product.Name = "华为项目-更新"
+		all[5].DueAt, all[0].DueAt = t0.Truncate(time.Millisecond).Add(-time.Hour), t0.Truncate(time.Millisecond).Add(time.Minute)
 		insertOrders(t, db, append(all, draft("other"))...)
 		inTx(t, db, func(tx order.Tx) error {
 			return tx.LinkWeChat(t.Context(), order.WeChatIdentity{AppID: "wx1", OpenID: "o-1", PersonID: "person1", UpdatedAt: t0})
@@ -302,7 +303,8 @@ func TestOrders(t *testing.T) {
 			want   []order.ID
 		}{
 			{"newest first", order.Filter{PersonID: "person1"}, []order.ID{"o6", "o5", "o4", "o3", "o2", "o1", "o0"}},
-			{"oldest first", order.Filter{PersonID: "person1", OldestFirst: true}, []order.ID{"o0", "o1", "o2", "o3", "o4", "o5", "o6"}},
+			{"oldest first", order.Filter{PersonID: "person1", Sort: order.OldestFirst}, []order.ID{"o0", "o1", "o2", "o3", "o4", "o5", "o6"}},
+			{"what is due first", order.Filter{PersonID: "person1", Sort: order.DueFirst}, []order.ID{"o5", "o1", "o2", "o3", "o4", "o6", "o0"}},
 			{"status", order.Filter{PersonID: "person1", Status: order.InReview}, []order.ID{"o3"}},
 			{"stage", order.Filter{Status: order.InReview, Stage: order.Claimed}, nil},
 			{"draft token", order.Filter{DraftToken: "token-of-other"}, []order.ID{"other"}},
@@ -353,20 +355,17 @@ func TestListsUseIndexes(t *testing.T) {
 		{WeChat: order.WeChatIdentity{AppID: "a", OpenID: "o"}},
 		{PersonID: "p", Status: order.Draft, After: order.Cursor{At: t0, ID: "x"}},
 		{DraftToken: "t"},
-		{Status: order.InReview, Stage: order.Queued, OldestFirst: true},
+		{Status: order.InReview, Stage: order.Queued, Sort: order.DueFirst},
+		{Status: order.InReview, Stage: order.Queued, Sort: order.DueFirst, After: order.Cursor{At: t0, ID: "x"}},
 		{No: order.FormatNo(t0, 1)},
 		{},
 	} {
 		where, args := filter(f)
-		direction := "DESC"
-		if f.OldestFirst {
-			direction = "ASC"
-		}
 		var plan []struct {
 			ID, Parent, NotUsed int
 			Detail              string
 		}
-		if err := db.read.Select(&plan, `EXPLAIN QUERY PLAN SELECT id FROM orders WHERE `+where+` ORDER BY created_at `+direction+`, id `+direction+` LIMIT 21`, args...); err != nil {
+		if err := db.read.Select(&plan, `EXPLAIN QUERY PLAN SELECT id FROM orders WHERE `+where+sorts[f.Sort].by+` LIMIT 21`, args...); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range plan {
