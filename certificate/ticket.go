@@ -116,6 +116,9 @@ type TicketQueries interface {
 	// LiveTickets are the tickets for the same as t that are issued or open: of its
 	// purpose, about its USBKEY if it names one, else about its certificate and order.
 	LiveTickets(ctx context.Context, t Ticket) ([]Ticket, error)
+	// DoneInstead reports whether another ticket of the same person for the same is done
+	// since t was replaced.
+	DoneInstead(ctx context.Context, t Ticket) (bool, error)
 }
 
 // TicketTx changes tickets.

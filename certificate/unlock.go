@@ -226,9 +226,18 @@ func (u *Unlocks) Step(ctx context.Context, secret string, step Step) error {
 	return u.Certificates.TellStep(ctx, secret, step)
 }
 
-// Watch returns a ticket for the page that watches it.
+// Watch returns a ticket for the page that watches it. One that was replaced is done when
+// the one in the other window is. (A ticket of an order is when its order is.)
 func (u *Unlocks) Watch(ctx context.Context, id string) (Ticket, error) {
-	return u.Certificates.TicketByID(ctx, id)
+	t, err := u.Certificates.TicketByID(ctx, id)
+	if err != nil || t.State != TicketReplaced || t.OrderID != "" {
+		return t, err
+	}
+	done, err := u.store.DoneInstead(ctx, t)
+	if done {
+		t.State = TicketDone
+	}
+	return t, err
 }
 
 func secretRequest(t Ticket) string { return "unlock-" + t.ID }

@@ -193,6 +193,41 @@ func TestUnlockReport(t *testing.T) {
 	})
 }
 
+// Of two windows that unlock one USBKEY, the earlier sees the end that the later brings; an
+// unlock by its next user is none of his.
+func TestUnlockInAnotherWindow(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		ctx, c := t.Context(), f.counter(t)
+		s, err := c.Lookup(ctx, usbkey)
+		must(t, err)
+		first, _, err := c.BeginSelf(ctx, s)
+		must(t, err)
+		watched := func(id string, want certificate.TicketState) {
+			t.Helper()
+			if got, err := c.Watch(ctx, id); err != nil || got.State != want {
+				t.Errorf("%s, want %s, %v", got.State, want, err)
+			}
+		}
+		watched(first.ID, certificate.TicketIssued)
+		second, secret, err := c.BeginSelf(ctx, s)
+		must(t, err)
+		watched(first.ID, certificate.TicketReplaced)
+		e, err := c.Open(ctx, secret, []byte("key"))
+		must(t, err)
+		watched(first.ID, certificate.TicketReplaced)
+		_, err = c.Report(ctx, secret, e.Challenge, "")
+		must(t, err)
+		watched(first.ID, certificate.TicketDone)
+		watched(second.ID, certificate.TicketDone)
+
+		another := first
+		another.PersonID = "somebody"
+		if done, err := f.db.DoneInstead(ctx, another); done || err != nil {
+			t.Errorf("another user's: %t, %v", done, err)
+		}
+	})
+}
+
 // Three unlocks in thirty days without approval, by either way (flows 4.6).
 func TestUnlocksAreLimited(t *testing.T) {
 	eachDB(t, func(t *testing.T, f *office) {

@@ -77,6 +77,17 @@ func (q queries) LiveTickets(ctx context.Context, t certificate.Ticket) ([]certi
 	return convert(rows, ticketRow.ticket), nil
 }
 
+// DoneInstead implements [certificate.TicketQueries].
+func (q queries) DoneInstead(ctx context.Context, t certificate.Ticket) (bool, error) {
+	var n int
+	err := q.get(ctx, &n, `
+		SELECT count(*)
+		FROM helper_tickets
+		WHERE purpose = ? AND cert_serial = ? AND order_id = ? AND state = ? AND person_id = ? AND updated_at >= ?`,
+		t.Purpose, t.CertSerial, t.OrderID, certificate.TicketDone, t.PersonID, dbTime(t.UpdatedAt))
+	return n > 0, failed(err, "looking for what replaced ticket %s", t.ID)
+}
+
 // InsertTicket implements [certificate.TicketTx].
 func (tx *Tx) InsertTicket(ctx context.Context, t certificate.Ticket) error {
 	_, err := tx.execNamed(ctx, `
