@@ -168,3 +168,26 @@ func TestReasonsLeadToWhatTheFormAsks(t *testing.T) {
 		})
 	}
 }
+
+// A form's values are read once, and not before one of them is asked for.
+func TestFormIsReadWhenAsked(t *testing.T) {
+	read := 0
+	f := FormOf(func(yield func(Field, string) bool) {
+		read++
+		yield(ShipName, "张三")
+	})
+	if read != 0 {
+		t.Error("read before anybody asked")
+	}
+	for range 2 {
+		if got := f.Get(ShipName); got != "张三" || read != 1 {
+			t.Errorf("Get = %q, read %d times; want 张三, once", got, read)
+		}
+	}
+	values := map[Field]string{ShipName: "张三"}
+	f = NewForm(values)
+	values[ShipName] = "李四"
+	if got := f.Get(ShipName); got != "张三" {
+		t.Errorf("a form changed to %q with the map it was made of", got)
+	}
+}

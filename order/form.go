@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 )
 
 // Form is what the applicant typed and uploaded: field → value. Images are
 // object ids. It holds personal data, so it redacts itself wherever it might be
-// printed; only Get and Reveal give clear text.
-type Form struct{ filled []pair }
+// printed; only Get and Reveal give clear text. It is taken apart when something in it is
+// first asked for: who reads an order often wants to know only how it stands.
+type Form struct{ filled func() []pair }
 
 // pair is a field with its value. A form has them in alphabetical order of names, which
 // takes less to make than a map: every order that is read has one.
@@ -23,30 +25,41 @@ type pair struct {
 }
 
 // NewForm returns a form with a copy of values; empty values are dropped.
-func NewForm[F ~string](values map[F]string) Form { return FormOf(maps.All(values)) }
+func NewForm[F ~string](values map[F]string) Form { return FormOf(maps.All(maps.Clone(values))) }
 
 // usualFields is how many fields of a form are filled, more or less.
 const usualFields = 32
 
-// FormOf returns a form with values, of which each field has one; empty ones are dropped.
+// FormOf returns a form with values, which do not change any more and of which each field
+// has one; empty ones are dropped.
 func FormOf[F ~string](values iter.Seq2[F, string]) Form {
-	f := Form{make([]pair, 0, usualFields)}
-	for name, v := range values {
-		if v != "" {
-			f.filled = append(f.filled, pair{Field(name), v})
+	return Form{sync.OnceValue(func() []pair {
+		filled := make([]pair, 0, usualFields)
+		for name, v := range values {
+			if v != "" {
+				filled = append(filled, pair{Field(name), v})
+			}
 		}
+		slices.SortFunc(filled, func(a, b pair) int { return cmp.Compare(a.name, b.name) })
+		return filled
+	})}
+}
+
+func (f Form) pairs() []pair {
+	if f.filled == nil {
+		return nil
 	}
-	slices.SortFunc(f.filled, func(a, b pair) int { return cmp.Compare(a.name, b.name) })
-	return f
+	return f.filled()
 }
 
 // Get returns the clear value of a field, or "".
 func (f Form) Get(name Field) string {
-	i, found := slices.BinarySearchFunc(f.filled, name, func(of pair, name Field) int { return cmp.Compare(of.name, name) })
+	filled := f.pairs()
+	i, found := slices.BinarySearchFunc(filled, name, func(of pair, name Field) int { return cmp.Compare(of.name, name) })
 	if !found {
 		return ""
 	}
-	return f.filled[i].value
+	return filled[i].value
 }
 
 // With returns a copy of f with one field changed.
@@ -83,27 +96,29 @@ func (f Form) Masked(name Field) string {
 // Reveal returns a copy of all values in the clear, for sealing and for the
 // applicant's own edit form.
 func (f Form) Reveal() map[Field]string {
-	values := make(map[Field]string, len(f.filled))
-	for _, of := range f.filled {
+	filled := f.pairs()
+	values := make(map[Field]string, len(filled))
+	for _, of := range filled {
 		values[of.name] = of.value
 	}
 	return values
 }
 
 // Equal reports whether both forms hold the same values.
-func (f Form) Equal(g Form) bool { return slices.Equal(f.filled, g.filled) }
+func (f Form) Equal(g Form) bool { return slices.Equal(f.pairs(), g.pairs()) }
 
 // names returns the filled fields in alphabetical order.
 func (f Form) names() []Field {
-	names := make([]Field, len(f.filled))
-	for i, of := range f.filled {
+	filled := f.pairs()
+	names := make([]Field, len(filled))
+	for i, of := range filled {
 		names[i] = of.name
 	}
 	return names
 }
 
 // String says only how many fields are filled.
-func (f Form) String() string { return fmt.Sprintf("form(%d fields)", len(f.filled)) }
+func (f Form) String() string { return fmt.Sprintf("form(%d fields)", len(f.pairs())) }
 
 // GoString redacts like String.
 func (f Form) GoString() string { return f.String() }
