@@ -164,6 +164,10 @@ func (w *world) issuingRows(ctx context.Context, dir string, rows []row, a *auth
 			return nil, err
 		}
 	}
+	kept, signed, err := w.ocspRows(ctx, a)
+	if err != nil {
+		return nil, err
+	}
 	for _, n := range crowds {
 		raw, err := w.rawSign(rawSign, n)
 		if err != nil {
@@ -173,22 +177,21 @@ func (w *world) issuingRows(ctx context.Context, dir string, rows []row, a *auth
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, raw, create, issueRow(ctx, issue, a.pipeline, n, issuesPerRound))
+		rows = append(rows, raw)
+		if n == signers {
+			rows = append(rows, a.poolSign(poolSign), signed)
+		}
+		rows = append(rows, create, issueRow(ctx, issue, a.pipeline, n, issuesPerRound))
 		if peer != nil {
 			rows = append(rows, peer.row(ctx, at(peerIssue, n), n, issuesPerRound))
 		}
 	}
 	big := issuance.NewPipeline(a.ca, a.hsm, store.NewLedger(servers.db), now)
-	ocsp, err := w.ocspRows(ctx, a)
-	if err != nil {
-		return nil, err
-	}
 	unlocks, err := w.unlockRows(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	rows = append(rows, unlocks...)
-	return append(append(rows, a.poolSign(poolSign), issueRow(ctx, issueServers, big, writers, issuesPerRound)), ocsp...), nil
+	return append(append(rows, unlocks...), issueRow(ctx, issueServers, big, writers, issuesPerRound), kept), nil
 }
 
 const (

@@ -24,25 +24,25 @@ const (
 
 // ocspRows issue some certificates and ask about them: with an answer that was
 // signed ahead, over HTTP, and with one that has to be signed.
-func (w *world) ocspRows(ctx context.Context, a *authority) ([]row, error) {
+func (w *world) ocspRows(ctx context.Context, a *authority) (kept, signed row, err error) {
 	ledger := issuance.Remember(store.NewLedger(w.db), now)
 	ready := issueRow(ctx, "certificates to ask about", a.pipeline, writers, asked)
 	if _, err := ready.prepare(); err != nil {
-		return nil, err
+		return row{}, row{}, err
 	}
 	for n := range asked {
 		if err := ready.do(0, n); err != nil {
-			return nil, err
+			return row{}, row{}, err
 		}
 	}
 	publisher := issuance.NewPublisher(a.ca, ledger)
 	for range asked/100 + 1 { // it signs a hundred at a time
 		if err := publisher.Refresh(ctx); err != nil {
-			return nil, err
+			return row{}, row{}, err
 		}
 	}
 	var ahead, fresh [][]byte
-	err := w.db.EachCertificate(ctx, func(is issuance.Issue) error {
+	err = w.db.EachCertificate(ctx, func(is issuance.Issue) error {
 		cert, err := x509.ParseCertificate(is.Certificate)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (w *world) ocspRows(ctx context.Context, a *authority) ([]row, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return row{}, row{}, err
 	}
 	r := issuance.NewResponder(a.ca.Chain, a.ca, ledger, now)
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
@@ -70,7 +70,7 @@ func (w *world) ocspRows(ctx context.Context, a *authority) ([]row, error) {
 	})
 	addr, err := w.listen(ctx, app)
 	if err != nil {
-		return nil, err
+		return row{}, row{}, err
 	}
 	good := func(der []byte) error {
 		resp, err := ocsp.ParseResponse(der, a.issuer)
@@ -79,23 +79,22 @@ func (w *world) ocspRows(ctx context.Context, a *authority) ([]row, error) {
 		}
 		return err
 	}
-	return []row{
-		httpRow(ocspKept, addr, false, func() ([]request, error) {
-			out := make([]request, len(ahead))
-			for i, der := range ahead {
-				out[i] = request{path: "/pki/ocsp", body: der}
-			}
-			return out, nil
-		}, good),
-		{name: ocspSigned, workers: signers, do: func(_, n int) error {
-			der, once, err := r.Answer(ctx, fresh[n%len(fresh)])
-			if err == nil && !once {
-				err = fmt.Errorf("%s: it was signed ahead", ocspSigned)
-			}
-			if err != nil || n > 0 {
-				return err
-			}
-			return good(bytes.Clone(der))
-		}},
-	}, nil
+	kept = httpRow(ocspKept, addr, false, func() ([]request, error) {
+		out := make([]request, len(ahead))
+		for i, der := range ahead {
+			out[i] = request{path: "/pki/ocsp", body: der}
+		}
+		return out, nil
+	}, good)
+	signed = row{name: ocspSigned, workers: signers, do: func(_, n int) error {
+		der, once, err := r.Answer(ctx, fresh[n%len(fresh)])
+		if err == nil && !once {
+			err = fmt.Errorf("%s: it was signed ahead", ocspSigned)
+		}
+		if err != nil || n > 0 {
+			return err
+		}
+		return good(bytes.Clone(der))
+	}}
+	return kept, signed, nil
 }
