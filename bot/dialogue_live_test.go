@@ -415,6 +415,29 @@ func TestServiceConversations(t *testing.T) {
 		c.clock.set(talkTime.Add(80 * time.Hour))
 		line("几天能办好")
 	})
+	tell(t, "express", func(c *chat, line func(string)) {
+		line("能加急吗")
+		p := c.bind("o-user", applicant)
+		hurry := func(n int, status order.Status, stage order.Stage, speed string) order.Order {
+			o := anOrder(p, n, status, stage)
+			o.Product.Express = &order.Express{Fee: 8000, Hours: 8}
+			o.Form = o.Form.With(order.Speed, speed)
+			return o
+		}
+		c.insert(hurry(1, order.AwaitingPayment, order.NoStage, order.No))
+		line("尾号0101能加急吗")
+		c.insert(hurry(2, order.InReview, order.Queued, order.No))
+		line("尾号0102能加急吗")
+		promised := hurry(3, order.InReview, order.Queued, order.Yes)
+		promised.Express, promised.DueAt = order.ExpressPromised, talkTime.Add(3*time.Hour)
+		c.insert(promised)
+		line("尾号0103几天能办好")
+		missed := hurry(4, order.ToIssue, order.Making, order.Yes)
+		missed.Express, missed.Amount = order.ExpressMissed, 38000
+		c.insert(missed)
+		line("尾号0104几天能办好")
+		line("尾号0104怎么退款")
+	})
 	tell(t, "two-wishes", func(c *chat, line func(string)) {
 		line("帮我查一下订单，顺便问下多少钱")
 		p := c.bind("o-user", applicant)

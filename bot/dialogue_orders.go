@@ -310,6 +310,9 @@ func (t *turn) obstacleTo(ctx context.Context, o order.Order) (string, error) {
 func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (string, error) {
 	t.state.Last = thing{Order: o.ID, Tail: order.TailOf(o.No)}
 	var lines []string
+	if i == intent.OrderStatus && strings.Contains(t.text, "加急") { // 尾号0152能加急吗
+		i = intent.SLATime
+	}
 	service := services[i]
 	if service != nil {
 		var err error

@@ -78,14 +78,15 @@ func (t *turn) inGeneral(ctx context.Context, about intent.Intent) (string, erro
 	}
 	kept, err := t.Punctual.Punctuality(ctx)
 	promise, next, _ := strings.Cut(text, "\n")
-	return promise + kept.Sentence() + "\n" + t.hurry() + next, err
+	return promise + kept.Sentence() + "\n" + t.hurry(nil) + next, err
 }
 
-// hurry is a line that says what is offered to who cannot wait; "" when nothing is.
-func (t *turn) hurry() string {
+// hurry is a line that says what is offered to who cannot wait, of some businesses or of
+// all (nil); "" when nothing is.
+func (t *turn) hurry(wanted []order.Business) string {
 	var offers []string
 	for _, p := range t.Catalogue().Products {
-		if e := p.Express; e != nil && p.OnSale && !p.Test {
+		if e := p.Express; e != nil && p.OnSale && !p.Test && (wanted == nil || slices.Contains(wanted, p.Business)) {
 			offers = appendOnce(offers, fmt.Sprintf("%s %d 个工作小时，另收 ¥%s", p.Business.Label(), e.Hours, e.Fee.Yuan()))
 		}
 	}
@@ -103,7 +104,7 @@ var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]s
 	intent.Refund:        func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.refund(*o), nil },
 	intent.Invoice:       (*turn).invoice,
 	intent.ChangeAddress: func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.delivery(*o), nil },
-	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return schedule(*o, t.Now()), nil },
+	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.schedule(*o), nil },
 }
 
 // authorization says how far the legal representative has come, and what the
@@ -273,14 +274,19 @@ func (t *turn) delivery(o order.Order) []string {
 }
 
 // schedule is when an order will be done.
-func schedule(o order.Order, now time.Time) []string {
-	g := o.Guide(now)
-	if o.Overdue(now) {
+func (t *turn) schedule(o order.Order) []string {
+	g := o.Guide(t.Now())
+	if o.Overdue(t.Now()) {
 		return []string{g.What, "已超过承诺的 " + o.PromisedBy() + "，很抱歉。回复「人工」，我们尽快给您答复。"}
 	}
 	lines := []string{g.What, g.Next}
-	if o.Express == order.NotExpress && o.Product.Express != nil && (o.Status == order.Draft || o.Status == order.AwaitingPayment) {
-		lines = append(lines, fmt.Sprintf("急用的，付款前可以在表单里改选「加急」：另收 ¥%s，%d 个工作小时内办好，没有按时办好自动退还。", o.Product.Express.Fee.Yuan(), o.Product.Express.Hours))
+	switch e := o.Product.Express; {
+	case e == nil || o.ExpressFee() > 0:
+	case o.Status == order.Draft || o.Status == order.AwaitingPayment:
+		lines = append(lines, fmt.Sprintf("急用的，付款前可以在表单里改选「加急」：另收 ¥%s，%d 个工作小时内办好，没有按时办好自动退还。", e.Fee.Yuan(), e.Hours))
+	case strings.Contains(t.text, "加急"):
+		lines = append(lines, "付款后不能再改为加急。赶着开标的，请回复「人工」说明开标时间，我们尽量优先办理。")
+	default:
 	}
 	return append(lines, "审核和发货都在工作日进行，17:30 之后提交的从下一个工作日算起。")
 }
@@ -337,7 +343,7 @@ func (t *turn) price(_ context.Context, _ intent.Intent) (string, error) {
 	if len(free) > 0 {
 		lines = append(lines, "· 免费："+strings.Join(free, "、"))
 	}
-	return strings.Join(lines, "\n") + "\n" + t.hurry() + t.fill(textPrices), nil
+	return strings.Join(lines, "\n") + "\n" + t.hurry(wanted) + t.fill(textPrices), nil
 }
 
 func appendOnce(list []string, s string) []string {

@@ -272,7 +272,11 @@ func (t *turn) taskLine(o order.Order, label string) string {
 }
 
 func taskName(o order.Order) string {
-	return fmt.Sprintf("…%s %s ¥%s %s", order.TailOf(o.No), o.Business.Label(), o.Amount.Yuan(), o.Company)
+	hurry := ""
+	if o.Express == order.ExpressPromised {
+		hurry = "【加急】"
+	}
+	return fmt.Sprintf("%s…%s %s ¥%s %s", hurry, order.TailOf(o.No), o.Business.Label(), o.Amount.Yuan(), o.Company)
 }
 
 func (t *turn) reviewURL(o order.Order) string {
