@@ -376,7 +376,7 @@ const askBid = "先确认一件事：" + order.BidQuestion + "？回复「有」
 func (t *turn) bids(c certificate.Certificate, registered time.Time) string {
 	t.state.BidOpening = registered
 	if !registered.IsZero() {
-		return "您登记的投标 " + t.uploaded(c)
+		return "该证书登记的投标 " + t.uploaded(c)
 	}
 	t.state.Asked = askedUploaded
 	return askBid

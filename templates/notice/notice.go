@@ -147,7 +147,7 @@ var texts = map[order.Notice]text{
 	order.NoticeBidOpenedRevoke: {"您预约的提醒：投标已经开标，仍需要吊销证书的，现在可以办理了：{1}", func(_ order.Order, l Links) []string {
 		return []string{l.Certificates()}
 	}, "已开标", "已开标，可以吊销证书"},
-	order.NoticeOpeningAhead: {"您登记的投标即将开标：请提前插上 UKEY 试登录招标平台，口令锁定或证书异常请立即办理：{1}", func(_ order.Order, l Links) []string {
+	order.NoticeOpeningAhead: {"您的证书登记的投标即将开标：请提前插上 UKEY 试登录招标平台，口令锁定或证书异常请立即办理：{1}", func(_ order.Order, l Links) []string {
 		return []string{l.Certificates()}
 	}, "即将开标", "请提前插上 UKEY 试登录"},
 

@@ -132,6 +132,13 @@ func TestTextsSayWhatMatters(t *testing.T) {
 	}
 }
 
+// An opening goes with its certificate: whoever is reminded may not have registered it.
+func TestOpeningIsTheCertificates(t *testing.T) {
+	if got := texts[order.NoticeOpeningAhead].sms; !strings.Contains(got, "证书登记的投标") || strings.Contains(got, "您登记") {
+		t.Error(got)
+	}
+}
+
 // F84: an unlock names no company, and neither does the line about its task.
 func TestBriefOfATask(t *testing.T) {
 	unlock := sample()
