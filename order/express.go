@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -118,12 +119,13 @@ func (s *Service) missExpress(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var faults []error
 	for _, o := range page.Orders {
 		if _, err := s.Apply(ctx, o.ID, Command{On: ExpressOver, By: BySystem}); err != nil && !movesNothing(err) {
-			return fmt.Errorf("express promise of order %s: %w", o.ID, err)
+			faults = append(faults, fmt.Errorf("express promise of order %s: %w", o.ID, err))
 		}
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // expressLate: the promise has run out and stands unkept.
