@@ -300,8 +300,8 @@ func (t *turn) obstacleTo(ctx context.Context, o order.Order) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if e, ok := order.AsError(c.About(t.Now()).Obstacle(o)); ok {
-		return e.Detail + "。", nil
+	if obstacle := c.ObstacleTo(o, t.Now()); obstacle != "" {
+		return obstacle + "。", nil
 	}
 	return "", nil
 }

@@ -23,6 +23,15 @@ func (c Certificate) About(now time.Time) order.About {
 	}
 }
 
+// ObstacleTo says in Chinese why an order about the certificate cannot go on as it is now;
+// empty when it can.
+func (c Certificate) ObstacleTo(o order.Order, now time.Time) string {
+	if e, ok := order.AsError(c.About(now).Obstacle(o)); ok {
+		return e.Detail
+	}
+	return ""
+}
+
 // About implements [order.Certificates].
 func (s *Service) About(ctx context.Context, tx order.Tx, serial string) (order.About, error) {
 	t, err := ours(tx)

@@ -120,7 +120,7 @@ func (s *Server) addCertificate(ctx context.Context, v *formView) error {
 	if err != nil || cert == nil {
 		return err
 	}
-	v.About, v.Obstacle = cert, obstacleTo(v.Order, *cert, s.Now())
+	v.About, v.Obstacle = cert, cert.ObstacleTo(v.Order, s.Now())
 	opening := v.Typed.Moment(order.BidOpening)
 	if advice := order.AdviseOnBid(v.Typed.Get(order.BidUploaded) == order.Yes, opening, cert.NotAfter, s.Now()); advice != order.BidFree {
 		v.Bid = &bidView{advice.Text(), advice == order.BidFirst && !v.Fixing && opening.After(s.Now())}

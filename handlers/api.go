@@ -235,7 +235,7 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 		return nil, err
 	}
 	if cert != nil {
-		out.Obstacle = obstacleTo(o, *cert, now)
+		out.Obstacle = cert.ObstacleTo(o, now)
 	}
 	if out.Tracking != nil {
 		shipments, err := s.Store.Shipments(ctx, o.ID)

@@ -300,7 +300,7 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 		return v, err
 	}
 	if v.About != nil {
-		v.Obstacle = obstacleTo(o, *v.About, s.Now())
+		v.Obstacle = v.About.ObstacleTo(o, s.Now())
 	}
 	if a := v.Guide.Action; v.Obstacle != "" && a != order.ActionContinue && a != order.ActionFix {
 		v.Action = actionView{} // it would be refused; what was typed can still be changed
@@ -332,15 +332,6 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	}
 	v.Items, err = s.Store.Items(c.UserContext(), o.ID)
 	return v, err
-}
-
-// obstacleTo is why an order cannot go on as its certificate is now; empty when it can.
-func obstacleTo(o order.Order, cert certificate.Certificate, now time.Time) string {
-	e, ok := order.AsError(cert.About(now).Obstacle(o))
-	if !ok {
-		return ""
-	}
-	return e.Detail
 }
 
 // timeline is the history as the applicant reads it, newest first. Who acted is

@@ -98,7 +98,7 @@ func (s *Server) payViewOf(ctx context.Context, o order.Order, on order.Channel)
 		return v, err
 	}
 	if cert != nil {
-		v.Obstacle = obstacleTo(o, *cert, s.Now())
+		v.Obstacle = cert.ObstacleTo(o, s.Now())
 	}
 	if v.Obstacle != "" || o.TradeNo == "" {
 		return v, nil

@@ -300,7 +300,7 @@ func (s *Server) approvedUnlockPage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "unlock_approved", "解锁 UKEY", approvedView{o, approvedSteps, identity.MaskHolder(cert.Holder), cert.TokenSerial, obstacleTo(o, cert, s.Now())})
+	return s.render(c, http.StatusOK, "unlock_approved", "解锁 UKEY", approvedView{o, approvedSteps, identity.MaskHolder(cert.Holder), cert.TokenSerial, cert.ObstacleTo(o, s.Now())})
 }
 
 // approvedView is the page where an approved unlock begins (F82).
