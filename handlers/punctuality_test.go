@@ -54,5 +54,12 @@ func TestPunctualityInPublic(t *testing.T) {
 	got := page()
 	wantIn(t, "twenty", got, "90%", "一半的订单在 2 个工作日内寄出", "2026-10-24 至 2026-11-23，19 个已寄出的订单，1 个超时还没有寄出",
 		"18 单，90%", "1 单，5%", "已超时，还没有寄出")
-	wantNotIn(t, "twenty", got, "不到 20 个")
+	wantNotIn(t, "twenty", got, "不到 20 个", "的加急订单")
+
+	express := func(s order.ExpressState) func(*order.Order) { return func(o *order.Order) { o.Express = s } }
+	w.posted(18, now.AddDate(0, 0, -1), now.AddDate(0, 0, -2), express(order.ExpressKept))
+	w.posted(2, now.AddDate(0, 0, -1), now.Add(-time.Hour), express(order.ExpressMissed))
+	w.posted(5, now.AddDate(0, 0, -40), now.AddDate(0, 0, -41), express(order.ExpressMissed)) // long ago
+	w.clock.advance(11 * time.Minute)
+	wantIn(t, "express", page(), "最近 30 天的加急订单 90% 按时办好")
 }

@@ -92,6 +92,9 @@ type Queries interface {
 	ReviewChecks(ctx context.Context, id ID, staffID string) (Checks, error)
 	// ReviewStats counts what was decided between two instants and what waits.
 	ReviewStats(ctx context.Context, from, to, now time.Time) (ReviewStats, error)
+	// ExpressPromises counts the express promises that ran out, or would have, between two
+	// instants, by how they ended.
+	ExpressPromises(ctx context.Context, from, to time.Time) (kept, missed int, err error)
 	// Postings lists when orders were posted between two instants under a promise, in no
 	// order.
 	Postings(ctx context.Context, from, to time.Time) ([]Posting, error)

@@ -33,6 +33,8 @@ type Punctuality struct {
 	// Took is how many were posted after so many working days: on the day itself, after
 	// one, two, three, or more.
 	Took [slaDays + 2]int
+	// ExpressKept and ExpressMissed are how the promises of express orders ended.
+	ExpressKept, ExpressMissed int
 }
 
 // Enough reports whether the figures say something.
@@ -64,6 +66,16 @@ func (p Punctuality) Sentence() string {
 		return ""
 	}
 	return fmt.Sprintf("最近 %d 天 %d%% 的订单按承诺寄出，%s。", punctualityDays, p.Percent(), p.Half())
+}
+
+// Express says how the promises of express orders were kept; "" while there is too little
+// to say.
+func (p Punctuality) Express() string {
+	n := p.ExpressKept + p.ExpressMissed
+	if n < enoughPosted {
+		return ""
+	}
+	return fmt.Sprintf("最近 %d 天的加急订单 %d%% 按时办好，没有按时的都自动退了加急费。", punctualityDays, 100*p.ExpressKept/n)
 }
 
 // Half says how long half of the orders took.
@@ -124,6 +136,9 @@ func (s *Service) Punctuality(ctx context.Context) (Punctuality, error) {
 	}
 	p := s.calendar.punctual(posted)
 	if p.Overdue, err = s.overduePostings(ctx, now); err != nil {
+		return Punctuality{}, err
+	}
+	if p.ExpressKept, p.ExpressMissed, err = s.store.ExpressPromises(ctx, from, now); err != nil {
 		return Punctuality{}, err
 	}
 	p.From, p.To = from, now

@@ -23,3 +23,14 @@ func (q queries) Postings(ctx context.Context, from, to time.Time) ([]order.Post
 	}
 	return posted, nil
 }
+
+// ExpressPromises implements [order.Queries].
+func (q queries) ExpressPromises(ctx context.Context, from, to time.Time) (kept, missed int, err error) {
+	var n struct{ Kept, Missed int }
+	err = q.get(ctx, &n, `
+		SELECT COUNT(CASE WHEN express = ? THEN 1 END) AS kept, COUNT(CASE WHEN express = ? THEN 1 END) AS missed
+		FROM orders
+		WHERE express IN (?, ?) AND due_at >= ? AND due_at < ?`,
+		order.ExpressKept, order.ExpressMissed, order.ExpressKept, order.ExpressMissed, dbTime(from), dbTime(to))
+	return n.Kept, n.Missed, failed(err, "counting express promises")
+}
