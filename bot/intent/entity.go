@@ -266,11 +266,12 @@ func (r *Recogniser) wordAcross(t []rune, at, n int) bool {
 const wish = `(?:吊销|注销|作废|撤销|冻结|挂失|停用|转?接?人工|转接|补办|重办|新办|续期|续费|更新|解锁|换绑|退款|退钱|开票)`
 
 // refused is a wish that a clause says not to fulfil: 先别吊销，不要转人工，不续费了，我要续期，别注销; of
-// 不是补办是注销 the half.
+// 不是补办是注销 the half. 我不退钱，我就 is followed by what is wanted.
 var refused = mustPattern(`(?:^|[,。;!? ])我?们?(?:先|可|千万)?(?:别|不要|甭|莫|先不)(?:急着|着急|忙着|再|老|给我们?|帮我们?|替我们?){0,3}` + wish + `[^,。;!?吗么]{0,6}[,。;!?]` +
 	`|[,。;!? ](?:先|可|千万)?(?:别|不要|甭|莫|先不)(?:急着|着急|再|老|给我们?|帮我们?){0,2}` + wish + `(?:它|了|我|啊|哈|哦|呀){0,3}[。!]?$` +
 	`|(?:^|[,。;!? ])(?:算了|那就?|先){0,2}不(?:想|要)?` + wish + `了[,。;!?]` +
-	`|(?:^|[,。;!? ])我?们?并?不是(?:要|想|来|问)?` + wish + `[^,。;!?]{0,3}?而?是`)
+	`|(?:^|[,。;!? ])我?们?并?不是(?:要|想|来|问)?` + wish + `[^,。;!?]{0,3}?而?是` +
+	`|(?:^|[,。;!? ])(?:我们?不(?:想|要)?|我?们?没有?(?:要|想|打算))(?:` + wish + `|退|投诉)[^,。;!?]{0,3}[,。;!?]我?们?(?:就|只|单纯|光)`)
 
 // deniedPattern is a clause that says what the person does not want (不是要吊销，), or
 // takes back what was said before (0152说错了，). At the end it is one unless it asks
@@ -592,7 +593,7 @@ func (s Slots) asWritten(text string) {
 var (
 	legalPattern   = mustPattern(`法人|法定代表人|法代|老板|董事长`)
 	foreignPattern = mustPattern(`香港|澳门|台湾|外国|外籍|老外|港澳|港籍|台胞|海外|国外`)
-	notName        = mustPattern(`谢谢|公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
+	notName        = mustPattern(`谢谢|孙[子女]|公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
 )
 
 // latinName is a name and a surname in Latin letters, after what says that it is one.

@@ -170,20 +170,22 @@ const edge = ' '
 
 // features tells every feature of a text. All digits are alike.
 func (r *Recogniser) features(e entities, fs finds, tell func(feature, float32)) {
-	var concepts []uint16
-	for _, f := range fs {
-		if f.concept != r.noise {
-			concepts = append(concepts, uint16(firstConcept+f.concept)) //nolint:gosec // a few hundred concepts
+	symbol := func(f found) uint16 { return uint16(firstConcept + f.concept) } //nolint:gosec // a few hundred concepts
+	noConcepts := true
+	for n, a := range fs {
+		if a.concept == r.noise {
+			continue
 		}
-	}
-	for n, a := range concepts {
-		tell(featureOf(a), ofConcept)
-		for _, b := range concepts[n+1:] {
-			tell(featureOf(a, b), ofPair)
+		noConcepts = false
+		tell(featureOf(symbol(a)), ofConcept*a.weight)
+		for _, b := range fs[n+1:] {
+			if b.concept != r.noise {
+				tell(featureOf(symbol(a), symbol(b)), ofPair*a.weight*b.weight)
+			}
 		}
 	}
 	if strings.IndexFunc(e.rest, unicode.IsLetter) < 0 {
-		if len(concepts) > 0 {
+		if !noConcepts {
 			tell(featureOf(edge), ofConcept) // nothing but what patterns took out
 		}
 		return

@@ -14,16 +14,14 @@ import (
 	"github.com/yuncaidun/yuncaidun/identity"
 )
 
-// The weight of a word found by sound, against 1 for a word as written.
-const (
-	sameSound    = 0.96 // 定单 for 订单
-	similarSound = 0.9  // zi for zhi, lan for lang
-)
+// sameSound is what a word found by sound counts (定单 for 订单), against 1 for a word
+// as written: half, for most that sounds like one is chance (叮当).
+const sameSound = 0.5
 
 // found is a concept that a text holds, how surely, and by which word.
 type found struct {
 	concept int
-	weight  float64
+	weight  float32
 	word    string
 }
 
@@ -35,7 +33,7 @@ func (f *finds) of(concept int) (at int, known bool) {
 	return slices.BinarySearchFunc(*f, concept, func(f found, c int) int { return cmp.Compare(f.concept, c) })
 }
 
-func (f *finds) add(concept int, weight float64, word string) {
+func (f *finds) add(concept int, weight float32, word string) {
 	switch at, known := f.of(concept); {
 	case !known:
 		*f = slices.Insert(*f, at, found{concept, weight, word})
@@ -47,7 +45,7 @@ func (f *finds) add(concept int, weight float64, word string) {
 type match struct {
 	from, to int
 	concepts []int
-	weight   float64
+	weight   float32
 }
 
 // find looks up every stretch of the text, as written and by sound. A word inside
