@@ -120,8 +120,9 @@ func (t *turn) concerned(c certificate.Certificate, all []certificate.Certificat
 		}) {
 			return false
 		}
-		if wantsBack(t.text) {
-			return c.State() == certificate.Frozen
+		frozen := func(c certificate.Certificate) bool { return c.State() == certificate.Frozen }
+		if takingBack.MatchString(t.text) || hasFound(t.text) && slices.ContainsFunc(all, frozen) {
+			return frozen(c)
 		}
 		return len(c.Allowed(order.Applicant, now)) > 0
 	case intent.Unlock:
@@ -259,20 +260,22 @@ func wantsRevocation(text string) bool {
 	return false
 }
 
+var (
+	takingBack = regexp.MustCompile(`解冻|恢复|解除|(?:取消|撤)[^,，。]{0,3}(?:冻结|挂失)|(?:冻结|挂失)[^,，。不别]{0,6}(?:取消|撤)`)
+	foundAgain = regexp.MustCompile(`找(?:到|着)(?:了|啦)|找回|翻(?:出来|到了)|摸(?:着|到)了`)
+	notFound   = regexp.MustCompile(`[没未](?:有|能)?找|找不`)
+)
+
 // wantsBack tells 解冻 from 冻结.
-func wantsBack(text string) bool {
-	for _, w := range []string{"解冻", "恢复", "解除", "取消冻结", "取消挂失", "找到了", "找回"} {
-		if strings.Contains(text, w) {
-			return true
-		}
-	}
-	return false
-}
+func wantsBack(text string) bool { return takingBack.MatchString(text) || hasFound(text) }
+
+// hasFound tells a USBKEY that is there again from one that is lost.
+func hasFound(text string) bool { return foundAgain.MatchString(text) && !notFound.MatchString(text) }
 
 // resuming says how a freeze is taken back.
 func (t *turn) resuming(c certificate.Certificate) string {
 	if c.State() != certificate.Frozen {
-		return "这张证书没有冻结，不需要恢复。"
+		return "这张证书没有冻结，不需要恢复，可以照常使用。担心别人用过，请回复「冻结」，查清后再恢复。"
 	}
 	if c.Expired(t.Now()) {
 		return t.fill(textFrozenOver)
@@ -294,6 +297,9 @@ func (t *turn) loss(c certificate.Certificate) string {
 	another := textReissue
 	if c.SupersededBy != "" {
 		another = textReplaced
+	}
+	if wantsBack(t.text) {
+		return t.resuming(c)
 	}
 	if broken(t.text) {
 		return t.fill("坏了不用着急：先换一个 USB 口、换一台电脑试试；确实损坏可以补办，原证书随补办作废，用它加密的投标文件将无法解密。\n" + another)

@@ -135,6 +135,14 @@ func TestCertificateConversations(t *testing.T) {
 		line("挂失")
 		line("续费")
 		line("锁找到了怎么解冻")
+		line("锁找回来了")
+	})
+	tell(t, "found", func(c *chat, line func(string)) {
+		line("锁找回来了")
+		c.certify(c.bind("o-user", applicant), 1, key1, in(100))
+		line("之前说丢的那把U盾找回来了，还能用吗")
+		line("锁找不到了")
+		line("U盾丢了，还没找到")
 	})
 	tell(t, "freeze-which", func(c *chat, line func(string)) {
 		p := c.bind("o-user", applicant)
