@@ -107,7 +107,7 @@ func (s *Server) formView(o order.Order, typed order.Form, faults []order.FieldE
 				gv.Fields = append(gv.Fields, s.fieldView(o, spec, typed, v))
 			}
 		}
-		if len(gv.Fields) > 0 || o.NeedsCertificate() { // a section may come back
+		if len(gv.Fields) > 0 || o.NeedsCertificate() || o.Product.Express != nil { // a section may come back
 			v.Groups = append(v.Groups, gv)
 		}
 	}
@@ -200,7 +200,7 @@ func (s *Server) optionsOf(p order.Product, spec order.FieldSpec, f order.Form) 
 // redraws says which sections depend on a field beside its own line.
 var redraws = map[order.Field][]string{
 	order.IDType: {"agent"}, order.AuthWay: {"agent", "auth"}, order.InvoiceWant: {"invoice"},
-	order.Speed: {"about"}, order.BidUploaded: {"about"}, order.BidOpening: {"about"},
+	order.Speed: {"about", "invoice"}, order.BidUploaded: {"about"}, order.BidOpening: {"about"},
 	order.ShipWay: {"ship", "about"}, order.ShipProvince: {"ship"}, order.ShipCity: {"ship"},
 }
 

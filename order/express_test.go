@@ -1,8 +1,10 @@
 package order_test
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -252,7 +254,8 @@ func TestExpressAndRefunds(t *testing.T) {
 func TestExpressAndPunctuality(t *testing.T) {
 	h := newHouse(t, storetest.DSN(t, "sqlite", store.MigrateAt))
 	h.sent(t, h.madeOf(t, h.approved(t, express)), "SF1234567890123")
-	if p, err := h.Punctuality(t.Context()); err != nil || p.Posted != 0 {
+	h.advance(7 * 24 * time.Hour)
+	if p, err := h.Punctuality(t.Context()); err != nil || p.Posted != 0 || p.ExpressKept != 1 || p.ExpressMissed != 0 {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -282,4 +285,63 @@ func TestCalendarAfter(t *testing.T) {
 			t.Errorf("%s: %s", name, got.In(order.Shanghai))
 		}
 	}
+}
+
+// What was read before the confirmation is what is sold: another price or another time has to
+// be read first, and what is no longer offered is not chosen any more.
+func TestExpressChangesBeforeTheConfirmation(t *testing.T) {
+	h := newHouse(t, storetest.DSN(t, "sqlite", store.MigrateAt))
+	on := h.Catalogue().Products
+	i := slices.IndexFunc(on, func(p order.Product) bool { return p.Code == "yd-initial" })
+	for name, tt := range map[string]struct {
+		now    *order.Express
+		amount order.Fen
+	}{
+		"dearer":             {&order.Express{Fee: 9000, Hours: 8}, 69000},
+		"slower":             {&order.Express{Fee: 8000, Hours: 12}, 68000},
+		"no longer on offer": {nil, 60000},
+	} {
+		on[i].Express = &order.Express{Fee: 8000, Hours: 8}
+		o := h.draft(t, express)
+		on[i].Express = tt.now
+		confirm := order.Command{
+			On: order.Confirm, By: order.Actor{Role: order.Applicant, Channel: order.Web}, DraftToken: browser, Snapshot: o.Hash(),
+			Consent: order.Consent{Version: "2026-11", Hash: "h", At: h.now()}, Proven: []order.Fact{order.MobileProven},
+		}
+		if _, err := h.Apply(t.Context(), o.ID, confirm); codeOf(err) != "express_changed" {
+			t.Errorf("%s: %v", name, err)
+		}
+		o = h.mustApply(t, o.ID, order.Command{On: order.Save, By: confirm.By, DraftToken: browser, Product: "yd-initial", Lines: o.Lines, Form: o.Form})
+		if chosen := o.Form.Get(order.Speed) == order.Yes; chosen != (tt.now != nil) { // nor comes back with the offer
+			t.Errorf("%s: chosen: %t", name, chosen)
+		}
+		if o = h.confirm(t, o); o.Amount != tt.amount || (o.Express == order.ExpressPromised) != (tt.now != nil) {
+			t.Errorf("%s, read again: %d fen, %q", name, o.Amount, o.Express)
+		}
+	}
+}
+
+// The sweep and a reviewer at the same instant: the guarded UPDATE lets one of them find the
+// promise missed, and one surcharge goes back.
+func TestExpressIsMissedOnce(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		by := h.staff(t, "李审核", "13800000011", order.Reviewer)
+		o := h.hurried(t, express)
+		h.at = shanghai(11, 24, 10, 1)
+		var both sync.WaitGroup
+		for range 4 {
+			both.Go(func() { _ = h.Sweep(context.Background()) })
+			both.Go(func() {
+				_, _ = h.Apply(context.Background(), o.ID, order.Command{On: order.Claim, By: by})
+			})
+		}
+		both.Wait()
+		parts, err := h.db.PartRefunds(t.Context(), o.ID)
+		if err != nil || len(parts) != 1 || parts[0].Amount != 8000 {
+			t.Errorf("parts %+v, %v", parts, err)
+		}
+		if told := h.told(t, o.ID, order.NoticeExpressMissed); len(told) != 2 {
+			t.Errorf("told by %v", told)
+		}
+	})
 }

@@ -287,6 +287,9 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 			return o, err
 		}
 		if c.known != nil { // the price that counts is today's
+			if o.ExpressFee() > 0 && (c.known.Express == nil || *c.known.Express != *o.Product.Express) {
+				return o, expressChanged
+			}
 			term := o.Product.Term
 			o.Product = *c.known
 			o.Product.Term = term
@@ -355,6 +358,9 @@ func (s *Service) prepareDraft(ctx context.Context, tx Tx, o Order, c *Command) 
 	}
 	if o.Lines = c.Lines; len(o.Lines) == 0 {
 		o.Lines = []Line{{Seal: NoSeal, Quantity: 1}}
+	}
+	if p.Express == nil {
+		c.Form = c.Form.With(Speed, No)
 	}
 	form, faults := Normalize(p, c.Form, today(c.at))
 	if len(faults) > 0 {
