@@ -19,7 +19,7 @@ import (
 type reviewView struct {
 	ID                         order.ID
 	No, Tail, Business, State  string
-	Refund                     string
+	Refund, Express            string
 	Amount                     order.Fen
 	Company, UnitType, Product string
 	Lines                      []lineView
@@ -105,7 +105,7 @@ func (k *console) reviewView(c *fiber.Ctx, inClear bool) (reviewView, error) {
 	}
 	t := k.taskView(c, o)
 	v := reviewView{
-		ID: o.ID, No: o.No, Tail: t.Tail, Business: o.Business.Label(), State: o.State.Label(), Refund: o.Refund.Label(), Amount: o.Amount,
+		ID: o.ID, No: o.No, Tail: t.Tail, Business: o.Business.Label(), State: o.State.Label(), Refund: o.Refund.Label(), Express: t.Express, Amount: o.Amount,
 		Company: o.Company, UnitType: identity.UnitType(o.Form.Get(order.OrgType)).Label(), Product: o.Product.Name,
 		Lines: lineViews(o), Term: o.Product.Term, Quantity: o.Quantity(), Submission: o.Submission,
 		Submitted: t.Since, Due: t.Due, Waiting: t.Waiting, Overdue: t.Overdue && o.Status == order.InReview,

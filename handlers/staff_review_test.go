@@ -485,3 +485,19 @@ func TestPickUpDesk(t *testing.T) {
 		t.Errorf("order is %s", got.State)
 	}
 }
+
+// Whoever works on an express order sees that it is one, and by when: in the list of its own,
+// and on the page on which it is judged.
+func TestExpressIsSeenByStaff(t *testing.T) {
+	d := newDesk(t).hire()
+	was := d.inReview()
+	reviewer := d.login("李审核")
+	wantNotIn(t, "no express order", reviewer.get("/staff/review?stage=express").Body, was.Company)
+	now := was
+	now.Express, now.ReviewDue = order.ExpressPromised, d.clock.now().Add(time.Hour)
+	must(t, d.db.InTx(t.Context(), func(tx order.Tx) error { return tx.UpdateOrder(t.Context(), now, was) }))
+	due := now.ReviewDue.In(order.Shanghai).Format(time.DateTime)
+	for name, page := range map[string]string{"list": "/staff/review?stage=express", "page": "/staff/review/" + string(was.ID)} {
+		wantIn(t, name, reviewer.get(page).Body, was.Company, `<span class="badge bad">加急</span>`, due)
+	}
+}
