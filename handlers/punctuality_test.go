@@ -49,6 +49,7 @@ func TestPunctualityInPublic(t *testing.T) {
 	w.posted(5, now.AddDate(0, 0, -1), time.Time{}, func(o *order.Order) { o.Form = order.NewForm(map[order.Field]string{order.ShipWay: order.ShipPickUp}) })
 	w.posted(5, now.AddDate(0, 0, -1), time.Time{}, func(o *order.Order) { o.Refund = order.Refunding })
 	w.posted(5, now.AddDate(0, 0, -1), time.Time{}, func(o *order.Order) { o.Business, o.Product.IssueMode = order.UnlockApproval, "" })
+	w.posted(5, now.AddDate(0, 0, -40), time.Time{}, func(o *order.Order) { o.Express = order.ExpressPromised }) // another promise
 	wantIn(t, "a moment later", page(), "不到 20 个")
 	w.clock.advance(11 * time.Minute)
 	got := page()

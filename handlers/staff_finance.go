@@ -50,7 +50,7 @@ func moneyRowOf(o order.Order) moneyRow {
 type financeView struct {
 	Tabs  []tabView
 	Rows  []moneyRow
-	Parts []moneyRow // whose price of keys could not be returned
+	Parts []moneyRow // of whose trade a part could not be returned
 	Late  []lateRow
 	Held  []heldRow
 	Told  []moneyRow // of whose fulfilment WeChat has to be told by hand
@@ -147,7 +147,7 @@ func (k *console) waitingProposals(ctx context.Context) ([]moneyRow, error) {
 	return k.moneyRows(ctx, ids)
 }
 
-// failedParts are the orders whose price of keys could not be returned.
+// failedParts are the orders of whose trade a part could not be returned.
 func (k *console) failedParts(ctx context.Context) ([]moneyRow, error) {
 	all, err := k.Records.FailedPartRefunds(ctx, maxProposals)
 	if err != nil {
@@ -276,7 +276,7 @@ type proposalView struct {
 	Price  order.Fen
 }
 
-// partRow is the price of keys on its way back.
+// partRow is a part of the trade on its way back.
 type partRow struct {
 	order.PartRefund
 	Label string
@@ -437,7 +437,7 @@ func (k *console) giveUpKeys(c *fiber.Ctx) error {
 	return k.moveMoney(c, order.Command{On: on, Keys: n, Note: strings.TrimSpace(c.FormValue("note"))})
 }
 
-// retryPart asks again for the price of keys back.
+// retryPart asks again for a part of the trade back.
 func (k *console) retryPart(c *fiber.Ctx) error {
 	if err := k.Orders.RetryPartRefund(c.UserContext(), order.ID(c.Params("id")), c.Params("part"), actor(c, order.Finance)); err != nil {
 		return k.orNotice(c, err, k.showAccount)

@@ -28,7 +28,7 @@ const (
 
 // Label is the state as people read it.
 func (e ExpressState) Label() string {
-	return map[ExpressState]string{ExpressPromised: "加急", ExpressKept: "加急，已按时", ExpressMissed: "加急超时，加急费已退"}[e]
+	return map[ExpressState]string{ExpressPromised: "加急", ExpressKept: "加急，已按时", ExpressMissed: "加急超时，加急费退回"}[e]
 }
 
 func offersExpress(p Product, _ Form) bool { return p.Express != nil }

@@ -104,6 +104,9 @@ func TestExpressIsMissed(t *testing.T) {
 			if err != nil || len(parts) != 1 || parts[0].Amount != 8000 || parts[0].Keys != 0 {
 				t.Fatalf("parts %+v, %v", parts, err)
 			}
+			if label := o.Express.Label(); strings.Contains(label, "已退") { // the gateway has not been asked yet
+				t.Error(label)
+			}
 			if o.Express != order.ExpressMissed || o.Refund != order.NoRefund {
 				t.Errorf("%q, %q", o.Express, o.Refund)
 			}

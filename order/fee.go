@@ -8,7 +8,7 @@ type Fee struct {
 	OrderNo  string
 	Product  string
 	Amount   Fen
-	Returned Fen // of keys that were given up
+	Returned Fen // in parts, see PartRefund
 	State    PaymentState
 	Channel  PayChannel
 	PaidAt   time.Time

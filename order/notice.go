@@ -354,7 +354,7 @@ const (
 	JobAuthorization JobKind = "authorization" // authorisation id
 	// JobForget erases the pictures of a legal representative who declined.
 	JobForget JobKind = "forget" // authorisation id
-	// JobPartRefund returns the price of keys that were given up.
+	// JobPartRefund returns a part of a trade, see PartRefund.
 	JobPartRefund JobKind = "keys_refund" // refund number
 	// JobParcel asks the courier for reports about the order's parcel.
 	JobParcel JobKind = "parcel" // order id

@@ -146,7 +146,8 @@ func (s *Service) Punctuality(ctx context.Context) (Punctuality, error) {
 	return p, nil
 }
 
-// overduePostings counts the orders that should have been posted and are not.
+// overduePostings counts the orders that should have been posted and are not. Of an express
+// order that is late already, the usual promise counts.
 func (s *Service) overduePostings(ctx context.Context, now time.Time) (n int, err error) {
 	for _, status := range []Status{InReview, ToIssue, ToShip} {
 		f := Filter{Status: status, DueBefore: now, Sort: OldestFirst, Limit: 100}
@@ -156,7 +157,7 @@ func (s *Service) overduePostings(ctx context.Context, now time.Time) (n int, er
 				return 0, err
 			}
 			for _, o := range page.Orders {
-				if o.Shipped() && o.Form.Get(ShipWay) != ShipPickUp && o.Refund == NoRefund {
+				if o.Shipped() && o.Form.Get(ShipWay) != ShipPickUp && o.Refund == NoRefund && o.Express != ExpressPromised {
 					n++
 				}
 			}

@@ -54,7 +54,7 @@ func (s *Service) owePart(ctx context.Context, tx Tx, o Order, r PartRefund, c C
 	return tx.Enqueue(ctx, Job{Kind: JobPartRefund, Ref: r.RefundNo, Seq: o.Seq})
 }
 
-// RunPartRefund asks the gateway for the price of keys back and records the answer.
+// RunPartRefund asks the gateway for a part of a trade back and records the answer.
 // It returns Unavailable while the gateway is still working on it.
 func (s *Service) RunPartRefund(ctx context.Context, refundNo string) error {
 	r, err := s.store.PartRefund(ctx, refundNo)
@@ -135,7 +135,7 @@ func noteOfTransfer(note string) error {
 	return nil
 }
 
-// SettlePartRefund records that the price of keys, which the gateway could not return,
+// SettlePartRefund records that a part of a trade, which the gateway could not return,
 // went back by a transfer.
 func (s *Service) SettlePartRefund(ctx context.Context, id ID, refundNo, note string, by Actor) error {
 	if err := noteOfTransfer(note); err != nil {

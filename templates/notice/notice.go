@@ -104,9 +104,9 @@ var texts = map[order.Notice]text{
 	order.NoticeUnpaidReturned: {"您的订单（尾号{1}）超过 7 天未支付，已退回填写状态，资料已保留，可随时重新提交：{2}", tailAndLink, "未支付", "已退回填写，资料已保留"},
 	order.NoticeApprovedIssue:  {"您的订单（尾号{1}）已审核通过，正在制作 UKEY，预计{2}前寄出或可领取，届时会短信通知您。", tailAndDay, "审核通过", "正在制作 UKEY"},
 	order.NoticeApprovedLate:   {"您的订单（尾号{1}）已审核通过，正在制作 UKEY。比承诺的{2}晚了，很抱歉，我们会尽快办理，寄出或可领取时会短信通知您。", tailAndDay, "审核通过", "正在制作 UKEY，已延迟"},
-	order.NoticeExpressMissed: {"您的订单（尾号{1}）没能在加急承诺的时间内办好，很抱歉。加急费{2}元将原路退回，一般 1 至 3 个工作日到账，我们会继续尽快办理。", func(o order.Order, _ Links) []string {
+	order.NoticeExpressMissed: {"您的订单（尾号{1}）没能在加急承诺的时间内办好，很抱歉。加急费{2}元将原路退回，一般 1 至 3 个工作日到账，订单办理不受影响。", func(o order.Order, _ Links) []string {
 		return []string{order.TailOf(o.No), o.ExpressFee().Yuan()}
-	}, "加急超时", "加急费将原路退回，继续办理"},
+	}, "加急超时", "加急费将原路退回，办理不受影响"},
 	order.NoticeApprovedDownload: {"您的订单（尾号{1}）已审核通过，请在 30 天内插好 UKEY 下载证书：{2}", tailAndLink, "审核通过", "请插好 UKEY 下载证书"},
 	order.NoticeApprovedRenew:    {"您的更新申请（尾号{1}）已审核通过，请插好 UKEY 完成更新：{2}", tailAndLink, "审核通过", "请插好 UKEY 完成更新"},
 	order.NoticeApprovedUnlock:   {"您的解锁申请（尾号{1}）已审核通过，请在 7 天内插好 UKEY 设置新口令：{2}", tailAndLink, "审核通过", "请设置 UKEY 新口令"},

@@ -126,6 +126,9 @@ func TestTextsSayWhatMatters(t *testing.T) {
 	if want := []string{"0152", "顺丰速运", "SF1234567890123"}; fmt.Sprint(params) != fmt.Sprint(want) {
 		t.Errorf("shipped: %v", params)
 	}
+	if text := SMSTemplates()["express_missed"]; strings.Contains(text, "继续") { // it may be posted, refused or done by the very move that was late
+		t.Errorf("express missed: %s", text)
+	}
 	card, _ := WeChat(order.NoticeReviewTask, sample(), Links{PublicURL: "https://ra.example.cn"})
 	if card.URL != "https://ra.example.cn/staff/review/01HORDER" || card.Data["thing1"] != "待审核 · 初购 · ¥300.00" || card.Data["thing4"] != "纸质授权书 · 第 2 次提交" {
 		t.Errorf("task card: %+v", card)
