@@ -192,6 +192,23 @@ func TestExpressWaitsForTheApplicant(t *testing.T) {
 func TestExpressAndRefunds(t *testing.T) {
 	finance := order.Actor{Role: order.Finance, StaffID: "f", Channel: order.Web}
 	refund := order.Command{On: order.RefundStart, By: finance, Note: "客户取消"}
+	late := func(t *testing.T, h *house, o order.Order) order.Order { // and then given back altogether
+		t.Helper()
+		h.at = shanghai(11, 24, 10, 1)
+		h.sweep(t)
+		parts, err := h.db.PartRefunds(t.Context(), o.ID)
+		if err != nil || len(parts) != 1 {
+			t.Fatalf("parts %+v, %v", parts, err)
+		}
+		if err := h.RunPartRefund(t.Context(), parts[0].RefundNo); err != nil {
+			t.Fatal(err)
+		}
+		h.mustApply(t, o.ID, refund)
+		if err := h.RunRefund(t.Context(), o.TradeNo); err != nil {
+			t.Fatal(err)
+		}
+		return h.order(t, o.ID)
+	}
 	t.Run("before", func(t *testing.T) {
 		h := newHouse(t, storetest.DSN(t, "sqlite", store.MigrateAt))
 		o := h.hurried(t, express)
@@ -208,20 +225,7 @@ func TestExpressAndRefunds(t *testing.T) {
 	t.Run("after", func(t *testing.T) {
 		h := newHouse(t, storetest.DSN(t, "sqlite", store.MigrateAt))
 		o := h.hurried(t, express)
-		h.at = shanghai(11, 24, 10, 1)
-		h.sweep(t)
-		parts, err := h.db.PartRefunds(t.Context(), o.ID)
-		if err != nil || len(parts) != 1 {
-			t.Fatalf("parts %+v, %v", parts, err)
-		}
-		if err := h.RunPartRefund(t.Context(), parts[0].RefundNo); err != nil {
-			t.Fatal(err)
-		}
-		h.mustApply(t, o.ID, refund)
-		if err := h.RunRefund(t.Context(), o.TradeNo); err != nil {
-			t.Fatal(err)
-		}
-		if o = h.order(t, o.ID); o.Status != order.Refunded || h.ledger(t, o.ID) != 0 {
+		if o = late(t, h, o); o.Status != order.Refunded || h.ledger(t, o.ID) != 0 {
 			t.Errorf("%s, ledger %d", o.State, h.ledger(t, o.ID))
 		}
 	})
@@ -234,20 +238,7 @@ func TestExpressAndRefunds(t *testing.T) {
 		if o.Amount != 8000 {
 			t.Fatalf("%d fen", o.Amount)
 		}
-		h.at = shanghai(11, 24, 10, 1)
-		h.sweep(t)
-		parts, err := h.db.PartRefunds(t.Context(), o.ID)
-		if err != nil || len(parts) != 1 {
-			t.Fatalf("parts %+v, %v", parts, err)
-		}
-		if err := h.RunPartRefund(t.Context(), parts[0].RefundNo); err != nil {
-			t.Fatal(err)
-		}
-		h.mustApply(t, o.ID, refund)
-		if err := h.RunRefund(t.Context(), o.TradeNo); err != nil {
-			t.Fatal(err)
-		}
-		if o = h.order(t, o.ID); o.Status != order.Refunded || h.ledger(t, o.ID) != 0 || len(h.pay.returned) != 1 {
+		if o = late(t, h, o); o.Status != order.Refunded || h.ledger(t, o.ID) != 0 || len(h.pay.returned) != 1 {
 			t.Errorf("%s, ledger %d, %d refunds", o.State, h.ledger(t, o.ID), len(h.pay.returned))
 		}
 	})

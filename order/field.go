@@ -264,12 +264,12 @@ func (s FieldSpec) missing(f Form) string {
 func (s FieldSpec) OptionsFor(p Product, f Form) []Option {
 	switch s.Name {
 	case AuthWay:
+		return slices.DeleteFunc(slices.Clone(s.Options), func(o Option) bool { return !slices.Contains(p.Authorizations, o.Value) })
 	case Speed:
 		return expressOptions(p, f)
 	default:
 		return s.Options
 	}
-	return slices.DeleteFunc(slices.Clone(s.Options), func(o Option) bool { return !slices.Contains(p.Authorizations, o.Value) })
 }
 
 func (s FieldSpec) check(p Product, v string, f Form, today time.Time) (string, error) {

@@ -113,9 +113,7 @@ func isNot(f func(Product, Form) bool) func(Product, Form) bool {
 	return func(p Product, form Form) bool { return !f(p, form) }
 }
 
-func isCharged(p Product, f Form) bool {
-	return Order{Product: p, Form: f}.ExpressFee()+p.Price > 0
-}                                         // F50
+func isCharged(p Product, f Form) bool    { return p.Price+Order{Product: p, Form: f}.ExpressFee() > 0 } // F50
 func isShipped(p Product, _ Form) bool    { return p.IssueMode == ByAdmin }
 func byPost(p Product, f Form) bool       { return isShipped(p, f) && f.Get(ShipWay) != ShipPickUp } // F46
 func wantsInvoice(p Product, f Form) bool { return isCharged(p, f) && f.Get(InvoiceWant) != No }

@@ -22,8 +22,8 @@ type Posting struct{ Due, At time.Time }
 
 // Punctuality is how the promise of F63 was kept of late: of the orders that were
 // posted in the last thirty days and those that should be and are not yet. Keys that
-// are fetched are not among them: the subscriber decides when; nor are express orders, whose
-// promise is another.
+// are fetched are not among them: the subscriber decides when; nor are express orders,
+// unless they were late: then the usual promise counts.
 type Punctuality struct {
 	From, To time.Time
 	// Posted is how many orders were, InTime how many of them as promised.
