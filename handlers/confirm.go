@@ -202,6 +202,9 @@ func (s *Server) confirm(c *fiber.Ctx) error {
 		On: order.Confirm, By: visitorOf(c).Actor(c), DraftToken: visitorOf(c).DraftToken(),
 		Consent: s.consent(c), Snapshot: o.Hash(), Proven: []order.Fact{order.MobileProven},
 	})
+	if errors.Is(err, order.ExpressChanged) { // the way back to the form is on this page
+		return again(order.ExpressChanged.Detail + "。")
+	}
 	if err != nil {
 		return err
 	}

@@ -349,3 +349,43 @@ func TestResubmission(t *testing.T) {
 		t.Errorf("the order's page for the new mobile: %d", a.Status)
 	}
 }
+
+// Whoever confirms an express order whose fee has just changed stays where the way back to
+// the form is, reads today's fee there, and is charged what he has read.
+func TestExpressChangesBeforeTheConfirmation(t *testing.T) {
+	w := newDesk(t).hire()
+	b := w.browser()
+	path := b.filled()
+	form := filledForm()
+	form.Set("about.speed", order.Yes)
+	form.Set("do", "submit")
+	confirm := func() answer {
+		w.clock.advance(2 * time.Minute)
+		b.get(path + "/confirm")
+		b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
+		return b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
+	}
+	b.get(path + "/edit")
+	b.post(path+"/form", form)
+	if fee := b.order(path).ExpressFee(); fee != 8000 {
+		t.Fatalf("a fee of %d fen", fee)
+	}
+	must(t, w.settings.SetCatalogue(t.Context(), order.Actor{Role: order.Admin, StaffID: w.staff["吴管理"].ID}, w.settings.Version(order.CatalogueSetting), func(c order.Catalogue) (order.Catalogue, error) {
+		p, err := c.Product("yd-initial")
+		p.Express = &order.Express{Fee: 9900, Hours: 8}
+		if err != nil {
+			return c, err
+		}
+		return c.WithProduct(p, false)
+	}))
+	a := confirm()
+	if a.Status != http.StatusUnprocessableEntity {
+		t.Errorf("%d to %q", a.Status, a.location())
+	}
+	wantIn(t, "refused", a.Body, "加急的价格或时限刚刚调整", path+"/edit")
+	wantIn(t, "the form", b.get(path+"/edit").Body, "另收 ¥99.00")
+	b.post(path+"/form", form)
+	if a = confirm(); a.location() != path+"/pay" || b.order(path).ExpressFee() != 9900 {
+		t.Errorf("read again: %d to %q, %d fen", a.Status, a.location(), b.order(path).ExpressFee())
+	}
+}

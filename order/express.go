@@ -53,8 +53,8 @@ func (o Order) ExpressFee() Fen {
 	return o.Product.Express.Fee
 }
 
-// expressChanged: a promise is not sold that nobody has read.
-var expressChanged = Errorf(Conflict, "express_changed", "加急的价格或时限刚刚调整，请返回修改，核对后重新提交")
+// ExpressChanged refuses a confirmation: a promise is not sold that nobody has read.
+var ExpressChanged = Errorf(Conflict, "express_changed", "加急的价格或时限刚刚调整，请返回修改，核对后重新提交")
 
 // due is when what was complete at t is promised for.
 func (s *Service) due(o Order, t time.Time) time.Time {

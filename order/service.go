@@ -288,7 +288,7 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 		}
 		if c.known != nil { // the price that counts is today's
 			if o.ExpressFee() > 0 && (c.known.Express == nil || *c.known.Express != *o.Product.Express) {
-				return o, expressChanged
+				return o, ExpressChanged
 			}
 			term := o.Product.Term
 			o.Product = *c.known
