@@ -385,7 +385,7 @@ func TestPhotoForThePC(t *testing.T) {
 	if !ok {
 		t.Fatalf("phone: %d %s", a.Status, a.Body)
 	}
-	ticket := rest[:43]
+	ticket, waiting := rest[:43], rest[:87]
 	phone := &mini{web: w} // nobody
 	var p PhotoJSON
 	phone.ok(http.MethodGet, "/photos/"+ticket, nil, &p)
@@ -398,7 +398,7 @@ func TestPhotoForThePC(t *testing.T) {
 	if a := phone.photo("/photos/"+ticket, "x.jpg", fog(t), &p); a.Status != http.StatusOK || !p.Done || len(p.Warnings) != 1 {
 		t.Errorf("upload: %d %s", a.Status, a.Body)
 	}
-	if a := b.get(path + "/phone/license/" + ticket); !strings.Contains(a.Body, "thumb") {
+	if a := b.get(path + "/phone/license/" + waiting); !strings.Contains(a.Body, "thumb") {
 		t.Errorf("the PC: %d %s", a.Status, a.Body)
 	}
 	for _, ticket := range []string{ticket, secret()} {

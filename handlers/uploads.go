@@ -270,13 +270,20 @@ func (s *Server) offerPhone(c *fiber.Ctx) error {
 	if v.QR, err = qrImage(s.absolute("/u/" + token)); err != nil {
 		return err
 	}
-	v.Poll = "/orders/" + string(o.ID) + "/phone/" + string(f) + "/" + token
+	v.Poll = "/orders/" + string(o.ID) + "/phone/" + string(f) + "/" + s.waitingFor(o.ID, f, token)
 	return s.render(c, http.StatusOK, "partials/picture", "", v)
 }
 
 // uploadID is the object that a ticket's photo becomes: known before it exists,
 // so that the waiting page can look for it.
 func (s *Server) uploadID(token string) string { return s.mac(ticketUpload, token) }
+
+// waitingFor names a ticket to the page that waits for its photo, bound to the field
+// that it was made for: who was sent the code may upload with it, but not have the photo
+// shown in an application of his own.
+func (s *Server) waitingFor(id order.ID, f order.Field, token string) string {
+	return token + "." + s.mac("waiting", string(id), string(f), token)
+}
 
 // phoneState is what the waiting page asks every two seconds: 204 until the photo
 // is there, then the field with it.
@@ -285,10 +292,14 @@ func (s *Server) phoneState(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	object := s.uploadID(c.Params("ticket"))
+	token, _, _ := strings.Cut(c.Params("ticket"), ".")
+	if !hmac.Equal([]byte(c.Params("ticket")), []byte(s.waitingFor(o.ID, f, token))) {
+		return order.Errorf(order.NotFound, "upload_not_found", "二维码已失效，请重新获取")
+	}
+	object := s.uploadID(token)
 	kept, err := s.Objects.Get(c.UserContext(), object)
 	if errors.Is(err, order.NotFound) {
-		if _, err := s.Tickets.Peek(c.UserContext(), ticketUpload, c.Params("ticket")); errors.Is(err, order.NotFound) {
+		if _, err := s.Tickets.Peek(c.UserContext(), ticketUpload, token); errors.Is(err, order.NotFound) {
 			v := s.pictureView(o.ID, f, o.Form.Get(f))
 			v.Fault = "二维码已失效，请重新获取"
 			return s.render(c, http.StatusOK, "partials/picture", "", v)

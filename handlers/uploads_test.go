@@ -162,7 +162,8 @@ func TestPhoneUpload(t *testing.T) {
 		if poll == "" || !strings.Contains(a.Body, "data:image/png;base64,") {
 			t.Fatalf("offer: %d %s", a.Status, a.Body)
 		}
-		return poll, "/u/" + poll[strings.LastIndex(poll, "/")+1:]
+		token, _, _ := strings.Cut(poll[strings.LastIndex(poll, "/")+1:], ".")
+		return poll, "/u/" + token
 	}
 	poll, link := offer()
 	if a := pc.get(poll); a.Status != http.StatusNoContent {
@@ -187,6 +188,12 @@ func TestPhoneUpload(t *testing.T) {
 	}
 	if pc.order(path).Form.Get("id.front") == "" {
 		t.Error("the draft has no picture")
+	}
+	mine := phone.draft() // who was sent the code has no way to the photo through a draft of his own
+	for _, guess := range []string{poll[strings.LastIndex(poll, "/"):], strings.TrimPrefix(link, "/u")} {
+		if a := phone.get(mine + "/phone/id.front" + guess); a.Status != http.StatusNotFound || pictureAddress.MatchString(a.Body) {
+			t.Errorf("in somebody else's draft: %d %s", a.Status, a.Body)
+		}
 	}
 	_, late := offer()
 	w.clock.advance(uploadLife)
