@@ -57,13 +57,16 @@ func (a *app) openWeb() error {
 		Orders: a.orders, Store: a.db, Sessions: session.NewSessions(a.rdb, a.clock.Now), Codes: session.NewCodes(a.rdb, a.clock.Now, limits),
 		Tickets: session.NewTickets(a.rdb, a.clock.Now), Scans: session.NewScans(a.rdb, a.clock.Now), Mini: a.miniProgram(), Objects: a.out.objects, SendCode: a.out.sendCode, Identify: a.out.realName.Identify, Face: faces,
 		Status: a.certificates, Reminders: a.reminders, Attempts: session.NewDedup(a.rdb), Enquiries: a.db, Workdays: a.settings.Calendar(),
-		Unlocks: a.unlocks(a.certificates), Runs: a.runs(), HelperURL: a.cfg.HelperURL, MaxDrafts: a.cfg.MaxDrafts,
+		Unlocks: a.unlocks(a.certificates), Runs: a.runs(), HelperURL: a.cfg.HelperURL, MaxDrafts: a.cfg.MaxDrafts, TrustedProxies: a.cfg.TrustedProxies,
 		Places: places, Font: face, Metrics: a.metrics, Checks: a.checks(), Log: a.log, Now: a.clock.Now, NewID: newID(a.clock.Now), Key: linksKey,
 		PublicURL: u, CA: a.cfg.CA.Name, Sealer: a.sealer,
 		InitialPINs: initialPINs{a},
 	})
 	if err != nil {
 		return err
+	}
+	if a.cfg.Production() && len(a.cfg.TrustedProxies) == 0 {
+		a.log.Warn("YCD_TRUSTED_PROXIES is empty: all who come through one proxy share the limits of one address")
 	}
 	a.web.MountWeChatPay(a.out.pay, a.orders.PaymentSucceeded)
 	if a.out.alipay != nil {

@@ -38,10 +38,13 @@ type Config struct {
 	DatabaseURL Secret   `koanf:"database_url"` // sqlite:PATH or postgres://…
 	RedisURL    Secret   `koanf:"redis_url"`    // empty: in-process
 	Hotline     string   `koanf:"hotline"`
-	MaxDrafts   int      `koanf:"max_drafts"` // unsubmitted applications of one person or browser; 0 is no limit
-	HelperURL   string   `koanf:"helper_url"` // where key helpers listen on their own PCs
-	Catalogue   string   `koanf:"catalogue"`  // empty: the embedded catalogue
-	Font        string   `koanf:"font"`       // TrueType font of the PDFs
+	// TrustedProxies are the addresses or networks of the proxies in front, which say in
+	// X-Real-IP who asked.
+	TrustedProxies []string `koanf:"trusted_proxies"`
+	MaxDrafts      int      `koanf:"max_drafts"` // unsubmitted applications of one person or browser; 0 is no limit
+	HelperURL      string   `koanf:"helper_url"` // where key helpers listen on their own PCs
+	Catalogue      string   `koanf:"catalogue"`  // empty: the embedded catalogue
+	Font           string   `koanf:"font"`       // TrueType font of the PDFs
 
 	PII         PII         `koanf:"pii"`
 	CA          CA          `koanf:"ca"`

@@ -226,6 +226,8 @@ func TestFaults(t *testing.T) {
 		"a configuration that is missing":     {development, map[string]string{"YCD_CONFIG": "/nonexistent/ycd.yaml"}, []string{"YCD_CONFIG"}},
 		"production on SQLite":                {production, map[string]string{"YCD_DATABASE_URL": "sqlite:x.db"}, []string{"YCD_DATABASE_URL"}},
 		"production without Redis":            {production, map[string]string{"YCD_REDIS_URL": ""}, []string{"YCD_REDIS_URL"}},
+		"production behind proxies":           {production, map[string]string{"YCD_TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16,fd00::1"}, nil},
+		"a proxy by its name":                 {production, map[string]string{"YCD_TRUSTED_PROXIES": "10.0.0.5,proxy.internal"}, []string{"YCD_TRUSTED_PROXIES"}},
 		"production in clear":                 {production, map[string]string{"YCD_PUBLIC_URL": "http://ca.example.cn"}, []string{"YCD_PUBLIC_URL"}},
 		"production behind a local proxy":     {production, map[string]string{"YCD_SMS_BASE_URL": "http://127.0.0.1:9"}, nil},
 		"production under the demo's name":    {production, map[string]string{"YCD_CA_NAME": demoCAName}, []string{"YCD_CA_NAME"}},

@@ -75,6 +75,12 @@ func (c *Config) checkProcess(fs *Faults) {
 	case err != nil || (u.Scheme != "redis" && u.Scheme != "rediss") || u.Host == "":
 		fs.add("YCD_REDIS_URL", "must be redis://host:6379/0 or rediss://…")
 	}
+	for _, p := range c.TrustedProxies {
+		if _, _, err := net.ParseCIDR(p); err != nil && net.ParseIP(p) == nil {
+			fs.add("YCD_TRUSTED_PROXIES", "must list addresses or networks, such as 10.0.0.5,10.1.0.0/16")
+			break
+		}
+	}
 	// It goes into the security policy of a page: this PC and a port, nothing else.
 	if c.MaxDrafts < 0 {
 		fs.add("YCD_MAX_DRAFTS", "must not be negative")

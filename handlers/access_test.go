@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yuncaidun/yuncaidun/order"
 )
@@ -267,6 +268,21 @@ func TestForwardedHeadersChangeNothing(t *testing.T) {
 	for _, h := range []string{"X-Real-Ip", "X-Forwarded-For", "Forwarded"} {
 		if got := b.get("/ip", h, "203.0.113.9").Body; got != want {
 			t.Errorf("with %s: %s, want %s", h, got, want)
+		}
+	}
+}
+
+// Behind a proxy of ours the visitor is whom it names, or itself when it names nobody.
+func TestTrustedProxy(t *testing.T) {
+	d := newWeb(t).Deps
+	d.Metrics, d.TrustedProxies = prometheus.NewRegistry(), []string{"0.0.0.0"} // where App.Test comes from
+	s, err := New(d)
+	must(t, err)
+	s.get("/ip", Plain, func(c *fiber.Ctx) error { return c.SendString(c.IP()) })
+	b := (&web{Server: s, t: t}).browser()
+	for real, want := range map[string]string{"203.0.113.9": "203.0.113.9", "2001:db8::9": "2001:db8::9", "": "0.0.0.0", "nobody": "0.0.0.0"} {
+		if got := b.get("/ip", "X-Real-Ip", real).Body; got != want {
+			t.Errorf("X-Real-IP %q: %s, want %s", real, got, want)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (s *Server) startDraft(c *fiber.Ctx, v Visitor, p order.Product) (order.Ord
 		}
 		form = form.With(order.AgentMobile, person.Mobile.Reveal())
 	} else if s.MaxDrafts > 0 { // whoever throws his cookie away is a new browser each time
-		err := allow(c.UserContext(), s.Attempts, "drafts:"+s.mac("ip", c.IP()), 3*s.MaxDrafts, time.Hour, "您所在的网络一小时内新建的申请过多，请先登录，或一小时后再试")
+		err := allow(c.UserContext(), s.Attempts, "drafts:"+s.mac("ip", session.Network(c.IP())), 3*s.MaxDrafts, time.Hour, "您所在的网络一小时内新建的申请过多，请先登录，或一小时后再试")
 		if err != nil {
 			return order.Order{}, err
 		}

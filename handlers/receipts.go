@@ -12,6 +12,7 @@ import (
 	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/evidence"
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
 	"github.com/yuncaidun/yuncaidun/templates/letter"
 )
 
@@ -246,7 +247,7 @@ func (s *Server) checkReceipt(c *fiber.Ctx) error {
 	v := receiptView{Code: order.GroupedCode(code)}
 	switch {
 	case errors.Is(err, order.NotFound):
-		if err := allow(ctx, s.Attempts, "receipts:"+s.mac("ip", c.IP()), missesAnHour, time.Hour, "查询次数过多，请一小时后再试，或致电 400-666-3999 核实"); err != nil {
+		if err := allow(ctx, s.Attempts, "receipts:"+s.mac("ip", session.Network(c.IP())), missesAnHour, time.Hour, "查询次数过多，请一小时后再试，或致电 400-666-3999 核实"); err != nil {
 			return err
 		}
 		v.Fault = "没有这个编号的凭证。请核对编号；编号无误的，这份凭证不是本机构出具的，请勿采信。"

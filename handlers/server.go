@@ -281,6 +281,7 @@ func New(d Deps) (*Server, error) {
 		IdleTimeout:             idleTimeout,
 		DisableStartupMessage:   true,
 		EnableTrustedProxyCheck: true,
+		EnableIPValidation:      true, // a proxy that says nothing counts as the visitor
 		TrustedProxies:          d.TrustedProxies,
 		ProxyHeader:             "X-Real-IP",
 	})

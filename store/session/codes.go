@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ type Limits struct {
 	LoggedIn []string
 	// MobilePerDay counts the SMS to one mobile for whatever purpose.
 	MobilePerDay int
-	// IPPerHour counts the SMS one address may cause.
+	// IPPerHour counts the SMS one address may cause; see [Network].
 	IPPerHour int
 	// GlobalPerDay is the spending cap of the whole product.
 	GlobalPerDay int
@@ -166,8 +167,21 @@ func (c *Codes) sendCounters(ch Challenge) []counter {
 	if ch.IP == "" {
 		return cs
 	}
-	ip := counter{key: prefix + "sms:ip:" + c.mac("ip", ch.IP), code: "sms_ip_limit", windows: []window{{hour, c.limits.IPPerHour}}}
+	ip := counter{key: prefix + "sms:ip:" + c.mac("ip", Network(ch.IP)), code: "sms_ip_limit", windows: []window{{hour, c.limits.IPPerHour}}}
 	return append([]counter{ip}, cs...)
+}
+
+// Network is what one subscriber has of addresses, as limits count him: one of IPv4, or
+// the 2⁶⁴ of an IPv6 network.
+func Network(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	if addr = addr.Unmap(); addr.Is4() {
+		return addr.String()
+	}
+	return netip.PrefixFrom(addr.WithZone(""), 64).Masked().String()
 }
 
 // A counter is a set of instants; each of its windows holds at most limit.

@@ -223,11 +223,14 @@ func TestLimits(t *testing.T) {
 		{name: "twenty an hour from one address", asks: func(i int) Challenge {
 			return Challenge{Purpose: "login", Mobile: number(i), IP: "192.0.2.1"}
 		}, step: 30 * time.Second, total: time.Hour, sent: 20, code: "sms_ip_limit"},
+		{name: "twenty an hour from one network of IPv6", asks: func(i int) Challenge {
+			return Challenge{Purpose: "login", Mobile: number(i), IP: fmt.Sprintf("2001:db8::%x:1", i)}
+		}, step: 30 * time.Second, total: time.Hour, sent: 20, code: "sms_ip_limit"},
 		{name: "spending cap", asks: func(i int) Challenge {
-			return Challenge{Purpose: "login", Mobile: number(i), IP: fmt.Sprint("2001:db8::", i)}
+			return Challenge{Purpose: "login", Mobile: number(i), IP: fmt.Sprintf("2001:db8:%d::1", i)}
 		}, step: 10 * time.Minute, total: 24 * time.Hour, sent: 100, code: "sms_busy", change: func(l *Limits) { l.GlobalPerDay = 100 }},
 		{name: "many addresses on one mobile", asks: func(i int) Challenge {
-			return Challenge{Purpose: "login", Mobile: mobile, IP: fmt.Sprint("2001:db8::", i%1000)}
+			return Challenge{Purpose: "login", Mobile: mobile, IP: fmt.Sprintf("2001:db8:%d::1", i%1000)}
 		}, step: 10 * time.Second, total: 10_000 * time.Second, sent: 10, code: "sms_mobile_limit"},
 	}
 	eachRedis(t, func(t *testing.T, rdb redis.UniversalClient, clk *clock) {
