@@ -265,7 +265,7 @@ func (s *Server) eachLoan(ctx context.Context, personID, token string, do func(c
 // inert keeps a spreadsheet from taking what somebody typed for a formula (OWASP, CSV
 // injection).
 func inert(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	if half := identity.HalfWidth(cell); half != "" && strings.ContainsRune("=+-@\t\r\n", rune(half[0])) { // ＝, too
 		return "'" + cell
 	}
 	return cell

@@ -201,3 +201,12 @@ func FuzzReadCertificate(f *testing.F) {
 		}
 	})
 }
+
+// What somebody typed is no formula in a spreadsheet, in whatever width.
+func TestInert(t *testing.T) {
+	for typed, want := range map[string]string{"=1+1": "'=1+1", "＝1+1": "'＝1+1", "＠SUM(A1)": "'＠SUM(A1)", "\n=1": "'\n=1", "-1": "'-1", "工程部": "工程部", "": ""} {
+		if got := inert(typed); got != want {
+			t.Errorf("inert(%q) = %q, want %q", typed, got, want)
+		}
+	}
+}

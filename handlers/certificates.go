@@ -27,11 +27,11 @@ const (
 	codeRebindNew = "rebind_new"
 )
 
-// LoggedInCodes are the purposes of codes that only a login may ask for. They are
+// LoggedInCodes are the purposes of codes that only a login may ask for, to a mobile that it has proven. They are
 // counted apart, so that no stranger who uses up the codes of a mobile keeps its
 // owner from freezing a lost key.
 func LoggedInCodes() []string {
-	return append(slices.Sorted(maps.Values(codePurposes)), codeRestore, codeRebind, codeRebindNew, initialPINPurpose, codeAuthSign, codeErase, codeCopy, codeClose)
+	return append(slices.Sorted(maps.Values(codePurposes)), codeRestore, codeRebind, initialPINPurpose, codeAuthSign, codeErase, codeCopy, codeClose)
 }
 
 func (s *Server) certificateRoutes() {

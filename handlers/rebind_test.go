@@ -279,3 +279,19 @@ func TestHandoverThroughTheAPI(t *testing.T) {
 		t.Errorf("guessing goes on: %d", a.Status)
 	}
 }
+
+// Reliability 18: the new mobile has not been proven by anybody, so that its SMS are
+// counted with all that strangers have sent to it.
+func TestRebindSendsNoMoreThanStrangersMay(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	at := "/certificates/" + heldSerial + "/rebind"
+	proof := proofField.FindStringSubmatch(b.post(at, url.Values{"code": {b.codeFor(at)}}).Body)[1]
+	stranger := w.browser()
+	stranger.get("/login")
+	stranger.post("/login/code", url.Values{"mobile": {heirMobile}}, "HX-Request", "true")
+	was := w.code(heirMobile)
+	if a := b.post(at+"/new/code", url.Values{"mobile": {heirMobile}, "proof": {proof}}, "HX-Request", "true"); was == "" || w.code(heirMobile) != was {
+		t.Errorf("a second SMS within a minute: %s", a.Body)
+	}
+}
