@@ -134,12 +134,14 @@ func (a *applicant) asks(mobile string, change map[string]string) (order string)
 	order, fields := a.fills(mobile, change)
 	var texts struct{ Hash string }
 	a.call("/agreements", nil, &texts)
+	var summary struct{ Offer string }
+	a.call(order+"/summary", nil, &summary)
 	a.call(order+"/code", map[string]any{}, nil)
 	sms, err := a.world.Code(a.t.Context(), fields["agent.mobile"], "提交订单")
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.call(order+"/confirm", map[string]string{"code": sms.Params[0], "agreements": texts.Hash}, nil)
+	a.call(order+"/confirm", map[string]string{"code": sms.Params[0], "agreements": texts.Hash, "offer": summary.Offer}, nil)
 	var paying struct{ Request map[string]string }
 	a.call(order+"/pay", map[string]any{}, &paying)
 	request := map[string]string{"persona": "applicant", "how": "pay"}

@@ -37,6 +37,7 @@ type SummaryJSON struct {
 	Lines  []LineJSON  `json:"lines"`
 	Mobile string      `json:"mobile" doc:"Masked: where the code goes"`
 	Term   int         `json:"term,omitempty" doc:"Years of the certificate, where it makes one of so many"`
+	Offer  string      `json:"offer" doc:"Hash of what is shown, price and promise included; it is sent back with the confirmation"`
 	// Verified is the 认证类型 (F8).
 	Verified string `json:"verification" doc:"How the subscriber is verified (认证类型)"`
 }
@@ -84,6 +85,8 @@ type (
 		Body struct {
 			Code string `json:"code" maxLength:"16"`
 			Hash string `json:"agreements" maxLength:"64" doc:"Hash of the agreements that were shown and ticked"`
+			// Offer keeps anybody from buying what he has not been shown.
+			Offer string `json:"offer" maxLength:"64" doc:"The offer of the summary that was shown"`
 		}
 	}
 	resubmitInput struct {
@@ -136,8 +139,12 @@ func (s *Server) apiSummary(ctx context.Context, _ *idInput) (*summaryOutput, er
 	if !s.complete(o) {
 		return nil, formIncomplete()
 	}
-	v := s.confirmView(o)
-	out := SummaryJSON{Order: s.orderJSON(o, nil), Groups: groupJSON(v.Groups), Lines: lineJSON(v.Lines), Mobile: v.Mobile, Verified: o.Product.VerifiedAs()}
+	v, err := s.confirmView(o)
+	if err != nil {
+		return nil, err
+	}
+	o = v.Order
+	out := SummaryJSON{Order: s.orderJSON(o, nil), Groups: groupJSON(v.Groups), Lines: lineJSON(v.Lines), Mobile: v.Mobile, Offer: o.Hash(), Verified: o.Product.VerifiedAs()}
 	if slices.Contains(termed, o.Business) {
 		out.Term = o.Product.Term
 	}
@@ -173,9 +180,14 @@ func (s *Server) apiOrderCode(ctx context.Context, in *orderCodeInput) (*codeOut
 func (s *Server) apiConfirm(ctx context.Context, in *confirmInput) (*placedOutput, error) {
 	k := callOf(ctx)
 	consent := s.consent(k.c)
+	offer, err := s.Orders.Offer(k.order)
 	switch {
+	case err != nil:
+		return nil, err
 	case !s.complete(k.order):
 		return nil, formIncomplete()
+	case in.Body.Offer != offer.Hash():
+		return nil, order.FormChanged
 	case in.Body.Hash == "":
 		return nil, order.Errorf(order.Invalid, "agreement_missing", "请先阅读并勾选同意协议")
 	case in.Body.Hash != consent.Hash:
@@ -184,7 +196,7 @@ func (s *Server) apiConfirm(ctx context.Context, in *confirmInput) (*placedOutpu
 	if err := s.Codes.Verify(ctx, confirmChallenge(k.c, k.order, k.order.Form), in.Body.Code); err != nil {
 		return nil, err
 	}
-	done, err := s.Orders.Apply(ctx, k.order.ID, order.Command{On: order.Confirm, By: k.actor(), Consent: consent, Snapshot: k.order.Hash(), Proven: []order.Fact{order.MobileProven}})
+	done, err := s.Orders.Apply(ctx, k.order.ID, order.Command{On: order.Confirm, By: k.actor(), Consent: consent, Snapshot: in.Body.Offer, Proven: []order.Fact{order.MobileProven}})
 	return s.placed(ctx, done, err)
 }
 

@@ -139,12 +139,12 @@ func TestPurchaseThroughTheAPI(t *testing.T) {
 		"no code":              {"", texts.Hash, http.StatusUnprocessableEntity},
 		"code with the letter": {"12345x", texts.Hash, http.StatusUnprocessableEntity},
 	} {
-		if a := m.call(http.MethodPost, at+"/confirm", map[string]string{"code": test.code, "agreements": test.hash}, nil); a.Status != test.want || w.order(at).Status != order.Draft {
+		if a := m.call(http.MethodPost, at+"/confirm", map[string]string{"code": test.code, "agreements": test.hash, "offer": summary.Offer}, nil); a.Status != test.want || w.order(at).Status != order.Draft {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
 	}
 	var placed PlacedJSON
-	m.ok(http.MethodPost, at+"/confirm", map[string]string{"code": code, "agreements": texts.Hash}, &placed)
+	m.ok(http.MethodPost, at+"/confirm", map[string]string{"code": code, "agreements": texts.Hash, "offer": summary.Offer}, &placed)
 	if placed.Order.Action != "pay" || placed.Order.No == "" || placed.Token != "" {
 		t.Errorf("placed %+v", placed)
 	}
@@ -511,7 +511,7 @@ func TestRenewalThroughTheAPI(t *testing.T) {
 	w.clock.advance(2 * time.Minute)
 	m.ok(http.MethodPost, path+"/code", map[string]any{}, nil)
 	var placed PlacedJSON
-	m.ok(http.MethodPost, path+"/confirm", map[string]string{"code": w.code(agentMobile), "agreements": texts.Hash}, &placed)
+	m.ok(http.MethodPost, path+"/confirm", map[string]string{"code": w.code(agentMobile), "agreements": texts.Hash, "offer": w.order(path).Hash()}, &placed)
 	if placed.Order.Status != string(order.InReview) { // F61
 		t.Errorf("placed %+v", placed.Order)
 	}
@@ -582,7 +582,7 @@ func TestAuthorizationThroughTheAPI(t *testing.T) {
 	var texts AgreementsJSON
 	m.ok(http.MethodGet, "/agreements", nil, &texts)
 	m.ok(http.MethodPost, at+"/code", map[string]any{}, nil)
-	m.ok(http.MethodPost, at+"/confirm", map[string]string{"code": w.code(agentMobile), "agreements": texts.Hash}, nil)
+	m.ok(http.MethodPost, at+"/confirm", map[string]string{"code": w.code(agentMobile), "agreements": texts.Hash, "offer": w.order(at).Hash()}, nil)
 	var o OrderJSON
 	if m.ok(http.MethodGet, at, nil, &o); o.Authorization != nil {
 		t.Errorf("asked before it was paid: %+v", o.Authorization) // G8

@@ -72,6 +72,7 @@ type confirmView struct {
 	Error  string
 	Agreed bool
 	Asking bool // the SMS dialog is open
+	Moved  bool // what it costs, or when it is promised for, is not what the form said
 }
 
 // complete refuses an order that still lacks something, by sending its owner
@@ -90,7 +91,10 @@ func (s *Server) confirmPage(c *fiber.Ctx) error {
 	if !s.complete(o) {
 		return c.Redirect(s.placeOf(o), http.StatusSeeOther)
 	}
-	view := s.confirmView(o)
+	view, err := s.confirmView(o)
+	if err != nil {
+		return err
+	}
 	view.Agreed = agreesOnForm(o, false) && c.Query("agreed") == "yes"
 	return s.showConfirm(c, http.StatusOK, view)
 }
@@ -103,11 +107,16 @@ func (s *Server) showConfirm(c *fiber.Ctx, status int, v confirmView) error {
 	return s.render(c, status, "confirm", "确认信息", v)
 }
 
-func (s *Server) confirmView(o order.Order) confirmView {
+// confirmView shows a draft as it is sold today.
+func (s *Server) confirmView(draft order.Order) (confirmView, error) {
+	o, err := s.Orders.Offer(draft)
+	if err != nil {
+		return confirmView{}, err
+	}
 	return confirmView{
 		Order: o, Lines: lineViews(o), Groups: s.summary(o, order.Form.Get), Texts: s.texts,
-		Mobile: o.Mobile().Mask(), Code: codeView{URL: "/orders/" + string(o.ID) + "/code"},
-	}
+		Mobile: o.Mobile().Mask(), Code: codeView{URL: "/orders/" + string(o.ID) + "/code"}, Moved: o.Hash() != draft.Hash(),
+	}, nil
 }
 
 // summary lists the filled fields of an order for reading; get tells whether in
@@ -178,17 +187,24 @@ func (s *Server) confirm(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	view := s.confirmView(o)
+	if !s.complete(o) { // also when it was confirmed a moment ago
+		return s.goTo(c, s.placeOf(o))
+	}
+	view, err := s.confirmView(o)
+	if err != nil {
+		return err
+	}
 	view.Agreed = c.FormValue("agree") == "yes"
 	again := func(detail string) error {
 		view.Error = detail
 		return s.showConfirm(c, http.StatusUnprocessableEntity, view)
 	}
-	if !view.Agreed && s.complete(o) {
+	if !view.Agreed {
 		return again("请先阅读并勾选同意协议")
 	}
-	if !s.complete(o) { // also when it was confirmed a moment ago
-		return s.goTo(c, s.placeOf(o))
+	read := c.FormValue("offer")
+	if read != view.Order.Hash() {
+		return again(order.FormChanged.Detail + "。")
 	}
 	err = s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, o.Form), c.FormValue("code"))
 	if detail, ok := correctable(err); ok {
@@ -200,11 +216,8 @@ func (s *Server) confirm(c *fiber.Ctx) error {
 	}
 	done, err := s.Orders.Apply(c.UserContext(), o.ID, order.Command{
 		On: order.Confirm, By: visitorOf(c).Actor(c), DraftToken: visitorOf(c).DraftToken(),
-		Consent: s.consent(c), Snapshot: o.Hash(), Proven: []order.Fact{order.MobileProven},
+		Consent: s.consent(c), Snapshot: read, Proven: []order.Fact{order.MobileProven},
 	})
-	if errors.Is(err, order.ExpressChanged) { // the way back to the form is on this page
-		return again(order.ExpressChanged.Detail + "。")
-	}
 	if err != nil {
 		return err
 	}

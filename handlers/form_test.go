@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -227,7 +228,7 @@ func TestDraftBelongsToItsBrowser(t *testing.T) {
 	w.clock.advance(2 * codeWait * 1e9)
 	b.get(path + "/confirm")
 	b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
-	b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
+	b.post(path+"/confirm", b.agreeing(path, b.code(agentMobile)))
 	if a := owner.get("/orders"); !strings.Contains(a.Body, path) {
 		t.Error("the confirmed order is not listed for its person")
 	}
@@ -249,8 +250,8 @@ func TestConfirmation(t *testing.T) {
 	}
 	for name, form := range map[string]url.Values{
 		"no tick":    {"code": {b.code(agentMobile)}},
-		"wrong code": {"agree": {"yes"}, "code": {"x"}},
-		"no code":    {"agree": {"yes"}},
+		"wrong code": b.agreeing(path, "x"),
+		"no code":    b.agreeing(path, ""),
 	} {
 		if a := b.post(path+"/confirm", form); a.Status != http.StatusUnprocessableEntity || b.order(path).Status != order.Draft {
 			t.Errorf("%s: %d %s", name, a.Status, b.order(path).Status)
@@ -258,7 +259,7 @@ func TestConfirmation(t *testing.T) {
 			t.Errorf("%s: the SMS dialog is open: %v", name, opened)
 		}
 	}
-	b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
+	b.post(path+"/confirm", b.agreeing(path, b.code(agentMobile)))
 	o := b.order(path)
 	if o.Status != order.AwaitingPayment || o.Amount != 60000 || o.Consent.Version != "service 2026.1, privacy 2026.3" || len(o.Consent.Hash) != 64 || !o.Consent.At.Equal(w.clock.now()) || o.Consent.IP == "" {
 		t.Errorf("%s %d %+v", o.Status, o.Amount, o.Consent)
@@ -267,7 +268,7 @@ func TestConfirmation(t *testing.T) {
 		t.Errorf("the form of a confirmed order: %d %s", a.Status, a.location())
 	}
 	b.get(path + "/pay")
-	if a := b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {"000000"}}); a.location() != path+"/pay" {
+	if a := b.post(path+"/confirm", b.agreeing(path, "000000")); a.location() != path+"/pay" {
 		t.Errorf("confirming twice: %d %s", a.Status, a.location())
 	}
 	if a := b.post(path+"/form", filledForm()); a.Status != http.StatusConflict {
@@ -350,42 +351,50 @@ func TestResubmission(t *testing.T) {
 	}
 }
 
-// Whoever confirms an express order whose fee has just changed stays where the way back to
-// the form is, reads today's fee there, and is charged what he has read.
-func TestExpressChangesBeforeTheConfirmation(t *testing.T) {
-	w := newDesk(t).hire()
-	b := w.browser()
-	path := b.filled()
-	form := filledForm()
-	form.Set("about.speed", order.Yes)
-	form.Set("do", "submit")
-	confirm := func() answer {
-		w.clock.advance(2 * time.Minute)
-		b.get(path + "/confirm")
-		b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
-		return b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
-	}
-	b.get(path + "/edit")
-	b.post(path+"/form", form)
-	if fee := b.order(path).ExpressFee(); fee != 8000 {
-		t.Fatalf("a fee of %d fen", fee)
-	}
-	must(t, w.settings.SetCatalogue(t.Context(), order.Actor{Role: order.Admin, StaffID: w.staff["吴管理"].ID}, w.settings.Version(order.CatalogueSetting), func(c order.Catalogue) (order.Catalogue, error) {
-		p, err := c.Product("yd-initial")
-		p.Express = &order.Express{Fee: 9900, Hours: 8}
-		if err != nil {
-			return c, err
-		}
-		return c.WithProduct(p, false)
-	}))
-	a := confirm()
-	if a.Status != http.StatusUnprocessableEntity {
-		t.Errorf("%d to %q", a.Status, a.location())
-	}
-	wantIn(t, "refused", a.Body, "加急的价格或时限刚刚调整", path+"/edit")
-	wantIn(t, "the form", b.get(path+"/edit").Body, "另收 ¥99.00")
-	b.post(path+"/form", form)
-	if a = confirm(); a.location() != path+"/pay" || b.order(path).ExpressFee() != 9900 {
-		t.Errorf("read again: %d to %q, %d fen", a.Status, a.location(), b.order(path).ExpressFee())
+// A price that changed after the form is refused to whoever has not read it: the page shows
+// today's, and the code that he has already been sent confirms that.
+func TestPriceChangesBeforeTheConfirmation(t *testing.T) {
+	offer := regexp.MustCompile(`name="offer" value="([0-9a-f]{64})"`)
+	for name, tt := range map[string]struct {
+		change func(*order.Product)
+		amount order.Fen
+		shown  string
+	}{
+		"dearer":         {func(p *order.Product) { p.Price += 1000 }, 70000, "620.00"},
+		"dearer express": {func(p *order.Product) { p.Express = &order.Express{Fee: 9900, Hours: 8} }, 69900, "99.00"},
+		"slower express": {func(p *order.Product) { p.Express = &order.Express{Fee: 8000, Hours: 12} }, 68000, "12 个工作小时"},
+		"no express":     {func(p *order.Product) { p.Express = nil }, 60000, "600.00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDesk(t).hire()
+			b := w.browser()
+			path := b.filled()
+			form := filledForm()
+			form.Set("about.speed", order.Yes)
+			form.Set("do", "submit")
+			b.get(path + "/edit")
+			b.post(path+"/form", form)
+			if page := b.get(path + "/confirm").Body; strings.Contains(page, "有过调整") || b.order(path).Amount != 68000 {
+				t.Fatalf("moved before anything was: %d fen", b.order(path).Amount)
+			}
+			b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
+			must(t, w.settings.SetCatalogue(t.Context(), order.Actor{Role: order.Admin, StaffID: w.staff["吴管理"].ID}, w.settings.Version(order.CatalogueSetting), func(c order.Catalogue) (order.Catalogue, error) {
+				p, err := c.Product("yd-initial")
+				if tt.change(&p); err != nil {
+					return c, err
+				}
+				return c.WithProduct(p, false)
+			}))
+			a := b.post(path+"/confirm", b.agreeing(path, b.code(agentMobile)))
+			if a.Status != http.StatusUnprocessableEntity {
+				t.Fatalf("%d to %q", a.Status, a.location())
+			}
+			wantIn(t, "refused", a.Body, order.FormChanged.Detail, "有过调整", path+"/edit", tt.shown)
+			seen := b.agreeing(path, b.code(agentMobile))
+			seen.Set("offer", offer.FindStringSubmatch(a.Body)[1])
+			if a = b.post(path+"/confirm", seen); a.location() != path+"/pay" || b.order(path).Amount != tt.amount {
+				t.Errorf("read: %d to %q, %d fen", a.Status, a.location(), b.order(path).Amount)
+			}
+		})
 	}
 }

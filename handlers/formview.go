@@ -86,8 +86,8 @@ var autocompletions = map[order.Field]string{
 }
 
 func (s *Server) formView(o order.Order, typed order.Form, faults []order.FieldError, fixing bool) formView {
-	if now, err := s.Orders.Catalogue().Product(o.Product.Code); err == nil && o.Status == order.Draft {
-		o.Product.Express = now.Express // as it is sold today
+	if now, err := s.Orders.Offer(o); err == nil {
+		o = now
 	}
 	v := formView{Order: o, Typed: typed, Fixed: fixing || o.NeedsCertificate(), AuthStands: typed.Get(order.AuthNeed) == order.No, Fixing: fixing, Faults: faults, CanAdd: !fixing && len(freeSeals(o.Product, o.Lines)) > 0}
 	v.Lines = lineViews(o)

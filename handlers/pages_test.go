@@ -30,6 +30,7 @@ var secrets = []struct {
 	{regexp.MustCompile(`value="[\w-]{43}\.[\w-]{43}"`), `value="PICTURE"`},
 	{regexp.MustCompile(`data:image/png;base64,[^"]+`), "data:QR"},
 	{regexp.MustCompile(`(name="_csrf" value="|"X-CSRF-Token":")[\w-]{43}`), "${1}CSRF"},
+	{regexp.MustCompile(`name="offer" value="[0-9a-f]{64}"`), `name="offer" value="OFFER"`},
 	{regexp.MustCompile(`\.[0-9a-f]{10}\.(css|js|svg)`), ".HASH.$1"},
 	{regexp.MustCompile(`[0-9A-HJKMNP-TV-Z]{26}`), "ULID"},
 	{regexp.MustCompile(`SAAS1\d{20}`), "ORDERNO"},

@@ -108,7 +108,7 @@ func TestRenewalPages(t *testing.T) {
 	}
 	pages["confirm-renewal"] = b.get(confirm.location())
 	b.post(path+"/code", nil, "HX-Request", "true")
-	if a := b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}}); a.location() != path { // F61
+	if a := b.post(path+"/confirm", b.agreeing(path, b.code(agentMobile))); a.location() != path { // F61
 		t.Fatalf("confirm: %d %s", a.Status, a.Body)
 	}
 	if o := w.order(path); o.Stage != order.Queued || o.No == "" {
@@ -135,7 +135,7 @@ func TestCloseRefusedRenewal(t *testing.T) {
 	path := strings.TrimSuffix(b.post("/orders", begin(heldSerial, order.Renewal)).location(), "/edit")
 	b.post(path+"/form", url.Values{"about.bid": {"no"}, "agree": {"yes"}, "do": {"submit"}})
 	b.post(path+"/code", nil, "HX-Request", "true")
-	b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}})
+	b.post(path+"/confirm", b.agreeing(path, b.code(agentMobile)))
 	if a := b.post(path+"/close", nil); a.Status != http.StatusConflict {
 		t.Errorf("closed in review: %d", a.Status)
 	}
@@ -191,7 +191,7 @@ func (b *browser) submitted(edit string, form url.Values) string {
 	}
 	b.clock.advance(2 * time.Minute)
 	b.post(path+"/code", nil, "HX-Request", "true")
-	if a := b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}}); !strings.HasPrefix(a.location(), path) {
+	if a := b.post(path+"/confirm", b.agreeing(path, b.code(agentMobile))); !strings.HasPrefix(a.location(), path) {
 		b.t.Fatalf("confirm: %d %s", a.Status, a.Body)
 	}
 	return path

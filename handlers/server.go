@@ -46,6 +46,7 @@ type orderService interface {
 	receiptService
 	dataService
 	Catalogue() order.Catalogue
+	Offer(order.Order) (order.Order, error)
 	Earlier(ctx context.Context, a order.About) (order.Order, error)
 	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
 	RetryPartRefund(ctx context.Context, id order.ID, refundNo string, by order.Actor) error

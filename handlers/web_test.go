@@ -354,7 +354,7 @@ func (b *browser) confirmed() string {
 	if a := b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf); !strings.Contains(a.Body, "已发送") {
 		b.t.Fatalf("code: %d %s", a.Status, a.Body)
 	}
-	if a := b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {b.code(agentMobile)}}); a.location() != path+"/pay" {
+	if a := b.post(path+"/confirm", b.agreeing(path, b.code(agentMobile))); a.location() != path+"/pay" {
 		b.t.Fatalf("confirm: %d %s %s", a.Status, a.location(), a.Body)
 	}
 	b.get(path + "/pay")
@@ -391,6 +391,11 @@ func (w *web) order(path string) order.Order {
 	o, err := w.db.Order(w.t.Context(), order.ID(filepath.Base(path)))
 	must(w.t, err)
 	return o
+}
+
+// agreeing is a confirmation of an application as its page shows it.
+func (w *web) agreeing(path, code string) url.Values {
+	return url.Values{"agree": {"yes"}, "offer": {w.order(path).Hash()}, "code": {code}}
 }
 
 // dial connects to the server over TCP.

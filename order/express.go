@@ -53,8 +53,14 @@ func (o Order) ExpressFee() Fen {
 	return o.Product.Express.Fee
 }
 
-// ExpressChanged refuses a confirmation: a promise is not sold that nobody has read.
-var ExpressChanged = Errorf(Conflict, "express_changed", "加急的价格或时限刚刚调整，请返回修改，核对后重新提交")
+// expressHours are the office hours of an express order's promise; zero when it is not
+// express.
+func (o Order) expressHours() int {
+	if o.ExpressFee() == 0 {
+		return 0
+	}
+	return o.Product.Express.Hours
+}
 
 // due is when what was complete at t is promised for.
 func (s *Service) due(o Order, t time.Time) time.Time {
@@ -79,15 +85,14 @@ func (o Order) handedOver() bool {
 	return o.Status == Completed || o.State == toPickUp || !o.Shipped() && !o.ApprovedAt.IsZero() && o.Status != InReview && o.Status != Rejected
 }
 
-// settleExpress judges the promise after a move, by the clock it was moved at: whoever
-// moves a late order has it missed, not only the sweep. What is missed is promised as if
-// it had never been express.
+// settleExpress judges the promise after a move. What is missed is promised as if it had
+// never been express.
 func (s *Service) settleExpress(was Order, o *Order, c Command) {
 	switch {
 	case was.Express != ExpressPromised || o.Express != ExpressPromised:
 	case o.Refund != NoRefund:
 		o.Express = NotExpress
-	case was.Overdue(c.at):
+	case c.On == ExpressOver:
 		o.Express = ExpressMissed
 		if !o.DueAt.IsZero() {
 			o.DueAt = later(o.DueAt, s.calendar.Due(was.ReviewSince, slaDays))

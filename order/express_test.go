@@ -121,6 +121,10 @@ func TestExpressIsMissed(t *testing.T) {
 			if told := h.told(t, o.ID, order.NoticeExpressMissed); len(told) != 2 {
 				t.Errorf("told by %v", told)
 			}
+			events, err := h.db.Events(t.Context(), o.ID)
+			if n := len(slices.DeleteFunc(events, func(e order.EventRecord) bool { return e.Event != order.ExpressOver || e.Role != order.System })); err != nil || n != 1 {
+				t.Errorf("%d lines in its history, %v", n, err)
+			}
 			if o.Status == order.InReview {
 				if due := shanghai(11, 26, 17, 30); !o.DueAt.Equal(due) {
 					t.Errorf("now promised for %s", o.DueAt.In(order.Shanghai))
@@ -302,8 +306,12 @@ func TestExpressChangesBeforeTheConfirmation(t *testing.T) {
 			On: order.Confirm, By: order.Actor{Role: order.Applicant, Channel: order.Web}, DraftToken: browser, Snapshot: o.Hash(),
 			Consent: order.Consent{Version: "2026-11", Hash: "h", At: h.now()}, Proven: []order.Fact{order.MobileProven},
 		}
-		if _, err := h.Apply(t.Context(), o.ID, confirm); codeOf(err) != "express_changed" {
+		if _, err := h.Apply(t.Context(), o.ID, confirm); codeOf(err) != "form_changed" {
 			t.Errorf("%s: %v", name, err)
+		}
+		shown, err := h.Offer(o)
+		if confirm.Snapshot = shown.Hash(); err != nil || shown.Amount != tt.amount {
+			t.Errorf("%s: shown for %d fen, %v", name, shown.Amount, err)
 		}
 		o = h.mustApply(t, o.ID, order.Command{On: order.Save, By: confirm.By, DraftToken: browser, Product: "yd-initial", Lines: o.Lines, Form: o.Form})
 		if chosen := o.Form.Get(order.Speed) == order.Yes; chosen != (tt.now != nil) { // nor comes back with the offer

@@ -286,7 +286,7 @@ func (s FieldSpec) check(p Product, v string, f Form, today time.Time) (string, 
 }
 
 // Hash is the SHA-256 (hex) of the canonical snapshot: subject, profile,
-// quantity and materials (F124). Invoice, delivery and e-mail are not part of it, as
+// quantity, price and materials (F124). Invoice, delivery and e-mail are not part of it, as
 // they may change after approval (lifecycle.md, signed fields); images are, by
 // their ids, since an image is never overwritten.
 func (o Order) Hash() string {
@@ -303,8 +303,9 @@ func (o Order) Hash() string {
 		Term        int
 		Lines       []Line
 		Amount      Fen
+		Hours       int `json:",omitempty"`
 		Fields      []field
-	}{o.Certificate, o.Product.Code, o.Business, o.Product.IssueMode, o.Product.Algorithm, o.Product.Term, o.Lines, o.Amount, nil}
+	}{o.Certificate, o.Product.Code, o.Business, o.Product.IssueMode, o.Product.Algorithm, o.Product.Term, o.Lines, o.Amount, o.expressHours(), nil}
 	for _, n := range o.Form.names() {
 		if g := specs[n].Group; g != GroupShip && g != GroupInvoice && g != "" && n != AgentEmail {
 			snapshot.Fields = append(snapshot.Fields, field{n, o.Form.Get(n)})

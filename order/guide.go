@@ -102,9 +102,9 @@ func (o Order) Guide(now time.Time) Guidance {
 		if o.Overdue(now) {
 			out.Next = fmt.Sprintf("已超过承诺的 %s，很抱歉，我们会尽快办理，%s时会短信通知。着急请致电 400-666-3999。", o.PromisedBy(), promise)
 		}
-		if o.Express == ExpressMissed {
-			out.Next = "没能在加急承诺的时间内办好，很抱歉，加急费 ¥" + o.ExpressFee().Yuan() + " 原路退回。" + out.Next
-		}
+	}
+	if o.Express == ExpressMissed && !slices.Contains([]Status{Rejected, Completed, Refunded}, o.Status) {
+		out.Next = "没能在加急承诺的时间内办好，很抱歉，加急费 ¥" + o.ExpressFee().Yuan() + " 原路退回。" + out.Next
 	}
 	return out
 }
@@ -132,7 +132,7 @@ func (o Order) PromisedBy() string {
 
 // PromisedWithin is how soon after its submission the order is promised to be done.
 func (o Order) PromisedWithin() string {
-	if o.ExpressFee() > 0 {
+	if o.ExpressFee() > 0 && o.Express != ExpressMissed {
 		return fmt.Sprintf("%d 个工作小时内%s", o.Product.Express.Hours, o.promise())
 	}
 	return fmt.Sprintf("%d 个工作日内%s", slaDays, o.promise())
@@ -140,7 +140,7 @@ func (o Order) PromisedWithin() string {
 
 // promised reports whether a day that was promised is still to be kept, by us.
 func (o Order) promised() bool {
-	return !o.DueAt.IsZero() && o.Refund == NoRefund && o.State != toPickUp && slices.Contains([]Status{InReview, ToIssue, ToShip}, o.Status)
+	return !o.DueAt.IsZero() && o.Refund == NoRefund && o.State != toPickUp && o.State != awaitingAuthorization && slices.Contains([]Status{InReview, ToIssue, ToShip}, o.Status)
 }
 
 // Overdue reports whether we are late with what was promised.

@@ -101,6 +101,17 @@ func allStates() []State {
 	return out
 }
 
+// Wherever we can be late, the miss of an express promise has a row: it comes before whatever
+// moves a late order.
+func TestExpressOverWhereverWeAreLate(t *testing.T) {
+	for _, s := range allStates() {
+		o := Order{State: s, Business: Initial, Product: Product{Business: Initial}, Express: ExpressPromised, DueAt: t0.Add(-time.Hour)}
+		if _, err := next(o, Command{On: ExpressOver, By: BySystem, at: t0}); (err == nil) != o.Overdue(t0) {
+			t.Errorf("%s: late: %t, its row: %v", s, o.Overdue(t0), err)
+		}
+	}
+}
+
 // Every status and stage is reachable, and only the meant states are dead ends.
 func TestLifecycleIsSound(t *testing.T) {
 	reached, leaves := map[State]bool{None: true}, map[State]bool{}

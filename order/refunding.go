@@ -28,6 +28,9 @@ type PartRefund struct {
 
 // oweKeys has the price of m keys go back from the order's trade; at least one is left.
 func (s *Service) oweKeys(ctx context.Context, tx Tx, o Order, m int, c Command) error {
+	if o.unitPrice() == 0 { // only the surcharge was paid for
+		return nil
+	}
 	return s.owePart(ctx, tx, o, PartRefund{
 		RefundNo: fmt.Sprintf("P%s-%d", o.TradeNo, o.Seq), Keys: m, Amount: o.unitPrice() * Fen(m), Reason: fmt.Sprintf("取消 %d 个 UKEY", m),
 	}, c)

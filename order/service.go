@@ -110,6 +110,11 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 	if err != nil {
 		return Order{}, err
 	}
+	if c.On != ExpressOver && expressLate(was, Command{at: s.now()}) { // whoever moves a late order finds it late, not only the sweep
+		if was, err = s.applyIn(ctx, tx, id, Command{On: ExpressOver, By: BySystem}); err != nil {
+			return was, err
+		}
+	}
 	if err := s.inform(ctx, tx, &was, &c); err != nil {
 		return was, err
 	}
@@ -280,19 +285,15 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 	case Save:
 		return s.prepareDraft(ctx, tx, o, c)
 	case Confirm:
-		if c.Snapshot != o.Hash() { // the mobile that was proven is that of another form
-			return o, Errorf(Conflict, "form_changed", "订单内容刚刚被修改，请核对后重新确认")
+		o, err := s.Offer(o)
+		if err != nil {
+			return o, err
+		}
+		if c.Snapshot != o.Hash() { // nor is the mobile that was proven that of another form
+			return o, FormChanged
 		}
 		if err := s.adopt(ctx, tx, &o, o.Mobile(), *c); err != nil {
 			return o, err
-		}
-		if c.known != nil { // the price that counts is today's
-			if o.ExpressFee() > 0 && (c.known.Express == nil || *c.known.Express != *o.Product.Express) {
-				return o, ExpressChanged
-			}
-			term := o.Product.Term
-			o.Product = *c.known
-			o.Product.Term = term
 		}
 		form, err := s.settle(ctx, tx, o, o.Form, *c)
 		if err != nil {
@@ -323,6 +324,28 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 	default:
 		return o, nil
 	}
+}
+
+// FormChanged refuses a confirmation of what nobody has read: another window has changed the
+// form, or the price or promise of the product is another since.
+var FormChanged = Errorf(Conflict, "form_changed", "订单内容或价格刚刚有变化，请核对后重新确认")
+
+// Offer is a draft as it is sold today: the price that counts is that of its confirmation.
+// Any other order is what was agreed to. It refuses what is no longer sold so.
+func (s *Service) Offer(o Order) (Order, error) {
+	p, err := s.catalogue().Product(o.Product.Code)
+	if o.Status != Draft || errors.Is(err, NotFound) { // the row's facts refuse what is not sold at all
+		return o, nil
+	}
+	if err != nil {
+		return o, err
+	}
+	p.Term = o.Product.Term
+	o.Product = p
+	if p.Express == nil && o.Form.Get(Speed) == Yes {
+		o.setForm(o.Form.With(Speed, No))
+	}
+	return priced(o)
 }
 
 // FormFaults refuses a form, naming what is wrong with its fields.

@@ -148,6 +148,8 @@ export interface Summary {
   lines: Line[]
   mobile: string
   term?: number
+  /** Says what was shown, price and promise included; the confirmation sends it back. */
+  offer: string
   verification: string
 }
 
