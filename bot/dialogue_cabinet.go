@@ -82,8 +82,12 @@ func (t *turn) cabinet(ctx context.Context) (string, error) {
 	return b.String() + t.fill(next), nil
 }
 
+// quoted is what somebody else wrote, as words: WeChat would make a link of its <a>.
+func quoted(text string) string { return strings.NewReplacer("<", "＜", ">", "＞").Replace(text) }
+
 // short is as much of a name as is read at a glance.
 func short(name string, most int) string {
+	name = quoted(name)
 	if r := []rune(name); len(r) > most {
 		return string(r[:most-1]) + "…"
 	}

@@ -383,7 +383,7 @@ func (t *turn) lastTrack(ctx context.Context, o order.Order) (string, error) {
 		return "", nil
 	}
 	l := track[len(track)-1]
-	return "最新物流：" + l.At.In(order.Shanghai).Format("01-02 15:04") + " " + l.Text, nil
+	return "最新物流：" + l.At.In(order.Shanghai).Format("01-02 15:04") + " " + quoted(l.Text), nil
 }
 
 // rejection gives every reason with the field to fix and how.
@@ -395,7 +395,7 @@ func (t *turn) rejection(o order.Order, line func(string)) {
 			break
 		}
 		said, _ := identity.RedactText(r.Text()) // a reviewer may have written a number that no chat repeats
-		text := fmt.Sprintf("%d. %s（%s）", n+1, said, r.Code)
+		text := fmt.Sprintf("%d. %s（%s）", n+1, quoted(said), r.Code)
 		if spec, ok := r.Anchor(o.Product, o.Form).Spec(); ok {
 			text += "\n　修改项：" + spec.Label
 			if spec.Input == order.Image {

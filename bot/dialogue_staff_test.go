@@ -220,6 +220,24 @@ func TestCommandWithoutTask(t *testing.T) {
 	}
 }
 
+// What a reviewer or the courier wrote is no link in the chat.
+func TestNoLinksOfOthers(t *testing.T) {
+	c := newChat(t)
+	link := `<a href="https://evil.example/">点此改派</a>`
+	p := c.bind("o-a", applicant)
+	o := anOrder(p, 1, order.Rejected, order.Fixable)
+	o.Reasons = []order.Reason{{Code: "R20", Note: link}}
+	sent := anOrder(p, 2, order.Completed, order.NoStage)
+	sent.Carrier, sent.TrackingNo, sent.ShippedAt = "sf", "SF1234567890", talkTime
+	c.insert(o, sent)
+	c.tracked(sent, order.ParcelDelivering, link)
+	for _, asked := range []string{"为什么被拒绝", "物流到哪了"} {
+		if got := c.says("o-a", asked); !strings.Contains(got, "点此改派") || strings.Contains(got, `<a href="https://evil`) {
+			t.Errorf("%s: %s", asked, got)
+		}
+	}
+}
+
 // What a reviewer wrote is repeated without the numbers of people (rules.md §3.2).
 func TestRejectionWithoutNumbers(t *testing.T) {
 	c := newChat(t)
