@@ -2,7 +2,7 @@
 FROM node:20-bookworm-slim AS assets
 WORKDIR /src/templates
 COPY templates/package.json templates/package-lock.json templates/.npmrc ./
-RUN npm ci
+RUN npm ci --omit=dev
 
 FROM node:20-bookworm-slim AS miniprogram
 WORKDIR /src/miniprogram

@@ -17,6 +17,8 @@ STEP_CA       := bin/tools/step-ca-$(STEP_CA_VERSION)/step-ca
 
 # Fetched by npm, pinned by hash, embedded by go build.
 HTMX := templates/static/vendor/htmx.min.js
+# What the tests ask whether pages can be used by everybody; no part of the product.
+AXE  := templates/node_modules/axe-core/axe.min.js
 
 # The mini-program: npm packages by the hash of their lock file, and the H5 build
 # that the playground shows and go build embeds.
@@ -78,13 +80,13 @@ endif
 	STORY='$(STORY)' FAULT='$(FAULT)' bin/yuncaidun$(if $(FAULT),-fault) demo
 
 .PHONY: test
-test: setup $(HTMX) $(MINI_H5) $(GOTESTSUM) ## every test, with the race detector, on both databases
+test: setup $(HTMX) $(AXE) $(MINI_H5) $(GOTESTSUM) ## every test, with the race detector, on both databases
 	cd $(MINI) && npm test --silent
 	go test -tags faults -run TestFailpoints ./issuance
 	scripts/with-servers $(GOTESTSUM) --format pkgname-and-test-fails $(RERUN) --packages '$(PKG)' -- -race -timeout 30m $(TESTFLAGS)
 
 .PHONY: e2e
-e2e: setup $(HTMX) $(MINI_H5) $(GOTESTSUM) ## the whole-system stories and the browser tests
+e2e: setup $(HTMX) $(AXE) $(MINI_H5) $(GOTESTSUM) ## the whole-system stories and the browser tests
 	scripts/with-servers $(GOTESTSUM) --format testname -- -count=1 -timeout 30m $(TESTFLAGS) ./e2e/...
 
 .PHONY: lint
@@ -127,11 +129,12 @@ setup-bench:
 setup-run:
 	@scripts/setup run
 
-$(HTMX): templates/package.json templates/package-lock.json
-	@echo "fetching htmx from npm"
+$(HTMX) $(AXE) &: templates/package.json templates/package-lock.json
+	@echo "fetching htmx and axe-core from npm"
 	cd templates && npm ci --no-audit --no-fund
-	mkdir -p $(@D)
-	cp templates/node_modules/htmx.org/dist/$(@F) $@
+	mkdir -p $(dir $(HTMX))
+	cp templates/node_modules/htmx.org/dist/$(notdir $(HTMX)) $(HTMX)
+	@touch $(AXE)
 
 # Installed again only when the lock file says something else.
 $(MINI_NPM): $(MINI)/package-lock.json

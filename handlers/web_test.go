@@ -236,6 +236,9 @@ func (b *browser) do(method, path, kind string, body io.Reader, more ...string) 
 	if m := csrfInPage.FindStringSubmatch(a.Body); m != nil {
 		b.csrf = m[1]
 	}
+	if s, news := readers.saw(b.t, method+" "+path, a); news {
+		b.t.Cleanup(func() { readers.look(b.t, s) })
+	}
 	return a
 }
 
