@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -12,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -477,5 +480,28 @@ func TestLegalRepOnAPhone(t *testing.T) {
 			b.shown("#pdf")
 			look("7-done")
 		})
+	}
+}
+
+// Reliability 17: many guesses at once at the legal representative's document tell no
+// more than a few.
+func TestParallelGuessesAtADocument(t *testing.T) {
+	w := newWeb(t)
+	_, link := w.asked(nil)
+	b := w.browser()
+	b.proves(link)
+	var wg sync.WaitGroup
+	var told atomic.Int32
+	for i := range 200 {
+		wg.Go(func() {
+			guess := &browser{web: w, jar: b.jar, csrf: b.csrf}
+			if a := guess.post(link+"/identity", url.Values{"tail": {fmt.Sprintf("%06d", i)}}); strings.Contains(a.Body, "不一致") {
+				told.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := told.Load(); n < 1 || n > tailTries {
+		t.Errorf("%d guesses were answered, want at most %d", n, tailTries)
 	}
 }

@@ -171,6 +171,10 @@ func (s *Server) wrongly(c *fiber.Ctx, l legalRep, refusal *order.Error) error {
 	return refusal
 }
 
+// tailTries is how often the end of a document's number may be sent by one link, right
+// or wrong: it counts before it compares, so that many at once gain nothing.
+const tailTries = 10
+
 // knowsDocument compares the end of the document's number with what the applicant
 // typed.
 func (s *Server) knowsDocument(c *fiber.Ctx, l legalRep, tail string) error {
@@ -181,7 +185,11 @@ func (s *Server) knowsDocument(c *fiber.Ctx, l legalRep, tail string) error {
 		return order.Errorf(order.RateLimited, "identity_locked", "证件号码核对错误次数过多，请联系经办人重新发送授权短信后再试")
 	case !order.IsTail(tail):
 		return order.Errorf(order.Invalid, "document_tail_short", "请填写证件号码的后六位，正好 6 个数字或字母")
-	case !l.auth.KnowsTail(tail):
+	}
+	if err := allow(c.UserContext(), s.Attempts, "tail:"+l.auth.LinkHash, tailTries, 24*time.Hour, "核对次数过多，请联系经办人重新发送授权短信后再试"); err != nil {
+		return err
+	}
+	if !l.auth.KnowsTail(tail) {
 		return s.wrongly(c, l, order.Errorf(order.Invalid, "document_tail_wrong", "后六位与经办人填写的法定代表人证件号码不一致，请核对；如经办人填写有误，请联系经办人修改"))
 	}
 	return nil
