@@ -226,6 +226,8 @@ var (
 	cancelPattern  = regexp.MustCompile(`(?i)^(?:我|要|想|请|帮我|怎么|如何|能不能|可不可以|可以|能|把|这个|那个|这笔|那笔|订单|申请|单子?|尾号|号|不想办了|[,，。\s])*(SAAS1\d{18,20}|\d{3,6})?(?:取消|撤回|撤销|撤掉|删除|删掉|不办了|不要了)(?:我的|这个|那个|这笔|那笔|一下|掉|了)*((?:订单|申请|单子?)?)(?:尾号|号)?\s*(SAAS1\d{18,20}|\d{3,6})?(?:订单|申请|不办了|不想办了|可以|吗|呢|吧|啊|了|[,，。.!！?？~\s])*$`)
 	cancelledThing = regexp.MustCompile(`订单|申请|单子|\d`)
 	bareAnswer     = regexp.MustCompile(`^(?:是的?|不是|对的?|有的?|没有?|算了吧?|取消|确认|不用了?)[。.!！~]?$`) // to no question of ours
+	helpPattern    = regexp.MustCompile(`^(?:主?菜单|帮助|返回|主页|首页|功能|目录|help|[?？]+)[。.!！~]?$`)
+	declinePattern = regexp.MustCompile(`^(?:退订|td|t)$|(?:不想|不要|别|不用|取消|停止|关闭|怎么关)[^,，。]{0,4}(?:收|发)?[^,，。]{0,4}(?:提醒|更新)(?:的)?(?:短信|消息|通知)`)
 	urgentPattern  = regexp.MustCompile(`急|投诉|人工`)
 )
 
@@ -273,6 +275,12 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 	}
 	if unbindPattern.MatchString(t.text) {
 		return t.unbind(ctx)
+	}
+	switch said := strings.ToLower(t.text); {
+	case helpPattern.MatchString(said):
+		return t.fill(advice[intent.Greeting]), nil
+	case declinePattern.MatchString(said):
+		return t.fill(textReminders), nil
 	}
 	t.meant = t.meanings.of(t.text)
 	if err := t.goOn(ctx); err != nil {
@@ -383,6 +391,7 @@ func init() { // not a literal above: an answer may lead to another
 		intent.Invoice:       {ofOrder, (*turn).ordersBeside},
 		intent.ChangeAddress: {ofOrder, (*turn).ordersBeside},
 		intent.SLATime:       {ofOrder, (*turn).ordersBeside},
+		intent.ChangeInfo:    {ofOrder, (*turn).ordersBeside},
 		intent.Price:         {ofNothing, (*turn).price},
 		intent.Material:      {ofNothing, (*turn).material},
 		intent.CertExpiry:    {ofCertificate, (*turn).certificates},
@@ -406,6 +415,15 @@ func (t *turn) fill(text string) string {
 func (t *turn) bindingCard(about intent.Intent) string {
 	t.state.Asked, t.state.Topic = askedMobile, about
 	return textBindingCard
+}
+
+// bindFor is bindingCard, or what comes after it for who has told his mobile with the question.
+func (t *turn) bindFor(ctx context.Context, about intent.Intent) (string, error) {
+	card := t.bindingCard(about)
+	if number := t.meant.Slots[intent.SlotPhone]; number != "" {
+		return t.sendCode(ctx, number)
+	}
+	return card, nil
 }
 
 func (t *turn) bindAccount(ctx context.Context, _ intent.Intent) (string, error) {
@@ -493,6 +511,9 @@ func (t *turn) securityAlert(ctx context.Context, _ intent.Intent) (string, erro
 		warning = leakWarnings["id"]
 	}
 	switch b := t.meant.Beside; {
+	case leak == "pin" && (b == "" || b == intent.SecurityAlert || b == intent.OutOfScope): // it has to be changed
+		rest, err := t.certificates(ctx, intent.Unlock)
+		return warning + "\n\n" + rest, err
 	case b == "", b == intent.SecurityAlert, b == intent.OutOfScope, b.Staff(),
 		b == intent.Material, b == intent.Privacy: // the words around a secret, not a wish
 		return warning, nil

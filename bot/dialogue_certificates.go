@@ -26,6 +26,12 @@ func (t *turn) certificates(ctx context.Context, about intent.Intent) (string, e
 	if about == intent.CertExpiry && whoHas(t.text) {
 		return t.cabinet(ctx)
 	}
+	switch {
+	case about == intent.Unlock && asksInitialPIN.MatchString(t.text):
+		return t.fill(textInitialPIN), nil
+	case about == intent.BidSafety && cannotDecrypt.MatchString(t.text):
+		return textCannotDecrypt, nil
+	}
 	p, err := t.who(ctx)
 	if err != nil {
 		return "", err
@@ -47,7 +53,7 @@ func (t *turn) certificates(ctx context.Context, about intent.Intent) (string, e
 	concerned := slices.DeleteFunc(slices.Clone(all), func(c certificate.Certificate) bool { return !t.concerned(c, all, about, now) })
 	switch n := len(concerned); {
 	case len(all) == 0:
-		return textNoCertificates, nil
+		return t.noCertificates(ctx)
 	case n == 0:
 		return t.aboutCertificate(ctx, all[0], about)
 	case n == 1:
@@ -57,6 +63,21 @@ func (t *turn) certificates(ctx context.Context, about intent.Intent) (string, e
 	default:
 		return t.listCertificates(concerned, about), nil
 	}
+}
+
+var (
+	asksInitialPIN = regexp.MustCompile(`(?i)(?:初始|出厂|默认|原始|起始|一开始|第一次)[^,，。]{0,6}(?:密码|口令|pin)|(?:密码|口令|pin码?)(?:是|为)?(?:什么|多少|啥|几)|(?:密码|口令|pin码?)[^,，。]{0,4}(?:在哪|没告诉|没给|没发|写在)`)
+	cannotDecrypt  = regexp.MustCompile(`解密?[^,，。]{0,4}(?:失败|不了|不开|不出|报错|出错|不成功)|(?:无法|没法|不能)解密`)
+)
+
+// noCertificates answers who has none: what he asks about is mostly still being made.
+func (t *turn) noCertificates(ctx context.Context) (string, error) {
+	open, err := t.mine(ctx, order.Filter{Open: true, Limit: 1})
+	if err != nil || len(open) == 0 {
+		return textNoCertificates, err
+	}
+	text, err := t.aboutOrder(ctx, open[0], intent.OrderStatus)
+	return textNoCertificateYet + "\n\n" + text, err
 }
 
 // unboundCertificates is the general advice, with what it takes to say more. How
@@ -262,7 +283,7 @@ func wantsRevocation(text string) bool {
 
 var (
 	takingBack = regexp.MustCompile(`解冻|恢复|解除|(?:取消|撤)[^,，。]{0,3}(?:冻结|挂失)|(?:冻结|挂失)[^,，。不别]{0,6}(?:取消|撤)`)
-	foundAgain = regexp.MustCompile(`找(?:到|着)(?:了|啦)|找回|翻(?:出来|到了)|摸(?:着|到)了`)
+	foundAgain = regexp.MustCompile(`找(?:到|着)(?:了|啦)|找回|没有?(?:弄|搞)?丢|翻(?:出来|到了)|摸(?:着|到)了`)
 	notFound   = regexp.MustCompile(`[没未](?:有|能)?找|找不`)
 )
 
@@ -274,6 +295,9 @@ func hasFound(text string) bool { return foundAgain.MatchString(text) && !notFou
 
 // resuming says how a freeze is taken back.
 func (t *turn) resuming(c certificate.Certificate) string {
+	if c.State() != certificate.Frozen && strings.Contains(t.text, "吊销") {
+		return t.fill("吊销不能撤回，也不能恢复；还要使用的，请重新办理。只有冻结的证书可以恢复。\n<a href=\"{portal}/\">新办证书</a>")
+	}
 	if c.State() != certificate.Frozen {
 		return "这张证书没有冻结，不需要恢复，可以照常使用。担心别人用过，请回复「冻结」，查清后再恢复。"
 	}
@@ -298,7 +322,7 @@ func (t *turn) loss(c certificate.Certificate) string {
 	if c.SupersededBy != "" {
 		another = textReplaced
 	}
-	if wantsBack(t.text) {
+	if wantsBack(t.text) && !broken(t.text) {
 		return t.resuming(c)
 	}
 	if broken(t.text) {

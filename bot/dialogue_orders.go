@@ -51,7 +51,7 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 			return "", err
 		}
 		if p.ID == "" {
-			return t.bindingCard(about), nil
+			return t.bindFor(ctx, about)
 		}
 		if f.Tracking != "" {
 			return t.noSuchParcel(ctx, f.Tracking)
@@ -232,6 +232,8 @@ func concerns(o order.Order, about intent.Intent) bool {
 		return !o.PaidAt.IsZero() && o.Amount > 0 && !over
 	case intent.ChangeAddress:
 		return o.Shipped() && !over && (slices.Contains(toDeliver, o.Status) || o.TrackingNo != "" && o.Parcel != order.ParcelSigned)
+	case intent.ChangeInfo:
+		return o.Status != order.Completed && !over && o.Business == order.Initial
 	case intent.SLATime:
 		return slices.Contains(atWork, o.Status)
 	default:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,6 +77,11 @@ func (t *turn) inGeneral(ctx context.Context, about intent.Intent) (string, erro
 	if about != intent.SLATime {
 		return text, nil
 	}
+	if p, err := t.who(ctx); err != nil {
+		return "", err
+	} else if p.ID != "" {
+		text = strings.Replace(text, "绑定手机号后回复", "回复", 1)
+	}
 	kept, err := t.Punctual.Punctuality(ctx)
 	promise, next, _ := strings.Cut(text, "\n")
 	return promise + kept.Sentence() + "\n" + t.hurry(nil) + next, err
@@ -104,6 +110,7 @@ var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]s
 	intent.Refund:        func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.refund(*o), nil },
 	intent.Invoice:       (*turn).invoice,
 	intent.ChangeAddress: func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.delivery(*o), nil },
+	intent.ChangeInfo:    func(_ *turn, _ context.Context, o *order.Order) ([]string, error) { return correction(*o), nil },
 	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.schedule(*o), nil },
 }
 
@@ -134,7 +141,10 @@ const gatewayTime = 1500 * time.Millisecond
 // payment asks the gateway what became of the payment.
 func (t *turn) payment(ctx context.Context, o *order.Order) ([]string, error) {
 	if o.TradeNo == "" {
-		return []string{"还没有发起支付。在订单页选择支付方式后扫码支付，提交后 7 天内有效。"}, nil
+		if saysPaid.MatchString(t.text) {
+			return []string{"没有查到这笔订单的付款。确实扣了款的，请先不要再付，回复「人工」由工作人员核对；重复支付会自动原路退回。"}, nil
+		}
+		return []string{"还没有发起支付。在订单页选择支付方式后扫码支付，提交后 7 天内有效。", "电脑上支持微信支付和支付宝，把二维码给别人代付也可以；小程序里用微信支付。不支持对公转账。"}, nil
 	}
 	asking, cancel := context.WithTimeout(ctx, gatewayTime)
 	defer cancel()
@@ -150,6 +160,26 @@ func (t *turn) payment(ctx context.Context, o *order.Order) ([]string, error) {
 		return []string{"刚才已查询到付款成功，不需要再付。", o.Guide(t.Now()).What, o.Guide(t.Now()).Next}, nil
 	}
 	return []string{"刚向支付平台查询过：这笔订单还没有付款成功。二维码过期了重新打开支付即可；重复支付会自动原路退回。"}, nil
+}
+
+// saysPaid is what somebody says whose money has gone.
+var saysPaid = regexp.MustCompile(`扣(?:了|款|钱|过)|付过|付完|已付|付款成功|支付成功|(?:付|交|转)了(?:钱|款|两|2|二|好几)|(?:重复|多)(?:付|扣|支付)`)
+
+// correction says how what was typed into an order is put right.
+func correction(o order.Order) []string {
+	const remade = "已经开始制证，证书上的信息不能再改。填错了的请拨打 400-666-3999。"
+	switch o.Status {
+	case order.Draft:
+		return []string{"还没有提交，打开订单就可以直接修改。"}
+	case order.AwaitingPayment:
+		return []string{"还没有付款，先不要付：在支付页点「返回修改信息」，改好重新提交。"}
+	case order.InReview:
+		return []string{"审核期间不能自己修改。请回复「人工」说明要改哪一项，由审核员退回给您；改好后重新提交，不需要再次付款。"}
+	case order.Rejected:
+		return []string{"订单已退回，可以直接修改后重新提交，不需要再次付款。"}
+	default:
+		return []string{remade}
+	}
 }
 
 // refund says how to get out of an order: whether money can come back and how, or what to
