@@ -66,6 +66,7 @@ var sets = []struct {
 	{"testdata/ways-za.tsv", 0.99, 0.99},
 	{"testdata/ways-zb.tsv", 0.99, 0.95},
 	{"testdata/ways-zc.tsv", 0.99, 0.95},
+	{"testdata/ways-ze.tsv", 0.99, 0.97},
 	{"examples/acceptance.tsv", 0.99, 0.99},
 	{"examples/written.tsv", 0.99, 0.99},
 	{"examples/wider.tsv", 0.99, 0.99},
