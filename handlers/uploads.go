@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,15 +170,43 @@ func (s *Server) putPicture(c *fiber.Ctx, id order.ID, f order.Field, object str
 	return err
 }
 
-const onlyPictures = "只支持 jpg、jpeg、png 格式的图片"
+const (
+	onlyPictures = "只支持 jpg、jpeg、png 格式的图片"
+	saveAsJPEG   = "。请另存为 jpg 后再上传"
+)
 
 // otherKinds say how a file of another kind becomes a picture that is taken.
 var otherKinds = map[string]string{
 	".heic": "。iPhone 请在「设置 → 相机 → 格式」选择「兼容性最佳」后重拍，或把照片截图后上传",
 	".heif": "。请在相机设置里选择 JPEG 格式后重拍，或把照片截图后上传",
 	".jfif": "。请把文件名末尾的 .jfif 改为 .jpg 后再上传",
-	".webp": "。请另存为 jpg 后再上传",
-	".pdf":  "。请把 PDF 导出为图片，或打开后截图上传",
+	".webp": saveAsJPEG, ".gif": saveAsJPEG, ".bmp": saveAsJPEG, ".tif": saveAsJPEG, ".tiff": saveAsJPEG,
+	".pdf": "。请把 PDF 导出为图片，或打开后截图上传",
+}
+
+// startOf is what files of another kind begin with, whatever they are called: a photo of a
+// telephone is often sent on as .jpg.
+var startOf = []struct {
+	kind  string
+	begin *regexp.Regexp
+}{
+	{".heic", regexp.MustCompile(`(?s)^....ftyp(?:heic|heix|heim|heis|hevc|hevx|mif1|msf1)`)},
+	{".webp", regexp.MustCompile(`(?s)^RIFF....WEBP`)},
+	{".pdf", regexp.MustCompile(`^%PDF-`)},
+	{".gif", regexp.MustCompile(`^GIF8`)},
+	{".bmp", regexp.MustCompile(`(?s)^BM....\x00\x00\x00\x00`)},
+	{".tiff", regexp.MustCompile(`(?s)^(?:II\*\x00|MM\x00\*)`)},
+}
+
+// otherKind is how a file of another kind becomes a picture that is taken; "" when the kind
+// is not known.
+func otherKind(raw []byte) string {
+	for _, s := range startOf {
+		if s.begin.Match(raw[:min(len(raw), 32)]) {
+			return otherKinds[s.kind]
+		}
+	}
+	return ""
 }
 
 var uploadFaults = map[error]string{
@@ -199,6 +228,9 @@ func (s *Server) accept(c *fiber.Ctx) (picture.Picture, error) {
 	p, err := picture.Accept(raw)
 	for sentinel, detail := range uploadFaults {
 		if errors.Is(err, sentinel) {
+			if sentinel == picture.ErrNotAPicture { //nolint:errorlint // the key itself
+				detail += otherKind(raw)
+			}
 			return picture.Picture{}, &order.Error{Kind: order.Invalid, Code: "picture_refused", Detail: detail, Err: err}
 		}
 	}
