@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/yuncaidun/yuncaidun/order"
 )
@@ -153,6 +154,58 @@ func TestPurchaseInABrowser(t *testing.T) {
 			must(t, err)
 			b.until(`document.querySelector("#panel").textContent.includes("正在审核")`)
 		})
+	}
+}
+
+// tabTo goes to an element as people do who have no mouse, and sees where it is.
+func (b *tab) tabTo(selector string) {
+	b.t.Helper()
+	b.shown(selector)
+	for range 90 {
+		b.do(chromedp.KeyEvent(kb.Tab))
+		if b.js("document.activeElement.matches(`"+selector+"`)") == "true" {
+			if b.js(`getComputedStyle(document.activeElement).outlineStyle`) == "none" {
+				b.t.Errorf("the focus on %s is not to be seen", selector)
+			}
+			return
+		}
+	}
+	b.t.Fatalf("Tab never reaches %s", selector)
+}
+
+// From the login to the first fault of a form and its correction by keyboard alone;
+// what changes is said, and what is wrong is bound to its field as long as it is.
+func TestPurchaseByKeyboard(t *testing.T) {
+	w := newWeb(t)
+	b := w.browse(t, 720) // a desk at 200 %
+	b.goTo("/login?mode=sms")
+	b.tabTo("#mobile")
+	b.do(chromedp.KeyEvent(agentMobile))
+	b.tabTo(".ask-code button")
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.until(`document.querySelector("#voice").textContent.includes("已发送")`)
+	b.until(`document.activeElement.id == "code"`)
+	b.do(chromedp.KeyEvent(w.code(agentMobile)), chromedp.KeyEvent(kb.Enter))
+	b.until(`location.pathname != "/login"`)
+	b.goTo("/")
+	b.tabTo(".offer .btn.main")
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.tabTo("#in-org-uscc")
+	b.do(chromedp.KeyEvent("91110108MA00TEN18G"))
+	b.do(chromedp.KeyEvent(kb.Tab))
+	b.until(`document.querySelector("#in-org-uscc[aria-invalid=true][aria-describedby~=err-org-uscc]") && document.querySelector("#err-org-uscc[role=alert]").textContent.includes("校验")`)
+	b.tabTo("[value=submit]")
+	b.do(chromedp.KeyEvent(" "))
+	b.until(`document.activeElement.id == "faults"`)
+	b.tabTo("#faults a[href='#org.uscc']")
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.tabTo("#in-org-uscc") // the link leads to where Tab goes on
+	b.js(`document.activeElement.select()`)
+	b.do(chromedp.KeyEvent("91110108MA00TEN18F"))
+	b.do(chromedp.KeyEvent(kb.Tab))
+	b.until(`document.querySelector("#err-org-uscc").textContent == "" && document.querySelector("#in-org-uscc:not([aria-invalid])")`)
+	if wide := b.js(`document.documentElement.scrollWidth > innerWidth`); wide != "false" {
+		t.Error("the form is wider than the screen")
 	}
 }
 

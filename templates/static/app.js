@@ -81,6 +81,8 @@
     said = at.appendChild(document.createElement("p"));
     said.className = "fault center";
     said.setAttribute("role", "alert");
+    if (!input.hasAttribute("aria-describedby")) input.setAttribute("aria-describedby", input.id + "-large");
+    said.id = input.getAttribute("aria-describedby").split(" ").pop();
     said.textContent = "图片超过 8M，请压缩或重新拍摄";
   }, true);
 
@@ -146,12 +148,64 @@
     });
   }
 
+  // What changes by itself is said when it says something else than before, in a place
+  // that stays while the page around it is exchanged: data-say names what of it is said.
+  var told = {}, voice;
+  function say(root) {
+    var all = Array.from(root.querySelectorAll("[data-say]"));
+    if (root.matches && root.matches("[data-say]")) all.push(root);
+    all.forEach(function (el) {
+      var key = el.id || el.classList[0], before = told[key];
+      var words = Array.from(el.querySelectorAll(el.dataset.say), function (p) { return p.textContent.trim(); }).join(" ").replace(/\s+/g, " ");
+      told[key] = words;
+      if (before !== undefined && before !== words && voice) voice.textContent = words;
+    });
+  }
+
+  // Faults that the server finds while somebody types are bound to their fields, and
+  // one that has been said is not said again.
+  document.addEventListener("htmx:oobBeforeSwap", function (e) {
+    var d = e.detail;
+    if (d.target.getAttribute("role") === "alert" && d.target.textContent.trim() === d.fragment.textContent.trim()) d.shouldSwap = false;
+  });
+  document.addEventListener("htmx:oobAfterSwap", function () {
+    document.querySelectorAll(".field > .fault[id^='err-']").forEach(function (fault) {
+      var wrong = fault.textContent.trim() !== "", field = fault.parentNode;
+      field.classList.toggle("wrong", wrong);
+      field.querySelectorAll("[aria-describedby~='" + fault.id + "']:not([type=radio], [type=checkbox])").forEach(function (control) {
+        if (wrong) control.setAttribute("aria-invalid", "true"); else control.removeAttribute("aria-invalid");
+      });
+    });
+  });
+
+  // Whoever works by keyboard stays where he was when that is exchanged.
+  var held = null;
+  document.addEventListener("htmx:beforeSwap", function (e) {
+    var at = document.activeElement;
+    held = at && !at.id && e.detail.target.contains(at) ? at : null;
+  });
+  function stay(root) {
+    if (!held || document.activeElement !== document.body) return;
+    var words = held.textContent.trim();
+    var to = Array.from(root.querySelectorAll(held.tagName)).find(function (el) { return !el.disabled && el.textContent.trim() === words; }) ||
+      (root.closest(".code") || root).querySelector("input:not([type=hidden]), a[href], button:not([disabled])");
+    held = null;
+    if (to) to.focus();
+  }
+
   function ready(root) {
     countDown(root);
     watch(root);
+    say(root);
+    stay(root);
   }
 
   document.addEventListener("DOMContentLoaded", function () {
+    voice = document.createElement("p");
+    voice.id = "voice";
+    voice.className = "sr";
+    voice.setAttribute("role", "status");
+    document.querySelector("main").append(voice);
     ready(document);
     document.querySelectorAll("dialog[data-show]").forEach(function (d) { d.showModal(); });
     var faults = document.getElementById("faults");
