@@ -82,7 +82,7 @@ func (s *Server) listCertificates(c *fiber.Ctx) error {
 	for i, cert := range certs {
 		card := s.cardView(cert, person, open.Orders)
 		if s.canTellPIN(c.UserContext(), cert) {
-			card.Offers = append(card.Offers, offeredView{Label: "查看初始PIN码", URL: initialPINPath(cert)})
+			card.PIN = initialPINPath(cert)
 		}
 		card.Openings = openingViews(cert, ahead, lent, s.Now())
 		card.Loan = outOf(lent, cert.TokenSerial, s.Now())
@@ -111,6 +111,7 @@ type cardView struct {
 	Openings []openingView
 	Loan     *loanView // who has its USBKEY
 	Note     string
+	PIN      string // where the initial PIN is shown, while it was not: what comes first
 }
 
 // offeredView is a business that the certificate can have now: begun already, or

@@ -93,8 +93,13 @@ func (o Order) Guide(now time.Time) Guidance {
 	case o.Status == Completed && o.TrackingNo != "":
 		out.What = fmt.Sprintf("UKEY 已于 %s 由%s寄出，单号 %s。", o.ShippedAt.In(Shanghai).Format("01-02 15:04"), o.CarrierName(), o.TrackingNo)
 		out.Next = parcelStates[o.Parcel].told
+		if o.firstUse(now) && !slices.Contains([]ParcelState{ParcelTroubled, ParcelReturning, ParcelSentBack, ParcelReceived, ParcelLost}, o.Parcel) {
+			out.Next += "收到后" + firstPIN
+		}
 	case o.Status == Completed:
-		out.Action = NoAction
+		if out.Action = NoAction; o.firstUse(now) {
+			out.Next = "第一次使用前" + firstPIN
+		}
 	}
 	if out.Next == "" && o.promised() {
 		promise := o.promise()
@@ -107,6 +112,18 @@ func (o Order) Guide(now time.Time) Guidance {
 		out.Next = "没能在加急承诺的时间内办好，很抱歉，加急费 ¥" + o.ExpressFee().Yuan() + " 原路退回。" + out.Next
 	}
 	return out
+}
+
+// firstPIN leads to the initial PIN, without which nobody can use a new USBKEY (G25).
+const firstPIN = "在电脑上打开「我的证书」，查看初始 PIN 码（只显示一次）。"
+
+// firstUse reports whether a new USBKEY may not have been used yet.
+func (o Order) firstUse(now time.Time) bool {
+	left := o.ShippedAt
+	if left.IsZero() {
+		left = o.UpdatedAt
+	}
+	return o.Shipped() && o.Refund == NoRefund && now.Sub(left) < 30*day
 }
 
 // promise is what the order is promised to be when its promise runs out.
