@@ -94,11 +94,15 @@ func (o Order) Guide(now time.Time) Guidance {
 		out.What = fmt.Sprintf("UKEY 已于 %s 由%s寄出，单号 %s。", o.ShippedAt.In(Shanghai).Format("01-02 15:04"), o.CarrierName(), o.TrackingNo)
 		out.Next = parcelStates[o.Parcel].told
 		if o.firstUse(now) && !slices.Contains([]ParcelState{ParcelTroubled, ParcelReturning, ParcelSentBack, ParcelReceived, ParcelLost}, o.Parcel) {
-			out.Next += "收到后" + firstPIN
+			when := "收到后"
+			if o.Parcel == ParcelSigned {
+				when = beforeUse
+			}
+			out.Next += when + firstPIN
 		}
 	case o.Status == Completed:
 		if out.Action = NoAction; o.firstUse(now) {
-			out.Next = "第一次使用前" + firstPIN
+			out.Next = beforeUse + firstPIN
 		}
 	}
 	if out.Next == "" && o.promised() {
@@ -115,7 +119,10 @@ func (o Order) Guide(now time.Time) Guidance {
 }
 
 // firstPIN leads to the initial PIN, without which nobody can use a new USBKEY (G25).
-const firstPIN = "在电脑上打开「我的证书」，查看初始 PIN 码（只显示一次）。"
+const (
+	firstPIN  = "在电脑上打开「我的证书」，查看初始 PIN 码（只显示一次）。"
+	beforeUse = "第一次使用前"
+)
 
 // firstUse reports whether a new USBKEY may not have been used yet.
 func (o Order) firstUse(now time.Time) bool {
