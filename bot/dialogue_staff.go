@@ -130,10 +130,11 @@ func (t *turn) staff(ctx context.Context, i intent.Intent) (string, error) {
 		text, _, err := t.quiet(ctx, m, quietPattern.FindStringSubmatch(t.text))
 		return text, err
 	}
-	if !m.Has(order.Reviewer) {
-		return t.fill(textNotReviewer), nil
-	}
 	switch {
+	case !m.Has(order.Reviewer) && i == intent.StaffQueue:
+		return t.toDo(ctx, m)
+	case !m.Has(order.Reviewer):
+		return t.fill(textNotReviewer), nil
 	case i == intent.StaffQueue && statsWords.MatchString(t.text):
 		return t.stats(ctx)
 	case i == intent.StaffQueue && overdueWords.MatchString(t.text):
@@ -230,6 +231,58 @@ func (t *turn) queue(ctx context.Context, m order.Staff) (string, error) {
 	return b.String(), nil
 }
 
+// afterReview is where approved orders wait for members of staff, by their role.
+var afterReview = []struct {
+	role   order.Role
+	queues []waitingList
+	path   string
+}{
+	{order.Issuer, []waitingList{
+		{"待制证", order.Filter{Status: order.ToIssue, Stage: order.Unclaimed}},
+		{"制证失败", order.Filter{Status: order.ToIssue, Stage: order.MakingFailed}},
+	}, "/staff/making"},
+	{order.Shipper, []waitingList{
+		{"待寄出", order.Filter{Status: order.ToShip, Stage: order.ToPost}},
+		{"待自取", order.Filter{Status: order.ToShip, Stage: order.ToPickUp}},
+	}, "/staff/shipping"},
+}
+
+// waitingList is a queue with what it is called.
+type waitingList struct {
+	label string
+	of    order.Filter
+}
+
+// toDo lists what waits for a member of staff who does not review, what is promised for
+// the earliest moment first.
+func (t *turn) toDo(ctx context.Context, m order.Staff) (string, error) {
+	var b strings.Builder
+	for _, d := range afterReview {
+		if !m.Has(d.role) {
+			continue
+		}
+		var counts, lines []string
+		for _, q := range d.queues {
+			q.of.Sort, q.of.Limit = order.DueFirst, maxChoices
+			page, err := t.Store.Orders(ctx, q.of)
+			if err != nil {
+				return "", err
+			}
+			counts = append(counts, q.label+" "+atLeast(page))
+			for _, o := range page.Orders {
+				lines = append(lines, t.waits(o, q.label))
+			}
+		}
+		lines = lines[:min(len(lines), 3)] // two desks are as long as an answer may be
+		b.WriteString(strings.Join(append([]string{strings.Join(counts, " · ")}, lines...), "\n"))
+		b.WriteString("\n<a href=\"" + t.PublicURL + d.path + "\">打开工作台</a>\n")
+	}
+	if b.Len() == 0 {
+		return t.fill(textNotReviewer), nil
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
+
 // overdue lists the reviews that are late, the most urgent first.
 func (t *turn) overdue(ctx context.Context) (string, error) {
 	page, err := t.Store.Orders(ctx, order.Filter{Status: order.InReview, ReviewDueBefore: t.Now(), Sort: order.DueFirst, Limit: maxChoices})
@@ -267,8 +320,13 @@ func atLeast(p order.Page) string {
 
 // taskLine names a task without any personal data (flows 4.4).
 func (t *turn) taskLine(o order.Order, label string) string {
-	waits := t.Now().Sub(o.UpdatedAt).Truncate(time.Minute)
-	return fmt.Sprintf(`%s（%s，等待 %d:%02d）<a href="%s">打开审核</a>`, taskName(o), label, int(waits.Hours()), int(waits.Minutes())%60, t.reviewURL(o))
+	return fmt.Sprintf(`%s<a href="%s">打开审核</a>`, t.waits(o, label), t.reviewURL(o))
+}
+
+// waits is taskLine without the link.
+func (t *turn) waits(o order.Order, label string) string {
+	since := t.Now().Sub(o.UpdatedAt).Truncate(time.Minute)
+	return fmt.Sprintf(`%s（%s，等待 %d:%02d）`, taskName(o), label, int(since.Hours()), int(since.Minutes())%60)
 }
 
 func taskName(o order.Order) string {

@@ -170,6 +170,32 @@ func TestDeskIsForStaff(t *testing.T) {
 	}
 }
 
+// Whoever makes or posts what is approved hears what waits for him, and decides no review.
+func TestAfterReview(t *testing.T) {
+	c := newChat(t)
+	owner, colleague := c.bind("o-owner", applicant), c.bind("o-shipper", colleague)
+	c.must(c.db.InTx(t.Context(), func(tx order.Tx) error {
+		return tx.SaveStaff(t.Context(), order.Staff{ID: "staff1", PersonID: colleague.ID, Name: "赵发货", Roles: []order.Role{order.Issuer, order.Shipper}, CreatedAt: c.clock.Now()})
+	}))
+	for text, want := range map[string]string{"待办": "待寄出 0 · 待自取 0", "通过 0103": "没有审核权限"} {
+		if got := c.says("o-shipper", text); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	for i, at := range []order.State{{Status: order.ToIssue, Stage: order.Unclaimed}, {Status: order.ToIssue, Stage: order.MakingFailed}, {Status: order.ToShip, Stage: order.ToPost}, {Status: order.ToShip, Stage: order.ToPost}, {Status: order.ToShip, Stage: order.ToPickUp}} {
+		c.insert(anOrder(owner, i+1, at.Status, at.Stage))
+	}
+	got := c.says("o-shipper", "今天要发哪些")
+	for _, want := range []string{"待制证 1 · 制证失败 1", "…0101", "…0102", "/staff/making", "待寄出 2 · 待自取 1", "…0103", "…0105", "/staff/shipping"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("lacks %s: %s", want, got)
+		}
+	}
+	if len([]rune(got)) > 600 || strings.Contains(got, applicant) {
+		t.Errorf("%d characters: %s", len([]rune(got)), got)
+	}
+}
+
 // Rule 9 and flows 4.4: a reviewer sees the queue; a decision needs the page.
 func TestReviewer(t *testing.T) {
 	c := newChat(t)
