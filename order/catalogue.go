@@ -164,3 +164,12 @@ func priced(o Order) (Order, error) {
 	}
 	return o, nil
 }
+
+// Offered returns the product of a business that a project has on sale (F86).
+func (c Catalogue) Offered(project string, b Business) (Product, bool) {
+	i := slices.IndexFunc(c.Products, func(p Product) bool { return p.Project == project && p.Business == b && p.OnSale })
+	if i < 0 {
+		return Product{}, false
+	}
+	return c.Products[i], true
+}

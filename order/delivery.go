@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/yuncaidun/yuncaidun/identity"
 )
 
 // Send adds a message, made at n.CreatedAt, to what is to be delivered: at once or
@@ -135,4 +137,64 @@ type Attempt struct {
 	Way   Way    // of a WeChat message
 	Why   string // the provider's code
 	At    time.Time
+}
+
+// notify adds the notifications of a notice, one per person and medium.
+func (s *Service) notify(ctx context.Context, tx Tx, o Order, n Notice) error {
+	if n == NoticeApprovedIssue && o.Overdue(s.now()) {
+		n = NoticeApprovedLate
+	}
+	spec := Notices[n]
+	if spec.To == ToLegalRep {
+		return s.remindLegalRep(ctx, tx, o, n)
+	}
+	type target struct {
+		to    Audience
+		staff string
+		media []Medium
+	}
+	var targets []target
+	switch {
+	case spec.To.ofStaff():
+		staff, err := membersFor(ctx, tx, spec.To, o)
+		if err != nil {
+			return err
+		}
+		for _, m := range staff {
+			targets = append(targets, target{spec.To, m.ID, spec.Media})
+		}
+	case spec.To == ToRecipient && o.Form.Get(ShipMobile) == o.Form.Get(AgentMobile):
+		targets = []target{{ToRecipient, "", []Medium{SMS}}, {ToAgent, "", []Medium{WeChat}}}
+	case spec.To == ToRecipient:
+		targets = []target{{ToRecipient, "", []Medium{SMS}}, {ToAgent, "", spec.Media}}
+	default:
+		targets = []target{{spec.To, "", spec.Media}}
+	}
+	for _, t := range targets {
+		for _, medium := range t.media {
+			err := s.sendLater(ctx, tx, Notification{OrderID: o.ID, Seq: o.Seq, Notice: n, Medium: medium, To: t.to, StaffID: t.staff})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) sendLater(ctx context.Context, tx Tx, n Notification) error {
+	n.ID, n.CreatedAt = s.newID(), s.now()
+	return Send(ctx, tx, n)
+}
+
+// MobileFor is the number a notification goes to; the zero value when the order
+// has none for that audience.
+func (o Order) MobileFor(to Audience) identity.Mobile {
+	field := AgentMobile
+	if to == ToLegalRep {
+		field = LegalMobile
+	}
+	if to == ToRecipient && o.Form.Get(ShipMobile) != "" {
+		field = ShipMobile
+	}
+	return identity.NewMobile(o.Form.Get(field))
 }

@@ -168,3 +168,18 @@ type Command struct {
 	// assignee is the member of staff of Assignee; nil without one.
 	assignee *Staff
 }
+
+// EventRecord is one line of an order's history (F125).
+type EventRecord struct {
+	OrderID ID
+	Seq     int64
+	Event   Event
+	From    State
+	To      State
+	ActorID string
+	Role    Role
+	Channel Channel
+	// Note says what people need to know of it; never personal data.
+	Note string
+	At   time.Time
+}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/yuncaidun/yuncaidun/identity"
 )
 
 // Guidance says in plain words where an order stands and what comes next; the
@@ -216,20 +214,4 @@ func (o Order) Actions(now time.Time) []Action {
 		return []Action{a, ActionView}
 	}
 	return []Action{ActionView}
-}
-
-// Yuan is an amount as people read it, without a sign of currency: 300.00.
-func (f Fen) Yuan() string { return fmt.Sprintf("%d.%02d", f/100, f%100) }
-
-// MobileFor is the number a notification goes to; the zero value when the order
-// has none for that audience.
-func (o Order) MobileFor(to Audience) identity.Mobile {
-	field := AgentMobile
-	if to == ToLegalRep {
-		field = LegalMobile
-	}
-	if to == ToRecipient && o.Form.Get(ShipMobile) != "" {
-		field = ShipMobile
-	}
-	return identity.NewMobile(o.Form.Get(field))
 }

@@ -184,39 +184,6 @@ func (r RealNameResult) Label() string {
 	}
 }
 
-// ItemStage is where one key of an order stands.
-type ItemStage string
-
-// The stages of an item.
-const (
-	ItemWaiting  ItemStage = "waiting"
-	ItemMaking   ItemStage = "making"
-	ItemVerified ItemStage = "verified"
-	ItemFailed   ItemStage = "failed"
-	ItemGivenUp  ItemStage = "given_up"
-	ItemLost     ItemStage = "lost" // on the way, or damaged there
-)
-
-// Label is the item stage as people read it.
-func (s ItemStage) Label() string {
-	return map[ItemStage]string{ItemWaiting: "待制作", ItemMaking: "制作中", ItemVerified: "已完成", ItemFailed: "制作失败", ItemGivenUp: "已取消", ItemLost: "运输中丢失或损坏"}[s]
-}
-
-// Item is one key of an order: one issue job, one USBKEY, at most one live
-// certificate serial (lifecycle.md, Quantity).
-type Item struct {
-	ID          string
-	OrderID     ID
-	N           int // 1…quantity
-	Seal        Seal
-	Stage       ItemStage
-	Attempt     int // 1 from the first making on
-	TokenSerial string
-	CertSerial  string
-	Note        string // why it failed, in plain words
-	UpdatedAt   time.Time
-}
-
 // Role is the capacity in which an actor acts.
 type Role string
 
@@ -282,18 +249,3 @@ func (a Actor) ID() string {
 
 // BySystem is the actor of timers and jobs.
 var BySystem = Actor{Role: System, Channel: Internal}
-
-// EventRecord is one line of an order's history (F125).
-type EventRecord struct {
-	OrderID ID
-	Seq     int64
-	Event   Event
-	From    State
-	To      State
-	ActorID string
-	Role    Role
-	Channel Channel
-	// Note says what people need to know of it; never personal data.
-	Note string
-	At   time.Time
-}

@@ -144,3 +144,6 @@ func ParseYuan(text string) (Fen, error) {
 	n, err := strconv.Atoi(m[1] + (m[2] + "00")[:2])
 	return Fen(n), err
 }
+
+// Yuan is an amount as people read it, without a sign of currency: 300.00.
+func (f Fen) Yuan() string { return fmt.Sprintf("%d.%02d", f/100, f%100) }

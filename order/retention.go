@@ -10,18 +10,6 @@ import (
 // MaxUploads is how many pictures may be uploaded for one order within a day.
 const MaxUploads = 100
 
-// roomForDraft refuses another application to whoever has too many unfinished ones.
-func (s *Service) roomForDraft(ctx context.Context, q Queries, c Command) error {
-	if s.maxDrafts == 0 {
-		return nil
-	}
-	n, err := q.CountDrafts(ctx, c.By.PersonID, c.DraftToken)
-	if err == nil && n >= s.maxDrafts {
-		err = Errorf(Conflict, "too_many_drafts", "您已有 %d 份未提交的申请，请先提交或删除一些，再新建申请", n)
-	}
-	return err
-}
-
 // RecordUpload keeps which order an object belongs to, before the object exists, so
 // that it goes when the order's data goes. Too many in a day are refused.
 func (s *Service) RecordUpload(ctx context.Context, id ID, object string) error {

@@ -1,7 +1,5 @@
 package order
 
-import "slices"
-
 // unlocksAlone reports whether a command stands for an unlock that nobody has
 // applied for before: its order begins with it (row 59).
 func (c Command) unlocksAlone() bool {
@@ -23,13 +21,4 @@ func (s *Service) newUnlock(c Command) (Order, error) {
 		ID: ID(s.newID()), Business: p.Business, State: None, Certificate: c.Certificate, PersonID: c.By.PersonID, Product: p,
 		Lines: []Line{{Seal: NoSeal, Quantity: 1}}, Form: c.Form, CreatedAt: s.now(),
 	}, nil
-}
-
-// Offered returns the product of a business that a project has on sale (F86).
-func (c Catalogue) Offered(project string, b Business) (Product, bool) {
-	i := slices.IndexFunc(c.Products, func(p Product) bool { return p.Project == project && p.Business == b && p.OnSale })
-	if i < 0 {
-		return Product{}, false
-	}
-	return c.Products[i], true
 }
