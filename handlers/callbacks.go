@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -59,8 +60,7 @@ func (s *Server) MountAlipay(parse func(body []byte) (order.Receipt, error), pai
 // settled reports whether a sender may stop repeating itself: what it said was taken
 // or changes nothing. A lost race is neither.
 func settled(err error) bool {
-	e, ok := order.AsError(err)
-	return err == nil || ok && e.Kind == order.Conflict && e.Code != "order_changed" && e.Code != "payment_changed"
+	return err == nil || errors.Is(err, order.Conflict) && !errors.Is(err, order.ErrRaced)
 }
 
 // MountCourier serves POST /callbacks/courier: verify, apply, answer as 快递100 wants

@@ -106,7 +106,7 @@ func TestAlipayNotification(t *testing.T) {
 	}, func(ctx context.Context, r order.Receipt) error {
 		if r == genuine && fails > 0 {
 			fails--
-			return order.Errorf(order.Conflict, "order_changed", "订单已变更")
+			return order.Errorf(order.Conflict, "order_changed", "订单已变更").Raced()
 		}
 		return w.service.PaymentSucceeded(ctx, r)
 	})

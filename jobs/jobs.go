@@ -57,7 +57,7 @@ func (w worker) Work(ctx context.Context, j *river.Job[args]) error {
 	switch {
 	case err == nil:
 		return nil
-	case !isDomain, errors.Is(err, order.Unavailable), e.Code == "order_changed":
+	case !isDomain, errors.Is(err, order.Unavailable), errors.Is(err, order.ErrRaced):
 		return err // River retries, see NextRetry
 	case errors.Is(err, order.Conflict):
 		return nil

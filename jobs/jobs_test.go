@@ -65,7 +65,7 @@ func TestErrorsDecide(t *testing.T) {
 	}{
 		{"done", nil, "done"},
 		{"done by somebody else", order.Errorf(order.Conflict, "order_not_ready", "x"), "done"},
-		{"lost a race", order.Errorf(order.Conflict, "order_changed", "x"), "retry"},
+		{"lost a race", order.Errorf(order.Conflict, "payment_changed", "x").Raced(), "retry"},
 		{"provider down", order.Errorf(order.Unavailable, "x", "x"), "retry"},
 		{"our own fault", errors.New("bug"), "retry"},
 		{"limit", &order.Error{Kind: order.RateLimited, Code: "x", RetryAfter: time.Minute}, "snooze"},

@@ -473,7 +473,7 @@ func (s *Service) RecordSending(ctx context.Context, sending, providerID string)
 		return err
 	}
 	_, err = s.Authorize(ctx, a.ID, AuthorizationCommand{On: LetterSent, By: BySystem, Sent: SentLetter{ID: sending, ProviderID: providerID, At: s.now()}})
-	if errors.Is(err, Conflict) {
+	if errors.Is(err, Conflict) && !errors.Is(err, ErrRaced) {
 		return nil
 	}
 	return err

@@ -64,6 +64,17 @@ func Errorf(kind Kind, code, format string, args ...any) *Error {
 	return &Error{Kind: kind, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
+// ErrRaced is the cause of a Conflict whose guarded UPDATE found that somebody else had
+// written first. Any other Conflict stands; this one may be gone when it is tried again,
+// so jobs and callbacks are.
+var ErrRaced = errors.New("somebody else wrote first")
+
+// Raced returns e as the outcome of a lost race.
+func (e *Error) Raced() *Error {
+	e.Err = ErrRaced
+	return e
+}
+
 // About returns e as the refusal of one field: its sentence belongs beside it.
 func (e *Error) About(f Field) *Error {
 	e.Fields = []FieldError{{f, e.Detail}}

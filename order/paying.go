@@ -358,8 +358,7 @@ func (s *Service) holdRefund(ctx context.Context, id ID, why string, keep func(T
 // movesNothing reports whether the lifecycle has no row for what the gateway
 // said; a lost race is another matter and is tried again.
 func movesNothing(err error) bool {
-	e, ok := AsError(err)
-	return ok && e.Code != "order_changed" && (e.Kind == Conflict || e.Kind == NotFound)
+	return !errors.Is(err, ErrRaced) && (errors.Is(err, Conflict) || errors.Is(err, NotFound))
 }
 
 // wayBack is how the ledger calls money that went back: of a refund that had failed it was

@@ -216,7 +216,7 @@ func (tx *Tx) UpdateAuthorization(ctx context.Context, a order.Authorization, wa
 	if err != nil {
 		return failed(err, "moving authorisation %s from %s to %s", a.ID, was.State, a.State)
 	}
-	return oneRow(n, order.Errorf(order.Conflict, "authorization_changed", "授权状态已变更，请刷新页面"))
+	return oneRow(n, order.Errorf(order.Conflict, "authorization_changed", "授权状态已变更，请刷新页面").Raced())
 }
 
 const sendingColumns = `id, authorization_id, order_id, kind, link_hash, at`

@@ -95,7 +95,7 @@ func (tx *Tx) UpdateBill(ctx context.Context, b order.Bill, tries int) error {
 	if err != nil {
 		return failed(err, "writing the bill of %s on %s", b.Channel, b.Day)
 	}
-	return oneRow(n, order.Errorf(order.Conflict, "bill_changed", "账单状态已变更，请刷新后重试"))
+	return oneRow(n, order.Errorf(order.Conflict, "bill_changed", "账单状态已变更，请刷新后重试").Raced())
 }
 
 // Movements implements [order.Queries].

@@ -179,7 +179,7 @@ func (tx *Tx) SetRevocation(ctx context.Context, c certificate.Certificate) erro
 		return failed(err, "changing the status of %s", c.Serial)
 	}
 	if n == 0 {
-		return order.Errorf(order.Conflict, "certificate_changed", "证书状态已变更，请刷新后重试")
+		return order.Errorf(order.Conflict, "certificate_changed", "证书状态已变更，请刷新后重试").Raced()
 	}
 	return tx.statusChanged(ctx, c.Serial, c.Issuer)
 }

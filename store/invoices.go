@@ -183,5 +183,5 @@ func (tx *Tx) UpdateInvoice(ctx context.Context, i order.Invoice, was order.Invo
 	if err != nil {
 		return failed(err, "moving invoice %s from %s to %s", i.ID, was.State, i.State)
 	}
-	return oneRow(n, order.Errorf(order.Conflict, "invoice_changed", "发票状态已变更，请刷新后重试"))
+	return oneRow(n, order.Errorf(order.Conflict, "invoice_changed", "发票状态已变更，请刷新后重试").Raced())
 }

@@ -137,5 +137,5 @@ func (tx *Tx) UpdateItem(ctx context.Context, i order.Item, was order.ItemStage)
 	if err != nil {
 		return failed(err, "moving item %s from %s to %s", i.ID, was, i.Stage)
 	}
-	return oneRow(n, order.Errorf(order.Conflict, "item_changed", "该 UKEY 的状态已变更，请刷新后重试"))
+	return oneRow(n, order.Errorf(order.Conflict, "item_changed", "该 UKEY 的状态已变更，请刷新后重试").Raced())
 }

@@ -158,7 +158,7 @@ func (tx *Tx) UpdateNotification(ctx context.Context, n order.Notification, was 
 		return failed(err, "moving notification %s from %s to %s", n.ID, was, n.State)
 	}
 	if rows != 1 {
-		return order.Errorf(order.Conflict, "notification_changed", "通知状态已变更")
+		return order.Errorf(order.Conflict, "notification_changed", "通知状态已变更").Raced()
 	}
 	_, err = tx.exec(ctx, `
 		INSERT INTO notification_attempts (notification_id, attempt, state, way, provider_id, why, at)

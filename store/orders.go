@@ -391,7 +391,7 @@ var errRenewalOpen = order.Errorf(order.Conflict, "renewal_open", "该证书已�
 
 var errNoOrder = order.Errorf(order.NotFound, "order_not_found", "没有找到该订单")
 
-var errOrderChanged = order.Errorf(order.Conflict, "order_changed", "订单状态已变更，请刷新后重试")
+var errOrderChanged = order.Errorf(order.Conflict, "order_changed", "订单状态已变更，请刷新后重试").Raced()
 
 // oneRow returns otherwise unless exactly one row was written.
 func oneRow(n int64, otherwise *order.Error) error {

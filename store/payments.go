@@ -192,7 +192,7 @@ func (tx *Tx) UpdatePayment(ctx context.Context, p order.Payment, was order.Paym
 	if err != nil {
 		return failed(err, "moving payment %s from %s to %s", p.TradeNo, was, p.State)
 	}
-	return oneRow(n, order.Errorf(order.Conflict, "payment_changed", "支付状态已变更，请刷新后重试"))
+	return oneRow(n, order.Errorf(order.Conflict, "payment_changed", "支付状态已变更，请刷新后重试").Raced())
 }
 
 // Ledger returns what was booked of an order's money, oldest first.

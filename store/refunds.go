@@ -138,5 +138,5 @@ func (tx *Tx) UpdatePartRefund(ctx context.Context, r order.PartRefund, was orde
 	if err != nil {
 		return failed(err, "moving refund %s from %s to %s", r.RefundNo, was, r.State)
 	}
-	return oneRow(n, order.Errorf(order.Conflict, "payment_changed", "支付状态已变更，请刷新后重试"))
+	return oneRow(n, order.Errorf(order.Conflict, "payment_changed", "支付状态已变更，请刷新后重试").Raced())
 }

@@ -119,5 +119,5 @@ func (tx *Tx) UpdateTicket(ctx context.Context, t certificate.Ticket, was certif
 	if err != nil {
 		return failed(err, "moving ticket %s", t.ID)
 	}
-	return oneRow(n, order.Errorf(order.Conflict, "ticket_changed", "办理进度已更新，请稍候重试"))
+	return oneRow(n, order.Errorf(order.Conflict, "ticket_changed", "办理进度已更新，请稍候重试").Raced())
 }
