@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/json"
 	"image"
 	"image/png"
@@ -127,6 +128,37 @@ func TestSealedPDF(t *testing.T) {
 	if _, err := CheckPDF(append(bytes.Clone(pdf), "\n% more\n"...), c.root, time.Now()); err == nil {
 		t.Error("an appended update goes unnoticed")
 	}
+}
+
+// Any changed byte is noticed, also where no signature looks: behind it, in the room that
+// is kept for it. A PDF reader notices nothing there, so hardly any is kept.
+func TestEveryByteOfASealedPDF(t *testing.T) {
+	c := newCA(t, "甲")
+	pdf := sealed(t, c)
+	from := bytes.Index(pdf, []byte("/Contents <")) + len("/Contents <")
+	to := from + bytes.IndexByte(pdf[from:], '>')
+	room, err := hex.DecodeString(string(pdf[from:to]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, padding := cutPadding(room); len(padding) > 8 {
+		t.Errorf("%d bytes behind the signature", len(padding))
+	}
+	noticed := func(at int, by byte) {
+		t.Helper()
+		broken := bytes.Clone(pdf)
+		broken[at] ^= by
+		if _, err := CheckPDF(broken, c.root, time.Now()); err == nil {
+			t.Errorf("byte %d of %d: a change goes unnoticed", at, len(pdf))
+		}
+	}
+	for at := range pdf {
+		if at < from || at >= to {
+			noticed(at, 1)
+		}
+	}
+	noticed(to-1, 1)
+	noticed(from+bytes.IndexAny(pdf[from:to], "abcdef"), 'a'^'A')
 }
 
 func picture(t *testing.T) []byte {

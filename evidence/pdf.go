@@ -20,9 +20,6 @@ type PDFSeal struct {
 	At     time.Time
 }
 
-// signatureRoom is the space kept for the CMS signature, in bytes.
-const signatureRoom = 8 << 10
-
 var (
 	startXref  = regexp.MustCompile(`startxref\s+(\d+)\s+%%EOF\s*$`)
 	trailerTag = regexp.MustCompile(`/(Size|Root|Info)\s+(\d+)`)
@@ -37,7 +34,11 @@ func SealPDF(pdf []byte, p PDFSeal, s Sealer) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sealing a PDF: %w", err)
 	}
-	out, from, to := d.update(p)
+	room, err := s.room()
+	if err != nil {
+		return nil, err
+	}
+	out, from, to := d.update(p, room)
 	rangeText := fmt.Sprintf("/ByteRange [0 %d %d %d]", from, to, len(out)-to)
 	hole := bytes.Index(out, []byte(byteRangeHole))
 	copy(out[hole:], rangeText+strings.Repeat(" ", len(byteRangeHole)-len(rangeText)))
@@ -45,8 +46,8 @@ func SealPDF(pdf []byte, p PDFSeal, s Sealer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(cms) > signatureRoom {
-		return nil, fmt.Errorf("sealing a PDF: the signature has %d bytes, there is room for %d", len(cms), signatureRoom)
+	if len(cms) > room {
+		return nil, fmt.Errorf("sealing a PDF: the signature has %d bytes, there is room for %d", len(cms), room)
 	}
 	hex.Encode(out[from+1:], cms)
 	return out, nil
@@ -120,8 +121,8 @@ func (d pdfFile) dictionary(n int) (string, error) {
 var byteRangeHole = "/ByteRange [0 " + strings.Repeat("*", 36) + "]"
 
 // update appends the signature's objects. The hexadecimal string of the signature
-// lies between from and to, brackets included.
-func (d pdfFile) update(p PDFSeal) (out []byte, from, to int) {
+// lies between from and to, brackets included, with room for so many bytes.
+func (d pdfFile) update(p PDFSeal, room int) (out []byte, from, to int) {
 	sig, field := d.size, d.size+1
 	b := bytes.NewBuffer(bytes.Clone(d.raw))
 	if !bytes.HasSuffix(d.raw, []byte("\n")) {
@@ -141,7 +142,7 @@ func (d pdfFile) update(p PDFSeal) (out []byte, from, to int) {
 	offsets[sig] = b.Len()
 	fmt.Fprintf(b, "%d 0 obj\n<</Type /Sig /Filter /Adobe.PPKLite /SubFilter /ETSI.CAdES.detached\n%s\n/Contents ", sig, byteRangeHole)
 	from = b.Len()
-	b.WriteString("<" + strings.Repeat("0", 2*signatureRoom) + ">")
+	b.WriteString("<" + strings.Repeat("0", 2*room) + ">")
 	to = b.Len()
 	fmt.Fprintf(b, "\n/Name %s /Reason %s /M (D:%s+08'00')>>\nendobj\n", pdfText(p.Name), pdfText(p.Reason), p.At.In(shanghai).Format("20060102150405"))
 
@@ -188,17 +189,23 @@ func CheckPDF(pdf []byte, root *x509.Certificate, at time.Time) (*x509.Certifica
 	if from >= to || to+n[2] != len(pdf) || pdf[from] != '<' || pdf[to-1] != '>' {
 		return nil, errors.New("the seal does not cover the whole document")
 	}
-	der, err := hex.DecodeString(string(pdf[from+1 : to-1]))
-	if err != nil {
+	written := string(pdf[from+1 : to-1])
+	der, err := hex.DecodeString(written)
+	if err != nil || hex.EncodeToString(der) != written {
 		return nil, errors.New("the seal cannot be read")
 	}
-	return checkSeal(withoutPadding(der), append(bytes.Clone(pdf[:from]), pdf[to:]...), root, at)
+	cms, padding := cutPadding(der)
+	if len(bytes.Trim(padding, "\x00")) > 0 {
+		return nil, errors.New("something was written behind the seal")
+	}
+	return checkSeal(cms, append(bytes.Clone(pdf[:from]), pdf[to:]...), root, at)
 }
 
-// withoutPadding cuts the zeros behind a DER structure.
-func withoutPadding(der []byte) []byte {
+// cutPadding cuts what is behind a DER structure.
+func cutPadding(der []byte) (structure, padding []byte) {
 	if len(der) < 4 || der[0] != 0x30 || der[1] != 0x82 {
-		return der
+		return der, nil
 	}
-	return der[:min(len(der), 4+int(der[2])<<8+int(der[3]))]
+	end := min(len(der), 4+int(der[2])<<8+int(der[3]))
+	return der[:end], der[end:]
 }

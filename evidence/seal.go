@@ -7,6 +7,8 @@ package evidence
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -69,6 +71,28 @@ func (s Sealer) seal(content []byte) ([]byte, error) {
 		return nil, fmt.Errorf("sealing: %w", err)
 	}
 	return der, nil
+}
+
+// room is how long a signature can be. No more is kept for it in a PDF: what is behind it
+// there is covered by nothing that other readers look at.
+func (s Sealer) room() (int, error) {
+	if len(s.Chain) > 0 {
+		longest := make([]byte, longestSignature(s.Chain[0].PublicKey))
+		s.Sign = func([]byte) ([]byte, error) { return longest, nil }
+	}
+	der, err := s.seal(nil)
+	return len(der), err
+}
+
+func longestSignature(of crypto.PublicKey) int {
+	switch key := of.(type) {
+	case *ecdsa.PublicKey:
+		return 3 + 2*(3+(key.Curve.Params().BitSize+7)/8) // a sequence of two integers
+	case *rsa.PublicKey:
+		return key.Size()
+	default:
+		return 0
+	}
 }
 
 // anyPurpose: a seal certificate is for document signing (RFC 9336), a purpose
