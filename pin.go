@@ -34,10 +34,7 @@ func (p initialPINs) Tell(ctx context.Context, cert certificate.Certificate, by 
 		return "", err
 	}
 	err = p.a.db.InTx(ctx, func(tx order.Tx) error {
-		return tx.AppendAudit(ctx, order.AuditRecord{
-			OrderID: cert.OrderID, Action: "certificate:initial-pin:" + cert.Serial, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP,
-			Outcome: "ok", At: p.a.clock.Now(),
-		})
+		return tx.AppendAudit(ctx, by.Did(cert.OrderID, "certificate:initial-pin:"+cert.Serial, p.a.clock.Now()))
 	})
 	return pin, err
 }

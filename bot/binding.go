@@ -152,7 +152,7 @@ func (b *binding) unionID(ctx context.Context, openid string) (string, error) {
 func (b *binding) link(ctx context.Context, tx order.Tx, openid, union string, p order.Person) error {
 	w := b.identity(ctx, tx, openid, p.ID)
 	w.UnionID = cmp.Or(union, w.UnionID)
-	return order.BindWeChat(ctx, tx, w, order.AuditRecord{Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.OfficialAcc})
+	return order.BindWeChat(ctx, tx, w, order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.OfficialAcc}, "bind_wechat")
 }
 
 // unbind ends what ties a person to this WeChat, here and in the mini-program.

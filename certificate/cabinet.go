@@ -244,7 +244,7 @@ func (s *Service) EmptyCabinet(ctx context.Context, by order.Actor) error {
 
 // cabinetAudit keeps that a person changed his cabinet, and not what is in it.
 func (s *Service) cabinetAudit(ctx context.Context, tx Tx, action string, by order.Actor) error {
-	return tx.AppendAudit(ctx, order.AuditRecord{Action: "cabinet:" + action, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})
+	return tx.AppendAudit(ctx, by.Did("", "cabinet:"+action, s.now()))
 }
 
 // LastOf is the end of a day in Shanghai, typed as 2026-12-20; ok is false for anything

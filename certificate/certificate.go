@@ -51,10 +51,10 @@ const (
 	Revoked State = "revoked"
 )
 
+var stateLabels = map[State]string{Valid: "有效", Frozen: "已冻结", Revoked: "已吊销"}
+
 // Label is the state as people read it.
-func (s State) Label() string {
-	return map[State]string{Valid: "有效", Frozen: "已冻结", Revoked: "已吊销"}[s]
-}
+func (s State) Label() string { return stateLabels[s] }
 
 // State returns the certificate's state.
 func (c Certificate) State() State {

@@ -17,10 +17,10 @@ const (
 	Revoke Event = "revoke"
 )
 
+var eventLabels = map[Event]string{Freeze: "冻结", Resume: "恢复", Revoke: "吊销"}
+
 // Label is the event as people read it.
-func (e Event) Label() string {
-	return map[Event]string{Freeze: "冻结", Resume: "恢复", Revoke: "吊销"}[e]
-}
+func (e Event) Label() string { return eventLabels[e] }
 
 // Events lists every event.
 var Events = []Event{Freeze, Resume, Revoke}

@@ -118,10 +118,10 @@ const (
 	ReminderStopped  ReminderState = "stopped"
 )
 
+var reminderStateLabels = map[ReminderState]string{ReminderSent: "已通知", ReminderSkipped: "已跳过", ReminderDeclined: "已退订", ReminderStopped: "已停止"}
+
 // Label is the state as people read it.
-func (s ReminderState) Label() string {
-	return map[ReminderState]string{ReminderSent: "已通知", ReminderSkipped: "已跳过", ReminderDeclined: "已退订", ReminderStopped: "已停止"}[s]
-}
+func (s ReminderState) Label() string { return reminderStateLabels[s] }
 
 // Reminder is the evidence about one rung of one certificate.
 type Reminder struct {

@@ -52,10 +52,10 @@ const (
 	Over      Expiry = "expired"
 )
 
+var expiryLabels = map[Expiry]string{Expiring: "即将过期", Renewable: "已过期·可更新", Over: "已过期·不可更新"}
+
 // Label is the expiry as people read it.
-func (e Expiry) Label() string {
-	return map[Expiry]string{Expiring: "即将过期", Renewable: "已过期·可更新", Over: "已过期·不可更新"}[e]
-}
+func (e Expiry) Label() string { return expiryLabels[e] }
 
 // Standing is the state as people read it, with what time has done to it.
 func (c Certificate) Standing(now time.Time) string {

@@ -211,10 +211,7 @@ func audit(cert Certificate, c Command, outcome string) order.AuditRecord {
 	if _, answered := openBids[c.Bid]; answered {
 		action += ":bid_" + string(c.Bid)
 	}
-	return order.AuditRecord{
-		OrderID: cert.OrderID, Action: action, ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, IP: c.By.IP,
-		Outcome: outcome, At: c.at,
-	}
+	return c.By.Did(cert.OrderID, action, c.at).Ending(outcome)
 }
 
 // happened tells the order's history and the audit trail what leaves the state of the

@@ -25,10 +25,10 @@ const (
 // BlankStates lists the states in the order in which people look at them.
 var BlankStates = []BlankState{BlankReceived, BlankUsed, BlankScrapped}
 
+var blankStateLabels = map[BlankState]string{BlankReceived: "在库", BlankUsed: "已使用", BlankScrapped: "已报废"}
+
 // Label is the state as people read it.
-func (s BlankState) Label() string {
-	return map[BlankState]string{BlankReceived: "在库", BlankUsed: "已使用", BlankScrapped: "已报废"}[s]
-}
+func (s BlankState) Label() string { return blankStateLabels[s] }
 
 // Blank is one USBKEY of the station's stock.
 type Blank struct {
@@ -169,7 +169,7 @@ func (s *Stock) Scrap(ctx context.Context, by order.Actor, serial string, reason
 }
 
 func stockAudit(by order.Actor, action string, at time.Time) order.AuditRecord {
-	return order.AuditRecord{Action: action, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: at}
+	return by.Did("", action, at)
 }
 
 var (

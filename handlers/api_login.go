@@ -121,7 +121,7 @@ func (s *Server) knownUser(ctx context.Context, u miniUser) (order.Person, error
 // linkMini records that a user of the mini-program is this person.
 func (s *Server) linkMini(ctx context.Context, tx order.Tx, u miniUser, p order.Person) error {
 	w := order.WeChatIdentity{AppID: s.Mini.AppID, OpenID: u.OpenID, UnionID: u.UnionID, PersonID: p.ID, Subscribed: true, UpdatedAt: s.Now()}
-	return order.BindWeChat(ctx, tx, w, order.AuditRecord{Action: "bind_wechat", ActorID: p.ID, Role: order.Applicant, Channel: order.MiniProgram, IP: callOf(ctx).c.IP()})
+	return order.BindWeChat(ctx, tx, w, order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.MiniProgram, IP: callOf(ctx).c.IP()}, "bind_wechat")
 }
 
 func (s *Server) loggedIn(ctx context.Context, u miniUser, p order.Person) (*loginOutput, error) {

@@ -22,10 +22,10 @@ const (
 	pending level = "wait"
 )
 
+var levelMarks = map[level]string{fine: "通过", doubt: "注意", wrong: "不符", pending: "等待"}
+
 // Mark is the outcome as people and screen readers see it.
-func (l level) Mark() string {
-	return map[level]string{fine: "通过", doubt: "注意", wrong: "不符", pending: "等待"}[l]
-}
+func (l level) Mark() string { return levelMarks[l] }
 
 type checkView struct {
 	Label  string

@@ -210,7 +210,7 @@ func (s *Service) authorizeIn(ctx context.Context, tx Tx, was Authorization, o O
 		}
 	}
 	if c.On != LetterShown && c.On != LetterSent {
-		err := tx.AppendAudit(ctx, AuditRecord{OrderID: o.ID, Action: "authorization_" + string(c.On), ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, IP: c.By.IP, Outcome: "ok", At: c.at})
+		err := tx.AppendAudit(ctx, c.By.Did(o.ID, "authorization_"+string(c.On), c.at))
 		if err != nil {
 			return was, err
 		}
@@ -498,7 +498,7 @@ func (s *Service) revokeMandate(ctx context.Context, tx Tx, id string, by Actor)
 	if err := tx.UpdateAuthorization(ctx, a, was); err != nil {
 		return err
 	}
-	return tx.AppendAudit(ctx, AuditRecord{OrderID: a.OrderID, Action: "mandate_revoked", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})
+	return tx.AppendAudit(ctx, by.Did(a.OrderID, "mandate_revoked", s.now()))
 }
 
 // KeepLetter records the signed letter and the evidence pack of an authorisation,

@@ -21,10 +21,10 @@ const (
 // Delays are the reasons to choose from.
 var Delays = []Delay{DelayLoad, DelayVerify, DelayOutside}
 
+var delayLabels = map[Delay]string{DelayLoad: "近期申请较多，正在按顺序审核", DelayVerify: "需要进一步核实申请材料", DelayOutside: "外部核验服务暂时不可用"}
+
 // Label is the reason as the applicant reads it.
-func (d Delay) Label() string {
-	return map[Delay]string{DelayLoad: "近期申请较多，正在按顺序审核", DelayVerify: "需要进一步核实申请材料", DelayOutside: "外部核验服务暂时不可用"}[d]
-}
+func (d Delay) Label() string { return delayLabels[d] }
 
 // reviewDays is how long a review may take: to the end of the next working day.
 const reviewDays = 1

@@ -95,7 +95,7 @@ func (s *Service) AskErasure(ctx context.Context, id ID, by Actor) (p Promise, e
 				return err
 			}
 		}
-		return tx.AppendAudit(ctx, AuditRecord{OrderID: id, Action: "erase_asked", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: now})
+		return tx.AppendAudit(ctx, by.Did(id, "erase_asked", now))
 	})
 	return p, err
 }
@@ -166,5 +166,5 @@ func (s *Service) RecordCopy(ctx context.Context, by Actor) error {
 }
 
 func (s *Service) aboutPerson(action string, by Actor) AuditRecord {
-	return AuditRecord{Action: action, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()}
+	return by.Did("", action, s.now())
 }

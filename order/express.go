@@ -26,10 +26,10 @@ const (
 	ExpressMissed   ExpressState = "missed" // the surcharge goes back
 )
 
+var expressStateLabels = map[ExpressState]string{ExpressPromised: "加急", ExpressKept: "加急，已按时", ExpressMissed: "加急超时，加急费退回"}
+
 // Label is the state as people read it.
-func (e ExpressState) Label() string {
-	return map[ExpressState]string{ExpressPromised: "加急", ExpressKept: "加急，已按时", ExpressMissed: "加急超时，加急费退回"}[e]
-}
+func (e ExpressState) Label() string { return expressStateLabels[e] }
 
 func offersExpress(p Product, _ Form) bool { return p.Express != nil }
 

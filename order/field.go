@@ -95,10 +95,10 @@ const (
 // Groups lists the sections in form order.
 var Groups = []Group{GroupAbout, GroupAgent, GroupOrg, GroupAuth, GroupShip, GroupInvoice}
 
+var groupLabels = map[Group]string{GroupAbout: "办理说明", GroupAgent: "经办人信息", GroupOrg: "单位信息", GroupAuth: "授权书", GroupShip: "收件信息", GroupInvoice: "发票信息"}
+
 // Label is the section's heading.
-func (g Group) Label() string {
-	return map[Group]string{GroupAbout: "办理说明", GroupAgent: "经办人信息", GroupOrg: "单位信息", GroupAuth: "授权书", GroupShip: "收件信息", GroupInvoice: "发票信息"}[g]
-}
+func (g Group) Label() string { return groupLabels[g] }
 
 // Input says how a field is entered.
 type Input string

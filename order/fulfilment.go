@@ -19,10 +19,10 @@ const (
 	FulfilmentNeedless FulfilmentState = "needless" // WeChat keeps nothing back
 )
 
+var fulfilmentStateLabels = map[FulfilmentState]string{FulfilmentDue: "正在告知微信", FulfilmentTold: "微信已记录", FulfilmentRefused: "需要人工处理", FulfilmentNeedless: "不需要告知"}
+
 // Label is the state as people read it.
-func (s FulfilmentState) Label() string {
-	return map[FulfilmentState]string{FulfilmentDue: "正在告知微信", FulfilmentTold: "微信已记录", FulfilmentRefused: "需要人工处理", FulfilmentNeedless: "不需要告知"}[s]
-}
+func (s FulfilmentState) Label() string { return fulfilmentStateLabels[s] }
 
 // FulfilledBy is how what was bought reached its buyer.
 type FulfilledBy string

@@ -186,7 +186,7 @@ func (s *Service) moveInvoice(ctx context.Context, tx Tx, o *Order, was Invoice,
 	if err != nil {
 		return was, err
 	}
-	if err := tx.AppendAudit(ctx, AuditRecord{OrderID: i.OrderID, Action: "invoice_" + string(c.on), ActorID: c.by.ID(), Role: c.by.Role, Channel: c.by.Channel, IP: c.by.IP, Outcome: string(i.State), At: now}); err != nil {
+	if err := tx.AppendAudit(ctx, c.by.Did(i.OrderID, "invoice_"+string(c.on), now).Ending(string(i.State))); err != nil {
 		return was, err
 	}
 	if c.told && t.Order != "" {

@@ -19,10 +19,10 @@ const (
 	ItemLost     ItemStage = "lost" // on the way, or damaged there
 )
 
+var itemStageLabels = map[ItemStage]string{ItemWaiting: "待制作", ItemMaking: "制作中", ItemVerified: "已完成", ItemFailed: "制作失败", ItemGivenUp: "已取消", ItemLost: "运输中丢失或损坏"}
+
 // Label is the item stage as people read it.
-func (s ItemStage) Label() string {
-	return map[ItemStage]string{ItemWaiting: "待制作", ItemMaking: "制作中", ItemVerified: "已完成", ItemFailed: "制作失败", ItemGivenUp: "已取消", ItemLost: "运输中丢失或损坏"}[s]
-}
+func (s ItemStage) Label() string { return itemStageLabels[s] }
 
 // Item is one key of an order: one issue job, one USBKEY, at most one live
 // certificate serial (lifecycle.md, Quantity).

@@ -269,12 +269,19 @@ type transition struct {
 }
 
 // of, states, facts, roles and do make the table's cells.
-func of(b ...Business) []Business     { return b }
-func states(s ...State) []State       { return s }
-func facts(f ...Fact) []Fact          { return f }
-func roles(r ...Role) []Role          { return r }
-func do(f ...followUp) []followUp     { return f }
-func (t transition) to(s State) State { return map[bool]State{true: s, false: t.To}[t.To == Same] }
+func of(b ...Business) []Business { return b }
+func states(s ...State) []State   { return s }
+func facts(f ...Fact) []Fact      { return f }
+func roles(r ...Role) []Role      { return r }
+func do(f ...followUp) []followUp { return f }
+
+// to is the state after the row for an order in state s.
+func (t transition) to(s State) State {
+	if t.To == Same {
+		return s
+	}
+	return t.To
+}
 
 // butReissue is for rows that do more for a replacement.
 var butReissue = slices.DeleteFunc(slices.Clone(allButUnlockSelf), func(b Business) bool { return b == Reissue })

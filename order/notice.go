@@ -115,10 +115,10 @@ const (
 	ToLeaders Audience = "leaders"
 )
 
+var audienceLabels = map[Audience]string{ToAgent: "经办人", ToRecipient: "收件人", ToReviewers: "审核员", ToIssuers: "制证员", ToShippers: "发货员", ToFinance: "财务", ToLegalRep: "法定代表人", ToHolder: "绑定用户", ToFormer: "原绑定用户", ToSecond: "备用联系人", ToLeader: "单位负责人", ToOwner: "审核员", ToLeaders: "组长"}
+
 // Label is the audience as people read it.
-func (a Audience) Label() string {
-	return map[Audience]string{ToAgent: "经办人", ToRecipient: "收件人", ToReviewers: "审核员", ToIssuers: "制证员", ToShippers: "发货员", ToFinance: "财务", ToLegalRep: "法定代表人", ToHolder: "绑定用户", ToFormer: "原绑定用户", ToSecond: "备用联系人", ToLeader: "单位负责人", ToOwner: "审核员", ToLeaders: "组长"}[a]
-}
+func (a Audience) Label() string { return audienceLabels[a] }
 
 // staffRole is the role behind a staff audience.
 var staffRole = map[Audience]Role{ToReviewers: Reviewer, ToIssuers: Issuer, ToShippers: Shipper, ToFinance: Finance}
@@ -143,10 +143,10 @@ const (
 	ByTemplate         Way = "template"
 )
 
+var wayLabels = map[Way]string{BySubscription: "订阅通知", ByMiniSubscription: "小程序订阅消息", ByTemplate: "模板消息"}
+
 // Label is the way as people read it.
-func (w Way) Label() string {
-	return map[Way]string{BySubscription: "订阅通知", ByMiniSubscription: "小程序订阅消息", ByTemplate: "模板消息"}[w]
-}
+func (w Way) Label() string { return wayLabels[w] }
 
 // NoticeSpec says who gets a notice and how.
 type NoticeSpec struct {
@@ -255,16 +255,18 @@ const (
 	DeliveryDropped     DeliveryState = "dropped" // was held until nobody needed it any more
 )
 
-// Label is the state as people read it.
-func (d DeliveryState) Label() string {
-	return map[DeliveryState]string{
-		DeliveryHeld: "免打扰，稍后发送", DeliveryPending: "等待发送", DeliverySending: "发送中", DeliverySent: "已发送", DeliveryDelivered: "已送达",
-		DeliveryUnreachable: "无法送达", DeliveryFailed: "发送失败", DeliveryDropped: "已不需要",
-	}[d]
+var deliveryStateLabels = map[DeliveryState]string{
+	DeliveryHeld: "免打扰，稍后发送", DeliveryPending: "等待发送", DeliverySending: "发送中", DeliverySent: "已发送", DeliveryDelivered: "已送达",
+	DeliveryUnreachable: "无法送达", DeliveryFailed: "发送失败", DeliveryDropped: "已不需要",
 }
 
+// Label is the state as people read it.
+func (d DeliveryState) Label() string { return deliveryStateLabels[d] }
+
+var mediumLabels = map[Medium]string{SMS: "短信", WeChat: "微信"}
+
 // Label is the medium as people read it.
-func (m Medium) Label() string { return map[Medium]string{SMS: "短信", WeChat: "微信"}[m] }
+func (m Medium) Label() string { return mediumLabels[m] }
 
 // patient are the notices to people that may wait for the morning.
 var patient = map[Notice]bool{

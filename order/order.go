@@ -202,13 +202,13 @@ const (
 	System    Role = "system"
 )
 
-// Label is the role as people read it.
-func (r Role) Label() string {
-	return map[Role]string{
-		Applicant: "经办人", LegalRep: "法定代表人", Reviewer: "审核员", Issuer: "制证员", Shipper: "发货员", Finance: "财务",
-		Admin: "管理员", Gateway: "支付平台", Courier: "快递", Helper: "证书助手", System: "系统",
-	}[r]
+var roleLabels = map[Role]string{
+	Applicant: "经办人", LegalRep: "法定代表人", Reviewer: "审核员", Issuer: "制证员", Shipper: "发货员", Finance: "财务",
+	Admin: "管理员", Gateway: "支付平台", Courier: "快递", Helper: "证书助手", System: "系统",
 }
+
+// Label is the role as people read it.
+func (r Role) Label() string { return roleLabels[r] }
 
 // Channel says through which surface something was done (F125).
 type Channel string

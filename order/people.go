@@ -97,12 +97,24 @@ type AuditRecord struct {
 	At      time.Time
 }
 
+// Did is the line that says that the actor did something and that it went well: to an
+// order, or to none ("").
+func (a Actor) Did(to ID, action string, at time.Time) AuditRecord {
+	return AuditRecord{OrderID: to, Action: action, ActorID: a.ID(), Role: a.Role, Channel: a.Channel, IP: a.IP, Outcome: "ok", At: at}
+}
+
+// Ending is the line with another outcome.
+func (r AuditRecord) Ending(outcome string) AuditRecord {
+	r.Outcome = outcome
+	return r
+}
+
 // BindWeChat ties a WeChat user to the person whose mobile he has proven. A mobile has
 // one WeChat: binding another ends the one before it, and a WeChat that binds another
 // mobile leaves its old one, in all accounts of ours that know it by its union id. Whose
 // binding ends is logged out wherever he was; who logs in by what he binds, stays. The
-// record says who bound it, and where.
-func BindWeChat(ctx context.Context, tx Tx, w WeChatIdentity, record AuditRecord) error {
+// audit trail says who bound it, where, and by which action.
+func BindWeChat(ctx context.Context, tx Tx, w WeChatIdentity, by Actor, action string) error {
 	ended, err := tx.EndWeChats(ctx, w)
 	if err != nil {
 		return err
@@ -115,8 +127,7 @@ func BindWeChat(ctx context.Context, tx Tx, w WeChatIdentity, record AuditRecord
 			return err
 		}
 	}
-	record.Outcome, record.At = "ok", w.UpdatedAt
-	return tx.AppendAudit(ctx, record)
+	return tx.AppendAudit(ctx, by.Did("", action, w.UpdatedAt))
 }
 
 // UnbindWeChat ends what ties a person to WeChat and logs him out everywhere; he may bind
@@ -128,7 +139,7 @@ func UnbindWeChat(ctx context.Context, tx Tx, by Actor, at time.Time) error {
 	if err := endSessions(ctx, tx, by.PersonID, at); err != nil {
 		return err
 	}
-	return tx.AppendAudit(ctx, AuditRecord{Action: "unbind_wechat", ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: at})
+	return tx.AppendAudit(ctx, by.Did("", "unbind_wechat", at))
 }
 
 func endSessions(ctx context.Context, tx Tx, personID string, at time.Time) error {

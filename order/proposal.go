@@ -30,10 +30,10 @@ const (
 // KeysEnds are those to choose from once keys have left.
 var KeysEnds = []KeysEnd{KeysReturned, KeysStopped, KeysWaived}
 
+var keysEndLabels = map[KeysEnd]string{KeysStopped: "包裹已拦截", KeysReturned: "UKEY 已收回", KeysWaived: "放弃收回（原因见说明）"}
+
 // Label is the end as people read it.
-func (k KeysEnd) Label() string {
-	return map[KeysEnd]string{KeysStopped: "包裹已拦截", KeysReturned: "UKEY 已收回", KeysWaived: "放弃收回（原因见说明）"}[k]
-}
+func (k KeysEnd) Label() string { return keysEndLabels[k] }
 
 // Proposal is what one person of staff wants and another has to agree to; an order
 // has at most one.

@@ -109,7 +109,7 @@ type Tick string
 // Ticks are the four checks, in the order of the review page.
 var Ticks = []Tick{"subject", "agent", "authorization", "images"}
 
+var tickLabels = map[Tick]string{"subject": "主体一致", "agent": "经办人一致", "authorization": "授权有效", "images": "图片清晰"}
+
 // Label is the check as the reviewer reads it.
-func (t Tick) Label() string {
-	return map[Tick]string{"subject": "主体一致", "agent": "经办人一致", "authorization": "授权有效", "images": "图片清晰"}[t]
-}
+func (t Tick) Label() string { return tickLabels[t] }

@@ -252,5 +252,5 @@ func (s *Service) WithdrawReceipt(ctx context.Context, id ID, receipt string, by
 }
 
 func (s *Service) receiptAudit(action string, r ProgressReceipt, by Actor) AuditRecord {
-	return AuditRecord{OrderID: r.OrderID, Action: action + r.ID, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()}
+	return by.Did(r.OrderID, action+r.ID, s.now())
 }

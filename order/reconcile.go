@@ -418,8 +418,8 @@ func (r *Reconciler) conclude(ctx context.Context, b Bill) error {
 		if err := tx.UpdateBill(ctx, b, b.Tries); err != nil {
 			return err
 		}
-		a := AuditRecord{Action: "bill_compared:" + string(b.Channel) + ":" + b.Day, ActorID: string(System), Role: System, Channel: Internal, Outcome: fmt.Sprintf("differences %d", found), At: now}
-		if err := tx.AppendAudit(ctx, a); err != nil || found == 0 {
+		did := BySystem.Did("", "bill_compared:"+string(b.Channel)+":"+b.Day, now)
+		if err := tx.AppendAudit(ctx, did.Ending(fmt.Sprintf("differences %d", found))); err != nil || found == 0 {
 			return err
 		}
 		staff, err := tx.StaffWithRole(ctx, Finance)
@@ -457,6 +457,6 @@ func (r *Reconciler) Resolve(ctx context.Context, id string, by Actor, note stri
 		if err := tx.ResolveDifference(ctx, d); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, AuditRecord{OrderID: d.OrderID, Action: "difference_resolved:" + d.ID, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: r.now()})
+		return tx.AppendAudit(ctx, by.Did(d.OrderID, "difference_resolved:"+d.ID, r.now()))
 	})
 }

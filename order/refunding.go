@@ -124,7 +124,7 @@ var refundNotFailed = Errorf(Conflict, "refund_not_failed", "该笔退款没有�
 
 // handled is the audit line of what finance did about a refund that failed.
 func (s *Service) handled(id ID, action string, by Actor) AuditRecord {
-	return AuditRecord{OrderID: id, Action: action, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()}
+	return by.Did(id, action, s.now())
 }
 
 // byHand adds to why money went back how it did.

@@ -207,7 +207,7 @@ func (s *Service) Purge(ctx context.Context, id ID) error {
 }
 
 func (s *Service) erased(id ID) AuditRecord {
-	return AuditRecord{OrderID: id, Action: "erase", ActorID: string(System), Role: System, Channel: Internal, Outcome: "ok", At: s.now()}
+	return BySystem.Did(id, "erase", s.now())
 }
 
 func (s *Service) retainPerson(ctx context.Context, id string) error {

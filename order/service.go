@@ -98,7 +98,7 @@ func (s *Service) auditRefusal(ctx context.Context, id ID, c Command, refusal *E
 }
 
 func audit(id ID, c Command, at time.Time) AuditRecord {
-	return AuditRecord{OrderID: id, Action: string(c.On), ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, IP: c.By.IP, Outcome: "ok", At: at}
+	return c.By.Did(id, string(c.On), at)
 }
 
 func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, error) {
@@ -375,6 +375,6 @@ func (s *Service) RecordRealName(ctx context.Context, id ID, submission int, r R
 		if err := tx.UpdateOrder(ctx, o, was); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, AuditRecord{OrderID: id, Action: "real_name", ActorID: string(System), Role: System, Channel: Internal, Outcome: string(r), At: s.now()})
+		return tx.AppendAudit(ctx, BySystem.Did(id, "real_name", s.now()).Ending(string(r)))
 	})
 }

@@ -203,7 +203,7 @@ func (s *Settings) set(ctx context.Context, by Actor, name SettingName, was int,
 		if err := tx.InsertSetting(ctx, Setting{Name: name, Version: was + 1, Body: body, By: by.StaffID, At: s.now()}); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, AuditRecord{Action: fmt.Sprintf("setting:%s:%d", name, was+1), ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})
+		return tx.AppendAudit(ctx, by.Did("", fmt.Sprintf("setting:%s:%d", name, was+1), s.now()))
 	})
 	return errors.Join(err, s.Refresh(ctx))
 }

@@ -121,7 +121,11 @@ func (s *Staffing) Change(ctx context.Context, by Actor, id, seen string, r Righ
 // SetDisabled closes an account, or opens a closed one again. Every login of a closed
 // one ends now, and none is possible.
 func (s *Staffing) SetDisabled(ctx context.Context, by Actor, id string, disabled bool) (Staff, error) {
-	return s.change(ctx, by, id, map[bool]string{true: "staff_disable", false: "staff_enable"}[disabled], func(m *Staff) error { m.Disabled = disabled; return nil })
+	action := "staff_enable"
+	if disabled {
+		action = "staff_disable"
+	}
+	return s.change(ctx, by, id, action, func(m *Staff) error { m.Disabled = disabled; return nil })
 }
 
 // SetTOTP gives an account another secret, in base32, for one that was lost with its
@@ -251,7 +255,7 @@ func (s *Staffing) SetQuiet(ctx context.Context, by Actor, q Quiet) error {
 		if err := tx.SaveStaff(ctx, m); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, AuditRecord{Action: "staff_quiet:" + m.ID, ActorID: m.ID, Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})
+		return tx.AppendAudit(ctx, by.Did("", "staff_quiet:"+m.ID, s.now()))
 	})
 }
 
@@ -270,7 +274,7 @@ func (s *Staffing) save(ctx context.Context, tx Tx, was, m Staff, by Actor, acti
 			return err
 		}
 	}
-	return tx.AppendAudit(ctx, AuditRecord{Action: action + ":" + m.ID, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: s.now()})
+	return tx.AppendAudit(ctx, by.Did("", action+":"+m.ID, s.now()))
 }
 
 // Colleague is an account of staff with the mobile that identifies it.
@@ -307,7 +311,7 @@ func (s *Staffing) BindWeChat(ctx context.Context, mobile identity.Mobile, w WeC
 			return err
 		}
 		w.PersonID, w.UpdatedAt = person.ID, s.now()
-		return BindWeChat(ctx, tx, w, AuditRecord{Action: "staff_bind_wechat", ActorID: m.ID, Role: System, Channel: OfficialAcc, IP: ip})
+		return BindWeChat(ctx, tx, w, Actor{Role: System, StaffID: m.ID, Channel: OfficialAcc, IP: ip}, "staff_bind_wechat")
 	})
 	return m, err
 }
@@ -332,6 +336,6 @@ func (s *Staffing) ByWeChat(ctx context.Context, appID, openID string) (Staff, e
 // no order, such as seeing personal data in the clear.
 func (s *Staffing) Record(ctx context.Context, id ID, action string, by Actor, outcome string) error {
 	return s.store.InTx(ctx, func(tx Tx) error {
-		return tx.AppendAudit(ctx, AuditRecord{OrderID: id, Action: action, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: outcome, At: s.now()})
+		return tx.AppendAudit(ctx, by.Did(id, action, s.now()).Ending(outcome))
 	})
 }

@@ -169,6 +169,6 @@ func (db *DB) CloseEnquiry(ctx context.Context, id string, by order.Actor, at ti
 		if err := oneRow(n, order.Errorf(order.Conflict, "enquiry_done", "已由其他同事回电")); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, order.AuditRecord{Action: "enquiry_done:" + id, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, IP: by.IP, Outcome: "ok", At: at})
+		return tx.AppendAudit(ctx, by.Did("", "enquiry_done:"+id, at))
 	})
 }

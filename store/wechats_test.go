@@ -42,7 +42,7 @@ func TestOneWeChatPerMobile(t *testing.T) {
 					inTx(t, db, func(tx order.Tx) error { return tx.LinkWeChat(t.Context(), w) })
 				}
 				inTx(t, db, func(tx order.Tx) error {
-					return order.BindWeChat(t.Context(), tx, tt.bound, order.AuditRecord{Action: "bind_wechat", ActorID: tt.bound.PersonID})
+					return order.BindWeChat(t.Context(), tx, tt.bound, order.Actor{PersonID: tt.bound.PersonID}, "bind_wechat")
 				})
 				var out []string
 				if err := db.all(t.Context(), &out, `SELECT args ->> 'ref' FROM river_job WHERE kind = 'end_sessions' ORDER BY 1`); err != nil || !slices.Equal(out, tt.ended) {
