@@ -54,6 +54,9 @@ var secretRules = []secretRule{
 	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(secretWord + `\s*(?:(?:就|不)?(?:是|为|叫|改成|改为|设成|设为|设置为|重置为)|:|：|=|＝)+\s*['"“‘「]?([!-~]{1,64})`)},
 	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(`(?:密码|口令)[\s,，]*([!-~]{0,63}[0-9][!-~]{0,63})`), but: tooShortForPIN},
 	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(secretWord + `[\s,，]*([0-9][!-~]{3,63})`)},
+	// What is handed over a few words after its name: 口令写这了 Zy880917. An address to
+	// send it to is none.
+	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(secretWord + `[^!-~\n]{0,4}(?:写|发|给|贴|放|告诉|报|念)[^!-~\n]{0,6}\s*([!-?A-~]*(?:[A-Za-z][!-?A-~]*[0-9]|[0-9][!-?A-~]*[A-Za-z])[!-~]*)`), but: tooShortForPIN},
 	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(`(?i)([0-9]{1,8})\s*(?:就?是|作为|做|当|作)\s*(?:我|你|您)?(?:们)?的?(?:新|旧|初始)?(?:密码|口令|pin)`), number: true},
 	{kind: SecretCode, words: codeWords, pattern: regexp.MustCompile(`(?:验证码|校验码|动态码|短信码)[^0-9\n]{0,6}([0-9]{4,8})`), number: true},
 	{kind: SecretDocNo, digits: 15, pattern: regexp.MustCompile(`([1-9][0-9]{5}[ -]?(?:18|19|20)[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{3}[ -]?[0-9Xx]|[1-9][0-9]{16}[Xx])`), number: true},

@@ -36,6 +36,9 @@ func TestRedactText(t *testing.T) {
 		{"PIN as it is told", "密码幺二三四五六登不进去", "密码****登不进去", []SecretKind{SecretPIN}},
 		{"PIN digit by digit", "pin 码 9 0 2 1 4 4", "pin 码 ****", []SecretKind{SecretPIN}},
 		{"PIN in capital numerals", "口令壹贰叁肆伍陆", "口令****", []SecretKind{SecretPIN}},
+		{"PIN that is handed over", "我把ukey口令写这了 Zy880917 你们登一下", "我把ukey口令写这了 **** 你们登一下", []SecretKind{SecretPIN}},
+		{"PIN that is sent", "密码我发你们了：ab12cd", "密码我发你们了：****", []SecretKind{SecretPIN}},
+		{"where to send a PIN", "初始密码发到 test@example.com 行吗，用windows10", "初始密码发到 test@example.com 行吗，用windows10", nil},
 		{"code as it is told", "验证码六六零二五八", "验证码****", []SecretKind{SecretCode}},
 		{"several", "密码是1234，手机17712347069", "密码是****，手机****", []SecretKind{SecretPIN, SecretMobile}},
 

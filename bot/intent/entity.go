@@ -138,7 +138,7 @@ var (
 	projectLead      = regexp.MustCompile(`^(?:我们?|想|要|帮我)*(?:给|替|为)`) // 我要给华为项目办
 	notProject       = regexp.MustCompile(`[我你的这那个一该本此有做投招办因哪什]|近期|项目`)
 	qtyPattern       = mustPattern(`(?:^|[^第])(` + number + `)(?:把|个|支|只|张|套|枚|份|条)(?:锁|key|ukey|u盾|证书|盾|ca|钥匙|$|一起|都|[^月以礼星])|([俩仨])(?:锁|key|ukey|u盾|证书|盾|ca|钥匙)`)
-	overduePattern   = mustPattern(`(?:过期|超期|逾期|过了|到期)(?:了|已经|已|都|有|快)*(` + number + `)(` + units + `)(?:零?(` + number + `)天)?`)
+	overduePattern   = mustPattern(`(?:过期|超期|逾期|过了|到期|断了|拖了|超了)(?:了|已经|已|都|有|快)*(` + number + `)(` + units + `)(?:零?(` + number + `)天)?`)
 	daysPattern      = mustPattern(`(?:还有|还剩|剩|剩下|差|尚余|仅余)(` + number + `)(` + units + `)`)
 	urgentPattern    = mustPattern(`急$|(?:^|[。!])急|今天就要|快(?:点|些|帮.{0,3})?(?:冻结|停用|冻上|挂失|停了|停掉|解锁|解开|弄开)|快[!。]|(?:^|[^太])快$|(?:^|[,。!?]|同志)快(?:锁|帮|给|把|点|[,!])|快快|(?:还有|还剩|只剩|不到|离开标|差).{1,3}(?:小时|分钟)|半个?小时[后内]|[分刻]钟[后内]|救命`)
 	moneyPattern     = mustPattern(`\d+(?:\.\d+)?(?:元|块|rmb)|[¥￥]\d+|\d{2,4}[吗么]|[一二三四五六七八九]百`)
@@ -149,7 +149,7 @@ var (
 
 var (
 	carriers = words(`顺丰 顺风 ems 京东 中通 圆通 韵达 申通 极兔 邮政`)
-	statuses = words(`填写中 待支付 待审核 审核拒绝 待制证 待更新 待恢复 待配送 已完成 已退款 待下载 待解锁 待受理 审核中 待复核 制证中 待寄出 待自取 待法人授权 退款中`)
+	statuses = words(`填写中 待支付 待审核 审核拒绝 待制证 待更新 待恢复 待配送 待发货 已完成 已退款 待下载 待解锁 待受理 审核中 待复核 制证中 待寄出 待自取 待法人授权 退款中`)
 	// queueWords follow a reviewer's 待审核, which is no question about a state.
 	queueAsks  = words(`几个 几单 几笔 多少 多少个 哪些`)
 	queueWords = words(`的审核 的件 的申请 的列表 列表 的任务 任务 队列 的队列 的有 有 的单 单 的订单 数量 还有 多少`)
@@ -500,7 +500,7 @@ var slotsOf = map[Intent][]Slot{
 	NewPurchase:    {SlotQty, SlotProject},
 	Price:          {SlotQty, SlotBiz, SlotProject},
 	Material:       {SlotDocType, SlotRole, SlotBiz, SlotProject},
-	SLATime:        {SlotBiz},
+	SLATime:        {SlotQty, SlotBiz},
 	Renew:          {SlotDate, SlotDays, SlotQty},
 	CertExpiry:     {SlotDate, SlotDays, SlotOverdueDays},
 	BidSafety:      {SlotBidOpen, SlotExpire},
@@ -512,6 +512,7 @@ var slotsOf = map[Intent][]Slot{
 	LostReissue:    {SlotUrgency},
 	Revoke:         {SlotUrgency},
 	RebindUser:     {SlotName, SlotPhone, SlotPhoneTail, SlotReason},
+	ChangeInfo:     {SlotName},
 	ChangeAddress:  {SlotName, SlotPhone},
 	BindAccount:    {SlotPhone},
 }
@@ -591,9 +592,11 @@ func (s Slots) asWritten(text string) {
 }
 
 var (
-	legalPattern   = mustPattern(`法人|法定代表人|法代|老板|董事长`)
-	foreignPattern = mustPattern(`香港|澳门|台湾|外国|外籍|老外|港澳|港籍|台胞|海外|国外`)
-	notName        = mustPattern(`谢谢|孙[子女]|公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
+	legalPattern = mustPattern(`法人|法定代表人|法代|老板|董事长`)
+	// passportPattern is what is written about people whose document is a passport.
+	passportPattern = mustPattern(`护照|(?:老外|外籍|外国人|(?:新加坡|马来西亚|美国|英国|德国|法国|日本|韩国|加拿大|澳大利亚|俄罗斯)(?:籍|人)).{0,8}(?:证件|材料)`)
+	foreignPattern  = mustPattern(`香港|澳门|台湾|外国|外籍|老外|港澳|港籍|台胞|海外|国外`)
+	notName         = mustPattern(`谢谢|孙[子女]|公司|单位|老[板地伴号人]|管锁|小区|自取|自己|地址|快递|公司|别的|其他|另外|新的|我|你|他|什么|错|收|电话|手机`)
 )
 
 // latinName is a name and a surname in Latin letters, after what says that it is one.
@@ -690,7 +693,7 @@ func docTypeIn(t string) string {
 		return "港澳居民来往内地通行证"
 	case strings.Contains(t, "台湾") || strings.Contains(t, "台胞"):
 		return "台湾居民来往大陆通行证"
-	case strings.Contains(t, "护照"):
+	case passportPattern.MatchString(t):
 		return "护照"
 	}
 	return ""
