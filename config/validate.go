@@ -81,10 +81,10 @@ func (c *Config) checkProcess(fs *Faults) {
 			break
 		}
 	}
-	// It goes into the security policy of a page: this PC and a port, nothing else.
 	if c.MaxDrafts < 0 {
 		fs.add("YCD_MAX_DRAFTS", "must not be negative")
 	}
+	// It goes into the security policy of a page: this PC and a port, nothing else.
 	if u, err := url.Parse(c.HelperURL); err != nil || u.Scheme != "http" || u.Hostname() != "127.0.0.1" || u.Port() == "" || u.String() != "http://127.0.0.1:"+u.Port() {
 		fs.add("YCD_HELPER_URL", "must be http://127.0.0.1:PORT")
 	}

@@ -136,12 +136,9 @@ func (s *Server) apiAgreements(ctx context.Context, _ *nothing) (*agreementsOutp
 
 func (s *Server) apiSummary(ctx context.Context, _ *idInput) (*summaryOutput, error) {
 	o := callOf(ctx).order
-	if !s.complete(o) {
+	v, ok := s.confirmView(o)
+	if !ok {
 		return nil, formIncomplete()
-	}
-	v, err := s.confirmView(o)
-	if err != nil {
-		return nil, err
 	}
 	o = v.Order
 	out := SummaryJSON{Order: s.orderJSON(o, nil), Groups: groupJSON(v.Groups), Lines: lineJSON(v.Lines), Mobile: v.Mobile, Offer: o.Hash(), Verified: o.Product.VerifiedAs()}
@@ -170,8 +167,10 @@ func (s *Server) apiOrderCode(ctx context.Context, in *orderCodeInput) (*codeOut
 			return nil, order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
 		}
 		form = form.With(order.AgentMobile, m.Reveal())
-	case !s.complete(k.order):
-		return nil, formIncomplete()
+	default:
+		if _, ok := s.offer(k.order); !ok {
+			return nil, formIncomplete()
+		}
 	}
 	return s.apiCode(ctx, confirmChallenge(k.c, k.order, form))
 }
@@ -180,11 +179,9 @@ func (s *Server) apiOrderCode(ctx context.Context, in *orderCodeInput) (*codeOut
 func (s *Server) apiConfirm(ctx context.Context, in *confirmInput) (*placedOutput, error) {
 	k := callOf(ctx)
 	consent := s.consent(k.c)
-	offer, err := s.Orders.Offer(k.order)
+	offer, ok := s.offer(k.order)
 	switch {
-	case err != nil:
-		return nil, err
-	case !s.complete(k.order):
+	case !ok:
 		return nil, formIncomplete()
 	case in.Body.Offer != offer.Hash():
 		return nil, order.FormChanged

@@ -75,10 +75,11 @@ type confirmView struct {
 	Moved  bool // what it costs, or when it is promised for, is not what the form said
 }
 
-// complete refuses an order that still lacks something, by sending its owner
-// back to the form.
-func (s *Server) complete(o order.Order) bool {
-	return o.Guide(s.Now()).Action == order.ActionContinue && len(order.CheckForm(o.Product, o.Form, s.Now().In(order.Shanghai))) == 0
+// offer is a draft as it is sold today. It is none of what lacks something, or is no longer
+// sold so: whoever wants to confirm that is sent back to the form, which says what it is.
+func (s *Server) offer(draft order.Order) (order.Order, bool) {
+	o, err := s.Orders.Offer(draft)
+	return o, err == nil && o.Guide(s.Now()).Action == order.ActionContinue && len(order.CheckForm(o.Product, o.Form, s.Now().In(order.Shanghai))) == 0
 }
 
 // confirmPage shows everything once more, in the clear: it is the applicant's
@@ -88,12 +89,9 @@ func (s *Server) confirmPage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !s.complete(o) {
+	view, ok := s.confirmView(o)
+	if !ok {
 		return c.Redirect(s.placeOf(o), http.StatusSeeOther)
-	}
-	view, err := s.confirmView(o)
-	if err != nil {
-		return err
 	}
 	view.Agreed = agreesOnForm(o, false) && c.Query("agreed") == "yes"
 	return s.showConfirm(c, http.StatusOK, view)
@@ -107,16 +105,13 @@ func (s *Server) showConfirm(c *fiber.Ctx, status int, v confirmView) error {
 	return s.render(c, status, "confirm", "确认信息", v)
 }
 
-// confirmView shows a draft as it is sold today.
-func (s *Server) confirmView(draft order.Order) (confirmView, error) {
-	o, err := s.Orders.Offer(draft)
-	if err != nil {
-		return confirmView{}, err
-	}
+// confirmView shows the offer for a draft, if there is one.
+func (s *Server) confirmView(draft order.Order) (confirmView, bool) {
+	o, ok := s.offer(draft)
 	return confirmView{
 		Order: o, Lines: lineViews(o), Groups: s.summary(o, order.Form.Get), Texts: s.texts,
 		Mobile: o.Mobile().Mask(), Code: codeView{URL: "/orders/" + string(o.ID) + "/code"}, Moved: o.Hash() != draft.Hash(),
-	}, nil
+	}, ok
 }
 
 // summary lists the filled fields of an order for reading; get tells whether in
@@ -175,7 +170,7 @@ func (s *Server) confirmCode(c *fiber.Ctx) error {
 			return s.render(c, http.StatusOK, "partials/code", "", view)
 		}
 		form = form.With(order.AgentMobile, m.Reveal())
-	} else if !s.complete(o) {
+	} else if _, ok := s.offer(o); !ok {
 		return order.Errorf(order.Conflict, "form_incomplete", "还有内容需要填写，请返回修改")
 	}
 	return s.sendCode(c, confirmChallenge(c, o, form), view)
@@ -187,12 +182,9 @@ func (s *Server) confirm(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !s.complete(o) { // also when it was confirmed a moment ago
+	view, ok := s.confirmView(o)
+	if !ok { // also when it was confirmed a moment ago
 		return s.goTo(c, s.placeOf(o))
-	}
-	view, err := s.confirmView(o)
-	if err != nil {
-		return err
 	}
 	view.Agreed = c.FormValue("agree") == "yes"
 	again := func(detail string) error {
@@ -218,6 +210,9 @@ func (s *Server) confirm(c *fiber.Ctx) error {
 		On: order.Confirm, By: visitorOf(c).Actor(c), DraftToken: visitorOf(c).DraftToken(),
 		Consent: s.consent(c), Snapshot: read, Proven: []order.Fact{order.MobileProven},
 	})
+	if errors.Is(err, order.FormChanged) { // since it was read here
+		return s.goTo(c, "/orders/"+string(o.ID)+"/confirm")
+	}
 	if err != nil {
 		return err
 	}

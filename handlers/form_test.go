@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -378,13 +379,7 @@ func TestPriceChangesBeforeTheConfirmation(t *testing.T) {
 				t.Fatalf("moved before anything was: %d fen", b.order(path).Amount)
 			}
 			b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
-			must(t, w.settings.SetCatalogue(t.Context(), order.Actor{Role: order.Admin, StaffID: w.staff["吴管理"].ID}, w.settings.Version(order.CatalogueSetting), func(c order.Catalogue) (order.Catalogue, error) {
-				p, err := c.Product("yd-initial")
-				if tt.change(&p); err != nil {
-					return c, err
-				}
-				return c.WithProduct(p, false)
-			}))
+			w.sells(tt.change)
 			a := b.post(path+"/confirm", b.agreeing(path, b.code(agentMobile)))
 			if a.Status != http.StatusUnprocessableEntity {
 				t.Fatalf("%d to %q", a.Status, a.location())
@@ -397,4 +392,75 @@ func TestPriceChangesBeforeTheConfirmation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sells changes the product that is bought in these tests.
+func (d *desk) sells(change func(*order.Product)) {
+	d.t.Helper()
+	must(d.t, d.settings.SetCatalogue(d.t.Context(), order.Actor{Role: order.Admin, StaffID: d.staff["吴管理"].ID}, d.settings.Version(order.CatalogueSetting), func(c order.Catalogue) (order.Catalogue, error) {
+		p, err := c.Product("yd-initial")
+		if change(&p); err != nil {
+			return c, err
+		}
+		return c.WithProduct(p, false)
+	}))
+}
+
+// A term that is not sold any more leads from the confirmation back to the form, which says
+// so and offers what is sold.
+func TestTermIsNoLongerSold(t *testing.T) {
+	w := newDesk(t).hire()
+	b := w.browser()
+	path := b.filled()
+	form := filledForm()
+	form.Set("term", "3")
+	b.get(path + "/edit")
+	b.post(path+"/form", form)
+	if a := b.get(path + "/confirm"); a.Status != http.StatusOK || b.order(path).Product.Term != 3 {
+		t.Fatalf("%d, %d years", a.Status, b.order(path).Product.Term)
+	}
+	w.sells(func(p *order.Product) { p.Years = []int{1, 2} })
+	for name, a := range map[string]answer{"looked at": b.get(path + "/confirm"), "confirmed": b.post(path+"/confirm", url.Values{"agree": {"yes"}, "code": {"000000"}})} {
+		if a.location() != path+"/edit" {
+			t.Errorf("%s: %d to %q", name, a.Status, a.location())
+		}
+	}
+	page := b.get(path + "/edit").Body
+	wantIn(t, "form", page, "所选证书年限不可用", "2年期")
+	if strings.Contains(page, "3年期") {
+		t.Error("the form offers what is not sold")
+	}
+	form.Set("term", "2")
+	form.Set("do", "submit")
+	if a := b.post(path+"/form", form); a.location() != path+"/confirm" || b.order(path).Product.Term != 2 {
+		t.Errorf("put right: %d to %q, %d years", a.Status, a.location(), b.order(path).Product.Term)
+	}
+}
+
+// lastMinute changes the price before a confirmation reaches the order.
+type lastMinute struct {
+	orderService
+	change func()
+}
+
+func (l *lastMinute) Apply(ctx context.Context, id order.ID, c order.Command) (order.Order, error) {
+	if c.On == order.Confirm {
+		l.change()
+	}
+	return l.orderService.Apply(ctx, id, c)
+}
+
+// A price that changes at the very moment of the confirmation is read, too, before it is
+// charged.
+func TestPriceChangesWhileConfirming(t *testing.T) {
+	w := newDesk(t).hire()
+	b := w.browser()
+	path := b.filled()
+	b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
+	agreeing := b.agreeing(path, b.code(agentMobile))
+	w.Server.Orders = &lastMinute{w.service, func() { w.sells(func(p *order.Product) { p.Price += 1000 }) }}
+	if a := b.post(path+"/confirm", agreeing); a.location() != path+"/confirm" || b.order(path).Status != order.Draft {
+		t.Fatalf("%d to %q, %s", a.Status, a.location(), b.order(path).Status)
+	}
+	wantIn(t, "confirmation", b.get(path+"/confirm").Body, "有过调整", "620.00")
 }

@@ -86,10 +86,11 @@ var autocompletions = map[order.Field]string{
 }
 
 func (s *Server) formView(o order.Order, typed order.Form, faults []order.FieldError, fixing bool) formView {
-	if now, err := s.Orders.Offer(o); err == nil {
-		o = now
-	}
+	o, err := s.Orders.Offer(o)
 	v := formView{Order: o, Typed: typed, Fixed: fixing || o.NeedsCertificate(), AuthStands: typed.Get(order.AuthNeed) == order.No, Fixing: fixing, Faults: faults, CanAdd: !fixing && len(freeSeals(o.Product, o.Lines)) > 0}
+	if e, ok := order.AsError(err); ok { // what the form says is not sold any more
+		v.LineFault = e.Detail
+	}
 	v.Lines = lineViews(o)
 	if agreesOnForm(o, fixing) {
 		v.Texts = s.texts

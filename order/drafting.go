@@ -61,7 +61,8 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 var FormChanged = Errorf(Conflict, "form_changed", "订单内容或价格刚刚有变化，请核对后重新确认")
 
 // Offer is a draft as it is sold today: the price that counts is that of its confirmation.
-// Any other order is what was agreed to. It refuses what is no longer sold so.
+// Any other order is what was agreed to. What is no longer sold so is refused, and
+// returned with the product as it is now.
 func (s *Service) Offer(o Order) (Order, error) {
 	p, err := s.catalogue().Product(o.Product.Code)
 	if o.Status != Draft || errors.Is(err, NotFound) { // the row's facts refuse what is not sold at all
