@@ -37,12 +37,16 @@ func MaskHolder(name string) string {
 
 const maxNameLength = 50
 
+// chineseName writes 王 琪, spaced for alignment, and 阿卜杜拉．买买提. Like every replacer
+// it builds a table of 5 KiB on its first use, so there is one.
+var chineseName = strings.NewReplacer(" ", "", ".", "·")
+
 // ParsePersonName accepts Chinese names, names of minorities with the middle dot,
 // whichever dot was typed, and names in Latin letters.
 func ParsePersonName(s string) (PersonName, error) {
 	n := strings.Join(strings.Fields(strings.Map(middleDot, HalfWidth(s))), " ")
 	if strings.ContainsFunc(n, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
-		n = strings.NewReplacer(" ", "", ".", "·").Replace(n) // 王 琪, spaced for alignment; 阿卜杜拉．买买提
+		n = chineseName.Replace(n)
 	}
 	switch length := utf8.RuneCountInString(n); {
 	case n == "":

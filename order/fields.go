@@ -279,8 +279,10 @@ func checkOrgName(v string, _ Form, _ time.Time) (string, error) {
 // spaces only between words of other scripts, brackets full width. Names are kept
 // and searched in this form.
 func PrintedName(typed string) string {
-	return strings.NewReplacer("(", "（", ")", "）").Replace(joinWords(strings.Fields(identity.HalfWidth(typed))))
+	return fullBrackets.Replace(joinWords(strings.Fields(identity.HalfWidth(typed))))
 }
+
+var fullBrackets = strings.NewReplacer("(", "（", ")", "）")
 
 // joinWords puts words together as a name is printed: a space stands between words of
 // other scripts, none beside a Chinese character.

@@ -62,8 +62,11 @@ func (f Form) Get(name Field) string {
 	return filled[i].value
 }
 
-// With returns a copy of f with one field changed.
+// With returns f with one field changed.
 func (f Form) With(name Field, value string) Form {
+	if f.Get(name) == value {
+		return f
+	}
 	g := f.Reveal()
 	g[name] = value
 	return NewForm(g)

@@ -317,7 +317,9 @@ const fewDigits = 8
 
 // ungrouped is a number without the spaces that people read it by, printed in the capitals
 // that it is printed in.
-func ungrouped(s string) string { return strings.NewReplacer(" ", "", "-", "").Replace(s) }
+func ungrouped(s string) string { return separators.Replace(s) }
+
+var separators = strings.NewReplacer(" ", "", "-", "")
 
 func printed(s string) string { return strings.ToUpper(ungrouped(s)) }
 
