@@ -273,6 +273,49 @@ func TestLegalRepDoesNotSign(t *testing.T) {
 	})
 }
 
+// Flows 4.5, screen 8: he is reminded after two working hours, one day and three, and has
+// seven days, to the minute.
+func TestLegalRepIsReminded(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o := h.asked(t) // Monday 10:30
+		told := []order.Notice{order.NoticeAuthorize}
+		for _, next := range []struct {
+			at     time.Time
+			notice order.Notice
+		}{
+			{shanghai(11, 23, 12, 30), order.NoticeAuthorizeSoon},
+			{shanghai(11, 24, 10, 30), order.NoticeAuthorizeDay},
+			{shanghai(11, 26, 10, 30), order.NoticeAuthorizeLast},
+			{shanghai(11, 30, 10, 30), ""},
+		} {
+			for _, at := range []time.Time{next.at.Add(-time.Minute), next.at} {
+				h.until(t, at)
+				if at.Equal(next.at) && next.notice != "" {
+					told = append(told, next.notice)
+				}
+				all, err := h.db.Notifications(t.Context(), o.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var have []order.Notice
+				for _, n := range all {
+					if n.To == order.ToLegalRep {
+						have = append(have, n.Notice)
+					}
+				}
+				slices.Sort(have)
+				if want := slices.Sorted(slices.Values(told)); !slices.Equal(have, want) {
+					t.Errorf("%s: told %v, want %v", at, have, want)
+				}
+				over := at.Equal(next.at) && next.notice == ""
+				if now := h.order(t, o.ID); (now.Status == order.Rejected) != over {
+					t.Errorf("%s: %s", at, now.State)
+				}
+			}
+		}
+	})
+}
+
 func detail(err error) string {
 	if e, ok := order.AsError(err); ok {
 		return e.Detail
