@@ -46,6 +46,7 @@ const secretWord = `(?i)(?:密码|口令|\b(?:pin\s?码?|password|passwd|pwd))` 
 var (
 	secretWords = []string{"密码", "口令", "pin", "pa", "pw"}
 	codeWords   = []string{"验证码", "校验码", "动态码", "短信码"}
+	docWords    = []string{"护照", "台胞证", "通行证", "居留证", "军官证", "士官证", "警官证", "证件"}
 )
 
 // secretRules run in this order: what a phrase says of a number beats its shape.
@@ -57,11 +58,13 @@ var secretRules = []secretRule{
 	// What is handed over a few words after its name: 口令写这了 Zy880917. An address to
 	// send it to is none.
 	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(secretWord + `[^!-~\n]{0,4}(?:写|发|给|贴|放|告诉|报|念)[^!-~\n]{0,6}\s*([!-?A-~]*(?:[A-Za-z][!-?A-~]*[0-9]|[0-9][!-?A-~]*[A-Za-z])[!-~]*)`), but: tooShortForPIN},
+	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(secretWord + `[\s,，]*(?:(?:我|记得|应该|可能|大概|好像|现在|目前|当时|之前|还|就|都|一直|设置?|用|换|改|搞|弄|定|填)\s*(?:的|了|过|成|个)?){1,3}\s*(?:是|为|叫)?\s*['"“‘「]?([!-~]{0,63}[0-9][!-~]{0,63})`), but: tooShortForPIN},
 	{kind: SecretPIN, words: secretWords, pattern: regexp.MustCompile(`(?i)([0-9]{1,8})\s*(?:就?是|作为|做|当|作)\s*(?:我|你|您)?(?:们)?的?(?:新|旧|初始)?(?:密码|口令|pin)`), number: true},
 	{kind: SecretCode, words: codeWords, pattern: regexp.MustCompile(`(?:验证码|校验码|动态码|短信码)[^0-9\n]{0,6}([0-9]{4,8})`), number: true},
 	{kind: SecretDocNo, digits: 15, pattern: regexp.MustCompile(`([1-9][0-9]{5}[ -]?(?:18|19|20)[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{3}[ -]?[0-9Xx]|[1-9][0-9]{16}[Xx])`), number: true},
 	{kind: SecretDocNo, digits: 15, pattern: regexp.MustCompile(`([1-9][0-9]{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3})`), number: true, alone: true, but: isRegistrationNo},
 	{kind: SecretDocNo, digits: 7, pattern: regexp.MustCompile(`([HMhm][0-9]{8}(?:[0-9]{2})?|[EGeg][A-Za-z0-9][0-9]{7}|[A-Za-z]{3}[0-9]{12})`), number: true, alone: true},
+	{kind: SecretDocNo, words: docWords, pattern: regexp.MustCompile(`(?:护照|台胞证|通行证|居留证|军官证|士官证|警官证|证件)(?:号码?|编号)?\s*(?:是|为)?[\s:：,，]*(?:\p{Han}{0,2}字第)?([A-Za-z]{0,3}[0-9]{6,12})`), number: true, alone: true},
 	{kind: SecretMobile, digits: 11, pattern: regexp.MustCompile(`((?:(?:\+|00)?86[ -]?)?1[3-9][0-9](?:[ -]?[0-9]{4}){2}|(?:(?:\+|00)?86[ -]?)?1[3-9][0-9]{2}[ -]?[0-9]{3}[ -]?[0-9]{4})`), number: true},
 	{kind: SecretBankCard, digits: 16, pattern: regexp.MustCompile(`([0-9]{4}(?:[ -]?[0-9]{4}){3}(?:[ -]?[0-9]{1,3})?|[0-9]{21,})`), number: true, alone: true},
 	{kind: SecretCode, digits: 6, pattern: regexp.MustCompile(`([0-9]{6})`), number: true, alone: true},

@@ -39,6 +39,10 @@ func TestRedactText(t *testing.T) {
 		{"PIN that is handed over", "我把ukey口令写这了 Zy880917 你们登一下", "我把ukey口令写这了 **** 你们登一下", []SecretKind{SecretPIN}},
 		{"PIN that is sent", "密码我发你们了：ab12cd", "密码我发你们了：****", []SecretKind{SecretPIN}},
 		{"where to send a PIN", "初始密码发到 test@example.com 行吗，用windows10", "初始密码发到 test@example.com 行吗，用windows10", nil},
+		{"PIN behind more words", "新口令 设的 20262026，密码现在是1234qwer，密码我记得是7788", "新口令 设的 ****，密码现在是****，密码我记得是****", []SecretKind{SecretPIN}},
+		{"documents of other shapes", "台胞证01234567、护照号 P1234567、军官证 南字第12345678号", "台胞证****、护照号 ****、军官证 南字第****号", []SecretKind{SecretDocNo}},
+		{"no document", "证件照2张，证件号码18位，护照2026年到期", "证件照2张，证件号码18位，护照2026年到期", nil},
+		{"no PIN", "密码我改了3次，口令用的是几位，密码换过，尾号0152", "密码我改了3次，口令用的是几位，密码换过，尾号0152", nil},
 		{"code as it is told", "验证码六六零二五八", "验证码****", []SecretKind{SecretCode}},
 		{"several", "密码是1234，手机17712347069", "密码是****，手机****", []SecretKind{SecretPIN, SecretMobile}},
 
