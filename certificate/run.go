@@ -17,17 +17,11 @@ type runOrders interface {
 	ApplyIn(ctx context.Context, tx order.Tx, id order.ID, c order.Command) (order.Order, error)
 }
 
-// runIssuer is asked for what only the issuer process can do; *request.Desk.
-type runIssuer interface {
-	Ask(ctx context.Context, id string, k request.Kind, subject string, body []byte) ([]byte, error)
-	Forget(ctx context.Context, id string) error
-}
-
 // RunDeps is what writing a certificate onto the subscriber's own USBKEY stands on.
 type RunDeps struct {
 	Certificates *Service
 	Orders       runOrders
-	Issuer       runIssuer
+	Issuer       issuer
 	// DER returns a certificate as it was issued.
 	DER func(ctx context.Context, serial string) ([]byte, error)
 	// Verify checks that the certificate's key has answered a challenge on a USBKEY.

@@ -53,7 +53,7 @@ type UnlockTx interface {
 
 // orders moves orders; *order.Service.
 type orders interface {
-	ApplyIn(ctx context.Context, tx order.Tx, id order.ID, c order.Command) (order.Order, error)
+	runOrders
 	Catalogue() order.Catalogue
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/smartwalle/alipay/v3"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/outbound"
 )
 
 // AlipayConfig is the merchant's agreement with Alipay.
@@ -55,7 +56,7 @@ func NewAlipay(cfg AlipayConfig) (*Alipay, error) {
 	const production = false
 	client, err := alipay.New(cfg.AppID, cfg.PrivateKey, production, alipay.WithSandboxGateway(cfg.GatewayURL), alipay.WithTimeLocation(order.Shanghai),
 		alipay.WithHTTPClient(&http.Client{
-			Timeout: timeout, Transport: limited{http.DefaultTransport, maxReply},
+			Timeout: timeout, Transport: outbound.Limited(maxReply),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}))
 	if err != nil {
@@ -64,7 +65,7 @@ func NewAlipay(cfg AlipayConfig) (*Alipay, error) {
 	if err := client.LoadAliPayPublicKey(cfg.PublicKey); err != nil {
 		return nil, fmt.Errorf("alipay: Alipay's public key: %w", err)
 	}
-	return &Alipay{cfg, client, &http.Client{Timeout: billTimeout, Transport: limited{http.DefaultTransport, maxBill}}}, nil
+	return &Alipay{cfg, client, &http.Client{Timeout: billTimeout, Transport: outbound.Limited(maxBill)}}, nil
 }
 
 // alipayReply is what we read of the signed part of any reply.

@@ -33,6 +33,7 @@ import (
 	"github.com/wechatpay-apiv3/wechatpay-go/utils"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/outbound"
 )
 
 // WeChatConfig is the merchant's agreement with WeChat Pay.
@@ -54,6 +55,8 @@ type WeChatConfig struct {
 }
 
 const (
+	apiHost = "api.mch.weixin.qq.com"
+
 	timeout  = 5 * time.Second
 	maxReply = 1 << 20
 	currency = "CNY"
@@ -105,7 +108,7 @@ func NewWeChat(cfg WeChatConfig) (*WeChat, error) {
 	open := func(wait time.Duration, size int64) (*core.Client, error) {
 		return core.NewClient(context.Background(),
 			option.WithWechatPayPublicKeyAuthCipher(cfg.MchID, cfg.CertSerial, private, cfg.PublicKeyID, public),
-			option.WithHTTPClient(&http.Client{Timeout: wait, Transport: &transport{base: base, next: limited{http.DefaultTransport, size}}}),
+			option.WithHTTPClient(&http.Client{Timeout: wait, Transport: outbound.Only(apiHost, base, size)}),
 		)
 	}
 	client, err := open(timeout, maxReply)

@@ -40,6 +40,7 @@ import (
 	"github.com/silenceper/wechat/v2/util"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/outbound"
 )
 
 // Config says which official account to act as, and where WeChat is.
@@ -56,7 +57,13 @@ type Config struct {
 
 // timeout limits each HTTP request. Most SDK calls take no context, so this is
 // also how long a call may outlive its caller's.
-const timeout = 5 * time.Second
+const (
+	// apiHost is the only host the SDK is allowed to call.
+	apiHost = "api.weixin.qq.com"
+
+	timeout  = 5 * time.Second
+	maxReply = 1 << 20
+)
 
 // OfficialAccount is one official account. It is safe for concurrent use.
 type OfficialAccount struct {
@@ -246,7 +253,7 @@ func dial(base string) error {
 	}
 	util.DefaultHTTPClient = &http.Client{
 		Timeout:   timeout,
-		Transport: &transport{base: u, next: http.DefaultTransport},
+		Transport: outbound.Only(apiHost, u, maxReply),
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // the API never redirects
 		},
