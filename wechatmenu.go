@@ -30,17 +30,43 @@ type menuDiffCmd struct{}
 
 // Run prints what push would change, and exits 1 when that is anything.
 func (menuDiffCmd) Run(ctx context.Context, c *cli) error {
-	return c.withAccount(ctx, func(cfg *config.Config, _ *store.DB, a *wechat.OfficialAccount) error {
+	return c.withAccount(ctx, func(cfg *config.Config, db *store.DB, a *wechat.OfficialAccount) error {
 		have, err := a.Menus(ctx, bot.StaffTag)
 		if err != nil {
 			return err
 		}
-		changed, err := diffMenus(os.Stdout, have, configuredMenus(cfg))
-		if err == nil && changed {
+		tagged, err := a.Tagged(ctx, bot.StaffTag)
+		if err != nil {
+			return err
+		}
+		staff, err := staffFollowers(ctx, db, cfg.WeChat.AppID)
+		if err != nil {
+			return err
+		}
+		menu, err := diffMenus(os.Stdout, have, configuredMenus(cfg))
+		if err != nil {
+			return err
+		}
+		followers, err := diffTagged(os.Stdout, tagged, staff)
+		if err == nil && (menu || followers) {
 			err = errors.New("the account shows another menu: yuncaidun wechat menu push")
 		}
 		return err
 	})
+}
+
+// diffTagged prints how many followers have the staff's menu and are not on the staff, and
+// how many lack it.
+func diffTagged(out io.Writer, have, want []string) (changed bool, err error) {
+	only := func(a, b []string) int {
+		return len(slices.DeleteFunc(slices.Clone(a), func(id string) bool { return slices.Contains(b, id) }))
+	}
+	former, missing := only(have, want), only(want, have)
+	if former+missing == 0 {
+		return false, nil
+	}
+	_, err = fmt.Fprintf(out, "followers with the menu of %s\n- %d\n+ %d\n", bot.StaffTag, former, missing)
+	return true, err
 }
 
 func configuredMenus(cfg *config.Config) wechat.Menus {

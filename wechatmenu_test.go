@@ -43,6 +43,24 @@ func TestDiffMenus(t *testing.T) {
 	}
 }
 
+// Who was hired or has left since the last push is a difference, too.
+func TestDiffTagged(t *testing.T) {
+	for _, tt := range []struct {
+		have, want []string
+		says       string
+	}{
+		{[]string{"a", "b"}, []string{"b", "a"}, ""},
+		{nil, nil, ""},
+		{[]string{"a", "left"}, []string{"a", "new", "newer"}, "followers with the menu of 工作人员\n- 1\n+ 2\n"},
+	} {
+		var out strings.Builder
+		changed, err := diffTagged(&out, tt.have, tt.want)
+		if changed != (tt.says != "") || err != nil || out.String() != tt.says {
+			t.Errorf("%v, %v: %t %v %s", tt.have, tt.want, changed, err, out.String())
+		}
+	}
+}
+
 // Every entry of flows 4.3 that is the mini-program's opens a page which the
 // mini-program declares; without a mini-program none does.
 func TestMiniProgramEntries(t *testing.T) {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
@@ -147,13 +147,30 @@ func TestMenuAndFollowers(t *testing.T) {
 	if got := c.event("o-stranger", EventUnsubscribe, ""); got != "" {
 		t.Errorf("unsubscribe: %q", got)
 	}
-	for _, column := range (Menus{PublicURL: "https://ycd.example"}).Common() {
-		if utf8.RuneCountInString(column.Name) > 4 || len(column.Sub) > 5 {
-			t.Errorf("column %q does not fit", column.Name)
-		}
-		for _, b := range column.Sub {
-			if utf8.RuneCountInString(b.Name) > 7 || (b.Key == "") == (b.URL == "") {
-				t.Errorf("button %+v", b)
+}
+
+// Flows 4.3: three columns of five entries, of which each does one thing, with and without
+// a mini-program; staff have their desk in the place of the first.
+func TestMenuThreeByFive(t *testing.T) {
+	progress, help := "查进度: 我的订单 我的证书 物流查询 我的发票 待我处理", "帮助: 常见问题 驱动与检测 换绑与变更 挂失冻结 人工客服"
+	for _, mini := range []bool{false, true} {
+		m := Menus{PublicURL: "https://ycd.example", MiniProgram: mini}
+		for first, menu := range map[string][]Button{
+			"办业务: 新办证书 更新续期 解锁重设 丢失补办 法人授权": m.Common(), "审核台: 待办列表 超时任务 制证任务 今日统计 免打扰": m.Staff(),
+		} {
+			var have []string
+			for _, column := range menu {
+				names := column.Name + ":"
+				for _, b := range column.Sub {
+					if (b.Key == "") == (b.URL == "") || b.Page != "" && b.URL == "" || !mini && b.Page != "" {
+						t.Errorf("entry %+v", b)
+					}
+					names += " " + b.Name
+				}
+				have = append(have, names)
+			}
+			if want := []string{first, progress, help}; !slices.Equal(have, want) {
+				t.Errorf("menu %q, want %q", have, want)
 			}
 		}
 	}

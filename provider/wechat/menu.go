@@ -125,6 +125,15 @@ func (a *OfficialAccount) TagOnly(ctx context.Context, tag string, openIDs []str
 	return nil
 }
 
+// Tagged lists the followers with the tag; none when the account does not have it yet.
+func (a *OfficialAccount) Tagged(ctx context.Context, tag string) (openIDs []string, err error) {
+	id, err := a.tagID(ctx, tag)
+	if err != nil || id == 0 {
+		return nil, err
+	}
+	return a.tagged(ctx, id)
+}
+
 // tagged lists the followers with a tag.
 func (a *OfficialAccount) tagged(ctx context.Context, id int32) (openIDs []string, err error) {
 	for next := ""; ; {
