@@ -16,18 +16,20 @@ import (
 	"github.com/chromedp/chromedp"
 	"golang.org/x/net/html"
 
-	"github.com/yuncaidun/yuncaidun/templates"
 	"github.com/yuncaidun/yuncaidun/templates/axe"
 )
 
 // Every page that any test here is answered with is looked at by axe-core in Chromium,
-// 375 px wide with its stylesheet and scripts, when the test ends: what a new test
-// opens is looked at too. Only pages are that bring an element which no earlier page
-// had, which are few.
+// 375 px wide with its stylesheet and scripts: what a new test opens is looked at too.
+// Only pages are that bring an element which no earlier page had, which are few, and the
+// tests go on meanwhile: what is found fails the run at its end.
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	readers.close()
+	if faults := readers.close(); faults != "" {
+		fmt.Println("FAIL: not accessible" + faults)
+		code = max(code, 1)
+	}
 	os.Exit(code)
 }
 
@@ -37,7 +39,11 @@ var readers = &reading{seen: map[string]bool{}}
 type reading struct {
 	mu    sync.Mutex
 	seen  map[string]bool // elements, and orders of headings
-	pages sync.Map        // what is shown, by path
+	found string          // faults
+	looks sync.WaitGroup
+
+	one   sync.Mutex // page at a time
+	pages sync.Map   // what is shown, by path
 	spent time.Duration
 	count int
 
@@ -49,20 +55,16 @@ type reading struct {
 	ends  []func()
 }
 
-// sighting is a page to look at.
-type sighting struct{ name, page string }
-
-// saw notes an answer of a test if it is a page with something new in it, to be
-// looked at when the test ends.
-func (r *reading) saw(t testing.TB, request string, a answer) (sighting, bool) {
+// saw has an answer of a test looked at if it is a page with something new in it.
+func (r *reading) saw(t testing.TB, request string, a answer) {
 	if _, ok := t.(*testing.T); !ok {
-		return sighting{}, false
+		return
 	}
 	if _, err := os.Stat("../templates/" + axe.Script); err != nil {
-		return sighting{}, false // TestUnreadablePage says so
+		return // TestUnreadablePage says so
 	}
 	if !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") || !strings.Contains(a.Body, "<html") {
-		return sighting{}, false
+		return
 	}
 	doc, err := html.Parse(strings.NewReader(a.Body))
 	must(t, err)
@@ -84,7 +86,9 @@ func (r *reading) saw(t testing.TB, request string, a answer) (sighting, bool) {
 	if !r.seen[headings] {
 		r.seen[headings], news = true, true
 	}
-	return sighting{request, a.Body}, news
+	if name := t.Name(); news {
+		r.looks.Go(func() { r.look(name+": "+request, a.Body) })
+	}
 }
 
 // elementOf is what a rule may mind of an element.
@@ -101,31 +105,41 @@ func elementOf(n *html.Node) string {
 	return e
 }
 
-// look reports what is wrong with a page.
-func (r *reading) look(t testing.TB, s sighting) {
-	t.Helper()
-	r.once.Do(r.start)
-	must(t, r.err)
-	if faults := r.faults(t, s.page); len(faults) > 0 {
-		t.Errorf("%s is not accessible:%s", s.name, axe.Report(faults))
+// look notes what is wrong with a page.
+func (r *reading) look(name, page string) {
+	report := ""
+	if faults, err := r.faults(page); err != nil {
+		report = " " + err.Error()
+	} else {
+		report = axe.Report(faults)
+	}
+	if report != "" {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.found += "\n" + name + report
 	}
 }
 
-func (r *reading) faults(t testing.TB, page string) []axe.Fault {
-	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (r *reading) faults(page string) ([]axe.Fault, error) {
+	r.once.Do(r.start)
+	if r.err != nil {
+		return nil, r.err
+	}
+	r.one.Lock()
+	defer r.one.Unlock()
 	began := time.Now()
 	path := fmt.Sprintf("/page/%d", r.count)
 	r.pages.Store(path, page)
+	defer r.pages.Delete(path)
 	tab, cancel := context.WithTimeout(r.tab, time.Minute)
 	defer cancel()
-	must(t, chromedp.Do(tab, chromedp.Navigate(r.base+path)))
+	if err := chromedp.Do(tab, chromedp.Navigate(r.base+path)); err != nil {
+		return nil, err
+	}
 	faults, err := r.rules.Faults(tab)
-	must(t, err)
 	r.spent += time.Since(began)
 	r.count++
-	return faults
+	return faults, err
 }
 
 // start serves the pages and opens Chromium.
@@ -133,14 +147,14 @@ func (r *reading) start() {
 	if r.rules, r.err = axe.Load("../templates"); r.err != nil {
 		return
 	}
-	files, err := loadAssets(templates.Static())
+	files, err := loadEmbedded()
 	if err != nil {
 		r.err = err
 		return
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		page, isPage := r.pages.Load(q.URL.Path)
-		file, isFile := files.files[q.URL.Path]
+		file, isFile := files.assets.files[q.URL.Path]
 		switch {
 		case isPage:
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -159,20 +173,23 @@ func (r *reading) start() {
 	r.err = chromedp.Do(r.tab, chromedp.EmulateViewport(375, 800))
 }
 
-func (r *reading) close() {
+// close waits for what is still to be looked at and tells what was found.
+func (r *reading) close() string {
+	r.looks.Wait()
 	for _, end := range r.ends {
 		end()
 	}
 	if r.count > 0 {
 		fmt.Printf("axe-core looked at %d pages in %s\n", r.count, r.spent)
 	}
+	return r.found
 }
 
 // A page with known faults is found out, also in what is folded and in its dialogs.
 func TestUnreadablePage(t *testing.T) {
-	readers.once.Do(readers.start)
-	must(t, readers.err)
-	got := axe.Report(readers.faults(t, `<!doctype html><html><head><title>页</title></head><body><main><h1>页</h1>
-		<input id="bare"><details><summary>更多</summary><img id="mute" src="x"></details><dialog aria-label="问"><p id="pale" style="color:#bbb">看不清</p></dialog></main></body></html>`))
+	faults, err := readers.faults(`<!doctype html><html><head><title>页</title></head><body><main><h1>页</h1>
+		<input id="bare"><details><summary>更多</summary><img id="mute" src="x"></details><dialog aria-label="问"><p id="pale" style="color:#bbb">看不清</p></dialog></main></body></html>`)
+	must(t, err)
+	got := axe.Report(faults)
 	wantIn(t, "report", got, "html-has-lang: html", "label: #bare", "image-alt: #mute", "color-contrast: #pale")
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store/session"
-	"github.com/yuncaidun/yuncaidun/templates"
 	"github.com/yuncaidun/yuncaidun/templates/font"
 )
 
@@ -230,11 +229,10 @@ type Deps struct {
 // callbacks of other rooms. App listens.
 type Server struct {
 	Deps
+	embedded
 	App *fiber.App
 
 	matrix   []route
-	assets   assets
-	texts    []legalText
 	requests *prometheus.HistogramVec
 	drawing  chan struct{} // bounds how many pictures are in memory at once
 	closing  chan struct{}
@@ -257,14 +255,7 @@ const (
 func New(d Deps) (*Server, error) {
 	s := &Server{Deps: d, answers: newAnswers(), drawing: make(chan struct{}, 2), closing: make(chan struct{})}
 	var err error
-	if s.assets, err = loadAssets(templates.Static()); err != nil {
-		return nil, err
-	}
-	if s.texts, err = loadTexts(templates.HTML()); err != nil {
-		return nil, err
-	}
-	views, err := s.newViews()
-	if err != nil {
+	if s.embedded, err = loadEmbedded(); err != nil {
 		return nil, err
 	}
 	if s.requests, err = newRequestHistogram(d.Metrics); err != nil {
@@ -273,7 +264,7 @@ func New(d Deps) (*Server, error) {
 	s.App = fiber.New(fiber.Config{
 		AppName:                 "yuncaidun",
 		Immutable:               true, // strings outlive the request
-		Views:                   views,
+		Views:                   s.views,
 		ErrorHandler:            s.failed,
 		BodyLimit:               bodyLimit,
 		ReadBufferSize:          headerLimit,

@@ -68,9 +68,9 @@ func (s *Server) consent(c *fiber.Ctx) order.Consent {
 }
 
 // agreed names the agreements of a consent as people know them.
-func (s *Server) agreed(c order.Consent) string {
+func (e embedded) agreed(c order.Consent) string {
 	words := []string{", ", "、"}
-	for _, t := range s.texts {
+	for _, t := range e.texts {
 		words = append(words, t.Name+" ", "《"+t.Title+"》")
 	}
 	return strings.NewReplacer(words...).Replace(c.Version)

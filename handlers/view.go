@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -30,11 +31,34 @@ type page struct {
 	Data     any
 }
 
-func (s *Server) newViews() (*html.Engine, error) {
+// embedded is what pages are made of: it comes with the program and is alike for every
+// server.
+type embedded struct {
+	assets assets
+	texts  []legalText
+	views  *html.Engine
+}
+
+// loadEmbedded reads it once: a process with many servers, as tests are, would spend its
+// time on templates.
+var loadEmbedded = sync.OnceValues(newEmbedded)
+
+func newEmbedded() (e embedded, err error) {
+	if e.assets, err = loadAssets(templates.Static()); err != nil {
+		return e, err
+	}
+	if e.texts, err = loadTexts(templates.HTML()); err != nil {
+		return e, err
+	}
+	e.views, err = e.newViews()
+	return e, err
+}
+
+func (e embedded) newViews() (*html.Engine, error) {
 	views := html.NewFileSystem(http.FS(templates.HTML()), ".html")
 	views.AddFuncMap(template.FuncMap{
-		"asset":   s.assets.url,
-		"agreed":  s.agreed,
+		"asset":   e.assets.url,
+		"agreed":  e.agreed,
 		"yuan":    yuan,
 		"moment":  moment,
 		"day":     day,

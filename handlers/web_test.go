@@ -236,9 +236,7 @@ func (b *browser) do(method, path, kind string, body io.Reader, more ...string) 
 	if m := csrfInPage.FindStringSubmatch(a.Body); m != nil {
 		b.csrf = m[1]
 	}
-	if s, news := readers.saw(b.t, method+" "+path, a); news {
-		b.t.Cleanup(func() { readers.look(b.t, s) })
-	}
+	readers.saw(b.t, method+" "+path, a)
 	return a
 }
 
@@ -279,28 +277,43 @@ func (b *browser) upload(path, name string, raw []byte) answer {
 // photo is a coloured picture with sharp squares.
 func photo(t testing.TB) []byte {
 	t.Helper()
-	return colours(t, func(x, y int) uint8 { return uint8(80 + 80*((x/30+y/30)%2)) })
+	return taken(t, sharpPhoto)
 }
 
 // fog is a coloured picture on which nothing is sharp.
 func fog(t testing.TB) []byte {
 	t.Helper()
-	return colours(t, func(_, _ int) uint8 { return 120 })
+	return taken(t, foggyPhoto)
 }
 
-func colours(t testing.TB, green func(x, y int) uint8) []byte {
+// Drawn once, and no larger than a picture must be: the race detector counts pixels.
+var (
+	sharpPhoto = sync.OnceValues(func() ([]byte, error) {
+		return colours(func(x, y int) uint8 { return uint8(80 + 80*((x/30+y/30)%2)) })
+	})
+	foggyPhoto = sync.OnceValues(func() ([]byte, error) { return colours(func(_, _ int) uint8 { return 120 }) })
+)
+
+// taken is a copy, for tests that spoil it.
+func taken(t testing.TB, picture func() ([]byte, error)) []byte {
 	t.Helper()
-	img := image.NewRGBA(image.Rect(0, 0, 900, 600))
-	for y := range 600 {
-		for x := range 900 {
-			img.Set(x, y, color.RGBA{uint8(x / 4), green(x, y), uint8(y / 3), 255})
+	raw, err := picture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Clone(raw)
+}
+
+func colours(green func(x, y int) uint8) ([]byte, error) {
+	img := image.NewRGBA(image.Rect(0, 0, 600, 200))
+	for y := range 200 {
+		for x := range 600 {
+			img.SetRGBA(x, y, color.RGBA{uint8(x * 3 / 8), green(x, y), uint8(y), 255})
 		}
 	}
 	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, nil); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	err := jpeg.Encode(&b, img, nil)
+	return b.Bytes(), err
 }
 
 // The person of these tests is invented.
