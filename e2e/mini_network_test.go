@@ -67,17 +67,12 @@ func pagesOfMini(t *testing.T) (names []string) {
 	return names
 }
 
-// Every page of the mini-program says that it is loading while answers are slow, says
-// what is wrong and offers to try again when there is no network, and is there after
-// that; what is shown stays while a newer answer does not come.
-func TestEveryPageOfTheMiniProgramWithoutNetwork(t *testing.T) {
-	dir := t.TempDir()
-	if said, code := demo(t, binary, "YCD_DATA_DIR="+dir, "STORY=invoice", "FAULT="); code != 0 {
-		t.Fatalf("exit code %d\n%s", code, said)
-	}
-	i, _ := productIn(t, dir)
-	m := mini{chromium(t, i.URL, 375, 812)}
-	m.wire()
+// pageOfMini is how a page is opened and what is there once it is.
+type pageOfMini struct{ query, shown string }
+
+// everyPage logs in after the story of an invoice; alone are the pages that ask nobody.
+func (m mini) everyPage() (pages map[string]pageOfMini, alone map[string]string) {
+	m.t.Helper()
 	m.open(miniAt + "#/pages/certificates/index")
 	m.signIn(".certificate")
 	serial := m.ask("GET", "/certificates", "a.certificates[0].serial")
@@ -86,7 +81,7 @@ func TestEveryPageOfTheMiniProgramWithoutNetwork(t *testing.T) {
 	draft := m.ask("POST", "/orders", "a.order.id", `{"product": "yd-initial"}`)
 
 	refused := top(".go-home")
-	pages := map[string]struct{ query, shown string }{
+	return map[string]pageOfMini{
 		"home":         {"", top(".product")},
 		"orders":       {"", top(".order-card")},
 		"certificates": {"", top(".certificate")},
@@ -112,8 +107,21 @@ func TestEveryPageOfTheMiniProgramWithoutNetwork(t *testing.T) {
 		"cabinet":      {"", top(".add")},
 		"token":        {"token=" + token, top(".lend .submit")},
 		"foreign":      {"", top(".submit")},
+	}, map[string]string{"guide": top(".h1"), "login": top(".begin"), "web": top(".go-home")}
+}
+
+// Every page of the mini-program says that it is loading while answers are slow, says
+// what is wrong and offers to try again when there is no network, and is there after
+// that; what is shown stays while a newer answer does not come.
+func TestEveryPageOfTheMiniProgramWithoutNetwork(t *testing.T) {
+	dir := t.TempDir()
+	if said, code := demo(t, binary, "YCD_DATA_DIR="+dir, "STORY=invoice", "FAULT="); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, said)
 	}
-	alone := map[string]string{"guide": top(".h1"), "login": top(".begin"), "web": top(".go-home")} // they ask nobody
+	i, _ := productIn(t, dir)
+	m := mini{chromium(t, i.URL, 375, 812)}
+	m.wire()
+	pages, alone := m.everyPage()
 	for n, name := range pagesOfMini(t) {
 		if shown, ok := alone[name]; ok {
 			m.net("down")
