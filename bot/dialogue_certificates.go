@@ -174,6 +174,8 @@ func (t *turn) validity(c certificate.Certificate) string {
 		return c.State().Label()
 	case c.Expired(now):
 		return fmt.Sprintf("%s 已过期", dayOf(c.NotAfter))
+	case left <= 0:
+		return dayOf(c.NotAfter) + " 今天到期"
 	default:
 		return fmt.Sprintf("有效期至 %s，还有 %d 天", dayOf(c.NotAfter), left)
 	}

@@ -269,6 +269,15 @@ func TestOrderOfAFrozenCertificate(t *testing.T) {
 	if got := c.says("o-user", "订单"+o.No+"到哪一步了"); !strings.Contains(got, says) {
 		t.Errorf("frozen: %s", got)
 	}
+	serial = c.certify(p, 4, "TW11782207000189", in(20))
+	o = anOrder(p, 5, order.ToRenew, order.Ready)
+	o.Business, o.Certificate = order.Renewal, serial
+	c.insert(o)
+	_, err = c.dialogue.Certs.Apply(t.Context(), serial, certificate.Command{On: certificate.Freeze, By: order.Actor{Role: order.Applicant, PersonID: p.ID, Channel: order.Web}, MobileProven: true})
+	c.must(err) // what would be refused is not advised
+	if got := c.says("o-user", "订单"+o.No+"到哪一步了"); !strings.Contains(got, says) || strings.Contains(got, "写入新证书") || strings.Contains(got, "/run") || !strings.Contains(got, "/certificates") {
+		t.Errorf("approved, frozen: %s", got)
+	}
 }
 
 // What was renewed is stopped with its successor on the same USBKEY, and for itself on

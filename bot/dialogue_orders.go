@@ -342,11 +342,14 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 	}
 	line(obstacle)
 	switch {
+	case obstacle != "" && service == nil && slices.Contains([]order.Action{order.ActionPay, order.ActionRun, order.ActionUnlock, order.ActionRestore}, g.Action):
+		g = order.Guidance{} // what comes next would be refused
+		line(t.fill(`<a href="{portal}/certificates">我的证书</a>`))
 	case service != nil:
 		for _, s := range lines {
 			line(s)
 		}
-	case o.Status == order.Rejected && o.Refund == order.NoRefund && o.Stage == order.Fixable:
+	case o.Status == order.Rejected && o.Refund == order.NoRefund && o.Stage == order.Fixable && !o.RanOut():
 		t.rejection(o, line)
 	case o.State == order.State{Status: order.Rejected, Stage: order.Closed} && len(o.Reasons) > 0:
 		line(g.What + "原因：" + o.ReasonTexts() + "。")

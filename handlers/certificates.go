@@ -199,9 +199,12 @@ func cardNote(cert certificate.Certificate, renewing bool, now time.Time) string
 	case renewing:
 		return "更新正在办理，请点「继续更新」查看进度。"
 	case cert.Expiry(now) == certificate.Expiring:
-		return "还有 " + itoa(max(cert.DaysLeft(now), 0)) + " 天到期，请尽快更新。" + worn
+		if cert.DaysLeft(now) <= 0 {
+			return "今天到期，请马上更新。" + worn
+		}
+		return "还有 " + itoa(cert.DaysLeft(now)) + " 天到期，请尽快更新。" + worn
 	case cert.Expiry(now) == certificate.Renewable:
-		return "已过期，" + order.Day(cert.RenewableUntil()) + "前仍可更新。" + worn
+		return "已过期，仍可更新至" + order.Day(cert.RenewableUntil()) + "。" + worn
 	case cert.Expiry(now) == certificate.Over:
 		return "已超过更新期限，请重新申请初购。"
 	default:

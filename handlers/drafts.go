@@ -212,6 +212,9 @@ func (s *Server) postFix(c *fiber.Ctx, o order.Order, form order.Form) error {
 		cmd.Proven = []order.Fact{order.MobileProven}
 	}
 	done, err := s.Orders.Apply(c.UserContext(), o.ID, cmd)
+	if e, ok := order.AsError(err); ok && len(e.Fields) > 0 { // what only the order itself knows, as that a letter is out of date
+		return s.answerForm(c, s.formView(o, typed, e.Fields, true), "submit")
+	}
 	if err != nil {
 		return err
 	}

@@ -352,6 +352,23 @@ func TestResubmission(t *testing.T) {
 	}
 }
 
+// A letter that says the unit's former name is told of beside its field, and nothing that
+// was typed is lost.
+func TestResubmissionKeepsWhatWasTyped(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.rejected()
+	was := b.order(path)
+	form := filledForm()
+	form.Set("do", "submit")
+	form.Set("letter", was.Form.Get("letter"))
+	form.Set("org.name", "云南改名工程有限公司")
+	a := b.post(path+"/form", form)
+	if a.Status != http.StatusUnprocessableEntity || !strings.Contains(faultsIn(a.Body), "重新下载授权书") || !strings.Contains(a.Body, `value="云南改名工程有限公司"`) {
+		t.Errorf("%d %s", a.Status, faultsIn(a.Body))
+	}
+}
+
 // A price that changed after the form is refused to whoever has not read it: the page shows
 // today's, and the code that he has already been sent confirms that.
 func TestPriceChangesBeforeTheConfirmation(t *testing.T) {

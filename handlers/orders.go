@@ -349,9 +349,9 @@ func timeline(events []order.EventRecord) []momentView {
 // it has.
 func eventText(e order.EventRecord) string {
 	if e.Event == order.CourierMoved || e.Event == order.CorrectTracking {
-		return e.Event.Label() + "：" + e.Note
+		return e.Label() + "：" + e.Note
 	}
-	return e.Event.Label()
+	return e.Label()
 }
 
 // shipmentViews are the parcels as people look at them: what is newest first.

@@ -342,6 +342,8 @@ func TestCardNotes(t *testing.T) {
 	}{
 		{late, false, "已超过更新期限"},
 		{late, true, "更新正在办理"},
+		{certificate.Certificate{NotAfter: now.Add(time.Hour)}, false, "今天到期，请马上更新"},
+		{certificate.Certificate{NotAfter: now.AddDate(0, 0, -1)}, false, "仍可更新至"},
 		{frozen, false, "不能恢复"},
 	} {
 		if got := cardNote(test.cert, test.renewing, now); !strings.Contains(got, test.want) {

@@ -35,6 +35,7 @@ type writeView struct {
 	Order           order.Order
 	Cert            *certificate.Certificate // to renew; nil for a download
 	Verb            string
+	Obstacle        string // why it would be refused now
 	Ticket, Secret  string // once it has begun
 	Helper, Server  string
 	Serial, Command string
@@ -54,7 +55,7 @@ func (s *Server) writeView(c *fiber.Ctx) (writeView, error) {
 		if v.Cert, err = s.aboutOf(c.UserContext(), o); err != nil {
 			return v, err
 		}
-		v.Serial = v.Cert.TokenSerial
+		v.Serial, v.Obstacle = v.Cert.TokenSerial, v.Cert.ObstacleTo(o, s.Now())
 	}
 	return v, nil
 }

@@ -203,7 +203,7 @@ func shipFacts(o order.Order, get func(order.Form, order.Field) string) []factVi
 func (k *console) history(ctx context.Context, events []order.EventRecord) []momentView {
 	var out []momentView
 	for _, e := range slices.Backward(events) {
-		text := e.Event.Label()
+		text := e.Label()
 		switch {
 		case e.Event == order.Assign: // the note is whom to
 			text += "：" + k.staffName(ctx, e.Note)
@@ -259,7 +259,7 @@ func (k *console) decision(c *fiber.Ctx, o order.Order, events []order.EventReco
 	case o.Stage == order.SecondApproval:
 		v.CanDecide, v.Second = true, true
 	case last.Event == order.Approve || last.Event == order.Reject:
-		v.Says = "已由" + k.nameOf(c.UserContext(), last) + "于 " + clock(last.At) + " 处理：" + last.Event.Label()
+		v.Says = "已由" + k.nameOf(c.UserContext(), last) + "于 " + clock(last.At) + " 处理：" + last.Label()
 	default:
 		v.Says = "当前为「" + o.State.Label() + "」，不需要审核"
 	}

@@ -226,7 +226,7 @@ func (k *console) explain(c *fiber.Ctx, cmd order.Command, refusal error) error 
 	case last.Event == order.Assign:
 		return order.Errorf(order.Conflict, "assigned_to_other", "该订单已指派给%s（%s）", k.staffName(c.UserContext(), last.Note), clock(last.At))
 	case last.Event == order.Approve && errors.Is(refusal, order.Conflict), last.Event == order.Reject:
-		return order.Errorf(order.Conflict, "decided_by_other", "该订单已由%s于 %s 处理：%s", k.nameOf(c.UserContext(), last), clock(last.At), last.Event.Label())
+		return order.Errorf(order.Conflict, "decided_by_other", "该订单已由%s于 %s 处理：%s", k.nameOf(c.UserContext(), last), clock(last.At), last.Label())
 	default:
 		return refusal
 	}

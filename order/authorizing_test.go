@@ -239,6 +239,22 @@ func TestLegalRepDoesNotSign(t *testing.T) {
 			}
 		})
 	})
+	t.Run("over a weekend", func(t *testing.T) { // the first reminder would come after the second
+		eachDB(t, func(t *testing.T, h *house) {
+			h.advance(shanghai(11, 28, 10, 0).Sub(h.now()))
+			o := h.asked(t)
+			for range 3 * 24 {
+				h.advance(time.Hour)
+				if err := h.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all, err := h.db.Notifications(t.Context(), o.ID)
+			if err != nil || slices.ContainsFunc(all, func(n order.Notification) bool { return n.Notice == order.NoticeAuthorizeSoon }) {
+				t.Errorf("sent %+v, %v", all, err)
+			}
+		})
+	})
 	t.Run("expired", func(t *testing.T) {
 		eachDB(t, func(t *testing.T, h *house) {
 			o := h.asked(t)

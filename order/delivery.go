@@ -141,8 +141,11 @@ type Attempt struct {
 
 // notify adds the notifications of a notice, one per person and medium.
 func (s *Service) notify(ctx context.Context, tx Tx, o Order, n Notice) error {
-	if n == NoticeApprovedIssue && o.Overdue(s.now()) {
+	switch {
+	case n == NoticeApprovedIssue && o.Overdue(s.now()):
 		n = NoticeApprovedLate
+	case n == NoticeRejected && o.RanOut():
+		n = NoticeLapsed
 	}
 	spec := Notices[n]
 	if spec.To == ToLegalRep {

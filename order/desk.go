@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -65,7 +66,7 @@ func (a Audience) ofStaff() bool {
 }
 
 // membersFor are the members of staff that a notice about an order goes to: never
-// the applicant himself, nor who has approved already.
+// the applicant himself, nor who has approved, or proposed, already.
 func membersFor(ctx context.Context, tx Tx, to Audience, o Order) ([]Staff, error) {
 	if to == ToOwner && o.Stage == Claimed && o.ReviewerID != "" {
 		m, err := tx.Staff(ctx, o.ReviewerID)
@@ -82,7 +83,15 @@ func membersFor(ctx context.Context, tx Tx, to Audience, o Order) ([]Staff, erro
 	if to == ToLeaders {
 		staff = leaders(staff)
 	}
-	return slices.DeleteFunc(staff, func(m Staff) bool { return m.PersonID == o.PersonID || m.ID == o.FirstApprover }), nil
+	var proposed Proposal
+	if to == ToFinance {
+		if proposed, err = tx.Proposal(ctx, o.ID); err != nil && !errors.Is(err, NotFound) {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(staff, func(m Staff) bool {
+		return m.PersonID == o.PersonID || m.ID == o.FirstApprover || m.ID == proposed.StaffID
+	}), nil
 }
 
 func leaders(staff []Staff) []Staff {

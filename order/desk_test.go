@@ -9,6 +9,25 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
+// Who proposes a refund is not asked to confirm it: another has to.
+func TestProposerIsNotAsked(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		one, two := h.staff(t, "吴财务", "13800000016", order.Finance), h.staff(t, "郑财务", "13800000017", order.Finance)
+		o := h.made(t)
+		h.mustApply(t, o.ID, order.Command{On: order.RefundProposed, By: one, Note: "不办了", End: order.KeysWithUs})
+		all, err := h.db.Notifications(t.Context(), o.ID)
+		var asked []string
+		for _, n := range all {
+			if n.Notice == order.NoticeRefundProposed {
+				asked = append(asked, n.StaffID)
+			}
+		}
+		if err != nil || !slices.Equal(asked, []string{two.StaffID}) {
+			t.Errorf("asked %v, want %s, %v", asked, two.StaffID, err)
+		}
+	})
+}
+
 // Flows 4.4: shares of a review's time are counted in office hours (9:00–17:30 of
 // working days), over weekends and holidays.
 func TestShareOfOfficeHours(t *testing.T) {

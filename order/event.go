@@ -183,3 +183,12 @@ type EventRecord struct {
 	Note string
 	At   time.Time
 }
+
+// Label is what happened as people read it: the approval of an order that somebody else
+// has to approve as well is only the first.
+func (e EventRecord) Label() string {
+	if e.Event == Approve && e.To == secondApproval {
+		return "初审通过"
+	}
+	return e.Event.Label()
+}

@@ -73,6 +73,8 @@ type followUp struct {
 	notice  Notice
 	after   time.Duration
 	working bool // after falls into working hours, or waits for them
+	// before: not at all when it would wait so long, for then something else is said.
+	before time.Duration
 	// authorize does something to the order's authorisation.
 	authorize string
 	on        any // Event or Remind
@@ -104,9 +106,9 @@ func notify(n Notice) followUp                 { return followUp{notice: n} }
 func after(d time.Duration, on any) followUp   { return followUp{after: d, on: on} }
 func onCertificate(s CertificateStep) followUp { return followUp{step: s} }
 
-// whenWorking is after, moved on to the next working hour.
-func whenWorking(d time.Duration, on any) followUp {
-	return followUp{after: d, working: true, on: on}
+// whenWorking is after, moved on to the next working hour, unless that is too late.
+func whenWorking(d, before time.Duration, on any) followUp {
+	return followUp{after: d, working: true, before: before, on: on}
 }
 
 // escalate watches over the time that a review takes.
@@ -139,7 +141,9 @@ func (s *Service) follow(ctx context.Context, tx Tx, o Order, c Command, then []
 		case f.escalates:
 			timers = append(timers, s.escalate(o, c.at)...)
 		case f.on != nil:
-			timers = append(timers, s.timer(o, c, f))
+			if t := s.timer(o, c, f); f.before == 0 || t.At.Before(c.at.Add(f.before)) {
+				timers = append(timers, t)
+			}
 		default:
 			if err := s.followOne(ctx, tx, o, c, f); err != nil {
 				return err

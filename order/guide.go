@@ -84,6 +84,8 @@ func (o Order) Guide(now time.Time) Guidance {
 		return Guidance{State: o.Status.Label() + "（退款中）", What: "退款正在处理。", Next: "款项将原路退回，一般 1–3 个工作日到账。"}
 	case o.Refund == RefundFailed:
 		return Guidance{State: o.Status.Label() + "（退款处理中）", What: "退款正在人工处理。", Next: "如有疑问请联系客服 400-666-3999。"}
+	case o.RanOut():
+		out.What, out.Next = "已经审核通过，但超过期限没有办完。", "仍要办理，重新提交即可，审核后继续，不需要再次付款。"
 	case o.State == making:
 		out.What = fmt.Sprintf("正在制作 UKEY（已完成 %d/%d）。", o.Verified, o.Quantity()-o.GivenUp)
 	case o.State == toPost && o.Parcel == ParcelReceived:

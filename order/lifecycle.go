@@ -127,11 +127,11 @@ var lifecycle = []transition{
 	{Row: 53, Of: of(Reissue), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling, onCertificate(SupersedeCertificate))},
 	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Free), To: closed, By: roles(System), Do: rejectNote(renewalOver), Then: do(abandonRun)},
 	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(renewalOver), Refund: Refunding, Then: do(abandonRun, job(JobRefund))},
-	{Row: 55, Of: fetched, From: states(downloadReady, downloadInterrupted), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("下载期限已过，请重新提交"), Then: append(do(abandonRun), rejection...)},
+	{Row: 55, Of: fetched, From: states(downloadReady, downloadInterrupted), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote(downloadLapsed), Then: append(do(abandonRun), rejection...)},
 	{Row: 56, Of: of(UnlockApproval), From: states(toUnlock), On: PINSet, To: completed, By: roles(Helper), If: facts(GrantAlive, KeyMatches, CertificateUsable, ReadBack), Do: completeOrder, Then: do(notify(NoticeUnlocked), invoicing, fulfilling)},
 	{Row: 57, Of: of(UnlockApproval), From: states(toUnlock), On: UnlockFailed, To: toUnlock, By: roles(Helper)},
-	{Row: 58, Of: of(UnlockApproval), From: states(toUnlock), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("办理期限已过"), Then: rejection},
-	{Row: 58, Of: of(Resume), From: states(toRestore), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote("办理期限已过"), Then: rejection},
+	{Row: 58, Of: of(UnlockApproval), From: states(toUnlock), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote(grantLapsed), Then: rejection},
+	{Row: 58, Of: of(Resume), From: states(toRestore), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote(grantLapsed), Then: rejection},
 	{Row: 59, Of: of(UnlockSelf), From: states(None), On: PINSet, To: completed, By: roles(Helper), If: facts(MobileProven, UnlocksLeft, CertificateUsable, ReadBack), Do: completeFree, Then: do(notify(NoticeUnlocked))},
 	// A PC without a network reports nothing: the order stands for the response that was given.
 	{Row: 59, Of: of(UnlockSelf), From: states(None), On: CodeGiven, To: completed, By: roles(Applicant), If: facts(MobileProven, UnlocksLeft, CertificateUsable), Do: completeFree, Then: do(notify(NoticeUnlocked))},
@@ -212,7 +212,7 @@ var (
 
 	toReview = do(notify(NoticeReviewTask), job(JobRealName), escalate)
 	// The legal representative is asked, and reminded while he has not answered.
-	toLegalRep = do(authorize(askLegalRep), whenWorking(2*time.Hour, Remind(NoticeAuthorizeSoon)), after(day, Remind(NoticeAuthorizeDay)),
+	toLegalRep = do(authorize(askLegalRep), whenWorking(2*time.Hour, day, Remind(NoticeAuthorizeSoon)), after(day, Remind(NoticeAuthorizeDay)),
 		after(3*day, Remind(NoticeAuthorizeLast)), after(AuthorizationLife, AuthExpired))
 	toReviewSettled = append(do(authorize(settle)), toReview...)
 	toStation       = do(notify(NoticeApprovedIssue), job(JobStation))

@@ -28,6 +28,7 @@ const (
 	NoticeApprovedUnlock   Notice = "approved_unlock"
 	NoticeApprovedRestore  Notice = "approved_restore"
 	NoticeRejected         Notice = "rejected"
+	NoticeLapsed           Notice = "lapsed" // in place of the former: what was approved was not done in time
 	NoticeFix              Notice = "fix_reminder"
 	NoticeFixLast          Notice = "fix_reminder_last" // a notice of its own: the same one twice would be one message
 	NoticeKeyFailed        Notice = "key_failed"
@@ -184,6 +185,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeApprovedUnlock:    {ToAgent, both, "审核通过"},
 	NoticeApprovedRestore:   {ToAgent, both, "审核通过"},
 	NoticeRejected:          {ToAgent, both, "审核拒绝"},
+	NoticeLapsed:            {ToAgent, both, "办理期限已过"},
 	NoticeFix:               {ToAgent, both, "修改提醒"},
 	NoticeFixLast:           {ToAgent, both, "最后修改提醒"},
 	NoticeKeyFailed:         {ToIssuers, []Medium{WeChat}, "制证失败"},

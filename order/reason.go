@@ -94,6 +94,18 @@ func (r Reason) Text() string {
 	}
 }
 
+// What comes back is said so when nobody did in time what an approval granted.
+const (
+	grantLapsed    = "办理期限已过"
+	downloadLapsed = "下载期限已过，请重新提交"
+)
+
+// RanOut reports whether an order came back because what was approved was not done in
+// time: nobody found fault with it.
+func (o Order) RanOut() bool {
+	return o.State == fixable && len(o.Reasons) == 1 && (o.Reasons[0].Note == grantLapsed || o.Reasons[0].Note == downloadLapsed)
+}
+
 // ReasonTexts are the reasons of a rejection in one line.
 func (o Order) ReasonTexts() string {
 	texts := make([]string, len(o.Reasons))

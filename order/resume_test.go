@@ -58,6 +58,13 @@ func TestResume(t *testing.T) {
 		if err := h.Sweep(t.Context()); err != nil || h.order(t, o.ID).Stage != order.Fixable { // row 58
 			t.Fatalf("after seven days: %s, %v", h.order(t, o.ID).State, err)
 		}
+		if g := h.order(t, o.ID).Guide(h.now()); strings.Contains(g.What, "未通过") || !strings.Contains(g.What, "超过期限") { // nobody refused it
+			t.Errorf("the guide: %+v", g)
+		}
+		told, err := h.db.Notifications(t.Context(), o.ID)
+		if err != nil || slices.ContainsFunc(told, func(n order.Notification) bool { return n.Notice == order.NoticeRejected }) || told[len(told)-1].Notice != order.NoticeLapsed {
+			t.Errorf("told %+v, %v", told, err)
+		}
 		o = h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: by, Form: h.order(t, o.ID).Form})
 		o = h.approve(t, o, reviewer)
 		if got := h.cert(t).State(); got != certificate.Frozen {

@@ -116,6 +116,23 @@ func TestNoPersonalData(t *testing.T) {
 	}
 }
 
+// Telephones make a link of everything up to the next space.
+func TestLinksStandAlone(t *testing.T) {
+	const at = "https://ra.example.cn"
+	for n, text := range texts {
+		if text.params == nil {
+			continue
+		}
+		for i, param := range text.params(sample(), Links{PublicURL: at, Authorization: at, Web: at}) {
+			slot := fmt.Sprintf("{%d}", i+1)
+			_, after, found := strings.Cut(text.sms, slot)
+			if found && strings.HasPrefix(param, at) && after != "" && after[0] != ' ' {
+				t.Errorf("%s: %s", n, text.sms)
+			}
+		}
+	}
+}
+
 // F108: the rejection carries a short reason and a link, the shipment the number.
 func TestTextsSayWhatMatters(t *testing.T) {
 	_, params, _ := SMS(order.NoticeRejected, sample(), Links{PublicURL: "https://ra.example.cn"})
