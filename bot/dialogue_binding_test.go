@@ -257,3 +257,14 @@ func TestOrdersThatWaitForTheirOwner(t *testing.T) {
 		t.Errorf("closed: %s", got)
 	}
 }
+
+// Rule 6: six digits are a code for a minute; afterwards nobody waits for them, and they are
+// no try at anything.
+func TestCodeAfterItsMinute(t *testing.T) {
+	c := newChat(t)
+	c.says("o-a", "绑定"+applicant)
+	c.clock.set(c.clock.Now().Add(61 * time.Second))
+	if got := c.says("o-a", c.sms[0]); !strings.HasPrefix(got, leakWarnings["code"]) {
+		t.Error(got)
+	}
+}

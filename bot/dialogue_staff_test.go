@@ -275,3 +275,32 @@ func TestRejectionWithoutNumbers(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Flows 4.4: three wrong codes end a decision, and what was ticked decides nothing once the
+// task is no longer one's own.
+func TestDecisionIsNotGuessed(t *testing.T) {
+	c := newChat(t)
+	owner := c.bind("o-owner", applicant)
+	c.hire("o-li", colleague, "li", "李审核", func(*order.Staff) {})
+	o := c.task(owner, 1, func(*order.Order) {})
+	c.says("o-li", "领取 0101")
+	c.must(c.dialogue.Reviews.(*order.Service).TickChecks(c.Context(), o.ID, order.Actor{Role: order.Reviewer, StaffID: "li", PersonID: "x"}, o.Snapshot, order.Ticks))
+	code := confirmCode.FindStringSubmatch(c.says("o-li", "通过 0101"))[1]
+	for n := range confirmTries {
+		wrong := fmt.Sprintf("%04d", n)
+		if wrong == code {
+			wrong = "9999"
+		}
+		if got := c.says("o-li", wrong); got != textConfirmOver {
+			t.Errorf("a wrong code: %s", got)
+		}
+	}
+	c.says("o-li", code)
+	if now, err := c.db.Order(t.Context(), o.ID); err != nil || now.Stage != order.Claimed {
+		t.Errorf("the right code after three wrong ones: %s, %v", now.State, err)
+	}
+	c.says("o-li", "放回 0101")
+	if got := c.says("o-li", "通过 0101"); !strings.Contains(got, textDecideOnPage) || confirmCode.MatchString(got) {
+		t.Errorf("of a task that was given back: %s", got)
+	}
+}
