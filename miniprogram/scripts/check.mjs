@@ -70,6 +70,15 @@ for (const path of all.filter((f) => f.endsWith('.js'))) {
   }
 }
 
+// Pictures that the code names, as that of what is passed on.
+for (const path of all.filter((f) => f.endsWith('.js'))) {
+  for (const [picture] of readFileSync(path, 'utf8').matchAll(/\/static\/[\w-]+\.(?:png|jpg)/g)) {
+    if (!existsSync(join(folder, picture))) {
+      faults.push(`${relative(folder, path)} shows ${picture}, which is not there`)
+    }
+  }
+}
+
 // Whatever the pages load comes from the package or from the product.
 for (const path of all.filter((f) => /\.(wxss|wxml)$/.test(f))) {
   const found = /(?:https?:)?\/\/[a-z0-9.-]+\.[a-z]{2,}\//i.exec(readFileSync(path, 'utf8'))
