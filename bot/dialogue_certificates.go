@@ -301,7 +301,7 @@ func (t *turn) resuming(c certificate.Certificate) string {
 		return t.fill("吊销不能撤回，也不能恢复；还要使用的，请重新办理。只有冻结的证书可以恢复。\n<a href=\"{portal}/\">新办证书</a>")
 	}
 	if c.State() != certificate.Frozen {
-		return "这张证书没有冻结，不需要恢复，可以照常使用。担心别人用过，请回复「冻结」，查清后再恢复。"
+		return "这张证书没有冻结，不需要恢复，可以照常使用。担心别人用过，请回复「冻结」，查清后再恢复。\n补办过的，请用补办后的那把：旧的已经吊销，找回来也不能再用。"
 	}
 	if c.Expired(t.Now()) {
 		return t.fill(textFrozenOver)

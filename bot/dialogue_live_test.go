@@ -598,6 +598,19 @@ func TestRefundOfAnOrder(t *testing.T) {
 	}
 }
 
+// Who asks for what he paid too much is not told how to have everything back.
+func TestRefundOfWhatWasPaidTwice(t *testing.T) {
+	c := newChat(t)
+	o := anOrder(c.bind("o-user", applicant), 1, order.InReview, order.Queued)
+	o.PaidAt = talkTime
+	c.insert(o)
+	for _, q := range []string{"多付的钱退了吗", "重复支付的什么时候退款", "我付了两次，多的那笔退款了吗"} {
+		if got := c.says("o-user", q); !strings.Contains(got, "自动全额原路退回") || strings.Contains(got, "可以全额退款") {
+			t.Errorf("%s: %s", q, got)
+		}
+	}
+}
+
 // Whoever wants to cancel an order reads what he can do in its state, whatever words he
 // uses, with the way there; also of one that costs nothing.
 func TestCancelAnOrder(t *testing.T) {

@@ -165,6 +165,9 @@ func (t *turn) payment(ctx context.Context, o *order.Order) ([]string, error) {
 // saysPaid is what somebody says whose money has gone.
 var saysPaid = regexp.MustCompile(`扣(?:了|款|钱|过)|付过|付完|已付|付款成功|支付成功|(?:付|交|转)了(?:钱|款|两|2|二|好几)|(?:重复|多)(?:付|扣|支付)`)
 
+// paidTwice is what somebody says who asks for the money that he paid too much, not for all of it.
+var paidTwice = regexp.MustCompile(`多(?:付|扣|交|支付)|重复(?:付|扣|支付)|(?:付|扣|交)了?(?:两|2|二)(?:次|笔|遍)`)
+
 // correction says how what was typed into an order is put right.
 func correction(o order.Order) []string {
 	const remade = "已经开始制证，证书上的信息不能再改。填错了的请拨打 400-666-3999。"
@@ -190,6 +193,8 @@ func (t *turn) refund(o order.Order) []string {
 	switch {
 	case o.Refund != order.NoRefund || o.Status == order.Refunded:
 		return []string{o.Guide(now).What, o.Guide(now).Next}
+	case paidTwice.MatchString(t.text):
+		return []string{"重复或多付的一笔会自动全额原路退回，一般 1–3 个工作日到账，不影响这笔订单，不需要申请。", "过了 3 个工作日还没有收到，请回复「人工」由工作人员核对。"}
 	case o.Status == order.Draft:
 		return []string{"还没有提交，也没有付款，没有需要退的款项。不想办了，打开后点页面下方的「删除草稿」。"}
 	case o.Status == order.AwaitingPayment:
