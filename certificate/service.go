@@ -197,7 +197,7 @@ func (s *Service) change(ctx context.Context, tx Tx, t transition, cert Certific
 	if err := tx.AppendAudit(ctx, audit(cert, c, "ok")); err != nil {
 		return cert, 0, err
 	}
-	seq, err := s.remember(ctx, tx, cert, t, c)
+	seq, err := s.remember(ctx, tx, cert, t.Event, c)
 	if err != nil {
 		return cert, 0, err
 	}
@@ -217,7 +217,7 @@ func audit(cert Certificate, c Command, outcome string) order.AuditRecord {
 // happened tells the order's history and the audit trail what leaves the state of the
 // certificate as it is; it returns the number of the line in the history.
 func (s *Service) happened(ctx context.Context, tx Tx, cert Certificate, e order.Event, c Command) (int64, error) {
-	seq, err := s.remember(ctx, tx, cert, transition{Event: e}, c)
+	seq, err := s.remember(ctx, tx, cert, e, c)
 	if err != nil {
 		return 0, err
 	}
@@ -225,16 +225,9 @@ func (s *Service) happened(ctx context.Context, tx Tx, cert Certificate, e order
 }
 
 // remember adds a line to the order's history and returns its number.
-func (s *Service) remember(ctx context.Context, tx Tx, cert Certificate, t transition, c Command) (int64, error) {
-	was, err := tx.Order(ctx, cert.OrderID)
+func (s *Service) remember(ctx context.Context, tx Tx, cert Certificate, e order.Event, c Command) (int64, error) {
+	o, err := tx.Order(ctx, cert.OrderID)
 	if err != nil {
-		return 0, err
-	}
-	o := was
-	o.Rev++
-	o.Seq++
-	o.UpdatedAt = c.at
-	if err := tx.UpdateOrder(ctx, o, was); err != nil {
 		return 0, err
 	}
 	note := "UKEY " + cert.TokenSerial
@@ -247,9 +240,8 @@ func (s *Service) remember(ctx context.Context, tx Tx, cert Certificate, t trans
 	if c.Note != "" {
 		note += "：" + c.Note
 	}
-	return o.Seq, tx.AppendEvent(ctx, order.EventRecord{
-		OrderID: o.ID, Seq: o.Seq, Event: t.Event, From: o.State, To: o.State, ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, Note: note, At: c.at,
-	})
+	err = order.Remember(ctx, tx, &o, e, c.By, note, c.at)
+	return o.Seq, err
 }
 
 // tell sends the notice to the bound user over all its media.

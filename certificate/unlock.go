@@ -369,13 +369,13 @@ func (u *Unlocks) remember(ctx context.Context, tx Tx, cert Certificate, done Un
 	if err != nil {
 		return err
 	}
-	heard := map[string]bool{told: true}
+	heard, byHelper := map[string]bool{told: true}, Command{By: order.Actor{Role: order.Helper, Channel: order.Web}, at: done.At}
 	for _, c := range others {
 		if heard[c.PersonID] || c.PersonID == "" {
 			continue
 		}
 		heard[c.PersonID] = true
-		seq, err := u.enter(ctx, tx, c)
+		seq, err := u.Certificates.remember(ctx, tx, c, order.PINSet, byHelper)
 		if err != nil {
 			return err
 		}
@@ -384,26 +384,6 @@ func (u *Unlocks) remember(ctx context.Context, tx Tx, cert Certificate, done Un
 		}
 	}
 	return nil
-}
-
-// enter adds the unlock to the history of the order that a certificate was bought
-// with, and returns its number.
-func (u *Unlocks) enter(ctx context.Context, tx Tx, c Certificate) (int64, error) {
-	was, err := tx.Order(ctx, c.OrderID)
-	if err != nil {
-		return 0, err
-	}
-	o := was
-	o.Rev++
-	o.Seq++
-	o.UpdatedAt = u.now()
-	if err := tx.UpdateOrder(ctx, o, was); err != nil {
-		return 0, err
-	}
-	return o.Seq, tx.AppendEvent(ctx, order.EventRecord{
-		OrderID: o.ID, Seq: o.Seq, Event: order.PINSet, From: o.State, To: o.State, ActorID: string(order.Helper), Role: order.Helper, Channel: order.Web,
-		Note: "UKEY " + c.TokenSerial, At: u.now(),
-	})
 }
 
 // Fail records that a helper gave up (row 57); the next ticket opens the USBKEY.

@@ -1,6 +1,9 @@
 package order
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Event is something that happens to an order.
 type Event string
@@ -191,4 +194,16 @@ func (e EventRecord) Label() string {
 		return "初审通过"
 	}
 	return e.Event.Label()
+}
+
+// Remember adds a line to the history of an order that goes nowhere by it.
+func Remember(ctx context.Context, tx Tx, o *Order, e Event, by Actor, note string, at time.Time) error {
+	was := *o
+	o.Seq++
+	o.Rev++
+	o.UpdatedAt = at
+	if err := tx.UpdateOrder(ctx, *o, was); err != nil {
+		return err
+	}
+	return tx.AppendEvent(ctx, EventRecord{OrderID: o.ID, Seq: o.Seq, Event: e, From: o.State, To: o.State, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, Note: note, At: at})
 }

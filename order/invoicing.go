@@ -190,7 +190,7 @@ func (s *Service) moveInvoice(ctx context.Context, tx Tx, o *Order, was Invoice,
 		return was, err
 	}
 	if c.told && t.Order != "" {
-		if err := s.noteOnOrder(ctx, tx, o, t.Order, c.by); err != nil {
+		if err := Remember(ctx, tx, o, t.Order, c.by, "", now); err != nil {
 			return was, err
 		}
 	}
@@ -198,18 +198,6 @@ func (s *Service) moveInvoice(ctx context.Context, tx Tx, o *Order, was Invoice,
 		return i, nil
 	}
 	return i, tx.Enqueue(ctx, Job{Kind: JobInvoice, Ref: i.ID, Seq: i.Rev})
-}
-
-// noteOnOrder adds a line to the history of an order that goes nowhere by it.
-func (s *Service) noteOnOrder(ctx context.Context, tx Tx, o *Order, e Event, by Actor) error {
-	was := *o
-	o.Seq++
-	o.Rev++
-	o.UpdatedAt = s.now()
-	if err := tx.UpdateOrder(ctx, *o, was); err != nil {
-		return err
-	}
-	return tx.AppendEvent(ctx, EventRecord{OrderID: o.ID, Seq: o.Seq, Event: e, From: o.State, To: o.State, ActorID: by.ID(), Role: by.Role, Channel: by.Channel, At: s.now()})
 }
 
 func atMostRunes(n int, s string) string {

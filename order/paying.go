@@ -155,22 +155,14 @@ func (s *Service) PaymentSucceeded(ctx context.Context, r Receipt) error {
 // whatever the order's state and even when it is gone.
 func (s *Service) latePayment(ctx context.Context, tx Tx, p Payment, c Command) error {
 	c.On = LatePayment
-	was, err := tx.Order(ctx, p.OrderID)
+	o, err := tx.Order(ctx, p.OrderID)
 	if errors.Is(err, NotFound) {
 		return s.owe(ctx, tx, p.TradeNo, c, 0)
 	}
 	if err != nil {
 		return err
 	}
-	o := was
-	o.Seq++
-	o.Rev++
-	o.UpdatedAt = s.now()
-	if err := tx.UpdateOrder(ctx, o, was); err != nil {
-		return err
-	}
-	e := EventRecord{OrderID: o.ID, Seq: o.Seq, Event: LatePayment, From: o.State, To: o.State, ActorID: string(Gateway), Role: Gateway, Channel: Internal, At: s.now()}
-	if err := tx.AppendEvent(ctx, e); err != nil {
+	if err := Remember(ctx, tx, &o, LatePayment, Actor{Role: Gateway, Channel: Internal}, "", s.now()); err != nil {
 		return err
 	}
 	if err := s.notify(ctx, tx, o, NoticeLatePayment); err != nil {
