@@ -137,7 +137,7 @@ func TestFreezeAndRevokePages(t *testing.T) {
 	if got := w.held(); got.State() != certificate.Revoked || got.Reason != certificate.KeyCompromise {
 		t.Errorf("%s, reason %s", got.State(), got.Reason.Name())
 	}
-	if page := b.get("/certificates").Body; leads() || !strings.Contains(page, "已吊销") || strings.Contains(page, "更新</") {
+	if page := b.get("/certificates").Body; leads() || !strings.Contains(page, "已吊销") || strings.Contains(page, "更新</") || strings.Contains(page, "更新提醒") || strings.Contains(page, "开标登记") {
 		t.Errorf("the card of the revoked certificate:\n%s", page)
 	}
 	for _, path := range []string{freeze, revoke} {

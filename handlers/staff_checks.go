@@ -45,7 +45,15 @@ func realNameCheck(o order.Order) checkView {
 	if l == "" {
 		l = pending
 	}
-	return checkView{Label: "经办人实名", Level: l, Detail: o.RealName.Label()}
+	v := checkView{Label: "经办人实名", Level: l, Detail: o.RealName.Label()}
+	switch resident := o.Form.Get(order.IDType) == string(identity.ResidentID); {
+	case o.RealName != order.RealNameManual:
+	case resident:
+		v.Detail = "运营商没有这个手机号的实名记录，" + v.Detail
+	default: // which the carriers do not know
+		v.Detail = "该证件类型不能联网核验，" + v.Detail
+	}
+	return v
 }
 
 func unitCheck(o order.Order) checkView {

@@ -318,6 +318,8 @@ func TestChecks(t *testing.T) {
 	}
 	unit := func(code string) order.Order { o := base; o.USCC = code; return o }
 	name := func(r order.RealNameResult) order.Order { o := base; o.RealName = r; return o }
+	foreign := with(order.IDType, string(identity.Passport))
+	foreign.RealName = order.RealNameManual
 	for _, c := range []struct {
 		name, label string
 		o           order.Order
@@ -326,7 +328,8 @@ func TestChecks(t *testing.T) {
 	}{
 		{"real name matches", "经办人实名", base, fine, "一致"},
 		{"real name differs", "经办人实名", name(order.RealNameMismatch), wrong, "不一致"},
-		{"real name by eye", "经办人实名", name(order.RealNameManual), doubt, "人工"},
+		{"mobile unknown to the carriers", "经办人实名", name(order.RealNameManual), doubt, "运营商没有这个手机号的实名记录，需人工核对"},
+		{"document unknown to the carriers", "经办人实名", foreign, doubt, "该证件类型不能联网核验，需人工核对"},
 		{"real name under way", "经办人实名", name(order.RealNameUnknown), pending, "核验中"},
 		{"unified code", "单位代码", base, fine, "校验位正确"},
 		{"organisation code", "单位代码", unit("MA00TEN18"), doubt, "非统一码"},

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -74,6 +75,14 @@ var guides = map[State]guide{
 	refunded:              {"款项已原路退回。", "", NoAction},
 }
 
+// done is what a completed order has brought about, where nothing was handed over.
+var done = map[Business]string{
+	Initial: "证书已写入 UKEY，可以正常使用。", Reissue: "新证书已写入 UKEY，可以正常使用。",
+	Renewal:    "证书已更新，可以正常使用，新的有效期见「我的证书」。",
+	UnlockSelf: "自助解锁已办理，请使用新口令。", UnlockApproval: "UKEY 已解锁，请使用新口令。",
+	Resume: "证书已恢复，可以正常使用。", Rebind: "证书已换绑，您是它新的绑定用户。",
+}
+
 // Guide says where the order stands and what comes next. A promise that was not kept
 // is not repeated.
 func (o Order) Guide(now time.Time) Guidance {
@@ -100,8 +109,10 @@ func (o Order) Guide(now time.Time) Guidance {
 			}
 			out.Next += when + firstPIN
 		}
+	case o.Status == Completed && !o.Shipped():
+		out.What, out.Action = cmp.Or(done[o.Business], g.what), NoAction
 	case o.Status == Completed:
-		if out.Action = NoAction; o.firstUse(now) {
+		if out.What, out.Action = "UKEY 已领取。", NoAction; o.firstUse(now) {
 			out.Next = beforeUse + firstPIN
 		}
 	}

@@ -81,3 +81,21 @@ func TestGuideLeadsToTheInitialPIN(t *testing.T) {
 		}
 	}
 }
+
+// A completed order says what is true now, in the words of its business.
+func TestGuideSaysWhatWasBroughtAbout(t *testing.T) {
+	for b, want := range map[order.Business]string{
+		order.Initial: "证书已写入 UKEY，可以正常使用。", order.Renewal: "证书已更新，可以正常使用，新的有效期见「我的证书」。", order.Reissue: "新证书已写入 UKEY，可以正常使用。",
+		order.Resume: "证书已恢复，可以正常使用。", order.Rebind: "证书已换绑，您是它新的绑定用户。",
+		order.UnlockSelf: "自助解锁已办理，请使用新口令。", order.UnlockApproval: "UKEY 已解锁，请使用新口令。",
+	} {
+		o := order.Order{Business: b, Product: order.Product{IssueMode: order.BySelf}, State: order.State{Status: order.Completed}}
+		if g := o.Guide(time.Time{}); g.What != want || g.Action != order.NoAction {
+			t.Errorf("%s: %q, then %q", b, g.What, g.Action)
+		}
+	}
+	o := order.Order{Business: order.Reissue, Product: order.Product{IssueMode: order.ByAdmin}, State: order.State{Status: order.Completed}}
+	if g := o.Guide(time.Time{}); g.What != "UKEY 已领取。" || g.Action != order.NoAction {
+		t.Errorf("collected: %q, then %q", g.What, g.Action)
+	}
+}

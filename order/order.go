@@ -161,8 +161,8 @@ type Consent struct {
 // RealNameResult is what the real-name provider said of the 经办人 (F24).
 type RealNameResult string
 
-// The results. Manual means the provider cannot judge this document type, so
-// the reviewer compares by eye.
+// The results. Manual means the provider cannot tell, so the reviewer compares by
+// eye.
 const (
 	RealNameUnknown  RealNameResult = ""
 	RealNameMatch    RealNameResult = "match"
@@ -178,7 +178,7 @@ func (r RealNameResult) Label() string {
 	case RealNameMismatch:
 		return "姓名、证件、手机号不一致"
 	case RealNameManual:
-		return "该证件类型需人工核对"
+		return "需人工核对"
 	default:
 		return "核验中"
 	}
