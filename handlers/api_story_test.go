@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -84,6 +85,11 @@ func TestFormThroughTheAPI(t *testing.T) {
 	m.ok(http.MethodPost, at+"/form", save, &form)
 	if form.LineFault == "" || w.order(at).Quantity() != 3 {
 		t.Errorf("999 keys: %+v", form)
+	}
+	save["lines"] = []LineInput{{Quantity: math.MaxInt}, {Seal: "unit", Quantity: math.MaxInt}, {Seal: "legal_rep", Quantity: 3}} // together one, in 64 bits
+	m.ok(http.MethodPost, at+"/form", save, &form)
+	if !strings.Contains(form.LineFault, "最多购买 20 个") || w.order(at).Quantity() != 3 {
+		t.Errorf("more keys than an integer holds: %s %+v", form.LineFault, form.Lines)
 	}
 	var odd FormJSON // F30, F31
 	m.ok(http.MethodPost, at+"/form", map[string]any{"fields": map[string]string{"agent.name": "阿卜杜拉．买买提", "agent.mobile": "17012347069", "org.uscc": "92440300MA00000074"}}, &odd)

@@ -297,6 +297,10 @@ func without(f order.Form, faults []order.FieldError) order.Form {
 	return f
 }
 
+// maxLines is how many product lines are read, as in the API: no two have one seal, and
+// there are fewer seals.
+const maxLines = 8
+
 // postedLines are the product lines and the term as chosen, after the button
 // that was pressed: add-line or remove-line:N.
 func postedLines(c *fiber.Ctx, o order.Order, do string) ([]order.Line, int) {
@@ -309,7 +313,7 @@ func postedLines(c *fiber.Ctx, o order.Order, do string) ([]order.Line, int) {
 		return o.Lines, term
 	}
 	var lines []order.Line
-	for i, q := range quantities {
+	for i, q := range quantities[:min(len(quantities), maxLines)] {
 		typed := strings.TrimRight(strings.TrimSpace(identity.HalfWidth(string(q))), " 把个支套张") // 2 把
 		n, err := strconv.Atoi(typed)
 		if err != nil || len(typed) > 4 {

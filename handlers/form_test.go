@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,7 @@ func TestProductLines(t *testing.T) {
 		{"another line", url.Values{"do": {"add-line"}, "seal": {""}, "quantity": {"2"}, "term": {"1"}}, 90000, 2, "900.00"},
 		{"a term not on offer", url.Values{"do": {"auto"}, "seal": {""}, "quantity": {"1"}, "term": {"9"}}, 90000, 2, "年限不可用"},
 		{"the same seal twice", url.Values{"do": {"auto"}, "seal": {"", ""}, "quantity": {"1", "1"}, "term": {"1"}}, 90000, 2, "重复"},
+		{"a line more often than there are seals", url.Values{"do": {"auto"}, "seal": slices.Repeat([]string{""}, 300), "quantity": slices.Repeat([]string{"1"}, 300), "term": {"1"}}, 90000, 2, "重复"},
 		{"one line less", url.Values{"do": {"remove-line:0"}, "seal": {"", "unit"}, "quantity": {"2", "1"}, "term": {"1"}}, 30000, 1, "300.00"},
 		{"the last line stays", url.Values{"do": {"remove-line:0"}, "seal": {"unit"}, "quantity": {"1"}, "term": {"1"}}, 30000, 1, "300.00"},
 	}
@@ -153,6 +155,9 @@ func TestProductLines(t *testing.T) {
 			o := b.order(path)
 			if o.Amount != tt.amount || len(o.Lines) != tt.lines || o.Status != order.Draft || !strings.Contains(a.Body, tt.says) {
 				t.Errorf("amount %d, %d lines, %s; page: %s", o.Amount, len(o.Lines), o.Status, a.Body)
+			}
+			if n := strings.Count(a.Body, `name="quantity"`); n > maxLines { // each offers the seals that all others leave
+				t.Errorf("%d lines are shown", n)
 			}
 		})
 	}

@@ -139,23 +139,28 @@ func (c Catalogue) WithProject(p Project) (Catalogue, error) {
 // It refuses what is not on offer.
 func priced(o Order) (Order, error) {
 	p := o.Product
-	switch n := o.Quantity(); {
-	case !slices.Contains(p.Years, p.Term):
+	if !slices.Contains(p.Years, p.Term) {
 		return o, Errorf(Invalid, "term_not_offered", "所选证书年限不可用，请重新选择")
-	case len(o.Lines) == 0 || n < 1:
-		return o, Errorf(Invalid, "quantity_invalid", "购买数量至少为 1")
-	case n > p.MaxKeys:
-		return o, Errorf(Invalid, "quantity_invalid", "一个订单最多购买 %d 个，请减少数量或分开下单", p.MaxKeys)
 	}
+	tooFew := Errorf(Invalid, "quantity_invalid", "购买数量至少为 1")
+	tooMany := Errorf(Invalid, "quantity_invalid", "一个订单最多购买 %d 个，请减少数量或分开下单", p.MaxKeys)
 	seen := map[Seal]bool{}
 	for _, l := range o.Lines {
-		if l.Quantity < 1 {
-			return o, Errorf(Invalid, "quantity_invalid", "购买数量至少为 1")
-		}
-		if seen[l.Seal] || (l.Seal != NoSeal && !slices.Contains(p.Seals, l.Seal)) {
+		switch {
+		case l.Quantity < 1:
+			return o, tooFew
+		case l.Quantity > p.MaxKeys: // alone, before a sum that could overflow
+			return o, tooMany
+		case seen[l.Seal] || (l.Seal != NoSeal && !slices.Contains(p.Seals, l.Seal)):
 			return o, Errorf(Invalid, "seal_invalid", "印章类型不可用或重复，请重新选择")
 		}
 		seen[l.Seal] = true
+	}
+	switch n := o.Quantity(); {
+	case n < 1:
+		return o, tooFew
+	case n > p.MaxKeys:
+		return o, tooMany
 	}
 	o.Amount = p.Price*Fen(o.Quantity())*Fen(p.Term) + o.ExpressFee()
 	o.Express = NotExpress
