@@ -122,6 +122,8 @@ type turn struct {
 	text   string
 	meant  intent.Result
 	handed string // what is said while people are there to take over
+	// told are the orders that something has become of which the message tells.
+	told []order.Order
 	// cancels: some order is not wanted any more, whether or not money was paid for it.
 	cancels bool
 }
@@ -289,6 +291,9 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 	if err := t.cancel(ctx); err != nil {
 		return "", err
 	}
+	if err := t.tells(ctx); err != nil {
+		return "", err
+	}
 	t.keep()
 	if t.meant.Understood {
 		t.state.Misses = 0
@@ -386,11 +391,11 @@ func init() { // not a literal above: an answer may lead to another
 		intent.ShippingTrack: {ofOrder, (*turn).orders},
 		intent.RejectFix:     {ofOrder, (*turn).orders},
 		intent.PayProblem:    {ofOrder, (*turn).ordersBeside},
-		intent.LegalRepAuth:  {ofOrder, (*turn).ordersBeside},
+		intent.LegalRepAuth:  {ofOrder, (*turn).legalRep},
 		intent.Refund:        {ofOrder, (*turn).ordersBeside},
 		intent.Invoice:       {ofOrder, (*turn).ordersBeside},
 		intent.ChangeAddress: {ofOrder, (*turn).ordersBeside},
-		intent.SLATime:       {ofOrder, (*turn).ordersBeside},
+		intent.SLATime:       {ofOrder, (*turn).howLong},
 		intent.ChangeInfo:    {ofOrder, (*turn).ordersBeside},
 		intent.Price:         {ofNothing, (*turn).price},
 		intent.Material:      {ofNothing, (*turn).material},
@@ -400,6 +405,7 @@ func init() { // not a literal above: an answer may lead to another
 		intent.Revoke:        {ofCertificate, (*turn).certificates},
 		intent.LostReissue:   {ofCertificate, (*turn).certificates},
 		intent.Unlock:        {ofCertificate, (*turn).certificates},
+		intent.RebindUser:    {ofNothing, (*turn).rebind},
 		intent.SecurityAlert: {ofNothing, (*turn).securityAlert},
 		intent.HumanAgent:    {ofNothing, (*turn).human},
 		intent.Complaint:     {ofNothing, (*turn).human},

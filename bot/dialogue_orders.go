@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,9 @@ func (t *turn) orders(ctx context.Context, about intent.Intent) (string, error) 
 		return t.fill(textNoOrders), nil
 	}
 	choice := relevant(mine, about)
+	if len(t.told) > 0 {
+		choice = t.told
+	}
 	if f.No != "" || f.Tracking != "" {
 		choice = mine // several have this tail; which is meant is for the person to say
 	}
@@ -341,6 +345,10 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 		return "", err
 	}
 	line(obstacle)
+	closed, err := t.whyClosed(ctx, o)
+	if err != nil {
+		return "", err
+	}
 	switch {
 	case obstacle != "" && service == nil && slices.Contains([]order.Action{order.ActionPay, order.ActionRun, order.ActionUnlock, order.ActionRestore}, g.Action):
 		g = order.Guidance{} // what comes next would be refused
@@ -351,8 +359,14 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 		}
 	case o.Status == order.Rejected && o.Refund == order.NoRefund && o.Stage == order.Fixable && !o.RanOut():
 		t.rejection(o, line)
-	case o.State == order.State{Status: order.Rejected, Stage: order.Closed} && len(o.Reasons) > 0:
-		line(g.What + "原因：" + o.ReasonTexts() + "。")
+	case closed != "" && o.Status == order.Draft:
+		line(closed)
+		line(textSubmitAgain)
+	case o.Stage == order.Closed && len(o.Reasons) > 0:
+		line(cmp.Or(closed, g.What) + "原因：" + o.ReasonTexts() + "。")
+		line(g.Next)
+	case closed != "":
+		line(closed)
 		line(g.Next)
 	case i == intent.ShippingTrack && o.TrackingNo != "":
 		line(g.What)
@@ -372,6 +386,9 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 	default:
 		line(g.What)
 		line(g.Next)
+	}
+	if text := b.String(); strings.Contains(text, "<a ") { // is the next step, of which there is one (rule 1)
+		return strings.TrimSuffix(text, "\n"), nil
 	}
 	b.WriteString(t.action(o, g))
 	return b.String(), nil

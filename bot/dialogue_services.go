@@ -30,6 +30,9 @@ func (t *turn) ordersBeside(ctx context.Context, about intent.Intent) (string, e
 		return "", err
 	}
 	concerned := relevant(mine, about)
+	if len(t.told) > 0 {
+		concerned = t.told
+	}
 	if open := relevant(mine, intent.OrderStatus); t.cancels && len(open) > 0 {
 		concerned = open
 	}
@@ -112,6 +115,67 @@ var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]s
 	intent.ChangeAddress: func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.delivery(*o), nil },
 	intent.ChangeInfo:    func(_ *turn, _ context.Context, o *order.Order) ([]string, error) { return correction(*o), nil },
 	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.schedule(*o), nil },
+}
+
+// withdrawal is what a legal representative says who takes his authorisation back.
+var withdrawal = regexp.MustCompile(`(?:撤回|撤销|撤掉|撤|收回|取消|作废|反悔|后悔|不想|不要|终止|解除)[^,，。]{0,6}授权|授权[^,，。不没]{0,8}(?:撤|收回|取消|作废|反悔|后悔|终止|解除)`)
+
+// legalRep answers about an authorisation: who takes his own back is told how, or that the
+// certificate is made.
+func (t *turn) legalRep(ctx context.Context, about intent.Intent) (string, error) {
+	if !withdrawal.MatchString(t.text) {
+		return t.ordersBeside(ctx, about)
+	}
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return textWithdraw, err
+	}
+	his, err := t.Store.AuthorizationsFor(ctx, p.Mobile, "", maxChoices)
+	if err != nil || len(his) == 0 {
+		return textWithdraw, err
+	}
+	for _, a := range his {
+		if o, err := t.Store.Order(ctx, a.OrderID); err != nil || !o.MadeAlready() {
+			return textWithdraw, err
+		}
+	}
+	return textWithdrawTooLate, nil
+}
+
+var (
+	asksHours = regexp.MustCompile(`[上下]班|营业|几点(?:开|关)门|(?:工作|办公|服务|客服)时间|值班|放假|(?:周末|[周星期]+[六日天]|节假日|晚上|夜里|中午)[^,，。]{0,4}(?:有人|休息|办公|在吗)`)
+	// asksWork is about what is done in those hours.
+	asksWork = regexp.MustCompile(`[上下]班[之以]?前|[上下]班时?候?能|订单|单子|尾号|我的|发货|寄|审|办|多久|几天|快递|物流|\d`)
+)
+
+// howLong answers how long something takes, and when somebody is there.
+func (t *turn) howLong(ctx context.Context, about intent.Intent) (string, error) {
+	if !asksHours.MatchString(t.text) || asksWork.MatchString(strings.ReplaceAll(t.text, "办公", "")) {
+		return t.ordersBeside(ctx, about)
+	}
+	open, next := order.Opening(t.Workdays, t.Now())
+	now := fillIn(either(open, textHoursOpen, textHoursClosed), "{next}", next.Format("1月2日 15:04"))
+	return textHours + "\n" + now + "\n" + textHoursAlways, nil
+}
+
+// oldMobileGone is what somebody says whose mobile before receives no SMS.
+var oldMobileGone = regexp.MustCompile(`交接|停用|停机|注销|销号|欠费|丢|不用了|用不了|收不到|没法收|联系不上|不在了?$`)
+
+// rebind leads to where another mobile takes over: who holds certificates can do so himself
+// as long as the one before receives an SMS.
+func (t *turn) rebind(ctx context.Context, about intent.Intent) (string, error) {
+	if t.meant.Slots[intent.SlotReason] != "" || oldMobileGone.MatchString(t.text) {
+		return t.fill(textHandover), nil
+	}
+	p, err := t.who(ctx)
+	if err != nil || p.ID == "" {
+		return t.fill(advice[about]), err
+	}
+	held, err := t.Certs.HeldBy(ctx, p.ID)
+	if err == nil && len(held) == 0 { // they are bound to another mobile
+		return t.fill(textHandover), nil
+	}
+	return t.fill(advice[about]), err
 }
 
 // authorization says how far the legal representative has come, and what the
@@ -266,13 +330,18 @@ func (t *turn) invoice(ctx context.Context, o *order.Order) ([]string, error) {
 	lines := []string{"发票：" + i.State.Label() + "。" + i.Title + "，税号 " + i.TaxNo + "，¥" + i.Amount.Yuan() + "，" + order.InvoiceKind + "。"}
 	switch i.State {
 	case order.InvoiceIssued:
-		return append(lines, "发票号码 "+i.Number+"，"+order.Day(i.IssuedAt)+"开具。", page+"下载发票</a>"), nil
+		if o.Refund != order.NoRefund || o.Status == order.Refunded {
+			return append(lines, "款项退回，这张发票会红冲作废，不能再用于报销。"), nil
+		}
+		return append(lines, "发票号码 "+i.Number+"，"+order.Day(i.IssuedAt)+"开具，可以正常使用。", page+"下载发票</a>"), nil
 	case order.InvoiceIssuing:
 		return append(lines, "一般几分钟内完成，开好后在订单页下载。"), nil
 	case order.InvoiceFailed:
 		return append(lines, "请核对抬头和税号后重新开具；仍不成功请回复「人工」。", page+"重新开具</a>"), nil
 	case order.InvoiceReversed:
-		return append(lines, "已作废，请勿再用于报销。"), nil
+		return append(lines, "已红冲作废，不能再用于报销；已经报销的请告诉财务。"), nil
+	case order.InvoiceRedIssuing, order.InvoiceRedFailed:
+		return append(lines, "正在红冲作废，不能再用于报销。不需要您操作。"), nil
 	default:
 		return append(lines, "正在处理，不需要您操作。"), nil
 	}
@@ -341,7 +410,7 @@ func (t *turn) price(_ context.Context, _ intent.Intent) (string, error) {
 	c := t.Catalogue()
 	word := t.meant.Slots[intent.SlotBiz]
 	wanted := businessCalled(word)
-	if word == "吊销" {
+	if word == "吊销" || word == "冻结" {
 		return textRevocationFree, nil
 	}
 	if word != "" && wanted == nil {
@@ -419,6 +488,7 @@ func priceOf(p order.Product, quantity int) string {
 func businessCalled(word string) []order.Business {
 	return map[string][]order.Business{
 		"初购": {order.Initial}, "更新": {order.Renewal}, "解锁": {order.UnlockSelf, order.UnlockApproval}, "补办": {order.Reissue}, "换绑": {order.Rebind},
+		"恢复": {order.Resume, order.Recover},
 	}[word]
 }
 

@@ -431,6 +431,9 @@ func (t *turn) wishFor(ctx context.Context, m order.Staff, o order.Order, w wish
 		return t.move(ctx, o.ID, order.Command{On: w.On, By: m.Actor(order.Reviewer, order.OfficialAcc, "")})
 	}
 	onPage := func(why string) (string, error) { return why + "\n" + t.taskLine(o, o.Stage.Label()), nil }
+	if o.Stage == order.SecondApproval && o.FirstApprover == m.ID && w.On != order.Assign {
+		return onPage(textFirstApproved)
+	}
 	leaderAssigns := w.On == order.Assign && m.Leader
 	if o.Stage == order.Claimed && o.ReviewerID != m.ID && !leaderAssigns {
 		return onPage(t.colleague(ctx, o.ReviewerID) + "正在审核这个任务：")

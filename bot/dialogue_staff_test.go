@@ -304,3 +304,17 @@ func TestDecisionIsNotGuessed(t *testing.T) {
 		t.Errorf("of a task that was given back: %s", got)
 	}
 }
+
+// Whoever gave the first of two approvals is told that it is another's turn, not to claim
+// the task.
+func TestFirstApproverWaits(t *testing.T) {
+	c := newChat(t)
+	owner := c.bind("o-owner", applicant)
+	c.hire("o-li", colleague, "li", "李审核", func(*order.Staff) {})
+	c.task(owner, 1, func(o *order.Order) { o.Stage, o.FirstApprover = order.SecondApproval, "li" })
+	for _, text := range []string{"通过 0101", "驳回 0101 R03"} {
+		if got := c.says("o-li", text); !strings.Contains(got, "您已通过初审") || !strings.Contains(got, "另一位审核员") || strings.Contains(got, "领取") {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}

@@ -52,6 +52,8 @@ type Store interface {
 	ReviewStats(ctx context.Context, from, to, now time.Time) (order.ReviewStats, error)
 	InvoiceOf(ctx context.Context, id order.ID) (order.Invoice, error)
 	Authorizations(ctx context.Context, id order.ID) ([]order.Authorization, error)
+	// AuthorizationsFor are those of the legal representative with a mobile.
+	AuthorizationsFor(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]order.Authorization, error)
 	NotificationByProvider(ctx context.Context, m order.Medium, providerID string) (order.Notification, error)
 	InTx(ctx context.Context, fn func(tx order.Tx) error) error
 }

@@ -27,6 +27,10 @@ const (
 	textOtherOrders     = "查其他订单请发单位名称或订单尾号（例如「尾号0152」），也可以 <a href=\"{portal}/orders\">查看全部订单</a>。"
 	textNothingRejected = "您没有被退回的订单。最近一笔："
 	textNothingAsked    = "现在没有等您回答的问题。要查进度请回复「我的订单」，要办别的请用一句话告诉我。"
+	textClosedUnpaid    = "提交后 7 天内没有付款，{day}自动关闭，退回了填写状态。没有扣款，填写的资料都还在。"
+	textClosedUnmended  = "退回后一直没有修改，{day}自动关闭。"
+	textClosedByOwner   = "您已于 {day}关闭了这笔订单。"
+	textSubmitAgain     = "还要办理，点「继续填写」核对后重新提交并支付即可。"
 	textNothingToDo     = "目前没有等待您处理的事项。回复「我的订单」可以查看进度。"
 
 	textSorry        = "很抱歉给您带来不便。"
@@ -37,7 +41,7 @@ const (
 	textCallAgain    = "上次登记后还没有联系上您，很抱歉，我们会在 {due} 前致电 {mobile}。也可以直接拨打 400-666-3999（工作日 9:00–17:30）。"
 	textCallClosed   = "现在是非工作时间，已为您登记，将在 {due} 前致电 {mobile}。急需停用 UKEY 请直接回复「冻结」。"
 
-	textRevocationFree = "冻结、恢复和吊销都不收费。"
+	textRevocationFree = "冻结和吊销都不收费。"
 	textPrices         = "填写时会实时显示应付金额，提交前不会扣款。\n<a href=\"{portal}/\">查看产品与价格</a>"
 	textNoPrice        = "这项业务目前没有在线定价，请回复「人工」咨询。\n<a href=\"{portal}/\">查看产品与价格</a>"
 
@@ -53,8 +57,9 @@ const (
 	textOverdueRenewable = "过期 {days} 天，还在 90 天以内，可以更新（已吊销或冻结的除外）。"
 	textOverdueTooLate   = "过期 {days} 天，超过了 90 天，不能再更新，需要重新办理。"
 	textReissue          = "补办请在「我的证书」点击补办，填写后审核、重新制作并寄出。\n<a href=\"{portal}/certificates\">我的证书</a>"
+	textHandover         = "原号码已停用或在离职同事手里的，由新的经办人登录后凭单位授权书申请，审核通过后换成新号码，以后的验证码发到新号码。\n<a href=\"{portal}/handover\">交接换绑</a>\n原号码还能收短信的，在「我的证书」点击绑定用户旁的更换，马上生效。\n只改本公众号绑定的手机号，请回复「绑定 新手机号」。"
 	textReplaced         = "这是更新前的旧 UKEY，它的证书已由新证书替代，不需要补办。"
-	textInitialPIN       = "每把 UKEY 的初始口令都不同，不随短信和包裹发送。收到 UKEY 后在「我的证书」点「查看初始PIN码」，验证短信后显示，只显示一次；请随即改成自己的口令，不要发给任何人。\n<a href=\"{portal}/certificates\">我的证书</a>\n看过又忘了的，不用补办，可以解锁重设：<a href=\"{portal}/unlock\">解锁重设</a>"
+	textInitialPIN       = "每把 UKEY 的初始口令都不同，不随短信和包裹发送。收到 UKEY 后在「我的证书」点「查看初始PIN码」，验证短信后显示，只显示一次；请随即改成自己的口令，不要发给任何人。看过又忘了的，不用补办，回复「解锁」可以重设。\n<a href=\"{portal}/certificates\">我的证书</a>"
 	textCannotDecrypt    = "解密失败先别更新、补办或重置：\n① 插上加密时用的那一把 UKEY，只插这一把\n② 重启浏览器和招标平台的驱动，再试一次\n③ 换一个 USB 口或换一台电脑\n④ 证书在加密之后更新过的，用更新前保留的 UKEY 或密钥解密\n正在开标的，请立即拨打 400-666-3999（工作日 9:00–17:30），同时告知招标平台和代理机构现场情况。"
 	textNoCertificateYet = "这个手机号名下还没有做好的证书（绑定在别的手机号上的，请回复「绑定」和那个手机号）。您有一笔订单还没有办完："
 	textReminders        = "更新提醒可以少收：在「我的证书」点「更新提醒」，选择不接收非必要提醒。临近到期的几次和订单办理的短信照发，以免错过。\n<a href=\"{portal}/certificates\">我的证书</a>"
@@ -62,18 +67,27 @@ const (
 	textFreezeCode       = "验证码已发送到 {mobile}，60 秒内直接回复 6 位数字，这把 UKEY 立即冻结；不想冻结请不用理会。"
 	textFrozen           = "UKEY …{tail} 已冻结，状态一分钟内对外生效，他人无法再使用。\n找到后可以申请恢复；确定找不到，请补办。\n<a href=\"{portal}/certificates\">我的证书</a>"
 
+	textHours       = "人工客服、审核和发货都在工作日 9:00–17:30，周末和法定节假日休息，调休上班日照常。"
+	textHoursOpen   = "现在是工作时间，可以拨打 400-666-3999。"
+	textHoursClosed = "现在是非工作时间，人工客服 {next} 起接听：400-666-3999。"
+	textHoursAlways = "其他时间我也在：查进度、查物流、冻结 UKEY 直接告诉我；要人工的回复「人工」登记，上班后给您回电。"
+
+	textWithdraw        = "开始制证之前，法定代表人本人可以撤回授权：打开小程序的「法人授权」，用收到授权短信的手机号登录，进入那份授权，点「撤回本次授权」；没有微信的，打开授权短信里的链接操作。撤回后申请退回经办人，长期授权同时失效。\n已经制证的不能撤回，不再使用可以吊销证书。"
+	textWithdrawTooLate = "您授权的证书已经制作，不能再撤回授权。不再使用的，可以由经办人在「我的证书」吊销；不是您本人的意思，请拨打 400-666-3999。"
+
 	textThen = "您还问了{topic}：回复「{ask}」，我接着回答。"
 
-	textNotReviewer  = "您没有审核权限。<a href=\"{portal}/staff\">打开工作台</a>"
-	textQueueEmpty   = "目前没有待审核的订单。"
-	textDecideOnPage = "请先在页面领取、核对并勾选四项检查，再回到这里回复："
-	textWhichReason  = "请带上原因代码，可以写多个，例如「驳回 {tail} R03 R07」；其他说明（R20）请在页面填写："
-	textOneByOne     = "这条消息提到了 {n} 个任务：{list}。为了不弄错，一次只决定一个，现在都没有处理。请逐个发送并分别确认，例如「{example}」。"
-	textWhichTask    = "有 {n} 个任务{alike}，请回复数字选择："
-	textConfirm      = "请在 5 分钟内回复确认码 {code} 完成，不回复则不执行。"
-	textConfirmOver  = "确认码不对或已失效，操作没有执行。请重新发送指令。"
-	textConfirmUsed  = "这个确认码已经用过。"
-	textQuietHelp    = "免打扰：{hours}。\n时段内的消息放在<a href=\"{portal}/staff/inbox\">消息</a>里，结束后再发。回复「免打扰 22:00-08:00」开启，「免打扰 关」关闭。"
+	textNotReviewer   = "您没有审核权限。<a href=\"{portal}/staff\">打开工作台</a>"
+	textQueueEmpty    = "目前没有待审核的订单。"
+	textFirstApproved = "您已通过初审，不用再操作：这个任务还需要另一位审核员复核，由他决定。发现问题请直接告诉复核的同事。"
+	textDecideOnPage  = "请先在页面领取、核对并勾选四项检查，再回到这里回复："
+	textWhichReason   = "请带上原因代码，可以写多个，例如「驳回 {tail} R03 R07」；其他说明（R20）请在页面填写："
+	textOneByOne      = "这条消息提到了 {n} 个任务：{list}。为了不弄错，一次只决定一个，现在都没有处理。请逐个发送并分别确认，例如「{example}」。"
+	textWhichTask     = "有 {n} 个任务{alike}，请回复数字选择："
+	textConfirm       = "请在 5 分钟内回复确认码 {code} 完成，不回复则不执行。"
+	textConfirmOver   = "确认码不对或已失效，操作没有执行。请重新发送指令。"
+	textConfirmUsed   = "这个确认码已经用过。"
+	textQuietHelp     = "免打扰：{hours}。\n时段内的消息放在<a href=\"{portal}/staff/inbox\">消息</a>里，结束后再发。回复「免打扰 22:00-08:00」开启，「免打扰 关」关闭。"
 )
 
 // textAlarmed answers whoever fears for his USBKEY, or is being swindled.
@@ -106,7 +120,7 @@ var advice = map[intent.Intent]string{
 	intent.Invoice:        "订单完成后自动开具电子发票（普通发票），抬头默认为单位名称；0 元订单不开发票。下载、补开、更改抬头都在「我的发票」。\n<a href=\"{portal}/invoices\">我的发票</a>",
 	intent.LostReissue:    "UKEY 丢失请马上冻结，防止被他人使用：绑定手机号后回复「冻结」，验证短信后立即生效；找到后可以申请恢复。\n损坏的请先换一个 USB 口、换一台电脑试试，也可能只是驱动问题。\n确定找不到或损坏，请在「我的证书」点击补办。\n<a href=\"{portal}/certificates\">我的证书</a>",
 	intent.Revoke:         "冻结（挂失）立即生效，以后可以申请恢复；吊销立即生效，永远不可恢复。\n绑定手机号后，回复「冻结」并验证短信就能马上冻结；吊销请在「我的证书」办理。\n<a href=\"{portal}/certificates\">我的证书</a>\n绑定手机已停用的，请拨打 400-666-3999，核对身份后马上处理。",
-	intent.RebindUser:     "更换绑定手机号：在「我的证书」点击绑定用户旁的更换，原号码和新号码各验证一次短信即可；以后的验证码发到新号码。\n<a href=\"{portal}/certificates\">我的证书</a>\n原号码已停用或在离职同事手里的，凭单位授权书办理：<a href=\"{portal}/handover\">交接换绑</a>\n只改本公众号绑定的手机号，请回复「绑定 新手机号」。",
+	intent.RebindUser:     "更换绑定手机号：在「我的证书」点击绑定用户旁的更换，原号码和新号码各验证一次短信即可；以后的验证码发到新号码。\n<a href=\"{portal}/certificates\">我的证书</a>\n原号码已停用或在离职同事手里的，请回复「交接换绑」，凭单位授权书办理。\n只改本公众号绑定的手机号，请回复「绑定 新手机号」。",
 	intent.ChangeInfo:     "单位名称、法定代表人或信用代码变更后，证书需要按新信息重新制作；只换新执照、信息没变的不用处理。\n订单还在审核被退回时可直接修改；已制证的请拨打 400-666-3999。",
 	intent.ChangeAddress:  "寄出之前可以自己修改收件信息，审核结果不受影响：打开订单，点击修改收件信息。\n<a href=\"{portal}/orders\">打开我的订单</a>",
 	intent.UsageHelp:      "请依次检查：① 换一个 USB 口直接插电脑，不用延长线 ② 安装招标平台要求的驱动并重启浏览器 ③ 只插一把 UKEY ④ 关闭其他证书软件 ⑤ 换一台电脑试试。\n仍不行请拨打 400-666-3999。\n<a href=\"{portal}/help\">使用帮助</a>",
