@@ -305,7 +305,7 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	if a := v.Guide.Action; v.Obstacle != "" && a != order.ActionContinue && a != order.ActionFix {
 		v.Action = actionView{} // it would be refused; what was typed can still be changed
 	}
-	if v.About != nil && slices.Contains([]order.Status{order.ToRenew, order.ToUnlock, order.ToRestore}, o.Status) {
+	if v.About != nil && o.Status == order.ToRenew { // the guide has the others
 		v.Until = o.GrantEnd(v.About.NotAfter)
 	}
 	events, err := s.Store.Events(c.UserContext(), o.ID)

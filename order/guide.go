@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -47,11 +48,10 @@ type guide struct {
 	action     Action
 }
 
-// guides is the text per state; {due} is the promised day, {n} how many keys are
-// done of how many.
+// guides is the text per state; {until} is when the applicant has to have acted.
 var guides = map[State]guide{
 	draft:                 {"申请还没有提交。", "填写完成后提交并支付。", ActionContinue},
-	awaitingPayment:       {"订单已提交，还没有支付。", "请在 7 天内完成支付，支付后进入审核。", ActionPay},
+	awaitingPayment:       {"订单已提交，还没有支付。", "请在 {until} 前完成支付，支付后进入审核。", ActionPay},
 	awaitingAuthorization: {"正在等待法定代表人授权。", "法定代表人点击短信中的链接完成授权后进入审核，7 天内有效。", NoAction},
 	queued:                {"已收到申请，等待审核员受理。", "", NoAction},
 	claimed:               {"审核员正在审核您的材料。", "", NoAction},
@@ -66,11 +66,11 @@ var guides = map[State]guide{
 	renewReady:            {"更新申请已通过。", "请在插着 UKEY 的电脑上点击更新，写入新证书。", ActionRun},
 	renewRunning:          {"正在写入新证书。", "请保持 UKEY 插入，不要拔出。", ActionRun},
 	renewInterrupted:      {"写入被中断，原证书仍然有效。", "请重新插好 UKEY 后继续，不需要重新申请。", ActionRun},
-	downloadReady:         {"审核已通过，可以下载证书。", "请在 30 天内，在插着 UKEY 的电脑上下载。", ActionRun},
+	downloadReady:         {"审核已通过，可以下载证书。", "请在 {until} 前，在插着 UKEY 的电脑上下载。", ActionRun},
 	downloadRunning:       {"正在写入证书。", "请保持 UKEY 插入，不要拔出。", ActionRun},
 	downloadInterrupted:   {"写入被中断。", "请重新插好 UKEY 后继续。", ActionRun},
-	toUnlock:              {"解锁申请已通过。", "请在 7 天内插好 UKEY 设置新口令。", ActionUnlock},
-	toRestore:             {"恢复申请已通过。", "请通过绑定手机的短信验证完成恢复，证书立即可用。", ActionRestore},
+	toUnlock:              {"解锁申请已通过。", "请在 {until} 前插好 UKEY 设置新口令，过期需要重新申请。", ActionUnlock},
+	toRestore:             {"恢复申请已通过。", "请在 {until} 前通过绑定手机的短信验证完成恢复，证书立即可用。过期需要重新申请。", ActionRestore},
 	completed:             {"订单已完成。", "", ActionTrack},
 	refunded:              {"款项已原路退回。", "", NoAction},
 }
@@ -87,7 +87,7 @@ var done = map[Business]string{
 // is not repeated.
 func (o Order) Guide(now time.Time) Guidance {
 	g := guides[o.State]
-	out := Guidance{State: o.Status.Label(), What: g.what, Next: g.next, Action: g.action}
+	out := Guidance{State: o.Status.Label(), What: g.what, Next: strings.Replace(g.next, "{until}", moment(o.until()), 1), Action: g.action}
 	switch {
 	case o.Refund == Refunding:
 		return Guidance{State: o.Status.Label() + "（退款中）", What: "退款正在处理。", Next: "款项将原路退回，一般 1–3 个工作日到账。"}
@@ -129,6 +129,18 @@ func (o Order) Guide(now time.Time) Guidance {
 	return out
 }
 
+// until is when the applicant has to have done what his order waits for: paid, or used what
+// was approved. What was approved about a certificate that can be renewed ends with it.
+func (o Order) until() time.Time {
+	if o.State == awaitingPayment {
+		return o.Consent.At.Add(payWithin)
+	}
+	return o.GrantEnd(time.Time{})
+}
+
+// moment is a time as people read it.
+func moment(t time.Time) string { return t.In(Shanghai).Format("1月2日 15:04") }
+
 // firstPIN leads to the initial PIN, without which nobody can use a new USBKEY (G25).
 const (
 	firstPIN  = "在电脑上打开「我的证书」，查看初始 PIN 码（只显示一次）。"
@@ -160,7 +172,7 @@ func (o Order) promise() string {
 // also the hour.
 func (o Order) PromisedBy() string {
 	if o.Express == ExpressPromised {
-		return o.DueAt.In(Shanghai).Format("1月2日 15:04")
+		return moment(o.DueAt)
 	}
 	return Day(o.DueAt)
 }
@@ -187,7 +199,7 @@ func (o Order) DelayNotice(now time.Time) string {
 	if !o.Late(now) {
 		return ""
 	}
-	text := "审核延迟：应于 " + o.ReviewDue.In(Shanghai).Format("1月2日 15:04") + " 前完成，已交由负责人督办。"
+	text := "审核延迟：应于 " + moment(o.ReviewDue) + " 前完成，已交由负责人督办。"
 	if o.Delay != NoDelay {
 		text += "原因：" + o.Delay.Label() + "。"
 	}

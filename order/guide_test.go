@@ -99,3 +99,23 @@ func TestGuideSaysWhatWasBroughtAbout(t *testing.T) {
 		t.Errorf("collected: %q, then %q", g.What, g.Action)
 	}
 }
+
+// What the applicant has to do in time is told with the time.
+func TestGuideSaysUntilWhen(t *testing.T) {
+	at := time.Date(2026, 11, 30, 2, 15, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		o    order.Order
+		want string
+	}{
+		"to pay":     {order.Order{Business: order.Initial, State: order.State{Status: order.AwaitingPayment}, PlacedAt: at.Add(-time.Hour), Consent: order.Consent{At: at}}, "12月7日 10:15 前完成支付"},
+		"to unlock":  {order.Order{Business: order.UnlockApproval, State: order.State{Status: order.ToUnlock}, ApprovedAt: at}, "12月7日 10:15 前插好"},
+		"to restore": {order.Order{Business: order.Resume, State: order.State{Status: order.ToRestore}, ApprovedAt: at}, "12月7日 10:15 前通过"},
+		"to fetch":   {order.Order{Business: order.Initial, State: order.State{Status: order.ToDownload, Stage: order.Ready}, ApprovedAt: at}, "12月30日 10:15 前，在插着"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if g := tt.o.Guide(at.Add(5 * 24 * time.Hour)); !strings.Contains(g.Next, tt.want) {
+				t.Errorf("%s, want %s", g.Next, tt.want)
+			}
+		})
+	}
+}

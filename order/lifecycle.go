@@ -208,7 +208,7 @@ var (
 	readyToApproveSecond = facts(NotFirstApprover, NotOwnOrder, NotOwnCompany, AllTicked, SameSnapshot, Authorized, RealNamePassed, OnSale, CertificateFit)
 	readyToResubmit      = facts(LinesUnchanged, CertificateFit, Complete, MobileProvenIfChanged)
 
-	unpaidTimers = do(after(6*day, Remind(NoticeUnpaid)), after(7*day, Unpaid))
+	unpaidTimers = do(after(6*day, Remind(NoticeUnpaid)), after(payWithin, Unpaid))
 
 	toReview = do(notify(NoticeReviewTask), job(JobRealName), escalate)
 	// The legal representative is asked, and reminded while he has not answered.
@@ -230,6 +230,9 @@ var (
 )
 
 const day = 24 * time.Hour
+
+// payWithin is how long an order waits to be paid (row 8).
+const payWithin = 7 * day
 
 // renewalOver is why an approved renewal that nobody wrote in time is closed (row 54).
 const renewalOver = "更新期限已过，请重新办理"
