@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -318,8 +319,8 @@ func (s *Server) orderJSON(o order.Order, events []order.EventRecord) OrderJSON 
 	if o.TrackingNo != "" {
 		out.Tracking = &TrackingJSON{Carrier: o.CarrierName(), No: o.TrackingNo, ShippedAt: o.ShippedAt, State: string(o.Parcel), Label: o.Parcel.Label()}
 	}
-	for _, e := range events {
-		out.Timeline = append(out.Timeline, MomentsJSON{e.At, string(e.Event), eventText(e), string(e.Role)})
+	for _, l := range slices.Backward(told(events)) {
+		out.Timeline = append(out.Timeline, MomentsJSON{l.At, string(l.Event), l.text(), string(l.Role)})
 	}
 	return out
 }

@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -48,10 +47,10 @@ type typedAuth struct {
 }
 
 // showAuthFault is the order's page again, with what is wrong beside the field at and
-// everything that was typed; other errors pass.
+// everything that was typed, or that no SMS is left today; other errors pass.
 func (s *Server) showAuthFault(c *fiber.Ctx, at string, err error) error {
 	e, ok := order.AsError(err)
-	if !ok || e.Kind != order.Invalid || wantsJSON(c) {
+	if !ok || e.Kind != order.Invalid && e.Kind != order.RateLimited || wantsJSON(c) {
 		return err
 	}
 	v, failed := s.orderView(c)
@@ -62,7 +61,7 @@ func (s *Server) showAuthFault(c *fiber.Ctx, at string, err error) error {
 		return err
 	}
 	v.Auth.Typed = typedAuth{At: at, Fault: e.Detail, Mobile: c.FormValue("mobile"), Email: c.FormValue("email")}
-	return s.render(c, http.StatusUnprocessableEntity, "order", "订单详情", v)
+	return s.render(c, statusOf[e.Kind], "order", "订单详情", v)
 }
 
 // authCard is nil for an order that never asked anybody.
@@ -96,7 +95,7 @@ func (s *Server) resendAuthorization(c *fiber.Ctx) error {
 		return err
 	}
 	if _, err := s.Orders.ResendAuthorization(c.UserContext(), o.ID, visitorOf(c).Actor(c)); err != nil {
-		return err
+		return s.showAuthFault(c, "", err)
 	}
 	return s.goTo(c, "/orders/"+string(o.ID))
 }

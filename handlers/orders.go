@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -337,12 +338,51 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 // timeline is the history as the applicant reads it, newest first. Who acted is
 // named by role only.
 func timeline(events []order.EventRecord) []momentView {
-	out := make([]momentView, 0, len(events))
-	for i := len(events) - 1; i >= 0; i-- {
-		e := events[i]
-		out = append(out, momentView{e.At, eventText(e), e.Role.Label()})
+	lines := told(events)
+	out := make([]momentView, len(lines))
+	for i, l := range lines {
+		out[i] = momentView{l.At, l.text(), l.Role.Label()}
 	}
 	return out
+}
+
+// line is one of the history as the applicant reads it: what happened, the last time if
+// it happened to several keys.
+type line struct {
+	order.EventRecord
+
+	keys int
+}
+
+// ofKeys are what happens to each key of an order, as it reads of several.
+var ofKeys = map[order.Event]string{order.MakeKey: "%d 个 UKEY 开始制证", order.KeyVerified: "%d 个 UKEY 制作完成并验证"}
+
+// told is the history as the applicant reads it, newest first: keys that were made in
+// one go are one line.
+func told(events []order.EventRecord) []line {
+	out := make([]line, 0, len(events))
+	at := map[order.Event]int{} // where the keys stand that are made in one go
+	for _, e := range slices.Backward(events) {
+		i, again := at[e.Event]
+		switch _, folds := ofKeys[e.Event]; {
+		case again:
+			out[i].keys++
+			continue
+		case folds:
+			at[e.Event] = len(out)
+		default:
+			clear(at)
+		}
+		out = append(out, line{e, 1})
+	}
+	return out
+}
+
+func (l line) text() string {
+	if l.keys > 1 {
+		return fmt.Sprintf(ofKeys[l.Event], l.keys)
+	}
+	return eventText(l.EventRecord)
 }
 
 // eventText is a line of the history; of a parcel's, how far it has come or which number

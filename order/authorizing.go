@@ -308,16 +308,16 @@ const (
 	settle      = "settle"
 )
 
-func (s *Service) followAuthorization(ctx context.Context, tx Tx, o Order, c Command, what string) error {
+func (s *Service) followAuthorization(ctx context.Context, tx Tx, o *Order, c Command, what string) error {
 	switch what {
 	case askLegalRep:
-		return s.openAuthorization(ctx, tx, o)
+		return s.openAuthorization(ctx, tx, *o)
 	case askAgain:
-		return s.sendAgain(ctx, tx, o, c)
+		return s.sendAgain(ctx, tx, *o, c)
 	case settle:
 		return s.settleAuthorization(ctx, tx, o, c)
 	default:
-		return s.voidIn(ctx, tx, o, what)
+		return s.voidIn(ctx, tx, *o, what)
 	}
 }
 
@@ -325,17 +325,17 @@ func (s *Service) followAuthorization(ctx context.Context, tx Tx, o Order, c Com
 // 33): with a paper letter an earlier request is void; what a mandate covers is
 // written down as an authorisation of its own that names it. Whoever gave the
 // mandate is told, at the number he proved, and may withdraw (row 17).
-func (s *Service) settleAuthorization(ctx context.Context, tx Tx, o Order, c Command) error {
+func (s *Service) settleAuthorization(ctx context.Context, tx Tx, o *Order, c Command) error {
 	if !asksLegalRep(o.Form) {
 		if c.auth == nil {
 			return nil
 		}
-		return s.voidIn(ctx, tx, o, WhyPaper)
+		return s.voidIn(ctx, tx, *o, WhyPaper)
 	}
-	if c.auth != nil && c.auth.covers(o, o.Form) {
+	if c.auth != nil && c.auth.covers(*o, o.Form) {
 		return nil
 	}
-	if err := s.voidIn(ctx, tx, o, WhyChanged); err != nil {
+	if err := s.voidIn(ctx, tx, *o, WhyChanged); err != nil {
 		return err
 	}
 	base, err := tx.Authorization(ctx, c.mandate)
@@ -351,7 +351,10 @@ func (s *Service) settleAuthorization(ctx context.Context, tx Tx, o Order, c Com
 	if err := tx.InsertAuthorization(ctx, a); err != nil {
 		return err
 	}
-	if err := s.send(ctx, tx, o, a, NoticeMandateUsed, SentFirst); err != nil {
+	if err := s.send(ctx, tx, *o, a, NoticeMandateUsed, SentFirst); err != nil {
+		return err
+	}
+	if err := Remember(ctx, tx, o, MandateUsed, BySystem, "", now); err != nil {
 		return err
 	}
 	return tx.Enqueue(ctx, Job{Kind: JobAuthorization, Ref: a.ID})
@@ -395,7 +398,7 @@ func (s *Service) ResendAuthorization(ctx context.Context, id ID, by Actor) (Ord
 
 // ChangeLegalMobile sends it to another number; the request to the old one is void.
 func (s *Service) ChangeLegalMobile(ctx context.Context, id ID, by Actor, mobile identity.Mobile) (Order, error) {
-	return s.resend(ctx, id, Command{On: AuthResend, By: by, Form: NewForm(map[Field]string{LegalMobile: mobile.Reveal()})})
+	return s.resend(ctx, id, Command{On: AuthMobile, By: by, Form: NewForm(map[Field]string{LegalMobile: mobile.Reveal()})})
 }
 
 func (s *Service) resend(ctx context.Context, id ID, c Command) (Order, error) {
@@ -435,7 +438,7 @@ func (s *Service) sendAgain(ctx context.Context, tx Tx, o Order, c Command) erro
 	if err != nil {
 		return err
 	}
-	if c.Form.Get(LegalMobile) == "" {
+	if c.On == AuthResend {
 		return s.send(ctx, tx, o, a, NoticeAuthorize, SentAgain)
 	}
 	if err := s.voidIn(ctx, tx, o, WhyReplaced); err != nil {

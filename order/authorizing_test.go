@@ -131,6 +131,18 @@ func (h *house) lastToLegalRep(t *testing.T, o order.Order) string {
 	return all[len(all)-1].ID
 }
 
+func (h *house) events(t *testing.T, id order.ID) (out []order.Event) {
+	t.Helper()
+	all, err := h.db.Events(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		out = append(out, e.Event)
+	}
+	return out
+}
+
 // Row 12: three a day, each SMS kills the link before, another number starts anew.
 func TestResend(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
@@ -166,6 +178,9 @@ func TestResend(t *testing.T) {
 		}
 		if _, err := h.ResendAuthorization(ctx, o.ID, by); err != nil {
 			t.Fatal(err)
+		}
+		if got := h.events(t, o.ID); !slices.Equal(got[len(got)-3:], []order.Event{order.AuthResend, order.AuthMobile, order.AuthResend}) {
+			t.Fatalf("the history: %v", got)
 		}
 		if left, err := h.ResendsLeft(ctx, o.ID); err != nil || left != 0 {
 			t.Fatalf("%d left, %v", left, err)
@@ -351,6 +366,9 @@ func TestMandate(t *testing.T) {
 		a, err := h.db.ActiveAuthorization(t.Context(), o.ID)
 		if err != nil || a.State != order.AtSigned || a.ReuseOf != first.ID {
 			t.Fatalf("reused %q, %v", a.ReuseOf, err)
+		}
+		if got := h.events(t, o.ID); got[len(got)-1] != order.MandateUsed {
+			t.Fatalf("the history: %v", got)
 		}
 		reviewer := h.staff(t, "李审核", "13800000011", order.Reviewer)
 		if err := h.RecordRealName(t.Context(), o.ID, 1, order.RealNameMatch); err != nil {

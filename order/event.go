@@ -10,15 +10,17 @@ type Event string
 
 // The events of the lifecycle.
 const (
-	Save               Event = "save"
-	Delete             Event = "delete"
-	Confirm            Event = "confirm"
-	Paid               Event = "paid"
-	PayFailed          Event = "pay_failed"
-	Edit               Event = "edit"
-	Unpaid             Event = "unpaid"
-	AuthSigned         Event = "auth_signed"
-	AuthResend         Event = "auth_resend"
+	Save       Event = "save"
+	Delete     Event = "delete"
+	Confirm    Event = "confirm"
+	Paid       Event = "paid"
+	PayFailed  Event = "pay_failed"
+	Edit       Event = "edit"
+	Unpaid     Event = "unpaid"
+	AuthSigned Event = "auth_signed"
+	AuthResend Event = "auth_resend"
+	// AuthMobile sends the SMS to another number.
+	AuthMobile         Event = "auth_mobile"
 	AuthToPaper        Event = "auth_to_paper"
 	AuthReturned       Event = "auth_returned"
 	AuthDeclined       Event = "auth_declined"
@@ -66,6 +68,8 @@ const (
 	CertificateReinstated Event = "certificate_reinstated"
 	// RevocationPutOff: a holder waits for the opening of his bids.
 	RevocationPutOff Event = "revocation_put_off"
+	// MandateUsed: what the legal representative has signed before covers the order.
+	MandateUsed Event = "mandate_used"
 	// OpeningRegistered and OpeningDropped: when a holder's bids are opened.
 	OpeningRegistered Event = "opening_registered"
 	OpeningDropped    Event = "opening_dropped"
@@ -90,7 +94,7 @@ const (
 
 var eventLabels = map[Event]string{
 	Save: "保存草稿", Delete: "删除订单", Confirm: "提交订单", Paid: "支付成功", PayFailed: "支付失败", Edit: "返回修改", Unpaid: "超时未支付，退回填写",
-	AuthSigned: "法定代表人已授权", AuthResend: "重新发送授权短信", AuthToPaper: "改用纸质授权书", AuthReturned: "法定代表人退回", AuthDeclined: "法定代表人拒绝授权",
+	AuthSigned: "法定代表人已授权", AuthResend: "重新发送授权短信", AuthMobile: "更换法定代表人手机号", MandateUsed: "使用法定代表人的长期授权", AuthToPaper: "改用纸质授权书", AuthReturned: "法定代表人退回", AuthDeclined: "法定代表人拒绝授权",
 	AuthExpired: "授权超时", AuthWithdrawn: "法定代表人撤回授权", Claim: "开始审核", Release: "释放审核任务", Assign: "指派审核员", ExplainDelay: "说明延迟原因", ExpressOver: "加急超时，退还加急费", Approve: "审核通过", Reject: "审核拒绝",
 	Resubmit: "修改后重新提交", Close: "关闭订单", FixExpired: "超时未修改", MakeKey: "开始制证", KeyVerified: "UKEY 制作完成并验证", KeyFailed: "UKEY 制作失败",
 	RetryKey: "重新制作", GiveUpKeys: "部分取消", Recovered: "密钥已恢复", ArchiveUnusable: "密钥无法恢复", Restore: "恢复证书", Ship: "已寄出", PickUp: "已自取",

@@ -134,14 +134,14 @@ var replacements = followUp{replaces: true}
 var grantOver = followUp{on: GrantOver, grant: true}
 
 // follow enqueues what a row's Then says.
-func (s *Service) follow(ctx context.Context, tx Tx, o Order, c Command, then []followUp) error {
+func (s *Service) follow(ctx context.Context, tx Tx, o *Order, c Command, then []followUp) error {
 	var timers []Timer
 	for _, f := range then {
 		switch {
 		case f.escalates:
-			timers = append(timers, s.escalate(o, c.at)...)
+			timers = append(timers, s.escalate(*o, c.at)...)
 		case f.on != nil:
-			if t := s.timer(o, c, f); f.before == 0 || t.At.Before(c.at.Add(f.before)) {
+			if t := s.timer(*o, c, f); f.before == 0 || t.At.Before(c.at.Add(f.before)) {
 				timers = append(timers, t)
 			}
 		default:
@@ -171,10 +171,11 @@ func (s *Service) timer(o Order, c Command, f followUp) Timer {
 	return t
 }
 
-func (s *Service) followOne(ctx context.Context, tx Tx, o Order, c Command, f followUp) error {
+func (s *Service) followOne(ctx context.Context, tx Tx, moved *Order, c Command, f followUp) error {
+	o := *moved
 	switch {
 	case f.authorize != "":
-		return s.followAuthorization(ctx, tx, o, c, f.authorize)
+		return s.followAuthorization(ctx, tx, moved, c, f.authorize)
 	case f.notice != "":
 		return s.notify(ctx, tx, o, f.notice)
 	case f.step != "":

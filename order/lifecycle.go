@@ -31,7 +31,8 @@ var lifecycle = []transition{
 
 	// The legal representative.
 	{Row: 11, From: states(awaitingAuthorization), On: AuthSigned, To: queued, By: roles(LegalRep), If: facts(SameSnapshot), Do: startClock, Then: append(do(notify(NoticeAuthorized)), toReview...)},
-	{Row: 12, From: states(awaitingAuthorization), On: AuthResend, To: awaitingAuthorization, By: roles(Applicant), If: facts(ResendAllowed, LegalMobileHis), Do: changeLegalMobile, Then: do(authorize(askAgain))},
+	{Row: 12, From: states(awaitingAuthorization), On: AuthResend, To: awaitingAuthorization, By: roles(Applicant), If: facts(ResendAllowed), Then: do(authorize(askAgain))},
+	{Row: 12, From: states(awaitingAuthorization), On: AuthMobile, To: awaitingAuthorization, By: roles(Applicant), If: facts(ResendAllowed, LegalMobileHis), Do: changeLegalMobile, Then: do(authorize(askAgain))},
 	{Row: 13, From: states(awaitingAuthorization), On: AuthToPaper, To: queued, By: roles(Applicant), If: facts(LetterUploaded, Complete), Do: switchToPaper, Then: append(do(authorize(WhyPaper)), toReview...)},
 	{Row: 14, From: states(awaitingAuthorization), On: AuthReturned, To: fixable, By: roles(LegalRep), Do: reject, Then: rejection},
 	{Row: 15, From: states(awaitingAuthorization), On: AuthDeclined, To: fixable, By: roles(LegalRep), Do: declined, Then: rejection},

@@ -457,7 +457,7 @@ func TestPaths(t *testing.T) {
 		{"never fixed, free", newWalker(Renewal, BySelf, 0, 1, nil), walk(
 			save, on(Confirm, Applicant, queued), reviewed(on(Reject, Reviewer, fixable)), on(Close, System, closed))},
 		{"legal rep declines, then paper", newWalker(Initial, ByAdmin, 30000, 1, mini), walk(
-			save, on(Confirm, Applicant, awaitingPayment), on(Paid, Gateway, awaitingAuthorization), on(AuthResend, Applicant, awaitingAuthorization),
+			save, on(Confirm, Applicant, awaitingPayment), on(Paid, Gateway, awaitingAuthorization), on(AuthResend, Applicant, awaitingAuthorization), on(AuthMobile, Applicant, awaitingAuthorization),
 			on(AuthDeclined, LegalRep, fixable), step{Command{On: Resubmit, By: actorOf(Applicant), Form: filled(nil)}, queued})},
 		{"legal rep expires, other mobile", newWalker(Initial, ByAdmin, 30000, 1, mini), walk(
 			save, on(Confirm, Applicant, awaitingPayment), on(Paid, Gateway, awaitingAuthorization), on(AuthExpired, System, fixable), on(Resubmit, Applicant, awaitingAuthorization))},

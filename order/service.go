@@ -151,7 +151,7 @@ func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 	if err := s.returnExpress(ctx, tx, was, o, c); err != nil {
 		return was, err
 	}
-	if err := s.follow(ctx, tx, o, c, t.Then); err != nil {
+	if err := s.follow(ctx, tx, &o, c, t.Then); err != nil {
 		return was, err
 	}
 	return o, nil
