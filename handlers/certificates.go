@@ -31,7 +31,7 @@ const (
 // counted apart, so that no stranger who uses up the codes of a mobile keeps its
 // owner from freezing a lost key.
 func LoggedInCodes() []string {
-	return append(slices.Sorted(maps.Values(codePurposes)), codeRestore, codeRebind, initialPINPurpose, codeAuthSign, codeErase, codeCopy, codeClose)
+	return append(slices.Sorted(maps.Values(codePurposes)), codeRestore, codeRebind, initialPINPurpose, codeAuthSign, codeErase, codeCopy, codeClose, codeUnlockOwn)
 }
 
 func (s *Server) certificateRoutes() {

@@ -18,10 +18,12 @@ import (
 )
 
 // codeUnlock is the purpose of the SMS code to unlock a USBKEY, and
-// codeUnlockTo counts what is sent to a mobile for it.
+// codeUnlockTo counts what is sent to a mobile for it. codeUnlockOwn is both for who
+// is logged in, so that no stranger uses up the codes of a USBKEY for its holder.
 const (
-	codeUnlock   = "unlock"
-	codeUnlockTo = "unlock_to"
+	codeUnlock    = "unlock"
+	codeUnlockTo  = "unlock_to"
+	codeUnlockOwn = "unlock_own"
 )
 
 // unlockRoutes need no login: whoever holds a USBKEY and its bound mobile may
@@ -81,10 +83,15 @@ func validSerial(s string) bool {
 }
 
 // unlockChallenge is what the code for a serial number is bound to: the serial
-// number and this browser. It names no mobile, so that it is the same whether or
-// not there is such a USBKEY.
+// number and this browser, or who is logged in. It names no mobile, so that it is the
+// same whether or not there is such a USBKEY.
 func unlockChallenge(c *fiber.Ctx, serial string) session.Challenge {
-	return session.Challenge{Purpose: codeUnlock, Mobile: identity.NewMobile("unlock " + serial), Subject: serial + visitorOf(c).DraftToken(), IP: c.IP()}
+	v := visitorOf(c)
+	ch := session.Challenge{Purpose: codeUnlock, Mobile: identity.NewMobile("unlock " + serial), Subject: serial + v.DraftToken(), IP: c.IP()}
+	if id := v.PersonID(); id != "" {
+		ch.Purpose, ch.Subject = codeUnlockOwn, serial+id
+	}
+	return ch
 }
 
 // unlockSMS sends a code to the mobile that the USBKEY is bound to. What the
@@ -105,14 +112,15 @@ func (s *Server) unlockSMS(c *fiber.Ctx) error {
 	default:
 		view.Sent, view.Wait = true, codeWait
 		ctx := context.WithoutCancel(c.UserContext())
-		ip := c.IP()
-		s.behind.Go(func() { s.sendUnlockCode(ctx, serial, code, ip) })
+		ip, by := c.IP(), visitorOf(c).PersonID()
+		s.behind.Go(func() { s.sendUnlockCode(ctx, serial, code, ip, by) })
 	}
 	return s.render(c, http.StatusOK, "partials/code", "", view)
 }
 
-// sendUnlockCode sends the code if there is anybody to send it to.
-func (s *Server) sendUnlockCode(ctx context.Context, serial, code, ip string) {
+// sendUnlockCode sends the code that a person, or nobody known, asked for, if there is
+// anybody to send it to.
+func (s *Server) sendUnlockCode(ctx context.Context, serial, code, ip, by string) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	subject, err := s.Unlocks.Lookup(ctx, serial)
@@ -120,10 +128,14 @@ func (s *Server) sendUnlockCode(ctx context.Context, serial, code, ip string) {
 		return
 	}
 	if err == nil {
+		counted := codeUnlockTo
+		if by == subject.PersonID {
+			counted = codeUnlockOwn
+		}
 		var p order.Person
 		if p, err = s.Store.Person(ctx, subject.PersonID); err == nil {
 			// Another code, which nobody learns, for the sake of the count of this mobile.
-			if _, err = s.Codes.Issue(ctx, session.Challenge{Purpose: codeUnlockTo, Mobile: p.Mobile, Subject: serial, IP: ip}); err == nil {
+			if _, err = s.Codes.Issue(ctx, session.Challenge{Purpose: counted, Mobile: p.Mobile, Subject: serial, IP: ip}); err == nil {
 				err = s.SendCode(ctx, p.Mobile, codeUnlock, code)
 			}
 		}

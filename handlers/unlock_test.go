@@ -101,6 +101,41 @@ func TestUnlockTellsNobody(t *testing.T) {
 	}
 }
 
+// Who knows a serial number, which is printed on the USBKEY, uses up its codes without
+// a login; whom it belongs to logs in and unlocks it.
+func TestStrangersKeepNobodyFromUnlocking(t *testing.T) {
+	w := newWeb(t)
+	w.counter(agentMobile)
+	owner, stranger := w.browser(), w.browser()
+	owner.login(agentMobile)
+	ask := func(b *browser) string {
+		b.get("/unlock")
+		said := b.post("/unlock/sms", url.Values{"serial": {boundKey}}).Body
+		w.behind.Wait()
+		return said
+	}
+	for range 10 {
+		ask(stranger)
+		owner.get("/orders") // stays logged in
+		w.clock.advance(13 * time.Minute)
+	}
+	if said := ask(stranger); !strings.Contains(said, "操作太频繁") {
+		t.Fatalf("the stranger goes on: %s", said)
+	}
+	clear(w.sent)
+	if said := ask(owner); !strings.Contains(said, "已发送") || w.code(agentMobile) == "" {
+		t.Fatalf("the holder: %s", said)
+	}
+	code := url.Values{"serial": {boundKey}, "code": {w.code(agentMobile)}}
+	stranger.get("/unlock")
+	if a := stranger.post("/unlock", code); a.Status != http.StatusUnprocessableEntity {
+		t.Errorf("his code in another's hands: %d", a.Status)
+	}
+	if a := owner.post("/unlock", code); a.Status != http.StatusOK || !strings.Contains(a.Body, `data-secret="the-secret"`) {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
 // F78: the right code leads to the page that talks to the helper, which alone may
 // connect to this PC; F86: a refusal names the other way.
 func TestUnlockPages(t *testing.T) {
