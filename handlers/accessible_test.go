@@ -107,7 +107,7 @@ func elementOf(n *html.Node) string {
 
 // look notes what is wrong with a page.
 func (r *reading) look(name, page string) {
-	report := ""
+	var report string
 	if faults, err := r.faults(page); err != nil {
 		report = " " + err.Error()
 	} else {

@@ -480,7 +480,7 @@ func TestPriceChangesWhileConfirming(t *testing.T) {
 	path := b.filled()
 	b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
 	agreeing := b.agreeing(path, b.code(agentMobile))
-	w.Server.Orders = &lastMinute{w.service, func() { w.sells(func(p *order.Product) { p.Price += 1000 }) }}
+	w.Orders = &lastMinute{w.service, func() { w.sells(func(p *order.Product) { p.Price += 1000 }) }}
 	if a := b.post(path+"/confirm", agreeing); a.location() != path+"/confirm" || b.order(path).Status != order.Draft {
 		t.Fatalf("%d to %q, %s", a.Status, a.location(), b.order(path).Status)
 	}
