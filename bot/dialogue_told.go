@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/yuncaidun/yuncaidun/bot/intent"
 	"github.com/yuncaidun/yuncaidun/order"
@@ -12,6 +13,7 @@ import (
 // news is what has become of orders by itself, as people say it: too few words for the
 // recogniser, which does not know of whom they come.
 type news struct {
+	words []string // of which each that is said so has one: patterns are slow
 	said  *regexp.Regexp
 	means intent.Intent
 	of    func(order.Order) bool
@@ -30,10 +32,10 @@ var closedPattern = func() *regexp.Regexp {
 
 // heard is looked through in this order.
 var heard = []news{
-	{closedPattern, intent.OrderStatus, gone, false},
-	{regexp.MustCompile(`(?:恢复|解冻|解锁|下载)(?:申请|期限|时间|订单|证书)*[^,，。不能]{0,3}(?:过期|超期|逾期|超时|过了期|过时)`), intent.OrderStatus, order.Order.RanOut, true},
-	{regexp.MustCompile(`退[^,，。]{0,4}款[^。]{0,6}发票|发票[^。]{0,6}退[^,，。]{0,4}款`), intent.Invoice, func(o order.Order) bool { return paidFor(o) && back(o) }, true},
-	{regexp.MustCompile(`发票[^,，。]{0,4}(?:能用|可以用|有效|有用|作废|失效|红冲|冲红|能报销|可以报销|能不能用|好用)`), intent.Invoice, paidFor, false},
+	{[]string{"关", "取消"}, closedPattern, intent.OrderStatus, gone, false},
+	{[]string{"期", "时"}, regexp.MustCompile(`(?:恢复|解冻|解锁|下载)(?:申请|期限|时间|订单|证书)*[^,，。不能]{0,3}(?:过期|超期|逾期|超时|过了期|过时)`), intent.OrderStatus, order.Order.RanOut, true},
+	{[]string{"发票"}, regexp.MustCompile(`退[^,，。]{0,4}款[^。]{0,6}发票|发票[^。]{0,6}退[^,，。]{0,4}款`), intent.Invoice, func(o order.Order) bool { return paidFor(o) && back(o) }, true},
+	{[]string{"发票"}, regexp.MustCompile(`发票[^,，。]{0,4}(?:能用|可以用|有效|有用|作废|失效|红冲|冲红|能报销|可以报销|能不能用|好用)`), intent.Invoice, paidFor, false},
 }
 
 // gone reports whether an order was closed, or went back to being filled in after it was
@@ -53,7 +55,9 @@ func (t *turn) tells(ctx context.Context) error {
 	if t.cancels || t.meant.Slots[intent.SlotLeak] != "" || t.meant.Intent == intent.SecurityAlert {
 		return nil
 	}
-	i := slices.IndexFunc(heard, func(n news) bool { return n.said.MatchString(t.text) })
+	i := slices.IndexFunc(heard, func(n news) bool {
+		return slices.ContainsFunc(n.words, func(w string) bool { return strings.Contains(t.text, w) }) && n.said.MatchString(t.text)
+	})
 	if i < 0 {
 		return nil
 	}
