@@ -143,7 +143,7 @@ func (s *Stock) Receive(ctx context.Context, by order.Actor, batch, text string)
 				return err
 			}
 		}
-		return tx.AppendAudit(ctx, stockAudit(by, fmt.Sprintf("stock:receive:%d:%s", len(serials), serials[0]), at))
+		return tx.AppendAudit(ctx, by.Did("", fmt.Sprintf("stock:receive:%d:%s", len(serials), serials[0]), at))
 	})
 	return len(serials), err
 }
@@ -164,12 +164,8 @@ func (s *Stock) Scrap(ctx context.Context, by order.Actor, serial string, reason
 		if err := tx.ScrapBlank(ctx, Blank{Serial: serial, State: BlankScrapped, ScrappedAt: at, ScrappedBy: by.ID(), Reason: reason, Note: note}); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, stockAudit(by, "stock:scrap:"+serial+":"+string(reason), at))
+		return tx.AppendAudit(ctx, by.Did("", "stock:scrap:"+serial+":"+string(reason), at))
 	})
-}
-
-func stockAudit(by order.Actor, action string, at time.Time) order.AuditRecord {
-	return by.Did("", action, at)
 }
 
 var (

@@ -108,10 +108,13 @@ func (s *Server) showConfirm(c *fiber.Ctx, status int, v confirmView) error {
 // confirmView shows the offer for a draft, if there is one.
 func (s *Server) confirmView(draft order.Order) (confirmView, bool) {
 	o, ok := s.offer(draft)
+	if !ok {
+		return confirmView{}, false
+	}
 	return confirmView{
 		Order: o, Lines: lineViews(o), Groups: s.summary(o, order.Form.Get), Texts: s.texts,
 		Mobile: o.Mobile().Mask(), Code: codeView{URL: "/orders/" + string(o.ID) + "/code"}, Moved: o.Hash() != draft.Hash(),
-	}, ok
+	}, true
 }
 
 // summary lists the filled fields of an order for reading; get tells whether in
@@ -171,7 +174,7 @@ func (s *Server) confirmCode(c *fiber.Ctx) error {
 		}
 		form = form.With(order.AgentMobile, m.Reveal())
 	} else if _, ok := s.offer(o); !ok {
-		return order.Errorf(order.Conflict, "form_incomplete", "还有内容需要填写，请返回修改")
+		return formIncomplete()
 	}
 	return s.sendCode(c, confirmChallenge(c, o, form), view)
 }

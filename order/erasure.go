@@ -121,7 +121,7 @@ func (s *Service) CloseAccount(ctx context.Context, by Actor) error {
 		if err := endSessions(ctx, tx, by.PersonID, s.now()); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, s.aboutPerson("close_account", by))
+		return tx.AppendAudit(ctx, by.Did("", "close_account", s.now()))
 	})
 }
 
@@ -162,9 +162,5 @@ const (
 
 // RecordCopy keeps in the audit trail that a person took a copy of all his data.
 func (s *Service) RecordCopy(ctx context.Context, by Actor) error {
-	return s.store.InTx(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, s.aboutPerson("copy", by)) })
-}
-
-func (s *Service) aboutPerson(action string, by Actor) AuditRecord {
-	return by.Did("", action, s.now())
+	return s.store.InTx(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, by.Did("", "copy", s.now())) })
 }

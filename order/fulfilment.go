@@ -307,7 +307,7 @@ func (s *Service) handleFulfilment(ctx context.Context, id ID, action string, by
 			return Errorf(Conflict, "fulfilment_not_refused", "发货信息不需要处理，请刷新后查看")
 		}
 		handle(&f)
-		if err := tx.AppendAudit(ctx, s.handled(id, action, by)); err != nil {
+		if err := tx.AppendAudit(ctx, by.Did(id, action, s.now())); err != nil {
 			return err
 		}
 		return s.report(ctx, tx, f)

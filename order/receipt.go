@@ -224,7 +224,7 @@ func (s *Service) IssueReceipt(ctx context.Context, r ProgressReceipt, by Actor)
 		if err := tx.InsertReceipt(ctx, r); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, s.receiptAudit("receipt_issued:", r, by))
+		return tx.AppendAudit(ctx, by.Did(r.OrderID, "receipt_issued:"+r.ID, s.now()))
 	})
 	return r, err
 }
@@ -246,11 +246,7 @@ func (s *Service) WithdrawReceipt(ctx context.Context, id ID, receipt string, by
 		if err := tx.WithdrawReceipt(ctx, r.ID, r.WithdrawnAt); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, s.receiptAudit("receipt_withdrawn:", r, by))
+		return tx.AppendAudit(ctx, by.Did(r.OrderID, "receipt_withdrawn:"+r.ID, s.now()))
 	})
 	return r, err
-}
-
-func (s *Service) receiptAudit(action string, r ProgressReceipt, by Actor) AuditRecord {
-	return by.Did(r.OrderID, action+r.ID, s.now())
 }

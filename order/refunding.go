@@ -113,7 +113,7 @@ func (s *Service) RetryPartRefund(ctx context.Context, id ID, refundNo string, b
 		if err := tx.UpdatePartRefund(ctx, r, PaymentRefundFailed); err != nil {
 			return err
 		}
-		if err := tx.AppendAudit(ctx, s.handled(id, "keys_refund_retry", by)); err != nil {
+		if err := tx.AppendAudit(ctx, by.Did(id, "keys_refund_retry", s.now())); err != nil {
 			return err
 		}
 		return tx.Enqueue(ctx, Job{Kind: JobPartRefund, Ref: r.RefundNo, Seq: s.now().UnixMilli()})
@@ -121,11 +121,6 @@ func (s *Service) RetryPartRefund(ctx context.Context, id ID, refundNo string, b
 }
 
 var refundNotFailed = Errorf(Conflict, "refund_not_failed", "该笔退款没有失败，不需要重试")
-
-// handled is the audit line of what finance did about a refund that failed.
-func (s *Service) handled(id ID, action string, by Actor) AuditRecord {
-	return by.Did(id, action, s.now())
-}
 
 // byHand adds to why money went back how it did.
 func byHand(reason, note string) string { return reason + "；线下退回：" + note }
@@ -152,7 +147,7 @@ func (s *Service) SettlePartRefund(ctx context.Context, id ID, refundNo, note st
 		return refundNotFailed
 	}
 	r.Reason, r.NextQuery = byHand(r.Reason, note), time.Time{}
-	_, err = s.movePartRefund(ctx, r, PaymentRefunded, s.handled(id, "keys_refund_by_hand", by))
+	_, err = s.movePartRefund(ctx, r, PaymentRefunded, by.Did(id, "keys_refund_by_hand", s.now()))
 	return err
 }
 
@@ -184,7 +179,7 @@ func (s *Service) RetryLateRefund(ctx context.Context, tradeNo string, by Actor)
 		if err := tx.UpdatePayment(ctx, p, PaymentRefundFailed); err != nil {
 			return err
 		}
-		if err := tx.AppendAudit(ctx, s.handled(p.OrderID, "late_refund_retry", by)); err != nil {
+		if err := tx.AppendAudit(ctx, by.Did(p.OrderID, "late_refund_retry", s.now())); err != nil {
 			return err
 		}
 		return tx.Enqueue(ctx, Job{Kind: JobRefund, Ref: tradeNo, Seq: s.now().UnixMilli()})
@@ -205,7 +200,7 @@ func (s *Service) SettleLateRefund(ctx context.Context, tradeNo, note string, by
 		if err := s.refunded(ctx, tx, p); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, s.handled(p.OrderID, "late_refund_by_hand", by))
+		return tx.AppendAudit(ctx, by.Did(p.OrderID, "late_refund_by_hand", s.now()))
 	})
 }
 

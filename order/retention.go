@@ -202,12 +202,8 @@ func (s *Service) Purge(ctx context.Context, id ID) error {
 		if err != nil || !purged {
 			return err
 		}
-		return tx.AppendAudit(ctx, s.erased(id))
+		return tx.AppendAudit(ctx, BySystem.Did(id, "erase", s.now()))
 	})
-}
-
-func (s *Service) erased(id ID) AuditRecord {
-	return BySystem.Did(id, "erase", s.now())
 }
 
 func (s *Service) retainPerson(ctx context.Context, id string) error {
@@ -227,7 +223,7 @@ func (s *Service) retainPerson(ctx context.Context, id string) error {
 		if err != nil || !purged {
 			return err
 		}
-		return tx.AppendAudit(ctx, s.erased(""))
+		return tx.AppendAudit(ctx, BySystem.Did("", "erase", s.now()))
 	})
 }
 
@@ -241,6 +237,6 @@ func (s *Service) retainChats(ctx context.Context) error {
 		if err := tx.PurgeChats(ctx, before, sweepBatch); err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, s.erased(""))
+		return tx.AppendAudit(ctx, BySystem.Did("", "erase", s.now()))
 	})
 }
