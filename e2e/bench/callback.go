@@ -90,13 +90,14 @@ func (w *world) remembering(ctx context.Context, m bot.Message) (bot.Reply, erro
 func (w *world) callbackRow(name, addr string, once bool, perRound int, want string) row {
 	msgID := uint64(now().UnixNano())
 	requests := func() ([]request, error) {
-		out := make([]request, perRound)
+		out, all := make([]request, perRound), &arena{}
 		for i := range out {
 			msgID++
-			var err error
-			if out[i], err = w.sealed(w.applicants[i%len(w.applicants)].openID, msgID); err != nil {
+			r, err := w.sealed(w.applicants[i%len(w.applicants)].openID, msgID)
+			if err != nil {
 				return nil, err
 			}
+			out[i] = request{path: all.keep(r.path), body: all.keep(r.body)}
 		}
 		return out, nil
 	}
@@ -126,7 +127,21 @@ func (w *world) sealed(openID string, msgID uint64) (request, error) {
 		"timestamp":     {at}, "nonce": {nonce}, "encrypt_type": {"aes"}, "openid": {openID},
 	}
 	body := "<xml><ToUserName><![CDATA[" + w.account.OriginalID + "]]></ToUserName><Encrypt><![CDATA[" + string(encrypted) + "]]></Encrypt></xml>"
-	return request{path: callbackPath + "?" + q.Encode(), body: []byte(body)}, nil
+	return request{path: []byte(callbackPath + "?" + q.Encode()), body: []byte(body)}, nil
+}
+
+// arena keeps many byte slices in few: what waits to be sent is the client's, and the
+// server's garbage collector, which is in the same process, shall not go through it.
+type arena struct{ free []byte }
+
+func (a *arena) keep(b []byte) []byte {
+	if len(a.free) < len(b) {
+		a.free = make([]byte, max(1<<20, len(b)))
+	}
+	n := copy(a.free, b)
+	kept := a.free[:n:n]
+	a.free = a.free[n:]
+	return kept
 }
 
 // unseal reads the text of a reply.

@@ -82,7 +82,7 @@ func (w *world) ocspRows(ctx context.Context, a *authority) (kept, signed row, e
 	kept = httpRow(ocspKept, addr, false, func() ([]request, error) {
 		out := make([]request, len(ahead))
 		for i, der := range ahead {
-			out[i] = request{path: "/pki/ocsp", body: der}
+			out[i] = request{path: []byte("/pki/ocsp"), body: der}
 		}
 		return out, nil
 	}, good)

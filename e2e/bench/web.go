@@ -27,8 +27,9 @@ func (w *world) listen(ctx context.Context, app *fiber.App) (addr string, err er
 
 // request is one prepared HTTP request.
 type request struct {
-	path, cookie string
-	body         []byte // a POST when there is one
+	path   []byte
+	cookie string
+	body   []byte // a POST when there is one
 }
 
 // httpRow asks the server at addr. requests makes the requests of a round; they
@@ -50,7 +51,7 @@ func httpRow(name, addr string, once bool, requests func() ([]request, error), c
 			r, req, resp := todo[n%len(todo)], &reqs[worker], &resps[worker]
 			req.Reset()
 			req.Header.SetHost(addr)
-			req.SetRequestURI(r.path)
+			req.SetRequestURIBytes(r.path)
 			if r.cookie != "" {
 				req.Header.Set(fasthttp.HeaderCookie, r.cookie)
 			}
@@ -85,7 +86,7 @@ func holds(text string) func([]byte) error {
 
 // helloRow asks for the least that fiber can do.
 func helloRow(addr string) row {
-	return httpRow(hello, addr, false, func() ([]request, error) { return []request{{path: "/"}}, nil }, holds("hello"))
+	return httpRow(hello, addr, false, func() ([]request, error) { return []request{{path: []byte("/")}}, nil }, holds("hello"))
 }
 
 // orderStatus asks for orders by their owners, each with the cookies of a login.
@@ -93,7 +94,7 @@ func (w *world) orderStatus(name, addr string) row {
 	var requests []request
 	for _, a := range w.applicants {
 		requests = append(requests, request{
-			path:   "/api/v1/orders/" + string(a.order.ID),
+			path:   []byte("/api/v1/orders/" + string(a.order.ID)),
 			cookie: "ycd_browser=" + a.session.CSRF + "; ycd_applicant=" + a.session.ID,
 		})
 	}
