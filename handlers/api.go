@@ -131,7 +131,8 @@ type orderOutput struct{ Body OrderJSON }
 func (s *Server) apiRoutes() {
 	config := huma.DefaultConfig("云采盾", "1.0.0")
 	config.DocsPath, config.SchemasPath = "", "" // the viewer needs foreign scripts
-	config.CreateHooks = nil                     // no $schema links in answers
+	config.Formats = apiFormats()
+	config.CreateHooks = nil // no $schema links in answers
 	config.Transformers = append(config.Transformers, malformed)
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"session": {Type: "apiKey", In: "cookie", Name: s.cookieName("applicant")},

@@ -1,7 +1,9 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -98,6 +100,39 @@ func (s *Server) apiProblem(ctx context.Context, err error) error {
 	return &p
 }
 
+// apiFormats is how bodies are read and written: as huma does, but a number that does not
+// fit is refused where it stands.
+func apiFormats() map[string]huma.Format {
+	f := huma.DefaultJSONFormat
+	f.Unmarshal = readJSON
+	return map[string]huma.Format{fiber.MIMEApplicationJSON: f, "json": f}
+}
+
+// wrongNumber is what readJSON says of a number, for malformed.
+const wrongNumber = "body.%s is no integer"
+
+// readJSON reads a body, which huma has done twice: for its schema, where a number that no
+// float can hold is left out, and into the input, whose integers are written in digits only.
+func readJSON(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if _, forSchema := v.(*any); ok && forSchema {
+		return nil
+	}
+	if ok && wrong.Field != "" {
+		return fmt.Errorf(wrongNumber, wrong.Field)
+	}
+	return err
+}
+
+// expected says what huma expects, by its message.
+var expected = map[string]string{
+	validation.MsgExpectedInteger: "应为整数，只用数字书写且不能过大，例如 1",
+	"invalid integer":             "应为整数，只用数字书写且不能过大，例如 1", // of a query
+	validation.MsgExpectedString:  "应为文字（字符串）",
+	validation.MsgExpectedBoolean: "应为 true 或 false",
+}
+
 // malformed says in our words what huma refuses by itself: a body that it cannot read, or
 // that is not as the description says. Where is named; what was sent is not repeated.
 func malformed(ctx huma.Context, _ string, v any) (any, error) {
@@ -109,13 +144,19 @@ func malformed(ctx huma.Context, _ string, v any) (any, error) {
 		Type: "about:blank", Title: m.Title, Status: m.Status, Code: "http", Detail: "请求内容不符合要求，请检查后重试",
 		Instance: humafiber.Unwrap(ctx).GetRespHeader(fiber.HeaderXRequestID),
 	}
+	if m.Status == http.StatusUnsupportedMediaType {
+		p.Detail = ordinary[m.Status]
+	}
 	for _, e := range m.Errors {
-		at, detail := e.Location, "格式或长度不符合要求"
-		var missing string
-		if n, _ := fmt.Sscanf(e.Message, validation.MsgExpectedRequiredProperty, &missing); n == 1 { // huma names where it should be
-			at, detail = at+"."+missing, "缺少该项，请填写后重试"
+		at, detail := e.Location, cmp.Or(expected[e.Message], "格式或长度不符合要求")
+		var named string
+		if n, _ := fmt.Sscanf(e.Message, validation.MsgExpectedRequiredProperty, &named); n == 1 { // huma names where it should be
+			at, detail = at+"."+named, "缺少该项，请填写后重试"
 		}
-		if at, inside := strings.CutPrefix(at, "body."); inside {
+		if n, _ := fmt.Sscanf(e.Message, wrongNumber, &named); n == 1 {
+			at, detail = "body."+named, expected[validation.MsgExpectedInteger]
+		}
+		if _, at, inside := strings.Cut(at, "."); inside {
 			p.Fields = append(p.Fields, order.FieldError{Field: order.Field(at), Detail: detail})
 		}
 	}

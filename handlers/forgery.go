@@ -42,11 +42,14 @@ func (s *Server) mac(purpose string, parts ...string) string {
 
 // checkForgery refuses a state-changing request that did not come from one of
 // our own pages: foreign or missing origin, a body no form or script of ours
-// sends, or a wrong token (reliability.md #21). Only the last may be a page of ours:
+// sends (415), or a wrong token (reliability.md #21). Only the last may be a page of ours:
 // one that was open before a login or its end.
 func (s *Server) checkForgery(c *fiber.Ctx, v Visitor) error {
-	if !s.ownOrigin(c) || !formBody(c) {
+	if !s.ownOrigin(c) {
 		return order.Errorf(order.Forbidden, "forged_request", "页面已过期，请刷新后重试")
+	}
+	if !formBody(c) {
+		return fiber.ErrUnsupportedMediaType
 	}
 	token := c.Get(csrfHeader)
 	if token == "" {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,6 +51,7 @@ var ordinary = map[int]string{
 	http.StatusMethodNotAllowed:            "该地址不支持这种操作",
 	http.StatusRequestEntityTooLarge:       "内容太大，图片请不要超过 8M",
 	http.StatusRequestHeaderFieldsTooLarge: "请求内容太大，请清除浏览器缓存后重试",
+	http.StatusUnsupportedMediaType:        "请求的内容类型（Content-Type）不支持：接口请用 application/json，网页请用表单提交",
 	http.StatusBadRequest:                  "请求内容不完整，请刷新页面后重试",
 }
 
@@ -165,8 +167,8 @@ func (p Problem) heading() string {
 
 // wantsJSON tells programs from people.
 func wantsJSON(c *fiber.Ctx) bool {
-	path := c.Path()
-	if strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/callbacks/") || strings.HasPrefix(path, "/helper/") || strings.HasPrefix(path, "/pki/") {
+	ofPrograms := []string{"/api/", "/callbacks/", "/helper/", "/pki/", "/station/"}
+	if slices.ContainsFunc(ofPrograms, func(prefix string) bool { return strings.HasPrefix(c.Path(), prefix) }) {
 		return true
 	}
 	return c.Accepts(fiber.MIMETextHTML, fiber.MIMEApplicationJSON, "application/problem+json") != fiber.MIMETextHTML

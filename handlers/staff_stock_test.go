@@ -169,6 +169,12 @@ func TestStationTicket(t *testing.T) {
 			t.Errorf("%s: %d", name, got)
 		}
 	}
+	for path, accept := range map[string]string{"/station/take": "", "/station/fail": "*/*"} {
+		a := d.browser().do(http.MethodPost, path, "application/json", strings.NewReader("{}"), "Accept", accept)
+		if a.Status != http.StatusUnauthorized || problemIn(t, a).Code != "station_ticket" {
+			t.Errorf("%s as %q: %d %s", path, accept, a.Status, a.location())
+		}
+	}
 	d.clock.advance(stationLife)
 	if got := ask(ticket); got != http.StatusUnauthorized {
 		t.Errorf("the next day: %d", got)

@@ -142,3 +142,46 @@ func TestMalformedRequests(t *testing.T) {
 		}
 	}
 }
+
+// A number that is none of ours is refused by the field's name, with what is expected there.
+func TestNumbersOfBodies(t *testing.T) {
+	m := newWeb(t).mini("m1", "").login(agentMobile)
+	at, _ := m.applied()
+	for _, number := range []string{"1e9", "1.5", "1.0", "9223372036854775808", "1e400", `"1"`} {
+		for field, body := range map[string]string{"term": `{"term":` + number + `}`, "lines.quantity": `{"lines":[{"quantity":` + number + `}]}`} {
+			a := m.send(http.MethodPost, at+"/form", fiber.MIMEApplicationJSON, strings.NewReader(body), nil)
+			p := problemIn(t, a)
+			if a.Status != http.StatusUnprocessableEntity || len(p.Fields) != 1 || strings.Replace(string(p.Fields[0].Field), "[0]", "", 1) != field || !strings.Contains(p.Fields[0].Detail, "整数") || strings.Contains(p.Fields[0].Detail, number) {
+				t.Errorf("%s: %d %s", body, a.Status, a.Body)
+			}
+		}
+	}
+	a := m.call(http.MethodGet, "/orders?limit=1e1", nil, nil)
+	if p := problemIn(t, a); a.Status != http.StatusUnprocessableEntity || len(p.Fields) != 1 || p.Fields[0].Field != "limit" {
+		t.Errorf("of a query: %d %s", a.Status, a.Body)
+	}
+}
+
+// A body of a kind that is not read is refused for that, not as a page that is too old.
+func TestContentTypes(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	b.login(agentMobile)
+	const want = "application/json"
+	for name, kind := range map[string]string{"plain text": "text/plain", "none": "", "XML": "application/xml", "no kind": "x;;"} {
+		page := b.do(http.MethodPost, "/logout", kind, strings.NewReader(csrfField+"="+b.csrf))
+		api := b.do(http.MethodPost, "/api/v1/orders", kind, strings.NewReader(`{"product":"x"}`), csrfHeader, b.csrf)
+		if page.Status != http.StatusUnsupportedMediaType || !strings.Contains(page.Body, want) {
+			t.Errorf("page, %s: %d %s", name, page.Status, page.Body)
+		}
+		if p := problemIn(t, api); api.Status != http.StatusUnsupportedMediaType || !strings.Contains(p.Detail, want) {
+			t.Errorf("API, %s: %d %s", name, api.Status, api.Body)
+		}
+	}
+	m := w.mini("m1", "").login(agentMobile2)
+	for _, kind := range []string{"text/plain", fiber.MIMEApplicationForm} { // as a form the gate lets it pass
+		if a := m.send(http.MethodPost, "/orders", kind, strings.NewReader("product=x"), nil); a.Status != http.StatusUnsupportedMediaType || !strings.Contains(problemIn(t, a).Detail, want) {
+			t.Errorf("mini-program, %s: %d %s", kind, a.Status, a.Body)
+		}
+	}
+}
