@@ -313,6 +313,9 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	if err != nil {
 		return v, err
 	}
+	if by := o.FixUntil(events); !by.IsZero() {
+		v.Until = by
+	}
 	v.Timeline = timeline(events)
 	shipments, err := s.Store.Shipments(c.UserContext(), o.ID)
 	if err != nil {

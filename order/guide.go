@@ -56,7 +56,7 @@ var guides = map[State]guide{
 	queued:                {"已收到申请，等待审核员受理。", "", NoAction},
 	claimed:               {"审核员正在审核您的材料。", "", NoAction},
 	secondApproval:        {"初审已通过，正在复核。", "", NoAction},
-	fixable:               {"申请未通过审核。", "请按原因修改后重新提交，不需要再次付款。", ActionFix},
+	fixable:               {"申请未通过审核。", "请按原因修改后重新提交", ActionFix},
 	closed:                {"订单已关闭。", "如需办理请重新提交申请。", NoAction},
 	unclaimed:             {"审核已通过，等待制证。", "", NoAction},
 	making:                {"正在制作 UKEY。", "", NoAction},
@@ -69,8 +69,8 @@ var guides = map[State]guide{
 	downloadReady:         {"审核已通过，可以下载证书。", "请在 {until} 前，在插着 UKEY 的电脑上下载。", ActionRun},
 	downloadRunning:       {"正在写入证书。", "请保持 UKEY 插入，不要拔出。", ActionRun},
 	downloadInterrupted:   {"写入被中断。", "请重新插好 UKEY 后继续。", ActionRun},
-	toUnlock:              {"解锁申请已通过。", "请在 {until} 前插好 UKEY 设置新口令，过期需要重新申请。", ActionUnlock},
-	toRestore:             {"恢复申请已通过。", "请在 {until} 前通过绑定手机的短信验证完成恢复，证书立即可用。过期需要重新申请。", ActionRestore},
+	toUnlock:              {"解锁申请已通过。", "请在 {until} 前插好 UKEY 设置新口令，过期后重新提交审核即可，不需要再次付款。", ActionUnlock},
+	toRestore:             {"恢复申请已通过。", "请在 {until} 前通过绑定手机的短信验证完成恢复，证书立即可用。过期后重新提交审核即可。", ActionRestore},
 	completed:             {"订单已完成。", "", ActionTrack},
 	refunded:              {"款项已原路退回。", "", NoAction},
 }
@@ -94,7 +94,9 @@ func (o Order) Guide(now time.Time) Guidance {
 	case o.Refund == RefundFailed:
 		return Guidance{State: o.Status.Label() + "（退款处理中）", What: "退款正在人工处理。", Next: "如有疑问请联系客服 400-666-3999。"}
 	case o.RanOut():
-		out.What, out.Next = "已经审核通过，但超过期限没有办完。", "仍要办理，重新提交即可，审核后继续，不需要再次付款。"
+		out.What, out.Next = "已经审核通过，但超过期限没有办完。", "仍要办理，重新提交即可，审核后继续"+o.leftToFix()
+	case o.State == fixable:
+		out.Next += o.leftToFix()
 	case o.State == making:
 		out.What = fmt.Sprintf("正在制作 UKEY（已完成 %d/%d）。", o.Verified, o.Quantity()-o.GivenUp)
 	case o.State == toPost && o.Parcel == ParcelReceived:
@@ -136,6 +138,47 @@ func (o Order) until() time.Time {
 		return o.Consent.At.Add(payWithin)
 	}
 	return o.GrantEnd(time.Time{})
+}
+
+// fixWithin is how long the order waits to be put right.
+func (o Order) fixWithin() time.Duration {
+	if o.Amount > 0 {
+		return fixPaidWithin
+	}
+	return fixFreeWithin
+}
+
+// leftToFix says what a correction costs, and what becomes of the order without one
+// (rows 34 and 35).
+func (o Order) leftToFix() string {
+	days := o.fixWithin() / day
+	if o.Amount > 0 {
+		return fmt.Sprintf("，不需要再次付款。退回后 %d 天内没有重新提交的，订单关闭，款项原路退回。", days)
+	}
+	return fmt.Sprintf("，仍然免费。退回后 %d 天内没有重新提交的，订单关闭，之后可以重新申请。", days)
+}
+
+// ClosesUnfixed says when and how an order that waits to be put right ends without that.
+func (o Order) ClosesUnfixed() string {
+	what := "将关闭"
+	if o.Amount > 0 {
+		what += "并退款"
+	}
+	return fmt.Sprintf("%d 天内未修改%s", o.fixWithin()/day, what)
+}
+
+// FixUntil is when a rejected order of that history closes by itself; zero when it waits
+// for no correction.
+func (o Order) FixUntil(events []EventRecord) time.Time {
+	if o.State != fixable || o.Refund != NoRefund {
+		return time.Time{}
+	}
+	for _, e := range slices.Backward(events) {
+		if e.To == fixable && e.From != fixable {
+			return e.At.Add(o.fixWithin())
+		}
+	}
+	return time.Time{}
 }
 
 // moment is a time as people read it.

@@ -54,6 +54,27 @@ func TestGuidePromisesWhatComes(t *testing.T) {
 	}
 }
 
+// Rows 34, 35 and 58: who is told to put an order right reads until when, what it costs
+// and what becomes of it otherwise; what ran out is not applied for, or paid, again.
+func TestGuideSaysHowLongToPutRight(t *testing.T) {
+	for name, tt := range map[string]struct {
+		amount order.Fen
+		want   string
+	}{
+		"paid": {30000, "请按原因修改后重新提交，不需要再次付款。退回后 30 天内没有重新提交的，订单关闭，款项原路退回。"},
+		"free": {0, "请按原因修改后重新提交，仍然免费。退回后 90 天内没有重新提交的，订单关闭，之后可以重新申请。"},
+	} {
+		o := order.Order{State: order.State{Status: order.Rejected, Stage: order.Fixable}, Amount: tt.amount, Reasons: []order.Reason{{Code: "R03"}}}
+		if got := o.Guide(time.Time{}).Next; got != tt.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	unlock := order.Order{Business: order.UnlockApproval, State: order.State{Status: order.ToUnlock}, Amount: 5000}
+	if got := unlock.Guide(time.Time{}).Next; strings.Contains(got, "重新申请") || !strings.Contains(got, "不需要再次付款") {
+		t.Errorf("an approved unlock: %s", got)
+	}
+}
+
 // G25: who has a new USBKEY on its way or in his hands is led to its initial PIN, which no
 // SMS and no parcel tells; not who renewed onto his own, whose parcel comes back, or long after.
 func TestGuideLeadsToTheInitialPIN(t *testing.T) {

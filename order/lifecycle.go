@@ -219,7 +219,7 @@ var (
 	toStation       = do(notify(NoticeApprovedIssue), job(JobStation))
 	toReplace       = append(slices.Clip(toStation), onCertificate(RevokeCertificate))
 	toFetch         = do(notify(NoticeApprovedDownload), grantOver, onCertificate(RevokeCertificate))
-	rejection       = do(notify(NoticeRejected), after(7*day, Remind(NoticeFix)), after(23*day, Remind(NoticeFixLast)), after(30*day, FixExpired), after(90*day, Close))
+	rejection       = do(notify(NoticeRejected), after(7*day, Remind(NoticeFix)), after(23*day, Remind(NoticeFixLast)), after(fixPaidWithin, FixExpired), after(fixFreeWithin, Close))
 
 	givenUp           = do(giveBack, notify(NoticeKeysGivenUp))
 	lateRefund        = do(onAllKeys(RefundCertificate), job(JobRefund), notify(NoticeRefundStarted))
@@ -234,6 +234,12 @@ const day = 24 * time.Hour
 
 // payWithin is how long an order waits to be paid (row 8).
 const payWithin = 7 * day
+
+// A rejected order waits so long to be put right (rows 34 and 35).
+const (
+	fixPaidWithin = 30 * day
+	fixFreeWithin = 90 * day
+)
 
 // renewalOver is why an approved renewal that nobody wrote in time is closed (row 54).
 const renewalOver = "更新期限已过，请重新办理"

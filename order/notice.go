@@ -283,7 +283,7 @@ func awaitsAuthorization(o Order) bool { return o.State == awaitingAuthorization
 var stillMatters = map[Notice]func(Order) bool{
 	NoticeUnpaid:        func(o Order) bool { return o.Status == AwaitingPayment },
 	NoticeFix:           func(o Order) bool { return o.State == fixable },
-	NoticeFixLast:       func(o Order) bool { return o.State == fixable },
+	NoticeFixLast:       func(o Order) bool { return o.State == fixable && o.Amount > 0 }, // what cost nothing is kept longer
 	NoticeReviewTask:    func(o Order) bool { return o.Stage == Queued },
 	NoticeSecondReview:  func(o Order) bool { return o.Stage == SecondApproval },
 	NoticeAssigned:      func(o Order) bool { return o.Stage == Claimed },
@@ -298,8 +298,13 @@ var stillMatters = map[Notice]func(Order) bool{
 
 // Outdated reports whether a message that was held says what is no longer so.
 func (n Notification) Outdated(o Order) bool {
-	matters, ok := stillMatters[n.Notice]
-	return !n.SendAt.IsZero() && ok && !matters(o)
+	return !n.SendAt.IsZero() && !n.Notice.matters(o)
+}
+
+// matters reports whether a notice is worth sending as the order is now.
+func (n Notice) matters(o Order) bool {
+	still, ok := stillMatters[n]
+	return !ok || still(o)
 }
 
 // Notification is one message to one person over one medium, with its delivery

@@ -27,6 +27,43 @@ func (h *house) freeze(t *testing.T, by order.Actor) {
 	}
 }
 
+// Row 34: what cost nothing waits ninety days to be put right, and nobody is told of thirty.
+func TestFreeOrderIsPutRight(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		by, reviewer := h.holder(t, "2027-11-20")
+		h.freeze(t, by)
+		o, err := h.about("yd-resume", by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.confirm(t, o)
+		h.mustApply(t, o.ID, order.Command{On: order.Claim, By: reviewer})
+		rejected := h.now()
+		o = h.mustApply(t, o.ID, order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R10"}}})
+		if got, want := o.ClosesUnfixed(), "90 天内未修改将关闭"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		h.advance(24 * 24 * time.Hour)
+		if err := h.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if first, last := len(h.heard(t, o.ID, order.NoticeFix)), len(h.heard(t, o.ID, order.NoticeFixLast)); first != 2 || last != 0 {
+			t.Errorf("after 24 days: %d and %d reminders", first, last)
+		}
+		events, err := h.db.Events(t.Context(), o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.FixUntil(events); !got.Equal(rejected.Add(90 * 24 * time.Hour)) {
+			t.Errorf("to be put right until %s", got)
+		}
+		h.advance(67 * 24 * time.Hour)
+		if err := h.Sweep(t.Context()); err != nil || h.order(t, o.ID).Stage != order.Closed {
+			t.Errorf("after 91 days: %s, %v", h.order(t, o.ID).State, err)
+		}
+	})
+}
+
 // Path "恢复 resume" (rows 4, 29, 44, 58; G1): a frozen certificate is put back by
 // its bound user after an approval, within seven days.
 func TestResume(t *testing.T) {

@@ -59,7 +59,7 @@ func (s *Service) fire(ctx context.Context, t Timer) error {
 	case t.Notice != "":
 		return s.store.InTx(ctx, func(tx Tx) error {
 			o, err := tx.Order(ctx, t.OrderID)
-			if err == nil && o.Refund == NoRefund { // nobody can do any more what he is reminded of
+			if err == nil && o.Refund == NoRefund && t.Notice.matters(o) { // else nobody can do any more what he is reminded of
 				o.Seq = t.Seq
 				err = s.notify(ctx, tx, o, t.Notice)
 			}

@@ -115,8 +115,10 @@ var texts = map[order.Notice]text{
 		return []string{order.TailOf(o.No), shortReason(o), l.Order(o.ID)}
 	}, "审核拒绝", "请修改后重新提交"},
 	order.NoticeLapsed:  {"您的订单（尾号{1}）超过办理期限，没有办完。仍要办理请重新提交，不需要再次付款：{2}", tailAndLink, "已过期限", "请重新提交"},
-	order.NoticeFixLast: {"您的订单（尾号{1}）还有 7 天未修改将关闭，已付款的会退款，请尽快修改后重新提交：{2}", tailAndLink, "待修改", "请在 7 天内修改后重新提交"},
-	order.NoticeFix:     {"您的订单（尾号{1}）等待修改后重新提交，满 30 天未修改将关闭并退款：{2}", tailAndLink, "待修改", "请修改后重新提交"},
+	order.NoticeFixLast: {"您的订单（尾号{1}）还有 7 天未修改将关闭并退款，请尽快修改后重新提交：{2}", tailAndLink, "待修改", "请在 7 天内修改后重新提交"},
+	order.NoticeFix: {"您的订单（尾号{1}）等待修改后重新提交，退回后 {2}：{3}", func(o order.Order, l Links) []string {
+		return []string{order.TailOf(o.No), o.ClosesUnfixed(), l.Order(o.ID)}
+	}, "待修改", "请修改后重新提交"},
 	order.NoticePickUpReady: {"您的 UKEY 已制作完成（订单尾号{1}），请凭取件码{2}和本人证件到柜台领取。", func(o order.Order, _ Links) []string {
 		return []string{order.TailOf(o.No), o.Form.Get(order.PickUpCode)}
 	}, "可领取", "取件码见短信"},
