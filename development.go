@@ -21,7 +21,6 @@ import (
 	"github.com/yuncaidun/yuncaidun/miniprogram"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/provider/sim"
-	"github.com/yuncaidun/yuncaidun/templates/font"
 	"github.com/yuncaidun/yuncaidun/templates/notice"
 )
 
@@ -174,7 +173,7 @@ func (a *app) simConfig(personas []sim.Persona) (sim.Config, error) {
 		}
 		out.Alipay = sim.Alipay{AppID: cfg.Alipay.AppID, SellerID: cfg.Alipay.SellerID, AppKey: application, PlatformKey: platform}
 	}
-	if face, err := font.Load(cfg.Font); err == nil { // without it, the PDFs are in Latin letters
+	if face, err := a.font(); err == nil { // without it, the PDFs are in Latin letters
 		out.Golden.TTF = face.TTF
 	}
 	for name, id := range smsTemplateIDs(cfg.SMS.Templates) {

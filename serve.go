@@ -81,6 +81,7 @@ type app struct {
 	db       *store.DB
 	rdb      redis.UniversalClient
 	out      *outside
+	typeface *font.Font // see font
 	links    notice.Links
 	settings *order.Settings
 	orders   *order.Service
@@ -338,10 +339,21 @@ func (a *app) jobDeps() (jobs.Deps, error) {
 		}
 	}
 	var err error
-	if d.Font, err = font.Load(a.cfg.Font); err != nil {
-		return d, usageError{err}
+	d.Font, err = a.font()
+	return d, err
+}
+
+// font is the typeface of the PDFs and the watermark: megabytes, which are read once and
+// which all who draw share.
+func (a *app) font() (*font.Font, error) {
+	if a.typeface == nil {
+		f, err := font.Load(a.cfg.Font)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		a.typeface = f
 	}
-	return d, nil
+	return a.typeface, nil
 }
 
 // warnings passes on what is worth a person's attention.

@@ -17,7 +17,6 @@ import (
 	"github.com/yuncaidun/yuncaidun/provider/wechat"
 	"github.com/yuncaidun/yuncaidun/store"
 	"github.com/yuncaidun/yuncaidun/store/session"
-	"github.com/yuncaidun/yuncaidun/templates/font"
 )
 
 // openWeb builds the portal, the console, the callbacks and the bot.
@@ -30,9 +29,9 @@ func (a *app) openWeb() error {
 	if err != nil {
 		return err
 	}
-	face, err := font.Load(a.cfg.Font)
+	face, err := a.font()
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	index, err := key(a.cfg.PII.IndexKey, "YCD_PII_INDEX_KEY")
 	if err != nil {
