@@ -11,6 +11,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -331,6 +332,22 @@ func difference(t *testing.T, a, b []byte) (n int) {
 		}
 	}
 	return n
+}
+
+// Two photographs are worked on at once; what each takes is a few bytes for every one of
+// its pixels. (Clocks lie in tests; what is allocated does not.)
+func TestMemoryOfAPhotograph(t *testing.T) {
+	const w, h, most = 3000, 2000, 16
+	raw := asJPEG(t, scene(w, h, red))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := Accept(raw); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) / (w * h); got > most {
+		t.Errorf("%d bytes for each pixel, want at most %d", got, most)
+	}
 }
 
 // FuzzAccept: whatever strangers send is a picture or an error, never a panic,
