@@ -243,24 +243,39 @@ func (s *Service) FollowParcel(ctx context.Context, id ID) error {
 }
 
 // settleParcel says what our counter found about the order's parcel.
-func (s *Service) settleParcel(ctx context.Context, tx Tx, o Order, trackingNo string, at time.Time) error {
-	parcel, err := parcelOf(ctx, tx, o.ID, trackingNo)
+func (s *Service) settleParcel(ctx context.Context, tx Tx, was, o Order, c Command) error {
+	parcel, err := parcelOf(ctx, tx, o.ID, was.TrackingNo)
 	if err != nil {
 		return err
 	}
-	parcel.State, parcel.UpdatedAt = o.Parcel, at
+	parcel.State, parcel.UpdatedAt = o.Parcel, c.at
 	return tx.UpdateShipment(ctx, parcel)
+}
+
+// loseKeys settles a parcel that did not arrive, and the keys in it that a command names
+// (row 50).
+func (s *Service) loseKeys(ctx context.Context, tx Tx, was, o Order, c Command) error {
+	if err := s.settleParcel(ctx, tx, was, o, c); err != nil {
+		return err
+	}
+	for _, key := range c.lost() {
+		key.Stage, key.UpdatedAt = ItemLost, c.at
+		if err := tx.UpdateItem(ctx, key, ItemVerified); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // renumber gives the order's parcel its right number. What was said of the wrong one is
 // about somebody else's parcel and is forgotten; the new number is followed anew.
-func (s *Service) renumber(ctx context.Context, tx Tx, o Order, wrong string, at time.Time) error {
-	parcel, err := parcelOf(ctx, tx, o.ID, wrong)
+func (s *Service) renumber(ctx context.Context, tx Tx, was, o Order, c Command) error {
+	parcel, err := parcelOf(ctx, tx, o.ID, was.TrackingNo)
 	if err != nil {
 		return err
 	}
 	parcel.Carrier, parcel.TrackingNo, parcel.State = o.Carrier, o.TrackingNo, o.Parcel
-	parcel.Track, parcel.TrackedAt, parcel.UpdatedAt = nil, time.Time{}, at
+	parcel.Track, parcel.TrackedAt, parcel.UpdatedAt = nil, time.Time{}, c.at
 	return tx.UpdateShipment(ctx, parcel)
 }
 
@@ -391,12 +406,12 @@ func (s *Service) newReplacement(c Command) (Order, error) {
 }
 
 // post keeps the parcel that a shipment of the order made.
-func (s *Service) post(ctx context.Context, tx Tx, o Order, at time.Time) error {
+func (s *Service) post(ctx context.Context, tx Tx, _, o Order, c Command) error {
 	before, err := tx.Shipments(ctx, o.ID)
 	if err != nil {
 		return err
 	}
 	return tx.InsertShipment(ctx, Shipment{
-		OrderID: o.ID, N: len(before) + 1, Carrier: o.Carrier, TrackingNo: o.TrackingNo, State: ParcelPosted, Rev: 1, ShippedAt: at, UpdatedAt: at,
+		OrderID: o.ID, N: len(before) + 1, Carrier: o.Carrier, TrackingNo: o.TrackingNo, State: ParcelPosted, Rev: 1, ShippedAt: c.at, UpdatedAt: c.at,
 	})
 }

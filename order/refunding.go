@@ -204,6 +204,15 @@ func (s *Service) SettleLateRefund(ctx context.Context, tradeNo, note string, by
 	})
 }
 
+// refundByHand books that finance has sent an order's money back by a transfer (row 67).
+func (s *Service) refundByHand(ctx context.Context, tx Tx, _, o Order, _ Command) error {
+	p, err := tx.Payment(ctx, o.TradeNo)
+	if err != nil {
+		return err
+	}
+	return s.refunded(ctx, tx, p)
+}
+
 // tellOfRefund tells finance of a refund that needs it. Of an order that is gone there is
 // nobody to tell by; the list shows it.
 func (s *Service) tellOfRefund(ctx context.Context, tx Tx, id ID, n Notice) error {

@@ -288,59 +288,16 @@ func (s *Service) write(ctx context.Context, tx Tx, was, o Order, c Command) err
 	if err != nil {
 		return err
 	}
-	if c.On == Confirm || c.On == ReplaceLost {
-		keep := tx.ReplaceItems
-		if was.No == "" { // never confirmed: there is nothing to replace
-			keep = tx.InsertItems
-		}
-		if err := keep(ctx, o.ID, s.newItems(o, c.at)); err != nil {
-			return err
-		}
-	}
 	if err := moveItem(ctx, tx, c); err != nil {
 		return err
 	}
-	if c.On == Approve {
-		step := 1
-		if was.Stage == SecondApproval {
-			step = 2
-		}
-		a := Approval{OrderID: o.ID, Submission: o.Submission, Step: step, StaffID: c.By.StaffID, PersonID: c.By.PersonID, ApplicantID: o.PersonID, Snapshot: o.Snapshot, At: c.at}
-		if err := tx.InsertApproval(ctx, a); err != nil {
+	if record := records[c.On]; record != nil {
+		if err := record(s, ctx, tx, was, o, c); err != nil {
 			return err
 		}
-	}
-	switch c.On {
-	case Ship:
-		err = s.post(ctx, tx, o, c.at)
-	case CorrectTracking:
-		err = s.renumber(ctx, tx, o, was.TrackingNo, c.at)
-	case ParcelReturned, ParcelMissed:
-		err = s.settleParcel(ctx, tx, o, was.TrackingNo, c.at)
-	default:
-	}
-	if err != nil {
-		return err
 	}
 	if err := s.settleProposal(ctx, tx, o, c); err != nil {
 		return err
-	}
-	if c.On == ParcelMissed {
-		for _, key := range c.lost() {
-			key.Stage, key.UpdatedAt = ItemLost, c.at
-			if err := tx.UpdateItem(ctx, key, ItemVerified); err != nil {
-				return err
-			}
-		}
-	}
-	if c.On == RefundByHand {
-		p, err := tx.Payment(ctx, o.TradeNo)
-		if err != nil {
-			return err
-		}
-		if err := s.refunded(ctx, tx, p); err != nil {
-			return err
-		}
 	}
 	if c.On != Save || was.State == None { // a draft saved again is no history
 		e := EventRecord{OrderID: o.ID, Seq: o.Seq, Event: c.On, From: was.State, To: o.State, ActorID: c.By.ID(), Role: c.By.Role, Channel: c.By.Channel, Note: c.Note, At: c.at}
@@ -358,6 +315,38 @@ func (s *Service) write(ctx context.Context, tx Tx, was, o Order, c Command) err
 		return tx.DropTimers(ctx, o.ID)
 	}
 	return nil
+}
+
+// records are what an event writes beside the order, which was and is o now.
+var records = map[Event]func(s *Service, ctx context.Context, tx Tx, was, o Order, c Command) error{
+	Confirm:         (*Service).keepItems,
+	ReplaceLost:     (*Service).keepItems,
+	Approve:         (*Service).keepApproval,
+	Ship:            (*Service).post,
+	CorrectTracking: (*Service).renumber,
+	ParcelReturned:  (*Service).settleParcel,
+	ParcelMissed:    (*Service).loseKeys,
+	RefundByHand:    (*Service).refundByHand,
+}
+
+// keepItems keeps what was ordered: of an order that was confirmed before, in place of that.
+func (s *Service) keepItems(ctx context.Context, tx Tx, was, o Order, c Command) error {
+	keep := tx.ReplaceItems
+	if was.No == "" {
+		keep = tx.InsertItems
+	}
+	return keep(ctx, o.ID, s.newItems(o, c.at))
+}
+
+// keepApproval keeps who approved what.
+func (s *Service) keepApproval(ctx context.Context, tx Tx, was, o Order, c Command) error {
+	step := 1
+	if was.Stage == SecondApproval {
+		step = 2
+	}
+	return tx.InsertApproval(ctx, Approval{
+		OrderID: o.ID, Submission: o.Submission, Step: step, StaffID: c.By.StaffID, PersonID: c.By.PersonID, ApplicantID: o.PersonID, Snapshot: o.Snapshot, At: c.at,
+	})
 }
 
 // RecordRealName keeps what the real-name provider said of a submission; an
