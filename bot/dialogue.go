@@ -233,66 +233,37 @@ var (
 	urgentPattern  = regexp.MustCompile(`急|投诉|人工`)
 )
 
-// answer decides what the message is: a code, a choice, a mobile, an answer to a
-// question of ours, or a sentence.
+// readings are what a message may be before it is a sentence; the first that fits answers.
+var readings = []func(t *turn, ctx context.Context) (text string, ok bool, err error){
+	(*turn).code, // before anything else sees it, and never kept (rule 6)
+	(*turn).shortcut,
+	(*turn).choose,
+	(*turn).mobile,
+	(*turn).challenge,
+	(*turn).answered,
+	(*turn).offList,
+	(*turn).asksTodo,
+	(*turn).unbind,
+	(*turn).helped,
+}
+
+// answer takes the message for what it is.
 func (t *turn) answer(ctx context.Context) (string, error) {
-	if codePattern.MatchString(t.text) {
-		// Before anything else looks at it, and never kept (rule 6).
-		text, err := t.code(ctx)
-		if !errors.Is(err, errNoChallenge) {
+	for _, read := range readings {
+		if text, ok, err := read(t, ctx); ok || err != nil {
 			return text, err
 		}
 	}
-	if text, ok, err := t.shortcut(ctx); ok || err != nil {
-		return text, err
-	}
-	if m := choicePattern.FindStringSubmatch(t.text); m != nil && len(t.state.List) > 0 {
-		return t.choose(ctx, m[1])
-	}
-	if m := mobilePattern.FindStringSubmatch(t.text); m != nil {
-		p, err := t.who(ctx)
-		if err != nil {
+	return t.sentence(ctx)
+}
+
+// sentence answers what somebody says in his own words.
+func (t *turn) sentence(ctx context.Context) (string, error) {
+	t.meant = t.meanings.of(t.text)
+	for _, hear := range []func(context.Context) error{t.goOn, t.cancel, t.tells} {
+		if err := hear(ctx); err != nil {
 			return "", err
 		}
-		if t.state.Asked == askedMobile || p.ID == "" || strings.HasPrefix(t.text, "绑") || strings.HasPrefix(t.text, "换绑") {
-			return t.sendCode(ctx, m[1])
-		}
-	}
-	if text, ok, err := t.challenge(ctx); ok || err != nil {
-		return text, err
-	}
-	asked := t.state.Asked
-	t.state.Asked = askedNothing
-	if text, ok, err := t.answered(ctx, asked); ok || err != nil {
-		return text, err
-	}
-	if n := len(t.state.List); n > 0 && offListPattern.MatchString(t.text) {
-		return offList(n), nil
-	}
-	if asked == askedNothing && bareAnswer.MatchString(t.text) {
-		return textNothingAsked, nil
-	}
-	if t.text == todoName {
-		return t.todo(ctx)
-	}
-	if unbindPattern.MatchString(t.text) {
-		return t.unbind(ctx)
-	}
-	switch said := strings.ToLower(t.text); {
-	case helpPattern.MatchString(said):
-		return t.fill(advice[intent.Greeting]), nil
-	case declinePattern.MatchString(said):
-		return t.fill(textReminders), nil
-	}
-	t.meant = t.meanings.of(t.text)
-	if err := t.goOn(ctx); err != nil {
-		return "", err
-	}
-	if err := t.cancel(ctx); err != nil {
-		return "", err
-	}
-	if err := t.tells(ctx); err != nil {
-		return "", err
 	}
 	t.keep()
 	if t.meant.Understood {
@@ -303,6 +274,35 @@ func (t *turn) answer(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return then(text, t.meant.Then), nil
+}
+
+// mobile takes a mobile as one to bind, when that was asked for or nobody is bound.
+func (t *turn) mobile(ctx context.Context) (text string, ok bool, err error) {
+	m := mobilePattern.FindStringSubmatch(t.text)
+	if m == nil {
+		return "", false, nil
+	}
+	p, err := t.who(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	if t.state.Asked != askedMobile && p.ID != "" && !strings.HasPrefix(t.text, "绑") && !strings.HasPrefix(t.text, "换绑") {
+		return "", false, nil
+	}
+	text, err = t.sendCode(ctx, m[1])
+	return text, true, err
+}
+
+// helped answers who asks what he may ask, or for fewer messages.
+func (t *turn) helped(context.Context) (text string, ok bool, err error) {
+	switch said := strings.ToLower(t.text); {
+	case helpPattern.MatchString(said):
+		return t.fill(advice[intent.Greeting]), true, nil
+	case declinePattern.MatchString(said):
+		return t.fill(textReminders), true, nil
+	default:
+		return "", false, nil
+	}
 }
 
 // then names the second wish of a message as the next step: an answer has one (rule
@@ -316,13 +316,18 @@ func then(text string, second intent.Intent) string {
 	return shorten(text, maxReply-utf8.RuneCountInString(next)) + next
 }
 
-// answered takes the message as the answer to a question of ours, if it is one.
-func (t *turn) answered(ctx context.Context, asked question) (text string, ok bool, err error) {
-	switch asked {
-	case askedWhich:
+// answered takes the message as the answer to a question of ours, which only the next
+// message is.
+func (t *turn) answered(ctx context.Context) (text string, ok bool, err error) {
+	asked := t.state.Asked
+	t.state.Asked = askedNothing
+	switch {
+	case asked == askedWhich:
 		return t.namesCompany(ctx)
-	case askedUploaded, askedOpening:
+	case asked == askedUploaded, asked == askedOpening:
 		return t.aboutBid(ctx, asked)
+	case asked == askedNothing && bareAnswer.MatchString(t.text):
+		return textNothingAsked, true, nil
 	default:
 		return "", false, nil
 	}
@@ -447,21 +452,24 @@ func (t *turn) bindAccount(ctx context.Context, _ intent.Intent) (string, error)
 }
 
 // unbind says what unbinding this WeChat means, and does it for who confirms that.
-func (t *turn) unbind(ctx context.Context) (string, error) {
+func (t *turn) unbind(ctx context.Context) (text string, ok bool, err error) {
+	if !unbindPattern.MatchString(t.text) {
+		return "", false, nil
+	}
 	p, err := t.who(ctx)
 	switch {
 	case err != nil:
-		return "", err
+		return "", false, err
 	case p.ID == "":
-		return textNotBound, nil
+		return textNotBound, true, nil
 	case strings.TrimRight(t.text, "。.!！") != confirmUnbind:
-		return t.fill(strings.ReplaceAll(textUnbind, "{mobile}", p.Mobile.Mask())), nil
+		return t.fill(strings.ReplaceAll(textUnbind, "{mobile}", p.Mobile.Mask())), true, nil
 	}
 	if err := t.binding.unbind(ctx, p); err != nil {
-		return "", err
+		return "", false, err
 	}
 	t.state = state{} // what was talked about is no business of whoever writes next
-	return textUnbound, nil
+	return textUnbound, true, nil
 }
 
 func (t *turn) sendCode(ctx context.Context, number string) (string, error) {
@@ -476,13 +484,22 @@ func (t *turn) sendCode(ctx context.Context, number string) (string, error) {
 	return strings.ReplaceAll(textCodeSent, "{mobile}", m.Mask()), nil
 }
 
-// code is a bare six-digit message while a challenge may be pending: to freeze a
-// certificate, or to bind.
-func (t *turn) code(ctx context.Context) (string, error) {
-	text, err := t.freezeCode(ctx)
-	if !errors.Is(err, errNoChallenge) {
-		return text, err
+// code takes six digits as the code of a pending challenge: to freeze a certificate, or to
+// bind.
+func (t *turn) code(ctx context.Context) (text string, ok bool, err error) {
+	if !codePattern.MatchString(t.text) {
+		return "", false, nil
 	}
+	for _, answer := range []func(context.Context) (string, error){t.freezeCode, t.bindCode} {
+		if text, err = answer(ctx); !errors.Is(err, errNoChallenge) {
+			return text, true, err
+		}
+	}
+	return "", false, nil
+}
+
+// bindCode binds, and goes on with what was asked before.
+func (t *turn) bindCode(ctx context.Context) (string, error) {
 	p, err := t.binding.answer(ctx, t.openid, t.text)
 	if err != nil {
 		if e, ok := order.AsError(err); ok && e.Kind == order.Invalid {
@@ -495,7 +512,8 @@ func (t *turn) code(ctx context.Context) (string, error) {
 	if answers[about].live == nil || about == intent.BindAccount {
 		about = intent.OrderStatus
 	}
-	if text, err = t.reply(ctx, about); err != nil {
+	text, err := t.reply(ctx, about)
+	if err != nil {
 		return "", err
 	}
 	return strings.ReplaceAll(textBindDone, "{mobile}", p.Mobile.Mask()) + "\n\n" + text, nil

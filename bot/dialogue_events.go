@@ -135,6 +135,15 @@ func (t *turn) click(ctx context.Context, m Message) (Reply, error) {
 	return t.sayAndRemember(text)
 }
 
+// asksTodo takes the name of the menu's entry, typed.
+func (t *turn) asksTodo(ctx context.Context) (text string, ok bool, err error) {
+	if t.text != todoName {
+		return "", false, nil
+	}
+	text, err = t.todo(ctx)
+	return text, true, err
+}
+
 // todo lists what waits for the person: a reviewer's queue, an applicant's next
 // steps.
 func (t *turn) todo(ctx context.Context) (string, error) {

@@ -174,15 +174,34 @@ func (t *turn) pointed() thing {
 // ordinals are what choicePattern lets through.
 var ordinals = map[string]int{"1": 1, "一": 1, "2": 2, "二": 2, "两": 2, "3": 3, "三": 3, "4": 4, "四": 4, "5": 5, "五": 5}
 
-// offList answers a number that is not in a list of so many.
-func offList(n int) string { return fmt.Sprintf("请回复 1 到 %d 之间的数字。", n) }
+// offList answers a number that is not in the list.
+func (t *turn) offList(context.Context) (text string, ok bool, err error) {
+	n := len(t.state.List)
+	if n == 0 || !offListPattern.MatchString(t.text) {
+		return "", false, nil
+	}
+	return upTo(n), true, nil
+}
+
+// upTo asks for one of the numbers of a list.
+func upTo(n int) string { return fmt.Sprintf("请回复 1 到 %d 之间的数字。", n) }
 
 // choose answers a digit with that entry of the list.
-func (t *turn) choose(ctx context.Context, digit string) (string, error) {
-	k := ordinals[digit]
-	if k > len(t.state.List) {
-		return offList(len(t.state.List)), nil
+func (t *turn) choose(ctx context.Context) (text string, ok bool, err error) {
+	m := choicePattern.FindStringSubmatch(t.text)
+	if m == nil || len(t.state.List) == 0 {
+		return "", false, nil
 	}
+	k := ordinals[m[1]]
+	if k > len(t.state.List) {
+		return upTo(len(t.state.List)), true, nil
+	}
+	text, err = t.chosen(ctx, t.state.List[k-1])
+	return text, true, err
+}
+
+// chosen tells of an entry of the list.
+func (t *turn) chosen(ctx context.Context, entry thing) (string, error) {
 	p, err := t.who(ctx)
 	if err != nil {
 		return "", err
@@ -190,11 +209,10 @@ func (t *turn) choose(ctx context.Context, digit string) (string, error) {
 	if p.ID == "" {
 		return t.bindingCard(t.state.Topic), nil
 	}
-	chosen := t.state.List[k-1]
-	if chosen.Cert != "" {
-		return t.chooseCertificate(ctx, p, chosen.Cert)
+	if entry.Cert != "" {
+		return t.chooseCertificate(ctx, p, entry.Cert)
 	}
-	o, ok, err := t.own(ctx, chosen.Order)
+	o, ok, err := t.own(ctx, entry.Order)
 	if err != nil {
 		return "", err
 	}

@@ -381,7 +381,7 @@ func (t *turn) chooseTask(ctx context.Context, m order.Staff, parts []string) (s
 	}
 	k := ordinals[parts[1]]
 	if k == 0 || k > len(d.List) {
-		return offList(len(d.List)), true, nil
+		return upTo(len(d.List)), true, nil
 	}
 	o, err := t.Store.Order(ctx, d.List[k-1])
 	if err != nil {
