@@ -3,6 +3,7 @@ package certificate
 import (
 	"cmp"
 	"context"
+	"regexp"
 	"slices"
 	"time"
 
@@ -222,6 +223,18 @@ func (s *Service) happened(ctx context.Context, tx Tx, cert Certificate, e order
 		return 0, err
 	}
 	return seq, tx.AppendAudit(ctx, audit(cert, c, "ok"))
+}
+
+// named is the USBKEY that remember names first in a line of the history.
+var named = regexp.MustCompile(`^UKEY (TW[0-9]{14})`)
+
+// TokenIn is the serial of the USBKEY that a line of an order's history is about; empty
+// when it is about none, or all of them.
+func TokenIn(e order.EventRecord) string {
+	if found := named.FindStringSubmatch(e.Note); found != nil {
+		return found[1]
+	}
+	return ""
 }
 
 // remember adds a line to the order's history and returns its number.

@@ -198,7 +198,8 @@ type orderView struct {
 	Items    []order.Item
 	Steps    []stepView
 	About    *certificate.Certificate
-	Until    time.Time // when what was approved runs out
+	Fresh    *certificate.Certificate // what the order has replaced About by
+	Until    time.Time                // when what was approved runs out
 	// Closable orders were refused and cost nothing (row 34).
 	Closable bool
 	// Deletable orders are drafts and those not paid yet (G13).
@@ -302,6 +303,9 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	}
 	if v.About != nil {
 		v.Obstacle = v.About.ObstacleTo(o, s.Now())
+		if v.Fresh, err = s.freshOf(c.UserContext(), o, *v.About); err != nil {
+			return v, err
+		}
 	}
 	if a := v.Guide.Action; v.Obstacle != "" && a != order.ActionContinue && a != order.ActionFix {
 		v.Action = actionView{} // it would be refused; what was typed can still be changed
@@ -336,6 +340,18 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	}
 	v.Items, err = s.Store.Items(c.UserContext(), o.ID)
 	return v, err
+}
+
+// freshOf is the certificate that a completed order has replaced another by; nil when none.
+func (s *Server) freshOf(ctx context.Context, o order.Order, about certificate.Certificate) (*certificate.Certificate, error) {
+	if o.Status != order.Completed || about.SupersededBy == "" {
+		return nil, nil
+	}
+	fresh, err := s.Store.Certificate(ctx, about.SupersededBy)
+	if err != nil || fresh.OrderID != o.ID {
+		return nil, err
+	}
+	return &fresh, nil
 }
 
 // timeline is the history as the applicant reads it, newest first. Who acted is

@@ -3,9 +3,12 @@ package jobs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/evidence"
 	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
@@ -15,10 +18,11 @@ import (
 
 // linksFor are the addresses of one message: the legal representative's has a
 // link of its own.
-func (d Deps) linksFor(ctx context.Context, n order.Notification) (notice.Links, error) {
-	links := d.Links
+func (d Deps) linksFor(ctx context.Context, n order.Notification, o order.Order) (links notice.Links, err error) {
+	links = d.Links
 	if n.To != order.ToLegalRep {
-		return links, nil
+		links.Token, err = d.tokenOf(ctx, n, o)
+		return links, err
 	}
 	token, err := d.Orders.SendingToken(ctx, n.ID)
 	if err != nil {
@@ -33,6 +37,31 @@ func (d Deps) linksFor(ctx context.Context, n order.Notification) (notice.Links,
 		}
 	}
 	return links, nil
+}
+
+// tokenOf is the USBKEY that a message names: an order may have several, and its tail is
+// another's tomorrow.
+func (d Deps) tokenOf(ctx context.Context, n order.Notification, o order.Order) (string, error) {
+	if !notice.NamesToken(n.Notice) {
+		return "", nil
+	}
+	events, err := d.Store.Events(ctx, o.ID)
+	if err != nil {
+		return "", err
+	}
+	if i := slices.IndexFunc(events, func(e order.EventRecord) bool { return e.Seq == n.Seq }); i >= 0 {
+		if token := certificate.TokenIn(events[i]); token != "" {
+			return token, nil
+		}
+	}
+	if o.Certificate == "" {
+		return "", nil
+	}
+	c, err := d.Certificates.Certificate(ctx, o.Certificate)
+	if errors.Is(err, order.NotFound) {
+		return "", nil
+	}
+	return c.TokenSerial, err
 }
 
 // sent records that an SMS went out. That the legal representative was told is

@@ -368,7 +368,12 @@ func (d Deps) card(ctx context.Context, n order.Notification, o order.Order) (no
 		if err := d.stillSo(ctx, n); err != nil {
 			return notice.Card{}, err
 		}
-		return notice.WeChat(n.Notice, o, d.Links)
+		links := d.Links
+		var err error
+		if links.Token, err = d.tokenOf(ctx, n, o); err != nil {
+			return notice.Card{}, err
+		}
+		return notice.WeChat(n.Notice, o, links)
 	}
 }
 
@@ -402,7 +407,7 @@ func (d Deps) sms(ctx context.Context, n order.Notification, o order.Order) (tem
 		if err := d.stillSo(ctx, n); err != nil {
 			return "", nil, err
 		}
-		links, err := d.linksFor(ctx, n)
+		links, err := d.linksFor(ctx, n, o)
 		if errors.Is(err, order.Conflict) || errors.Is(err, order.NotFound) {
 			return "", nil, errNoLongerSo
 		}

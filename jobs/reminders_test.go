@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,59 @@ func TestRevocationIsStillDue(t *testing.T) {
 	}
 }
 
+// What became of one of several USBKEYs names that one, by SMS and in WeChat; what an order
+// about a certificate did names its USBKEY. The tail of an order is another's tomorrow.
+func TestMessageNamesTheUSBKEY(t *testing.T) {
+	const token = "TW11782207000008"
+	for _, tt := range []struct {
+		name   string
+		notice order.Notice
+		note   string // of the line in the history
+		about  bool   // the order is about the certificate
+		want   string
+	}{
+		{"frozen", order.NoticeFrozen, "UKEY " + token + "：找不到了", false, "UKEY 尾号 0008"},
+		{"unlocked", order.NoticeUnlocked, "", true, "UKEY 尾号 0008"},
+		{"downloaded", order.NoticeWritten, "", false, "订单尾号 0152"},
+		{"approved", order.NoticeApprovedUnlock, "UKEY " + token, true, "0152"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			o := w.approved(t, order.State{Status: order.Completed})
+			w.Certificates = subject{ended{{TokenSerial: token}}}
+			try(t, w.db.InTx(t.Context(), func(tx order.Tx) error {
+				was := o
+				if o.Rev++; tt.about {
+					o.Certificate = "7A"
+				}
+				if err := tx.UpdateOrder(t.Context(), o, was); err != nil {
+					return err
+				}
+				if err := order.Remember(t.Context(), tx, &o, order.CertificateFrozen, order.BySystem, tt.note, w.at); err != nil {
+					return err
+				}
+				return tx.LinkWeChat(t.Context(), order.WeChatIdentity{AppID: "wx1", OpenID: "o9", PersonID: o.PersonID, Subscribed: true, UpdatedAt: w.at})
+			}))
+			for _, medium := range []order.Medium{order.SMS, order.WeChat} {
+				try(t, w.notify(t.Context(), w.notification(t, o, order.Notification{Seq: o.Seq, Notice: tt.notice, Medium: medium, To: order.ToAgent, PersonID: o.PersonID}).ID))
+			}
+			if len(w.texts) != 1 || !strings.Contains(w.texts[0], "["+tt.want) {
+				t.Errorf("said %v", w.texts)
+			}
+			if got := fmt.Sprint(w.cards); strings.Contains(got, "/certificates") != strings.HasPrefix(tt.want, "UKEY") {
+				t.Errorf("the card: %s", got)
+			}
+		})
+	}
+}
+
+// subject is the certificate that an order is about.
+type subject struct{ ended }
+
+func (s subject) Certificate(context.Context, string) (certificate.Certificate, error) {
+	return s.ended[0], nil
+}
+
 // A reminder of an opening goes out while the opening stands: not when it was taken back,
 // or its certificate went to somebody else.
 func TestReminderOfAnOpening(t *testing.T) {
@@ -181,5 +235,12 @@ func TestReminder(t *testing.T) {
 				t.Errorf("card %s: %v", got.State, w.cards)
 			}
 		})
+	}
+}
+
+func try(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

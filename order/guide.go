@@ -75,12 +75,13 @@ var guides = map[State]guide{
 	refunded:              {"款项已原路退回。", "", NoAction},
 }
 
-// done is what a completed order has brought about, where nothing was handed over.
+// done is what a completed order has brought about on {day}, where nothing was handed over.
+// What has become of it since is told by 我的证书: the certificate may be frozen by now.
 var done = map[Business]string{
-	Initial: "证书已写入 UKEY，可以正常使用。", Reissue: "新证书已写入 UKEY，可以正常使用。",
-	Renewal:    "证书已更新，可以正常使用，新的有效期见「我的证书」。",
+	Initial: "证书已于 {day} 写入 UKEY，有效期和现在的状态见「我的证书」。", Reissue: "新证书已于 {day} 写入 UKEY，有效期和现在的状态见「我的证书」。",
+	Renewal:    "证书已于 {day} 更新，新的有效期和现在的状态见「我的证书」。",
 	UnlockSelf: "自助解锁已办理，请使用新口令。", UnlockApproval: "UKEY 已解锁，请使用新口令。",
-	Resume: "证书已恢复，可以正常使用。", Rebind: "证书已换绑，您是它新的绑定用户。",
+	Resume: "证书已于 {day} 恢复，现在的状态见「我的证书」。", Rebind: "证书已于 {day} 换绑到您的手机号。",
 }
 
 // Guide says where the order stands and what comes next. A promise that was not kept
@@ -112,7 +113,7 @@ func (o Order) Guide(now time.Time) Guidance {
 			out.Next += when + firstPIN
 		}
 	case o.Status == Completed && !o.Shipped():
-		out.What, out.Action = cmp.Or(done[o.Business], g.what), NoAction
+		out.What, out.Action = strings.Replace(cmp.Or(done[o.Business], g.what), "{day}", Day(o.CompletedAt), 1), NoAction
 	case o.Status == Completed:
 		if out.What, out.Action = "UKEY 已领取。", NoAction; o.firstUse(now) {
 			out.Next = beforeUse + firstPIN

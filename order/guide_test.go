@@ -103,15 +103,17 @@ func TestGuideLeadsToTheInitialPIN(t *testing.T) {
 	}
 }
 
-// A completed order says what is true now, in the words of its business.
+// A completed order says what it brought about and when, in the words of its business; not
+// that a certificate can be used, which may be frozen by the time that this is read.
 func TestGuideSaysWhatWasBroughtAbout(t *testing.T) {
+	at := time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC)
 	for b, want := range map[order.Business]string{
-		order.Initial: "证书已写入 UKEY，可以正常使用。", order.Renewal: "证书已更新，可以正常使用，新的有效期见「我的证书」。", order.Reissue: "新证书已写入 UKEY，可以正常使用。",
-		order.Resume: "证书已恢复，可以正常使用。", order.Rebind: "证书已换绑，您是它新的绑定用户。",
+		order.Initial: "证书已于 11月26日 写入 UKEY，有效期和现在的状态见「我的证书」。", order.Renewal: "证书已于 11月26日 更新，新的有效期和现在的状态见「我的证书」。",
+		order.Reissue: "新证书已于 11月26日 写入 UKEY，有效期和现在的状态见「我的证书」。", order.Resume: "证书已于 11月26日 恢复，现在的状态见「我的证书」。", order.Rebind: "证书已于 11月26日 换绑到您的手机号。",
 		order.UnlockSelf: "自助解锁已办理，请使用新口令。", order.UnlockApproval: "UKEY 已解锁，请使用新口令。",
 	} {
-		o := order.Order{Business: b, Product: order.Product{IssueMode: order.BySelf}, State: order.State{Status: order.Completed}}
-		if g := o.Guide(time.Time{}); g.What != want || g.Action != order.NoAction {
+		o := order.Order{Business: b, Product: order.Product{IssueMode: order.BySelf}, State: order.State{Status: order.Completed}, CompletedAt: at}
+		if g := o.Guide(at); g.What != want || g.Action != order.NoAction {
 			t.Errorf("%s: %q, then %q", b, g.What, g.Action)
 		}
 	}

@@ -51,6 +51,8 @@ func (p *player) renewed(bought, product string, keeps bool) {
 	p.rehearses(token, keeps)
 	page = p.open("/certificates")
 	p.check(page.Says("已由新证书替代") && page.Says(fresh.serial), "我的证书列出新证书，旧证书标记为已替代", page.Text())
+	ends := fresh.leaf.NotAfter.In(shanghai).Format("2006/01/02")
+	p.check(strings.Contains(p.open(renewal.page()).Text(), "新证书有效期") && p.open(renewal.page()).Says(ends), "订单页写明新证书的到期日 "+ends)
 	p.sealed()
 }
 

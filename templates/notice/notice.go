@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ type Links struct {
 	Authorization string
 	// Web is the same without WeChat.
 	Web string
+	// Token is the serial of the USBKEY that one message is about, where it is known.
+	Token string
 }
 
 // Authorize is the legal representative's page for a token.
@@ -85,6 +88,23 @@ type text struct {
 
 func tail(o order.Order, _ Links) []string { return []string{order.TailOf(o.No)} }
 
+// which names the USBKEY that a message is about, or the order where that is not known.
+func which(o order.Order, l Links) string {
+	if l.Token != "" {
+		return tokenTail(l.Token)
+	}
+	return "订单尾号 " + order.TailOf(o.No)
+}
+
+// tokenTail is a USBKEY as people know it.
+func tokenTail(serial string) string { return "UKEY 尾号 " + serial[max(0, len(serial)-4):] }
+
+func whichOne(o order.Order, l Links) []string { return []string{which(o, l)} }
+
+func whichAndCertificates(o order.Order, l Links) []string {
+	return []string{which(o, l), l.Certificates()}
+}
+
 func tailAndLink(o order.Order, l Links) []string {
 	return []string{order.TailOf(o.No), l.Order(o.ID)}
 }
@@ -143,7 +163,7 @@ var texts = map[order.Notice]text{
 	order.NoticeRefundStarted:    {"您的订单（尾号{1}）正在退款，款项将原路退回，一般 1 至 3 个工作日到账。", tail, "退款中", "款项将原路退回"},
 	order.NoticeRefunded:         {"您的订单（尾号{1}）退款成功，款项已原路退回。", tail, "已退款", "款项已原路退回"},
 
-	order.NoticeWritten: {"您的证书已写入 UKEY 并通过验证（订单尾号{1}），可以使用了。如非本人操作，请立即联系客服 400-666-3999。", tail, "已完成", "证书已写入，可以使用"},
+	order.NoticeWritten: {"您的证书已写入 UKEY 并通过验证（{1}），可以使用了。如非本人操作，请立即联系客服 400-666-3999。", whichOne, "已完成", "证书已写入，可以使用"},
 	order.NoticeBidOpened: {"您预约的提醒：投标已经开标，现在可以更新证书了，之前填写的内容已保留：{1}", func(o order.Order, l Links) []string {
 		return []string{l.Order(o.ID)}
 	}, "可更新", "已开标，可以更新证书"},
@@ -161,13 +181,11 @@ var texts = map[order.Notice]text{
 		return []string{l.Certificates()}
 	}, "即将到期", "请向原发证机构申请更新"},
 
-	order.NoticeUnlocked: {"您的 UKEY 已办理解锁、重设口令（订单尾号{1}）。如非本人操作，请立即冻结证书：{2}", func(o order.Order, l Links) []string {
-		return []string{order.TailOf(o.No), l.Certificates()}
-	}, "已解锁", "如非本人操作请立即冻结"},
-	order.NoticeFrozen:  {"您的 UKEY 证书（订单尾号{1}）已冻结，暂时不能使用。如非本人操作，请立即联系客服 400-666-3999。详情：{2}", tailAndLink, "已冻结", "证书已冻结，暂时不能使用"},
-	order.NoticeResumed: {"您的 UKEY 证书（订单尾号{1}）已恢复，可以继续使用。如非本人要求，请立即联系客服 400-666-3999。详情：{2}", tailAndLink, "已恢复", "证书已恢复，可以使用"},
-	order.NoticeRevoked: {"您的 UKEY 证书（订单尾号{1}）已吊销，不能再使用，也不能恢复。如非本人操作，请立即联系客服 400-666-3999。详情：{2}", tailAndLink, "已吊销", "证书已吊销，不能再使用"},
-	order.NoticeRebound: {"UKEY 证书（订单尾号{1}）的绑定用户已更换，以后的验证码和提醒将发送到新的手机号。如非本人或本单位办理，请立即联系客服 400-666-3999。", tail, "已换绑", "绑定用户已更换"},
+	order.NoticeUnlocked: {"您的 UKEY 已办理解锁、重设口令（{1}）。如非本人操作，请立即冻结证书：{2}", whichAndCertificates, "已解锁", "如非本人操作请立即冻结"},
+	order.NoticeFrozen:   {"您的证书（{1}）已冻结，暂时不能使用。如非本人操作，请立即联系客服 400-666-3999。详情：{2}", whichAndCertificates, "已冻结", "证书已冻结，暂时不能使用"},
+	order.NoticeResumed:  {"您的证书（{1}）已恢复，可以继续使用。如非本人要求，请立即联系客服 400-666-3999。详情：{2}", whichAndCertificates, "已恢复", "证书已恢复，可以使用"},
+	order.NoticeRevoked:  {"您的证书（{1}）已吊销，不能再使用，也不能恢复。如非本人操作，请立即联系客服 400-666-3999。详情：{2}", whichAndCertificates, "已吊销", "证书已吊销，不能再使用"},
+	order.NoticeRebound:  {"证书（{1}）的绑定用户已更换，以后的验证码和提醒将发送到新的手机号。如非本人或本单位办理，请立即联系客服 400-666-3999。", whichOne, "已换绑", "绑定用户已更换"},
 
 	order.NoticeAuthorize:     {"{1}正在为「{2}」办理投标数字证书，需要您（法定代表人）授权。微信点击 {3} 办理，没有微信点击 {4} ，7天内有效。如不知情请忽略，或打开后点击拒绝。", legalRep, "待授权", "请法定代表人授权"},
 	order.NoticeAuthorizeSoon: {"提醒：{1}为「{2}」办理投标数字证书，正在等待您（法定代表人）授权。微信点击 {3} 办理，没有微信点击 {4} 。如不知情请打开后点击拒绝。", legalRep, "待授权", "请法定代表人授权"},
@@ -286,9 +304,13 @@ func WeChat(n order.Notice, o order.Order, l Links) (Card, error) {
 			"time5":             dueText(due(o)),
 		}}, nil
 	}
-	return Card{ProgressTemplate, l.Order(o.ID), map[string]string{
+	about, page := o.Business.Label()+"（共 "+fmt.Sprint(o.Quantity())+" 个 UKEY）", l.Order(o.ID)
+	if l.Token != "" {
+		about, page = tokenTail(l.Token), l.Certificates()
+	}
+	return Card{ProgressTemplate, page, map[string]string{
 		"character_string1": o.No,
-		"thing2":            clip(o.Business.Label()+"（共 "+fmt.Sprint(o.Quantity())+" 个 UKEY）", 20),
+		"thing2":            clip(about, 20),
 		"phrase3":           clip(t.status, 5),
 		"thing4":            clip(t.next, 20),
 	}}, nil
@@ -310,6 +332,12 @@ func Cabinet(n order.Notice, at time.Time, l Links) Card {
 func AboutCabinet(n order.Notice) bool {
 	return n == order.NoticeLoanOverdue || n == order.NoticeForeignEnding
 }
+
+// namesToken are the notices about what became of one USBKEY or its certificate.
+var namesToken = []order.Notice{order.NoticeWritten, order.NoticeUnlocked, order.NoticeFrozen, order.NoticeResumed, order.NoticeRevoked, order.NoticeRebound}
+
+// NamesToken are the notices about one USBKEY, which they name where it is known.
+func NamesToken(n order.Notice) bool { return slices.Contains(namesToken, n) }
 
 // WithoutOrder are the notices that are about no order; they have words of their
 // own.

@@ -19,11 +19,10 @@ type Renewal struct {
 
 // keys names the keys: UKEY 尾号 0008, or that and how many more.
 func (r Renewal) keys() string {
-	tail := r.Token[max(0, len(r.Token)-4):]
 	if r.Keys == 1 {
-		return "UKEY 尾号 " + tail
+		return tokenTail(r.Token)
 	}
-	return fmt.Sprintf("UKEY 尾号 %s 等 %d 个", tail, r.Keys)
+	return fmt.Sprintf("%s 等 %d 个", tokenTail(r.Token), r.Keys)
 }
 
 // renewal is the wording of a reminder; its SMS takes {1} the keys, {2} a day and
