@@ -417,14 +417,25 @@ func (w *web) agreeing(path, code string) url.Values {
 // dial connects to the server over TCP.
 func (w *web) dial(t *testing.T) net.Conn {
 	t.Helper()
+	return dial(t, w.listening(t))
+}
+
+// listening serves the pages on a port of its own.
+func (w *web) listening(t *testing.T) (addr string) {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
 	go w.App.Listener(l)
 	t.Cleanup(func() { must(t, w.App.Shutdown()) })
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	return l.Addr().String()
+}
+
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
 	must(t, err)
-	t.Cleanup(func() { conn.Close() })
-	return conn
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 func must(t testing.TB, err error) {

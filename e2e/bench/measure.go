@@ -21,6 +21,8 @@ type row struct {
 	// do does the thing the n-th time (from 0, counted over all workers) in this
 	// round. It is called by one goroutine per worker.
 	do func(worker, n int) error
+	// after ends what prepare began, off the clock; may be nil.
+	after func()
 }
 
 // sample is one round of a row.
@@ -33,6 +35,9 @@ type sample struct {
 // measure runs a row for d, or until what was prepared is used up.
 func (r row) measure(d time.Duration) (sample, error) {
 	limit := 0
+	if r.after != nil {
+		defer r.after()
+	}
 	if r.prepare != nil {
 		var err error
 		if limit, err = r.prepare(); err != nil {

@@ -12,6 +12,7 @@ import (
 const (
 	hello            = "fiber hello"
 	statusLite       = "order status, SQLite + in-process Redis"
+	statusCrowded    = "the same beside 5,000 idle connections"
 	statusServers    = "order status, PostgreSQL + Redis"
 	sentence         = "a sentence understood, all evaluation sets"
 	staticOurs       = "bot, static reply, ours"
@@ -86,6 +87,7 @@ func limitsOf() []limit {
 	return []limit{
 		{row: sentence, p99: time.Millisecond}, // flows 4.1
 		{row: at(issue, writers), rate: 600, p99: 30 * time.Millisecond},
+		{row: statusCrowded, p99: 20 * time.Millisecond, than: statusLite}, // reliability 27
 		{row: unlockHelper, p99: 50 * time.Millisecond},
 		{row: unlockRound, p99: 300 * time.Millisecond},
 	}
@@ -121,6 +123,7 @@ func tableOf(ctx context.Context, dir string, lite, servers *world, program stri
 		{lite, ours, func(at string) row { return lite.callbackRow(staticOurs, at, false, 4096, staticText) }},
 		{lite, lite.silenceper(staticAnswer), func(at string) row { return lite.callbackRow(staticSilenceper, at, false, 4096, staticText) }},
 		{lite, lite.web.App, func(at string) row { return lite.orderStatus(statusLite, at) }},
+		{lite, lite.web.App, func(at string) row { return beside(5000, at, lite.orderStatus(statusCrowded, at)) }},
 		{lite, lite.web.App, func(at string) row { return lite.callbackRow(liveOurs, at, true, callbacksPerRound, tail) }},
 		{lite, lite.silenceper(lite.remembering), func(at string) row { return lite.callbackRow(liveSilenceper, at, true, callbacksPerRound, tail) }},
 		{servers, servers.web.App, func(at string) row { return servers.orderStatus(statusServers, at) }},

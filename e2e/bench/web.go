@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 
@@ -99,4 +100,33 @@ func (w *world) orderStatus(name, addr string) row {
 		})
 	}
 	return httpRow(name, addr, false, func() ([]request, error) { return requests, nil }, holds(w.applicants[0].order.No))
+}
+
+// beside measures r while so many connections to addr say nothing, every other one after
+// half a request (reliability 27).
+func beside(idle int, addr string, r row) row {
+	var conns []net.Conn
+	prepare := r.prepare
+	r.prepare = func() (int, error) {
+		for n := range idle {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				return 0, fmt.Errorf("idle connection %d of %d (`ulimit -Hn` has to allow both ends): %w", n+1, idle, err)
+			}
+			conns = append(conns, c)
+			if n%2 == 0 {
+				if _, err := io.WriteString(c, "GET /login HTTP/1.1\r\nHost: x\r\nX-Slow: "); err != nil {
+					return 0, err
+				}
+			}
+		}
+		return prepare()
+	}
+	r.after = func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		conns = nil
+	}
+	return r
 }
