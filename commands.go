@@ -161,11 +161,18 @@ func (b botExplainCmd) Run() error {
 }
 
 type healthCmd struct {
-	URL string `help:"Address of the instance." default:"http://127.0.0.1:8080" env:"YCD_HEALTH_URL"`
+	URL string `help:"Address of the instance (default: where the configuration has it answer)." env:"YCD_HEALTH_URL"`
 }
 
 // Run exits 0 when the instance is ready.
-func (h healthCmd) Run(ctx context.Context) error {
+func (h healthCmd) Run(ctx context.Context, c *cli) error {
+	if h.URL == "" {
+		cfg, err := c.load(nil)
+		if cfg == nil {
+			return err
+		}
+		h.URL = cfg.WatchURL() // whatever is wrong with the rest, it serves or it does not
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(h.URL, "/")+"/readyz", nil)

@@ -212,7 +212,7 @@ func keyPair(name string, merchant, platform config.Secret) (*rsa.PublicKey, *rs
 
 // mount puts the playground below /playground/ and lets it move the clock.
 func (p *playground) mount(web *handlers.Server, c *clock) {
-	web.App.Post("/playground/clock", func(ctx *fiber.Ctx) error {
+	web.Mount(fiber.MethodPost, "/playground/clock", handlers.Plain, func(ctx *fiber.Ctx) error {
 		var in struct {
 			Advance string `json:"advance"`
 		}

@@ -392,12 +392,14 @@ func (a *app) serve(ctx context.Context) error {
 		return err
 	}
 	front, shutdown := a.front()
-	go func() { faults <- front.Listener(l) }()
-	a.onClose(func() error {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		return shutdown(stop)
-	})
+	a.answer(ctx, l, front, shutdown, faults)
+	if a.cfg.WatchApart() {
+		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.WatchListen); err != nil {
+			return fmt.Errorf("YCD_WATCH_LISTEN: %w", err)
+		}
+		health := a.health()
+		a.answer(ctx, l, health, health.ShutdownWithContext, faults)
+	}
 	a.log.Info("ready", "url", a.cfg.PublicURL, "listen", a.cfg.Listen, "roles", a.cfg.Roles)
 	if a.dev != nil {
 		if err := a.showMenu(ctx); err != nil {
@@ -420,8 +422,20 @@ func (a *app) front() (front *fiber.App, shutdown func(context.Context) error) {
 	if a.web != nil {
 		return a.web.App, a.web.Shutdown
 	}
-	health := handlers.Health(a.checks(), a.metrics, a.log)
+	health := a.health()
 	return health, health.ShutdownWithContext
+}
+
+func (a *app) health() *fiber.App { return handlers.Health(a.checks(), a.metrics, a.log) }
+
+// answer serves what comes to a listener until the process ends.
+func (a *app) answer(ctx context.Context, l net.Listener, what *fiber.App, shutdown func(context.Context) error, faults chan<- error) {
+	go func() { faults <- what.Listener(l) }()
+	a.onClose(func() error {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return shutdown(stop)
+	})
 }
 
 // repeat does something again and again until the process ends, which waits for it

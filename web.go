@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"fmt"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -80,8 +81,14 @@ func (a *app) openWeb() error {
 	if err := a.openPKI(); err != nil {
 		return err
 	}
+	if !a.cfg.WatchApart() {
+		a.web.Watched()
+	}
 	if a.dev != nil {
 		a.dev.mount(a.web, a.clock)
+	}
+	if open := a.web.Unlisted(); len(open) > 0 {
+		return fmt.Errorf("these routes do not say who may use them: %v", open)
 	}
 	return nil
 }

@@ -30,14 +30,16 @@ func AllRoles() []string { return []string{RoleWeb, RoleJobs, RoleIssuer} }
 // (YCD_WECHAT_APP_ID). Each Secret can also be given as a file: wechat.app_secret_file,
 // YCD_WECHAT_APP_SECRET_FILE.
 type Config struct {
-	Env         string   `koanf:"env"`
-	Roles       []string `koanf:"roles"`
-	Listen      string   `koanf:"listen"`
-	PublicURL   string   `koanf:"public_url"`
-	DataDir     string   `koanf:"data_dir"`
-	DatabaseURL Secret   `koanf:"database_url"` // sqlite:PATH or postgres://…
-	RedisURL    Secret   `koanf:"redis_url"`    // empty: in-process
-	Hotline     string   `koanf:"hotline"`
+	Env    string   `koanf:"env"`
+	Roles  []string `koanf:"roles"`
+	Listen string   `koanf:"listen"`
+	// WatchListen is where a process with the web answers /readyz and /metrics, see WatchApart.
+	WatchListen string `koanf:"watch_listen"`
+	PublicURL   string `koanf:"public_url"`
+	DataDir     string `koanf:"data_dir"`
+	DatabaseURL Secret `koanf:"database_url"` // sqlite:PATH or postgres://…
+	RedisURL    Secret `koanf:"redis_url"`    // empty: in-process
+	Hotline     string `koanf:"hotline"`
 	// TrustedProxies are the addresses or networks of the proxies in front, which say in
 	// X-Real-IP who asked.
 	TrustedProxies []string `koanf:"trusted_proxies"`

@@ -29,6 +29,7 @@ func (c *Config) setDefaults() {
 
 	if c.Production() {
 		c.Listen = ":8080"
+		c.WatchListen = "127.0.0.1:8081"
 		c.WeChat.BaseURL = "https://api.weixin.qq.com"
 		c.WeChat.OpenURL = "https://open.weixin.qq.com"
 		c.WeChat.MPURL = "https://mp.weixin.qq.com"

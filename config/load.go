@@ -162,14 +162,36 @@ func (c *Config) apply(v variable, layers []layer, faults *Faults) {
 	}
 }
 
+// WatchApart reports whether readiness and metrics have an address that strangers do not
+// reach. Processes without the web have no other visitors on Listen.
+func (c *Config) WatchApart() bool {
+	return c.HasRole(RoleWeb) && c.WatchListen != "" && c.WatchListen != c.Listen
+}
+
+// WatchURL is where this process tells whether it is ready, for who asks on its host.
+func (c *Config) WatchURL() string {
+	if c.WatchApart() {
+		return urlOf(c.WatchListen)
+	}
+	return urlOf(c.Listen)
+}
+
+// urlOf is the address of what listens, for its own host.
+func urlOf(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
 // derive fills what follows from other values.
 func (c *Config) derive() {
 	if c.PublicURL == "" && !c.Production() {
-		if host, port, err := net.SplitHostPort(c.Listen); err == nil {
-			if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-				host = "127.0.0.1"
-			}
-			c.PublicURL = "http://" + net.JoinHostPort(host, port)
+		if c.PublicURL = urlOf(c.Listen); c.PublicURL != "" {
 			c.origins["public_url"] = "from listen"
 		}
 	}

@@ -48,6 +48,9 @@ func (c *Config) checkProcess(fs *Faults) {
 	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
 		fs.add("YCD_LISTEN", "must be an address such as 127.0.0.1:8080")
 	}
+	if _, port, err := net.SplitHostPort(c.WatchListen); c.WatchListen != "" && (err != nil || port == "") {
+		fs.add("YCD_WATCH_LISTEN", "must be an address such as 127.0.0.1:8081")
+	}
 	if c.DataDir == "" {
 		fs.add("YCD_DATA_DIR", "is required: the folder for data that is not in the database")
 	}

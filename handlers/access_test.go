@@ -16,29 +16,10 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-// unlisted are the routes of the server that the matrix does not name.
-func unlisted(s *Server) (out []string) {
-	listed := map[string]bool{}
-	for _, r := range s.matrix {
-		listed[r.Method+" "+r.Path] = true
-		listed["ALL "+r.Path] = listed["ALL "+r.Path] || r.Method == "ALL"
-	}
-	for _, r := range s.App.GetRoutes(true) {
-		method := r.Method
-		if method == http.MethodHead {
-			method = http.MethodGet // fiber answers HEAD with GET's handler
-		}
-		if !listed[method+" "+r.Path] && !listed["ALL "+r.Path] {
-			out = append(out, r.Method+" "+r.Path)
-		}
-	}
-	return out
-}
-
 // Reliability 15: a route without an entry in the authorisation matrix fails.
 func TestEveryRouteHasAccess(t *testing.T) {
 	s := newWeb(t).Server
-	if missing := unlisted(s); missing != nil {
+	if missing := s.Unlisted(); missing != nil {
 		t.Errorf("routes without access: %v", missing)
 	}
 	for _, r := range s.matrix {
@@ -47,7 +28,7 @@ func TestEveryRouteHasAccess(t *testing.T) {
 		}
 	}
 	s.App.Get("/forgotten", func(*fiber.Ctx) error { return nil }) // the check must be able to fail
-	if missing := unlisted(s); len(missing) == 0 {
+	if missing := s.Unlisted(); len(missing) == 0 {
 		t.Error("a route outside of the matrix was not noticed")
 	}
 }

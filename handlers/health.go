@@ -18,18 +18,24 @@ type Check struct {
 	Run  func(ctx context.Context) error
 }
 
-// Health returns the app of a process that has no web: liveness, readiness and
-// metrics.
+// Health returns the app of a process that has no web, and of an address that no
+// stranger reaches: liveness, readiness and metrics.
 func Health(checks []Check, metrics *prometheus.Registry, log *slog.Logger) *fiber.App {
 	s := &Server{Deps: Deps{Checks: checks, Metrics: metrics, Log: log}, App: fiber.New(fiber.Config{
 		AppName: "yuncaidun", DisableStartupMessage: true, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 	})}
-	s.healthRoutes()
+	s.alive()
+	s.Watched()
 	return s.App
 }
 
-func (s *Server) healthRoutes() {
+// alive says that the process lives; it tells strangers nothing else.
+func (s *Server) alive() {
 	s.get("/healthz", Plain, func(c *fiber.Ctx) error { return c.SendString("ok\n") })
+}
+
+// Watched adds readiness and metrics, which are for who operates it.
+func (s *Server) Watched() {
 	s.get("/readyz", Plain, s.ready)
 	s.get("/metrics", Plain, adaptor.HTTPHandler(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))
 }

@@ -90,6 +90,25 @@ func (s *Server) MountAll(prefix string, a Access, h fiber.Handler) {
 	}
 }
 
+// Unlisted are the routes that the matrix does not name: they would have no gate.
+func (s *Server) Unlisted() (out []string) {
+	listed := map[string]bool{}
+	for _, r := range s.matrix {
+		listed[r.Method+" "+r.Path] = true
+		listed["ALL "+r.Path] = listed["ALL "+r.Path] || r.Method == "ALL"
+	}
+	for _, r := range s.App.GetRoutes(true) {
+		method := r.Method
+		if method == fiber.MethodHead {
+			method = fiber.MethodGet // fiber answers HEAD with GET's handler
+		}
+		if !listed[method+" "+r.Path] && !listed["ALL "+r.Path] {
+			out = append(out, r.Method+" "+r.Path)
+		}
+	}
+	return out
+}
+
 // admit is the gate of a route.
 func (s *Server) admit(c *fiber.Ctx, r route) error {
 	if r.Access == Signed || r.Access == Plain || r.Access == Proof || r.Access == Helper {

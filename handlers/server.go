@@ -278,7 +278,7 @@ func New(d Deps) (*Server, error) {
 		ProxyHeader:             "X-Real-IP",
 	})
 	s.App.Use(s.observe, recovered, s.harden, oneLength)
-	s.healthRoutes()
+	s.alive()
 	s.get("/static/*", Plain, s.assets.serve)
 	s.homeRoutes()
 	s.loginRoutes()

@@ -164,6 +164,7 @@ func newWeb(t testing.TB) *web {
 		Log:         slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock.now, NewID: newID, Key: key, PublicURL: public, CA: "云采盾认证中心", Sealer: w.sealer, MaxDrafts: maxDrafts,
 	})
 	must(err)
+	w.Watched()
 	return w
 }
 

@@ -94,7 +94,7 @@ func TestPostgresRestarts(t *testing.T) {
 	server := newPostgres(t)
 	p := newProcess(t, shipped, "web,jobs,issuer", "YCD_STATION_AUTO=true")
 	estate := newProduction(t, server.dsn(), p.url)
-	p.env = append(p.env, estate.env...)
+	p.env, p.watch = append(p.env, estate.env...), "http://"+estate.watch
 	f := estate.install(t, p)
 	p.start(t)
 	ids := []order.ID{f.mustPlace(t, 1), f.mustPlace(t, 2)}

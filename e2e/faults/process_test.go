@@ -71,6 +71,7 @@ func dependOn(root string) error {
 // process is one process of the product. It can be started again after it ended.
 type process struct {
 	bin, url string
+	watch    string // where it says whether it is ready
 	env      []string
 	roles    string
 	log      string
@@ -89,7 +90,7 @@ func newProcess(t *testing.T, binary func() (string, error), roles string, env .
 	}
 	listen := freeAddress(t)
 	p := &process{
-		bin: bin, url: "http://" + listen, roles: roles, log: filepath.Join(t.TempDir(), "log"),
+		bin: bin, url: "http://" + listen, watch: "http://" + listen, roles: roles, log: filepath.Join(t.TempDir(), "log"),
 		env: append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "YCD_LISTEN=" + listen, "YCD_MAX_DRAFTS=0"}, env...),
 	}
 	t.Cleanup(func() {
@@ -162,7 +163,7 @@ func (p *process) start(t *testing.T, env ...string) {
 
 // ready asks the process.
 func (p *process) ready() error {
-	status, _, body, err := get(p.url + "/readyz")
+	status, _, body, err := get(p.watch + "/readyz")
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("%d %s", status, body)
 	}

@@ -32,6 +32,7 @@ const softHSM = "/usr/lib/softhsm/libsofthsm2.so"
 // folder, a secret per file. The providers are simulators in this test process.
 type production struct {
 	dir, dsn, publicURL string
+	watch               string // where its web says whether it is ready
 	redis               *redisServer
 	env                 []string
 	secrets             secrets
@@ -43,7 +44,7 @@ type production struct {
 // address that browsers and providers reach.
 func newProduction(t *testing.T, dsn, publicURL string) *production {
 	t.Helper()
-	p := &production{dir: t.TempDir(), dsn: dsn, publicURL: publicURL, redis: newRedis(t)}
+	p := &production{dir: t.TempDir(), dsn: dsn, publicURL: publicURL, redis: newRedis(t), watch: freeAddress(t)}
 	merchant, platform := newKey(t), newKey(t)
 	aesKey := strings.TrimRight(base64.StdEncoding.EncodeToString(random(32)), "=")
 	files := map[string]string{
@@ -106,7 +107,7 @@ func newProduction(t *testing.T, dsn, publicURL string) *production {
 
 	const playground = "/playground/"
 	p.env = append(p.env,
-		"YCD_ENV=production", "YCD_PUBLIC_URL="+publicURL, "YCD_DATA_DIR="+p.dir, "YCD_CA_NAME=某某电子认证有限公司", "YCD_CA_POLICY_OID=1.2.156.1.2.3",
+		"YCD_ENV=production", "YCD_PUBLIC_URL="+publicURL, "YCD_WATCH_LISTEN="+p.watch, "YCD_DATA_DIR="+p.dir, "YCD_CA_NAME=某某电子认证有限公司", "YCD_CA_POLICY_OID=1.2.156.1.2.3",
 		"YCD_CATALOGUE="+write("on-offer.json", string(order.SeededCatalogue())), "YCD_HSM_MODULE="+softHSM, "YCD_TOKEN_MODULE="+softHSM,
 		"YCD_WECHAT_APP_ID=wx1", "YCD_WECHAT_ORIGINAL_ID=gh_1", "YCD_MINIPROGRAM_APP_ID=wx2",
 		"YCD_WECHATPAY_MCH_ID=1900000001", "YCD_WECHATPAY_CERT_SERIAL=0A", "YCD_WECHATPAY_PUBLIC_KEY_ID=PUB_KEY_ID_1",
@@ -180,7 +181,7 @@ func TestProductionRolesShareTheWork(t *testing.T) {
 	t.Parallel()
 	web := newProcess(t, shipped, "web")
 	p := newProduction(t, storetest.EmptyPostgres(t), web.url)
-	web.env = append(web.env, p.env...)
+	web.env, web.watch = append(web.env, p.env...), "http://"+p.watch
 	jobs, issuer := newProcess(t, shipped, "jobs", p.env...), newProcess(t, shipped, "issuer", issuerOnly(p.env)...)
 
 	// Before the operator has made anything there is nothing to serve with.
@@ -200,7 +201,10 @@ func TestProductionRolesShareTheWork(t *testing.T) {
 	for _, process := range []*process{web, jobs, issuer} {
 		process.start(t)
 	}
-	for _, path := range []string{"/playground", "/playground/", "/playground/control/state"} {
+	if code, out := web.run(t, "health"); code != 0 {
+		t.Errorf("health exited with %d: %s", code, out)
+	}
+	for _, path := range []string{"/playground", "/playground/", "/playground/control/state", "/readyz", "/metrics"} { // the last two are for who operates it
 		if status, _, _, err := get(web.url + path); err != nil || status != http.StatusNotFound {
 			t.Errorf("%s is %d %v in production", path, status, err)
 		}
