@@ -327,22 +327,21 @@ func (r *Runs) made(ctx context.Context, t Ticket) (serial string, der []byte, e
 // the next ticket goes on with the same serial.
 func (r *Runs) Fail(ctx context.Context, secret, code, ip string) error {
 	return r.store.Change(ctx, func(tx Tx) error {
-		was, err := tx.TicketBySecret(ctx, hashSecret(secret))
+		t, err := r.Certificates.FailTicketIn(ctx, tx, secret, code)
 		if err != nil {
-			return err
-		}
-		t, err := was.move(FailTicket, r.now())
-		if err != nil {
-			return err
-		}
-		t.Failure = code
-		if err := tx.UpdateTicket(ctx, t, was); err != nil {
 			return err
 		}
 		_, err = r.Orders.ApplyIn(ctx, tx, t.OrderID, order.Command{On: order.Interrupt, By: helperActor(t, ip)})
-		if errors.Is(err, order.Conflict) {
-			return nil // it had not begun, or has moved on; the ticket is what failed
-		}
-		return err
+		return unlessMovedOn(err)
 	})
+}
+
+// unlessMovedOn is what stands in the way of a failed ticket's order: not that the order
+// had not begun, or has moved on, as the ticket is what failed. Who was overtaken tries
+// again.
+func unlessMovedOn(err error) error {
+	if errors.Is(err, order.Conflict) && !errors.Is(err, order.ErrRaced) {
+		return nil
+	}
+	return err
 }

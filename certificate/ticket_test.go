@@ -1,6 +1,7 @@
 package certificate_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -111,6 +112,83 @@ func TestTicketsEnd(t *testing.T) {
 		}
 		if err := f.TellStep(ctx, newer, certificate.StepProof); !errors.Is(err, order.NotFound) {
 			t.Errorf("a step of a failed ticket: %v", err)
+		}
+	})
+}
+
+// overtaken is a store in which who reads a ticket is overtaken before he writes.
+type overtaken struct {
+	certificate.Store
+	was certificate.Ticket
+}
+
+func (o overtaken) Change(ctx context.Context, fn func(certificate.Tx) error) error {
+	return o.Store.Change(ctx, func(tx certificate.Tx) error { return fn(overtakenTx{tx, o.was}) })
+}
+
+func (o overtaken) TicketBySecret(context.Context, string) (certificate.Ticket, error) {
+	return o.was, nil
+}
+
+type overtakenTx struct {
+	certificate.Tx
+	was certificate.Ticket
+}
+
+func (o overtakenTx) TicketBySecret(context.Context, string) (certificate.Ticket, error) {
+	return o.was, nil
+}
+
+// Of two helpers that show one ticket at once, one has it, and who gives it up meanwhile
+// does not end it. This is the twin of what is tried with goroutines.
+func TestTicketOvertaken(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		ctx := t.Context()
+		issued, secret := f.ticket(t)
+		late := certificate.NewService(overtaken{store.Certificates{DB: f.db}, issued}, func() time.Time { return now }, f.newID)
+		_, err := f.OpenTicket(ctx, secret, []byte("the helper"))
+		must(t, err)
+		if _, err := late.OpenTicket(ctx, secret, []byte("another helper")); !errors.Is(err, order.ErrRaced) {
+			t.Errorf("opened by another: %v", err)
+		}
+		if err := certificate.NewRuns(certificate.RunDeps{Certificates: late}).Fail(ctx, secret, "cancelled", ""); !errors.Is(err, order.ErrRaced) {
+			t.Errorf("given up by another: %v", err)
+		}
+		if stored, err := f.TicketByID(ctx, issued.ID); err != nil || stored.State != certificate.TicketOpen || string(stored.PublicKey) != "the helper" {
+			t.Errorf("%+v, %v", stored, err)
+		}
+	})
+}
+
+// quicker are orders that somebody else moves first.
+type quicker struct{}
+
+func (quicker) ApplyIn(context.Context, order.Tx, order.ID, order.Command) (order.Order, error) {
+	return order.Order{}, order.Errorf(order.Conflict, "order_changed", "订单状态已变更，请刷新后重试").Raced()
+}
+
+func (quicker) Catalogue() order.Catalogue { return order.Catalogue{} }
+
+// A helper that gives up while its order is being moved says so again: neither the ticket
+// nor the order is left half-way.
+func TestFailOvertaken(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		ctx := t.Context()
+		runs := certificate.NewRuns(certificate.RunDeps{Certificates: f.Service, Orders: quicker{}})
+		unlocks := certificate.NewUnlocks(certificate.UnlockDeps{Certificates: f.Service, Orders: quicker{}})
+		for name, fail := range map[string]func(ctx context.Context, secret, code, ip string) error{"run": runs.Fail, "unlock": unlocks.Fail} {
+			var issued certificate.Ticket
+			var secret string
+			must(t, f.db.InTx(ctx, func(tx order.Tx) (err error) {
+				issued, secret, err = f.IssueTicket(ctx, tx.(*store.Tx), certificate.Ticket{Purpose: certificate.ForUnlock, CertSerial: serialA, TokenSerial: "TW00000000000001", OrderID: orderID, PersonID: f.person})
+				return err
+			}))
+			if err := fail(ctx, secret, "cancelled", ""); !errors.Is(err, order.ErrRaced) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if stored, err := f.TicketByID(ctx, issued.ID); err != nil || stored.State != certificate.TicketIssued {
+				t.Errorf("%s: the ticket is %s, %v", name, stored.State, err)
+			}
 		}
 	})
 }

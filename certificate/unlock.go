@@ -3,7 +3,6 @@ package certificate
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -396,10 +395,7 @@ func (u *Unlocks) Fail(ctx context.Context, secret, code, ip string) error {
 		_, err = u.Orders.ApplyIn(ctx, tx, t.OrderID, order.Command{
 			On: order.UnlockFailed, By: order.Actor{Role: order.Helper, PersonID: t.PersonID, Channel: order.Web, IP: ip},
 		})
-		if errors.Is(err, order.Conflict) {
-			return nil // the order has moved on; the ticket is what failed
-		}
-		return err
+		return unlessMovedOn(err)
 	})
 }
 

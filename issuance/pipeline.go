@@ -168,14 +168,23 @@ func (p *Pipeline) Run(ctx context.Context, id string) (Issue, error) {
 }
 
 func (p *Pipeline) run(ctx context.Context, is Issue) (Issue, error) {
+	return p.runUntil(ctx, is, func(is Issue) bool {
+		_, unfinished := steps[is.Stage]
+		return !unfinished || is.Stage == StageStored && is.TokenSerial == ""
+	})
+}
+
+// runUntil runs step after step, and goes on from where another worker has brought the
+// issue meanwhile.
+func (p *Pipeline) runUntil(ctx context.Context, is Issue, done func(Issue) bool) (Issue, error) {
 	for failures := 0; ; {
-		step, unfinished := steps[is.Stage]
 		if is.Stage == StageFailed {
 			return is, refuse("issue_failed", "本次制证已作废，请重新制证。", "issue %s failed: %s", is.ID, is.Failure)
 		}
-		if !unfinished || is.Stage == StageStored && is.TokenSerial == "" {
+		if done(is) {
 			return is, nil
 		}
+		step := steps[is.Stage]
 		next, err := p.advance(ctx, step.name, is, step.do, step.next)
 		if errors.Is(err, ErrSerialTaken) || errors.Is(err, ErrStale) {
 			if failures++; failures < attempts {

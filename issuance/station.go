@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/yuncaidun/yuncaidun/issuance/token"
@@ -85,6 +86,9 @@ func (p *Pipeline) CertifyTask(ctx context.Context, issueID string, request []by
 			is.CSR, is.KeyHash = request, keyHash(csr)
 			return nil, nil
 		}, StageKeyMade)
+		if errors.Is(err, ErrStale) { // another was quicker: whose key it is says the next line
+			is, err = p.ledger.Issue(ctx, issueID)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -121,26 +125,19 @@ func (p *Pipeline) FinishTask(ctx context.Context, issueID string, signature []b
 	if err != nil {
 		return is, err
 	}
-	return p.advance(ctx, "verify", is, func(p *Pipeline, _ context.Context, _ *Issue) (*TokenRecord, error) {
+	done, err := p.advance(ctx, "verify", is, func(p *Pipeline, _ context.Context, _ *Issue) (*TokenRecord, error) {
 		rec.State, rec.UpdatedAt = TokenPersonalized, p.instant()
 		return &rec, nil
 	}, StageDone)
+	if errors.Is(err, ErrStale) { // reported twice at once, or scrapped meanwhile
+		return p.FinishTask(ctx, issueID, signature)
+	}
+	return done, err
 }
 
 // runTo runs the steps up to a stage; an issue that is further stays as it is.
 func (p *Pipeline) runTo(ctx context.Context, is Issue, stage Stage) (Issue, error) {
-	for is.Stage.before(stage) {
-		step := steps[is.Stage]
-		next, err := p.advance(ctx, step.name, is, step.do, step.next)
-		if err != nil {
-			return is, fmt.Errorf("issue %s: %s: %w", is.ID, is.Stage, err)
-		}
-		is = next
-	}
-	if is.Stage == StageFailed {
-		return is, refuse("issue_failed", "本次制证已作废，请重新制证。", "issue %s failed: %s", is.ID, is.Failure)
-	}
-	return is, nil
+	return p.runUntil(ctx, is, func(is Issue) bool { return !is.Stage.before(stage) })
 }
 
 // before reports whether the steps lead from s to stage.

@@ -111,3 +111,85 @@ func TestStationIsRefused(t *testing.T) {
 		t.Errorf("%d serials", len(f.ledger.history))
 	}
 }
+
+// overtaken is a ledger in which somebody is quicker once.
+type overtaken struct {
+	Ledger
+	by func()
+}
+
+func (l *overtaken) AdvanceIssue(ctx context.Context, from Stage, is Issue, tok *TokenRecord) error {
+	if by := l.by; by != nil {
+		l.by = nil
+		by()
+	}
+	return l.Ledger.AdvanceIssue(ctx, from, is, tok)
+}
+
+// Of two stations that make one issue at once, at whatever step they meet, both are told of
+// one USBKEY, one brings its key and the other is refused, and the end is reported once.
+func TestStationsAtOnce(t *testing.T) {
+	f := newFixture(t)
+	l := &overtaken{Ledger: f.ledger}
+	p, shut := f.pipeline(t, l)
+	defer shut()
+	r := request("two-1", "two", CompanyP256)
+	key, late := ephemeral(t), ephemeral(t)
+	handOut := func(key *token.Ephemeral) Task {
+		t.Helper()
+		task, err := p.HandOut(t.Context(), r, nil, key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return task
+	}
+	var task Task
+	l.by = func() { task = handOut(key) }
+	if other := handOut(late); other.TokenSerial != task.TokenSerial || task.TokenSerial == "" {
+		t.Errorf("told of %q and %q", task.TokenSerial, other.TokenSerial)
+	}
+	_, other := softwareCSR(t)
+	meet := &meeting{desk: desk{p: p}, l: l, before: func() {
+		if _, err := p.CertifyTask(t.Context(), r.ID, other); err != nil {
+			t.Error(err)
+		}
+	}}
+	refusal, ok := errors.AsType[*Refusal](MakeTask(t.Context(), f.hsm, key, task, meet))
+	if !ok || refusal.Code != "station_other_key" {
+		t.Errorf("the later key: %v", refusal)
+	}
+	if len(f.ledger.history) != 1 {
+		t.Errorf("%d serials", len(f.ledger.history))
+	}
+
+	r = request("two-2", "two2", CompanyP256)
+	task = handOut(key)
+	twice := &meeting{desk: desk{p: p}, l: l, finishTwice: true}
+	if err := MakeTask(t.Context(), f.hsm, key, task, twice); err != nil {
+		t.Errorf("reported twice at once: %v", err)
+	}
+	if is, err := f.ledger.Issue(t.Context(), r.ID); err != nil || is.Stage != StageDone {
+		t.Errorf("%s, %v", is.Stage, err)
+	}
+}
+
+// meeting is a desk at which another station is quicker.
+type meeting struct {
+	desk
+	l           *overtaken
+	before      func() // a certificate is asked for
+	finishTwice bool
+}
+
+func (m *meeting) Certify(ctx context.Context, issue string, request []byte) ([]byte, error) {
+	m.l.by = m.before
+	return m.desk.Certify(ctx, issue, request)
+}
+
+func (m *meeting) Finish(ctx context.Context, issue string, signature []byte) error {
+	var first error
+	if m.finishTwice {
+		m.l.by = func() { first = m.desk.Finish(ctx, issue, signature) }
+	}
+	return errors.Join(m.desk.Finish(ctx, issue, signature), first)
+}
