@@ -52,6 +52,22 @@ for (const path of all.filter((f) => f.endsWith('.json') && !f.endsWith('project
   }
 }
 
+// What a screen reader is told: WeChat reads aria-role only, and whatever is tapped has one.
+let told = 0
+for (const path of all.filter((f) => f.endsWith('.wxml') && !f.includes('wot-design'))) {
+  for (const [element] of readFileSync(path, 'utf8').matchAll(/<(?:view|text)\b(?:"[^"]*"|[^>"])*>/g)) {
+    told += element.includes(' aria-role=')
+    if (/ role=/.test(element)) {
+      faults.push(`${relative(folder, path)} has a role that WeChat does not read: ${element}`)
+    } else if (/ bind:?tap=/.test(element) && /class="[^"]*\b(card|link|tab|entry)\b/.test(element) && !element.includes(' aria-role=')) {
+      faults.push(`${relative(folder, path)} is tapped and does not say what it is: ${element}`)
+    }
+  }
+}
+if (told === 0) {
+  faults.push('no element says what it is')
+}
+
 // Size.
 const apart = (app.subPackages ?? []).map((p) => join(folder, p.root))
 const size = all.filter((f) => !apart.some((root) => f.startsWith(root))).reduce((sum, f) => sum + statSync(f).size, 0)
