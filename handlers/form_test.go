@@ -243,6 +243,36 @@ func TestDraftBelongsToItsBrowser(t *testing.T) {
 	}
 }
 
+// F19: whoever logs in goes on with what his browser holds, and has it everywhere from his
+// next save on. Nobody who uses the browser after him is told of it.
+func TestDraftOfABrowserThatLogsIn(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.filled()
+	b.login("13900139000")
+	if a := b.get("/"); !strings.Contains(a.Body, path+"/edit") {
+		t.Error("the home page does not offer to go on after the login")
+	}
+	b.get(path + "/edit")
+	b.post(path+"/form", url.Values{"do": {"auto"}, "org.name": {"云岭续填科技有限公司"}}, "HX-Request", "true")
+	own := b.draft() // made by the login
+	w.clock.advance(2 * codeWait * 1e9)
+	phone := w.browser()
+	phone.login("13900139000")
+	if a := phone.get("/orders"); !strings.Contains(a.Body, path) || !strings.Contains(a.Body, own) {
+		t.Error("the draft is not listed for the login that saved it")
+	}
+	b.post("/logout", nil)
+	if a := b.get("/"); strings.Contains(a.Body, path) || strings.Contains(a.Body, own) {
+		t.Error("the home page names the drafts of a login that has ended")
+	}
+	for _, p := range []string{path, own} {
+		if a := b.get(p + "/edit"); a.Status != http.StatusNotFound {
+			t.Errorf("%s without the login: %d", p, a.Status)
+		}
+	}
+}
+
 // F52, F55–F57: no confirmation without tick and right code; the consent says
 // which words, when and from where.
 func TestConfirmation(t *testing.T) {

@@ -64,17 +64,21 @@ func (s *Server) showProject(c *fiber.Ctx, key string) error {
 	return s.render(c, http.StatusOK, "project", p.Name, view)
 }
 
-// drafts are the visitor's unfinished applications: those of the login, or of
-// this browser.
-func (s *Server) drafts(c *fiber.Ctx) ([]order.Order, error) {
+// drafts are the visitor's unfinished applications: those of the login, then those
+// that this browser saved without one.
+func (s *Server) drafts(c *fiber.Ctx) (drafts []order.Order, err error) {
+	const most = 5
 	v := visitorOf(c)
-	f := order.Filter{PersonID: v.PersonID(), Status: order.Draft, Limit: 5}
-	if f.PersonID == "" {
-		if v.DraftToken() == "" {
-			return nil, nil
+	for _, owner := range []order.Filter{{PersonID: v.PersonID()}, {DraftToken: v.DraftToken()}} {
+		if owner.PersonID == "" && owner.DraftToken == "" || len(drafts) == most {
+			continue
 		}
-		f.DraftToken = v.DraftToken()
+		owner.Status, owner.Limit = order.Draft, most-len(drafts)
+		page, err := s.Store.Orders(c.UserContext(), owner)
+		if err != nil {
+			return nil, err
+		}
+		drafts = append(drafts, page.Orders...)
 	}
-	page, err := s.Store.Orders(c.UserContext(), f)
-	return page.Orders, err
+	return drafts, nil
 }

@@ -70,8 +70,10 @@ func keysOf(items []order.Item) []order.Item {
 	return slices.DeleteFunc(items, func(i order.Item) bool { return i.Stage != order.ItemVerified })
 }
 
-// trackingNo is a tracking number as it is typed.
-func trackingNo(typed string) string { return strings.ToUpper(strings.Join(strings.Fields(typed), "")) }
+// trackingNo is a tracking number as it is typed: in groups, in either width.
+func trackingNo(typed string) string {
+	return strings.ToUpper(strings.ReplaceAll(strings.Join(strings.Fields(identity.HalfWidth(typed)), ""), "-", ""))
+}
 
 func (k *console) shipping(c *fiber.Ctx) error {
 	stage, tracking := c.Query("stage", string(order.ToPost)), trackingNo(c.Query("tracking"))

@@ -245,7 +245,7 @@ func TestStaffWork(t *testing.T) {
 	if a := shipper.post(parcel+"/ship", url.Values{"carrier": {"sf"}, "tracking": {"12"}}); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "快递单号") {
 		t.Errorf("wrong tracking number: %d", a.Status)
 	}
-	shipper.mustPost(parcel+"/ship", url.Values{"carrier": {"sf"}, "tracking": {"sf 1234567890123"}}, parcel)
+	shipper.mustPost(parcel+"/ship", url.Values{"carrier": {"sf"}, "tracking": {"sf 1234－5678-90123"}}, parcel)
 	shipper.mustPost(parcel+"/ship", url.Values{"carrier": {"sf"}, "tracking": {"SF1234567890123"}}, parcel) // double click
 	if got := d.read(o.ID); got.Status != order.Completed || got.TrackingNo != "SF1234567890123" {
 		t.Errorf("order is %s with %q", got.State, got.TrackingNo)

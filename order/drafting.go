@@ -97,6 +97,12 @@ func (s *Service) prepareDraft(ctx context.Context, tx Tx, o Order, c *Command) 
 	if o.Business != "" && o.Business != p.Business {
 		return o, Errorf(Invalid, "business_changed", "草稿不能改办其他业务，请重新开始")
 	}
+	if o.PersonID == "" && c.By.Role == Applicant { // whoever logged in since goes on with it as his own
+		o.PersonID = c.By.PersonID
+	}
+	if o.PersonID != "" {
+		o.DraftToken = ""
+	}
 	p.Term = c.Term
 	if p.Term == 0 {
 		p.Term = p.Years[0]

@@ -306,6 +306,7 @@ type Filter struct {
 	PersonID string
 	// WeChat chooses the orders of whoever its openid is bound to.
 	WeChat     WeChatIdentity
+	// DraftToken chooses the anonymous drafts of a browser.
 	DraftToken string
 	// Certificate is the serial that the orders are about.
 	Certificate string

@@ -253,7 +253,7 @@ func filter(f order.Filter) (where string, args []any) {
 		and(`person_id = (SELECT person_id FROM wechat_identities WHERE app_id = ? AND open_id = ?)`, f.WeChat.AppID, f.WeChat.OpenID)
 	}
 	if f.DraftToken != "" {
-		and(`draft_token = ?`, f.DraftToken)
+		and(`draft_token = ? AND person_id IS NULL`, f.DraftToken)
 	}
 	if f.Certificate != "" {
 		and(`certificate = ?`, f.Certificate)
