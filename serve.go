@@ -45,7 +45,7 @@ func (s serveCmd) Run(ctx context.Context, c *cli) error {
 	cfg, err := c.load(map[string]string{"roles": s.Roles})
 	if s.PrintConfig {
 		if cfg != nil {
-			return errors.Join(cfg.Print(os.Stdout), err)
+			return errors.Join(cfg.ForeseeDevelopment(), cfg.Print(os.Stdout), err)
 		}
 		return err
 	}

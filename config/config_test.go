@@ -405,6 +405,49 @@ func TestPrintMasksAndNamesOrigins(t *testing.T) {
 	}
 }
 
+// What development makes for itself is effective, too: it is shown where it comes from,
+// masked, before the first start, which makes it, and after.
+func TestPrintShowsWhatDevelopmentMakes(t *testing.T) {
+	env := development(t)
+	dir := filepath.Join(t.TempDir(), "var")
+	env["YCD_DATA_DIR"] = dir
+	printed := func() string {
+		t.Helper()
+		c, err := Load(Options{Environ: environ(env)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := errors.Join(c.ForeseeDevelopment(), c.Print(&b)); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	holds := func(text string, lines ...string) {
+		t.Helper()
+		for _, want := range lines {
+			if !strings.Contains(text, want) {
+				t.Errorf("no line %q in:\n%s", want, text)
+			}
+		}
+	}
+	file := filepath.Join(dir, "secrets", "wechat_aes_key")
+	holds(printed(), `  aes_key: ""  # development `+file+", which the first start makes\n", `  public_key: ""  # from playground.wechatpay_key`,
+		`  open_url: "http://127.0.0.1:8080/playground/open.weixin.qq.com"  # simulator`, `  base_url: "http://127.0.0.1:PORT/playground/api.weixin.qq.com"  # simulator`)
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("looking made the data folder: %v", err)
+	}
+	c, err := Load(Options{Environ: environ(env)})
+	if err := errors.Join(err, os.MkdirAll(dir, 0o700), c.EnsureDevelopment()); err != nil {
+		t.Fatal(err)
+	}
+	text := printed()
+	holds(text, `  aes_key: "`+mask+`"  # development `+file+"\n", `  public_key: "`+mask+`"  # from playground.wechatpay_key`)
+	if strings.Contains(text, c.WeChat.AESKey.Reveal()) {
+		t.Error("a secret is shown")
+	}
+}
+
 func TestPrintHidesPasswordInQuery(t *testing.T) {
 	for _, dsn := range []string{"postgres://h/d?password=canary", "postgres://h/d?sslpassword=canary", "postgres://u:canary%zz@h/d"} {
 		if got := withoutPassword(NewSecret(dsn)); strings.Contains(got, "canary") {

@@ -95,10 +95,31 @@ func (c *Config) EnsureDevelopment() error {
 	if c.Production() {
 		return nil
 	}
-	dir := filepath.Join(c.DataDir, "secrets")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(c.DataDir, "secrets"), 0o700); err != nil {
 		return fmt.Errorf("creating the folder for secrets: %w", err)
 	}
+	return c.fill(readOrCreate)
+}
+
+// ForeseeDevelopment fills in what a start would, as far as it is there already, and
+// creates nothing: what is effective can be shown before the first start and beside a
+// running one. In production it does nothing.
+func (c *Config) ForeseeDevelopment() error {
+	if c.Production() {
+		return nil
+	}
+	c.PointAtSimulator("http://127.0.0.1:PORT") // a start takes a free one
+	return c.fill(func(file string, _ func() (string, error)) (string, error) {
+		text, err := readOwn(file)
+		if errors.Is(err, os.ErrNotExist) {
+			return "", nil
+		}
+		return text, err
+	})
+}
+
+// fill gives every empty secret what read finds in its file below DataDir/secrets.
+func (c *Config) fill(read func(file string, generate func() (string, error)) (string, error)) error {
 	for _, v := range variables(c) {
 		generate, ok := generated[v.path]
 		if !ok || !v.field.Interface().(Secret).Empty() {
@@ -107,16 +128,23 @@ func (c *Config) EnsureDevelopment() error {
 		if slices.ContainsFunc(c.platforms(), func(p platform) bool { return p.path == v.path && c.isReal(p) }) {
 			continue
 		}
-		file := filepath.Join(dir, strings.ReplaceAll(v.path, ".", "_"))
-		text, err := readOrCreate(file, generate)
+		file := filepath.Join(c.DataDir, "secrets", strings.ReplaceAll(v.path, ".", "_"))
+		text, err := read(file, generate)
 		if err != nil {
 			return fmt.Errorf("secret %s: %w", v.env(), err)
 		}
 		_ = v.set(text) // a secret takes any text
 		c.origins[v.path] = "development " + file
+		if text == "" {
+			c.origins[v.path] += ", which the first start makes"
+		}
 	}
 	for _, p := range c.platforms() {
 		if c.isReal(p) || !p.public.Empty() {
+			continue
+		}
+		c.origins[p.publicPath] = "from " + p.path
+		if p.private.Empty() {
 			continue
 		}
 		public, err := publicPEM(*p.private)
@@ -124,7 +152,6 @@ func (c *Config) EnsureDevelopment() error {
 			return fmt.Errorf("secret %s: %w", envName(p.path), err)
 		}
 		*p.public = NewSecret(public)
-		c.origins[p.publicPath] = "from " + p.path
 	}
 	return nil
 }

@@ -28,7 +28,11 @@ func ParseMobile(s string) (Mobile, error) {
 		return Mobile{}, fault(Missing, "请填写手机号。")
 	}
 	if bare, ok := strings.CutPrefix(n, "+"); ok || len(n) > 11 {
-		n = strings.TrimPrefix(strings.TrimPrefix(bare, "00"), "86")
+		home, ours := strings.CutPrefix(strings.TrimPrefix(bare, "00"), "86")
+		if ok && !ours && only(home, digits) { // +1 380 013 8000 is somebody's number elsewhere
+			return Mobile{}, fault(BadFormat, "目前只支持中国大陆手机号，国家代码为+86，请重新填写。")
+		}
+		n = home
 	}
 	switch {
 	case !only(n, digits):

@@ -135,6 +135,7 @@ func TestParseMobile(t *testing.T) {
 	}{
 		{"plain", "17712347069", "17712347069", ""},
 		{"country code", "+86 177-1234-7069", "17712347069", ""},
+		{"another country's code", "+1 380 013 8000", "", BadFormat},
 		{"country code without plus", "8617712347069", "17712347069", ""},
 		{"country code with zeros", "008617712347069", "17712347069", ""},
 		{"full width", "＋８６（１７７）１２３４—７０６９", "17712347069", ""},
