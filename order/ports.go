@@ -305,7 +305,7 @@ type LedgerEntry struct {
 type Filter struct {
 	PersonID string
 	// WeChat chooses the orders of whoever its openid is bound to.
-	WeChat     WeChatIdentity
+	WeChat WeChatIdentity
 	// DraftToken chooses the anonymous drafts of a browser.
 	DraftToken string
 	// Certificate is the serial that the orders are about.
