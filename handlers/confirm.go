@@ -181,6 +181,7 @@ func (s *Server) confirmCode(c *fiber.Ctx) error {
 
 // confirm is the applicant's word: agreement ticked, mobile proven (F52–F56).
 func (s *Server) confirm(c *fiber.Ctx) error {
+	defer s.alone(order.ID(c.Params("id")))() // pressed twice, the code is good for the first
 	o, err := s.ownOrder(c)
 	if err != nil {
 		return err

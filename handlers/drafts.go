@@ -114,6 +114,9 @@ func (s *Server) postForm(c *fiber.Ctx) error {
 	}
 	fixing, err := s.editable(o)
 	if err != nil {
+		if s.sentBefore(c, o) {
+			return s.goTo(c, s.placeOf(o))
+		}
 		return err
 	}
 	form := s.postedForm(c, o, fixing)
@@ -159,6 +162,12 @@ func (s *Server) postForm(c *fiber.Ctx) error {
 		view.Saved = s.Now()
 	}
 	return s.answerForm(c, view, do)
+}
+
+// sentBefore reports whether the form was submitted as it is, by a page that still shows it.
+func (s *Server) sentBefore(c *fiber.Ctx, o order.Order) bool {
+	typed, faults := order.Normalize(o.Product, s.postedForm(c, o, true), s.Now().In(order.Shanghai))
+	return o.Refund == order.NoRefund && c.FormValue("do") == "submit" && len(faults) == 0 && typed.Equal(o.Form)
 }
 
 // answerForm shows what a post of the form led to: the parts that changed for a

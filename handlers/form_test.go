@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/store/session"
 )
 
 // F14: a submission lists everything missing at once, in form order.
@@ -307,11 +308,58 @@ func TestConfirmation(t *testing.T) {
 	if a := b.post(path+"/confirm", b.agreeing(path, "000000")); a.location() != path+"/pay" {
 		t.Errorf("confirming twice: %d %s", a.Status, a.location())
 	}
-	if a := b.post(path+"/form", filledForm()); a.Status != http.StatusConflict {
-		t.Errorf("editing a confirmed order: %d", a.Status)
+	if a := b.post(path+"/form", filledForm()); a.Status != http.StatusConflict || !strings.Contains(a.Body, `href="`+path+`">查看这个订单`) {
+		t.Errorf("editing a confirmed order: %d %s", a.Status, a.Body)
+	}
+	again := filledForm()
+	again.Set("do", "submit")
+	if a := b.post(path+"/form", again); a.location() != path+"/pay" {
+		t.Errorf("submitting what was submitted: %d %s", a.Status, a.location())
+	}
+	again.Set("agent.name", "王小琦")
+	if a := b.post(path+"/form", again); a.Status != http.StatusConflict {
+		t.Errorf("submitting something else: %d %s", a.Status, a.location())
 	}
 	if a := b.post(path+"/reopen", nil); a.location() != path+"/edit" || b.order(path).Status != order.Draft { // lifecycle row 7
 		t.Errorf("reopen: %d %s", a.Status, b.order(path).Status)
+	}
+}
+
+// watched are codes that tell when one is verified.
+type watched struct {
+	codes
+	now func()
+}
+
+func (w watched) Verify(ctx context.Context, c session.Challenge, code string) error {
+	w.now()
+	return w.codes.Verify(ctx, c, code)
+}
+
+// Pressed twice, the confirmation is made once: the second waits for the first, and is not
+// told that its code was used, by the first.
+func TestConfirmationPressedTwice(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.filled()
+	b.get(path + "/confirm")
+	b.post(path+"/code", nil, "HX-Request", "true", csrfHeader, b.csrf)
+	form, verified := b.agreeing(path, b.code(agentMobile)), 0
+	w.Codes = watched{w.Codes, func() {
+		if m := &w.locks[int(path[len(path)-1])%len(w.locks)]; m.TryLock() {
+			t.Error("another confirmation of the order may begin meanwhile")
+			m.Unlock()
+		}
+		verified++
+	}}
+	for range 2 {
+		if a := b.post(path+"/confirm", form); a.location() != path+"/pay" {
+			t.Errorf("%d %s", a.Status, a.location())
+		}
+		b.get(path + "/pay") // the mobile that was proven is logged in
+	}
+	if verified != 1 {
+		t.Errorf("the code was used %d times", verified)
 	}
 }
 

@@ -108,6 +108,9 @@ func (s *Server) failed(c *fiber.Ctx, err error) error {
 		return s.render(c, p.Status, "partials/notice", "", p)
 	default:
 		page, on := "error", []choice{{Value: "/", Label: "返回首页"}, {Value: "/orders", Label: "我的订单"}}
+		if p.Status == http.StatusConflict && strings.HasPrefix(c.Route().Path, "/orders/:id/") {
+			on[0] = choice{Value: actionURL(order.ID(c.Params("id")), order.ActionView), Label: "查看这个订单"}
+		}
 		if inConsole(c) {
 			page, on = "staff/error", []choice{{Value: "/staff", Label: "返回审核台"}}
 		}

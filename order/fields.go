@@ -41,7 +41,7 @@ var Fields = []FieldSpec{
 	{Name: LegalIDNo, Group: GroupAuth, Label: "法定代表人证件号码", Input: Text, Signed: true, Asked: online, Hint: "仅用于核对法定代表人本人", Check: checkLegalDocument, Doubt: doubtDocument(LegalIDType), Mask: maskDocument},
 	{Name: LetterImage, Group: GroupAuth, Label: "盖章授权书", Input: Image, Asked: onPaper, Hint: "下载、打印、加盖实体公章后拍照上传，须为彩色图片"},
 
-	{Name: ShipWay, Group: GroupShip, Label: "收件类型", Input: Radio, Asked: isShipped, Options: []Option{{ShipCourier, "快递"}, {ShipPickUp, "自取"}}, Default: ShipCourier},
+	{Name: ShipWay, Group: GroupShip, Label: "收件类型", Input: Radio, Hint: "自取须到我们的柜台，地址和时间请致电 400-666-3999", Asked: isShipped, Options: []Option{{ShipCourier, "快递"}, {ShipPickUp, "自取"}}, Default: ShipCourier},
 	{Name: ShipName, Group: GroupShip, Label: "收件人姓名", Input: Text, Asked: isShipped, Check: checkName, Mask: maskName},
 	{Name: ShipMobile, Group: GroupShip, Label: "收件人手机号", Input: Tel, Asked: isShipped, Check: checkMobile, Doubt: doubtMobile, Mask: maskMobile},
 	{Name: ShipProvince, Group: GroupShip, Label: "省份", Input: Select, Asked: byPost, Options: provinceOptions()},

@@ -62,7 +62,7 @@ var guides = map[State]guide{
 	making:                {"正在制作 UKEY。", "", NoAction},
 	makingFailed:          {"制证遇到问题，工作人员正在处理。", "", NoAction},
 	toPost:                {"UKEY 已制作完成，等待寄出。", "", ActionTrack},
-	toPickUp:              {"UKEY 已制作完成，可以领取。", "请凭短信中的取件码和证件到柜台领取。", NoAction},
+	toPickUp:              {"UKEY 已制作完成，可以领取。", "请凭短信中的取件码和证件到柜台领取，柜台的地址和时间请致电 400-666-3999。", NoAction},
 	renewReady:            {"更新申请已通过。", "请在插着 UKEY 的电脑上点击更新，写入新证书。", ActionRun},
 	renewRunning:          {"正在写入新证书。", "请保持 UKEY 插入，不要拔出。", ActionRun},
 	renewInterrupted:      {"写入被中断，原证书仍然有效。", "请重新插好 UKEY 后继续，不需要重新申请。", ActionRun},
