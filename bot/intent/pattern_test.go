@@ -45,13 +45,16 @@ func TestPatternFindsWhatTheExpressionDoes(t *testing.T) {
 			alternatives = append(alternatives, a.expr.String())
 		}
 		expr := regexp.MustCompile(strings.Join(alternatives, "|"))
-		for _, text := range texts {
-			want := slices.DeleteFunc(expr.FindStringSubmatchIndex(text), func(i int) bool { return i < 0 })
-			got := slices.DeleteFunc(p.FindStringSubmatchIndex(text), func(i int) bool { return i < 0 })
-			if !slices.Equal(got, want) || p.MatchString(text) != (want != nil) {
-				t.Fatalf("%s in %q: %v, want %v", name, text, got, want)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, text := range texts {
+				want := slices.DeleteFunc(expr.FindStringSubmatchIndex(text), func(i int) bool { return i < 0 })
+				got := slices.DeleteFunc(p.FindStringSubmatchIndex(text), func(i int) bool { return i < 0 })
+				if !slices.Equal(got, want) || p.MatchString(text) != (want != nil) {
+					t.Fatalf("%q: %v, want %v", text, got, want)
+				}
 			}
-		}
+		})
 	}
 }
 
