@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,14 +27,23 @@ type client struct {
 const patience = 20 * time.Second
 
 func newClient(server, ticket string) (*client, error) {
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, usageError{errors.New("--server 须是网站的地址，例如 https://ra.example.cn")}
+	if !private(server) {
+		return nil, usageError{errors.New("--server 须是网站的地址，以 https:// 开头，例如 https://ra.example.cn")}
 	}
 	if ticket == "" || len(ticket) > 64 {
 		return nil, usageError{errors.New("--ticket 须是网页上显示的办理凭证")}
 	}
 	return &client{server: strings.TrimRight(server, "/"), ticket: ticket, http: &http.Client{Timeout: patience}}, nil
+}
+
+// private tells whether an address is one that nobody on the line can answer for: what
+// it says opens USBKEYs. Only this PC may be talked to without TLS.
+func private(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
 }
 
 // problem is a refusal of the server, in its own words.

@@ -244,6 +244,21 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%+v is not refused as usage", u)
 		}
 	}
+	for _, foreign := range []string{"http://ra.example.cn", "http://127.0.0.1.example.cn:8080", "http://[2001:db8::1]"} {
+		if _, err := newClient(foreign, "x"); err == nil {
+			t.Errorf("PINs would travel in the open to %s", foreign)
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel() // it would end at once, and well
+		if _, ok := errors.AsType[usageError](serveCmd{Listen: "127.0.0.1:0", Origin: []string{foreign}}.Run(cancelled, &cli{Module: []string{softHSM}})); !ok {
+			t.Errorf("pages of %s may use the helper", foreign)
+		}
+	}
+	for _, own := range []string{"https://ra.example.cn", "http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080"} {
+		if _, err := newClient(own, "x"); err != nil {
+			t.Errorf("%s: %v", own, err)
+		}
+	}
 	if _, ok := errors.AsType[usageError](serveCmd{Listen: "0.0.0.0:27180"}.Run(context.Background(), &cli{})); !ok {
 		t.Error("the helper would listen on every address")
 	}

@@ -41,6 +41,11 @@ func (s serveCmd) Run(ctx context.Context, c *cli) error {
 	if len(origins) == 0 {
 		origins = strings.Fields(defaultOrigins)
 	}
+	for _, o := range origins {
+		if !private(o) {
+			return usageError{errors.New("--origin 须以 https:// 开头，例如 https://ra.example.cn")}
+		}
+	}
 	k, err := openKeyring(c.Module)
 	if err != nil {
 		return err
