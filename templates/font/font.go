@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 
+	"github.com/go-pdf/fpdf"
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/font/sfnt"
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // Path is where Debian's fonts-wqy-microhei installs the collection.
@@ -23,6 +26,7 @@ type Font struct {
 	// TTF is the face as a file of its own.
 	TTF    []byte
 	glyphs *sfnt.Font
+	common func() []byte // the face cut to the common characters, once
 }
 
 // Load reads a TrueType font or the first face of a collection.
@@ -39,7 +43,37 @@ func Load(path string) (*Font, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the font %s: %w", path, err)
 	}
-	return &Font{TTF: ttf, glyphs: glyphs}, nil
+	return &Font{TTF: ttf, glyphs: glyphs, common: sync.OnceValue(func() []byte { return fpdf.UTF8CutFont(ttf, string(commonRunes)) })}, nil
+}
+
+// commonRunes are the characters of ASCII and GB 2312, in order: nearly all that
+// Chinese documents are written with.
+var commonRunes = func() []rune {
+	var gb []byte
+	for row := byte(0xA1); row <= 0xF7; row++ {
+		for cell := byte(0xA1); cell <= 0xFE; cell++ {
+			gb = append(gb, row, cell)
+		}
+	}
+	text, _ := simplifiedchinese.GBK.NewDecoder().Bytes(gb) // empty cells become U+FFFD
+	runes := []rune(string(text))
+	for r := ' '; r <= '~'; r++ {
+		runes = append(runes, r)
+	}
+	slices.Sort(runes)
+	return slices.Compact(runes)
+}()
+
+// For returns a TrueType file that draws text. The PDF library parses all of a
+// face for each document, so it is given the whole one only where the common
+// characters do not suffice.
+func (f *Font) For(text string) []byte {
+	for _, r := range text {
+		if _, common := slices.BinarySearch(commonRunes, r); !common {
+			return f.TTF
+		}
+	}
+	return f.common()
 }
 
 // Missing returns the characters of text that the font cannot draw, each once.

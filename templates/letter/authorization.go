@@ -107,11 +107,10 @@ type Signing struct {
 
 // AuthorizationPDF returns the signed letter as a PDF file, ready to be sealed.
 func AuthorizationPDF(f *font.Font, a Authorization, s Signing) ([]byte, error) {
-	if missing := f.Missing(strings.ReplaceAll(a.Text(), "\n", "") + strings.Join(s.Proofs, "")); missing != nil {
-		return nil, MissingGlyphs{missing}
+	p, err := newPage(f, a.Title(), s.At, strings.ReplaceAll(a.Text(), "\n", "")+strings.Join(s.Proofs, ""))
+	if err != nil {
+		return nil, err
 	}
-	p := newPage(f, Blanks{CA: a.CA, Date: s.At})
-	p.SetTitle(a.Title(), true)
 	p.title(a.Title())
 	for _, text := range a.Paragraphs() {
 		if no, rest, ok := strings.Cut(text, ". "); ok && len(no) == 1 {

@@ -65,11 +65,12 @@ func PDF(f *font.Font, b Blanks) ([]byte, error) {
 			return nil, fmt.Errorf("writing the letter: the blank %s is empty", name)
 		}
 	}
-	if missing := f.Missing(b.CA + b.Company + b.Agent + b.Mobile + b.Email); missing != nil {
-		return nil, MissingGlyphs{missing}
+	title := b.CA + "实名认证申请授权书"
+	p, err := newPage(f, title, b.Date, b.CA+b.Company+b.Agent+b.Mobile+b.Email)
+	if err != nil {
+		return nil, err
 	}
-	p := newPage(f, b)
-	p.title(b.CA + "实名认证申请授权书")
+	p.title(title)
 	p.paragraph("致：" + b.CA)
 	p.paragraph("我单位授权下列代理人（经办人）向贵公司申请单位实名认证，并办理数字证书及证书存储介质（USBKEY）的申请、确认、领取等事项。")
 	p.table([][2]string{{"单位全称", b.Company}, {"代理人姓名", b.Agent}, {"代理人电话（手机）", b.Mobile}, {"代理人电子邮箱", b.Email}})
@@ -89,18 +90,23 @@ func PDF(f *font.Font, b Blanks) ([]byte, error) {
 // page is the one sheet of the letter.
 type page struct{ *fpdf.Fpdf }
 
-func newPage(f *font.Font, b Blanks) page {
+// newPage begins a sheet on which text is filled in, beside the fixed words of this
+// package, which are common characters. It fails where the font cannot draw text.
+func newPage(f *font.Font, title string, day time.Time, text string) (page, error) {
+	if missing := f.Missing(text); missing != nil {
+		return page{}, MissingGlyphs{missing}
+	}
 	p := page{fpdf.New("P", "mm", "A4", "")}
 	p.SetCatalogSort(true)
-	p.SetCreationDate(b.Date.UTC())
-	p.SetModificationDate(b.Date.UTC())
-	p.SetTitle(b.CA+"实名认证申请授权书", true)
-	p.AddUTF8FontFromBytes("hei", "", f.TTF)
+	p.SetCreationDate(day.UTC())
+	p.SetModificationDate(day.UTC())
+	p.SetTitle(title, true)
+	p.AddUTF8FontFromBytes("hei", "", f.For(text))
 	p.SetMargins(margin, 22, margin)
 	p.SetAutoPageBreak(false, 0)
 	p.AddPage()
 	p.SetFont("hei", "", textSize)
-	return p
+	return p, nil
 }
 
 func (p page) title(text string) {

@@ -25,13 +25,12 @@ type Receipt struct {
 
 // ReceiptPDF returns the progress receipt as a PDF file, ready to be sealed.
 func ReceiptPDF(f *font.Font, r Receipt) ([]byte, error) {
-	if missing := f.Missing(r.CA + r.Company + r.Product + r.State); missing != nil {
-		return nil, MissingGlyphs{missing}
-	}
 	title := "数字证书办理进度凭证"
 	moment := func(t time.Time) string { return t.In(shanghai).Format(time.DateTime) } // as the page writes it
-	p := newPage(f, Blanks{CA: r.CA, Date: r.IssuedAt})
-	p.SetTitle(title, true)
+	p, err := newPage(f, title, r.IssuedAt, r.CA+r.Company+r.Product+r.State)
+	if err != nil {
+		return nil, err
+	}
 	p.title(title)
 	p.paragraph(fmt.Sprintf("兹证明，截至 %s，下列单位向%s申请办理电子招标投标数字证书的进度如下：", moment(r.IssuedAt), r.CA))
 	p.table([][2]string{
