@@ -120,6 +120,8 @@ func (s *Service) Apply(ctx context.Context, serial string, c Command) (Certific
 	})
 	if refusal, ok := order.AsError(err); ok && cert.OrderID != "" {
 		// The refusal is what the caller needs to hear, also when it cannot be recorded.
+		ctx, cancel := order.RecordingContext(ctx)
+		defer cancel()
 		_ = s.store.Change(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, audit(cert, c, refusal.Code)) })
 	}
 	return cert, err

@@ -71,6 +71,9 @@ func TestProblemsAreDocumented(t *testing.T) {
 		p := problems[code]
 		fmt.Fprintf(&b, "\n### %s\n\n%s", code, p.kind)
 		for _, d := range slices.Sorted(maps.Keys(p.details)) {
+			if strings.HasSuffix(d, "。") {
+				t.Errorf("%s: %q ends a sentence that others go on with", code, d)
+			}
 			fmt.Fprintf(&b, " · %s", d)
 		}
 		b.WriteByte('\n')

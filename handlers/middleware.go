@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -35,9 +36,12 @@ func (s *Server) harden(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// observe gives the request its id, measures it and writes the access log. The
+// observe gives the request its id and its time, measures it and writes the access log. The
 // log names the route, never the path: paths hold tokens.
 func (s *Server) observe(c *fiber.Ctx) error {
+	ctx, cancel := context.WithTimeout(c.UserContext(), answerTime)
+	defer cancel()
+	c.SetUserContext(ctx)
 	start := s.Now()
 	id := ulid.Make().String()
 	c.Set(fiber.HeaderXRequestID, id)

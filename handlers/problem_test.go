@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -137,5 +138,21 @@ func TestLoginFirst(t *testing.T) {
 	}
 	if a := b.get("/api/v1/orders"); a.Status != http.StatusUnauthorized || problemIn(t, a).Code != "login_required" {
 		t.Errorf("API: %d %s", a.Status, a.Body)
+	}
+}
+
+// Nobody waits for ever for a database, or a provider, that takes the question and is silent.
+func TestHandlersHaveADeadline(t *testing.T) {
+	w := newWeb(t)
+	var left time.Duration
+	w.get("/fault/silent", Plain, func(c *fiber.Ctx) error {
+		if end, ok := c.UserContext().Deadline(); ok {
+			left = time.Until(end)
+		}
+		return context.DeadlineExceeded
+	})
+	w.browser().get("/fault/silent")
+	if left <= 0 || left >= writeTimeout {
+		t.Errorf("a handler may take %s, and its answer has to be written within %s", left, writeTimeout)
 	}
 }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -234,7 +235,7 @@ type Server struct {
 
 	matrix   []route
 	requests *prometheus.HistogramVec
-	drawing  chan struct{} // bounds how many pictures are in memory at once
+	drawing  chan struct{} // see draw
 	closing  chan struct{}
 	locks    [64]sync.Mutex // of drafts, see alone
 	behind   sync.WaitGroup // what goes on after its answer, see unlockSMS
@@ -247,6 +248,7 @@ const (
 	bodyLimit    = picture.MaxBytes + 64<<10
 	headerLimit  = 16 << 10
 	readTimeout  = 90 * time.Second // 8 MiB over a slow telephone
+	answerTime   = 45 * time.Second // of a handler: a database that is silent does not hold him for ever
 	writeTimeout = 60 * time.Second
 	idleTimeout  = 75 * time.Second
 )
@@ -306,12 +308,22 @@ func New(d Deps) (*Server, error) {
 	return s, nil
 }
 
-// Shutdown ends live streams, then waits for running requests.
+// Shutdown ends live streams, then waits for running requests and what goes on after
+// them, no longer than ctx allows.
 func (s *Server) Shutdown(ctx context.Context) error {
 	close(s.closing)
 	err := s.App.ShutdownWithContext(ctx)
-	s.behind.Wait()
-	return err
+	done := make(chan struct{})
+	go func() {
+		s.behind.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, fmt.Errorf("waiting for what goes on after its answer: %w", ctx.Err()))
+	}
 }
 
 func (s *Server) secure() bool { return s.PublicURL.Scheme == "https" }

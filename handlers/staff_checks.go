@@ -170,9 +170,13 @@ func (k *console) doubtsOf(ctx context.Context, object string) ([]picture.Warnin
 	if err != nil {
 		return nil, err // not remembered
 	}
-	k.drawing <- struct{}{}
-	found = picture.Warnings(kept)
-	<-k.drawing
+	err = k.draw(ctx, func() error {
+		found = picture.Warnings(kept)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	k.doubts.mu.Lock()
 	defer k.doubts.mu.Unlock()
 	if k.doubts.known == nil || len(k.doubts.known) >= doubtsKept {

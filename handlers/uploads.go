@@ -223,9 +223,11 @@ func (s *Server) accept(c *fiber.Ctx) (picture.Picture, error) {
 	if err != nil {
 		return picture.Picture{}, err
 	}
-	s.drawing <- struct{}{}
-	defer func() { <-s.drawing }()
-	p, err := picture.Accept(raw)
+	var p picture.Picture
+	err = s.draw(c.UserContext(), func() error {
+		p, err = picture.Accept(raw)
+		return err
+	})
 	for sentinel, detail := range uploadFaults {
 		if errors.Is(err, sentinel) {
 			if sentinel == picture.ErrNotAPicture { //nolint:errorlint // the key itself
@@ -235,6 +237,18 @@ func (s *Server) accept(c *fiber.Ctx) (picture.Picture, error) {
 		}
 	}
 	return p, err
+}
+
+// draw does something to a picture when fewer than two others are being drawn: each takes
+// much memory and a processor. Who cannot wait any longer is Unavailable.
+func (s *Server) draw(ctx context.Context, work func() error) error {
+	select {
+	case s.drawing <- struct{}{}:
+		defer func() { <-s.drawing }()
+		return work()
+	case <-ctx.Done():
+		return &order.Error{Kind: order.Unavailable, Code: "pictures_busy", Detail: "现在处理图片的人较多，请稍后再试", RetryAfter: 10 * time.Second, Err: ctx.Err()}
+	}
 }
 
 // uploadedFile is the one file of a multipart request. Its name decides nothing,
@@ -456,9 +470,11 @@ func (s *Server) showPicture(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s.drawing <- struct{}{}
-	defer func() { <-s.drawing }()
-	marked, err := picture.Watermark(s.Font, kept, watermarkOf(o, s.Now()), sides[size])
+	var marked []byte
+	err = s.draw(c.UserContext(), func() error {
+		marked, err = picture.Watermark(s.Font, kept, watermarkOf(o, s.Now()), sides[size])
+		return err
+	})
 	if err != nil {
 		return err
 	}

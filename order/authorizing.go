@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -297,18 +298,21 @@ func (s *Service) voidIn(ctx context.Context, tx Tx, o Order, why string) error 
 	return err
 }
 
-// authorize is a follow-up that does something to the order's authorisation; see
-// followAuthorization. With a why, the authorisation is void.
-func authorize(what string) followUp { return followUp{authorize: what} }
+// authorizing is what a follow-up does to the order's authorisation, beside voiding it.
+type authorizing string
 
-// What follow-ups do to an authorisation, beside voiding it.
 const (
-	askLegalRep = "ask"
-	askAgain    = "ask_again"
-	settle      = "settle"
+	askLegalRep authorizing = "ask"
+	askAgain    authorizing = "ask_again"
+	settle      authorizing = "settle"
 )
 
-func (s *Service) followAuthorization(ctx context.Context, tx Tx, o *Order, c Command, what string) error {
+func authorize(what authorizing) followUp { return followUp{authorize: what} }
+
+// void ends what an order has of an authorisation, for a reason.
+func void(why string) followUp { return followUp{voids: why} }
+
+func (s *Service) followAuthorization(ctx context.Context, tx Tx, o *Order, c Command, what authorizing) error {
 	switch what {
 	case askLegalRep:
 		return s.openAuthorization(ctx, tx, *o)
@@ -317,7 +321,7 @@ func (s *Service) followAuthorization(ctx context.Context, tx Tx, o *Order, c Co
 	case settle:
 		return s.settleAuthorization(ctx, tx, o, c)
 	default:
-		return s.voidIn(ctx, tx, *o, what)
+		return fmt.Errorf("order %s: a row wants the authorisation to %q", o.ID, what)
 	}
 }
 
@@ -404,10 +408,14 @@ func (s *Service) ChangeLegalMobile(ctx context.Context, id ID, by Actor, mobile
 func (s *Service) resend(ctx context.Context, id ID, c Command) (Order, error) {
 	var o Order
 	err := s.store.InTx(ctx, func(tx Tx) error {
+		if _, err := tx.Order(ctx, id); err != nil { // locked: who sends at the same time is counted
+			return err
+		}
 		left, err := s.resendsLeft(ctx, tx, id)
 		if err != nil {
 			return err
 		}
+		c := c
 		if left > 0 {
 			c.Proven = []Fact{ResendAllowed}
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,6 +119,36 @@ func TestLegalRepSigns(t *testing.T) {
 		h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: order.Actor{Role: order.Applicant, PersonID: o.PersonID}, Form: o.Form})
 		if all, err := h.db.Authorizations(t.Context(), o.ID); err != nil || len(all) != 2 || all[1].State != order.AtCreated {
 			t.Fatalf("after resubmission: %v, %v", all, err)
+		}
+	})
+}
+
+// Presses at the same moment send the legal representative no more SMS than one after the other.
+func TestResendsAtOnce(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o := h.asked(t)
+		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+		var (
+			sent atomic.Int32
+			wg   sync.WaitGroup
+			gate = make(chan struct{})
+		)
+		for range 8 {
+			wg.Go(func() {
+				<-gate
+				switch _, err := h.ResendAuthorization(t.Context(), o.ID, by); {
+				case err == nil:
+					sent.Add(1)
+				case !errors.Is(err, order.Conflict) && !errors.Is(err, order.RateLimited):
+					t.Error(err)
+				}
+			})
+		}
+		close(gate)
+		wg.Wait()
+		left, err := h.ResendsLeft(t.Context(), o.ID)
+		if err != nil || left != 0 || sent.Load() != 3 {
+			t.Errorf("%d of 8 were sent, %d are left, %v", sent.Load(), left, err)
 		}
 	})
 }

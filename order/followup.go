@@ -76,8 +76,10 @@ type followUp struct {
 	// before: not at all when it would wait so long, for then something else is said.
 	before time.Duration
 	// authorize does something to the order's authorisation.
-	authorize string
-	on        any // Event or Remind
+	authorize authorizing
+	// voids ends it, for this reason.
+	voids string
+	on    any // Event or Remind
 	// grant sets the timer for the end of what was granted.
 	grant bool
 	// step happens to the certificate that the order is about.
@@ -176,6 +178,8 @@ func (s *Service) followOne(ctx context.Context, tx Tx, moved *Order, c Command,
 	switch {
 	case f.authorize != "":
 		return s.followAuthorization(ctx, tx, moved, c, f.authorize)
+	case f.voids != "":
+		return s.voidIn(ctx, tx, o, f.voids)
 	case f.notice != "":
 		return s.notify(ctx, tx, o, f.notice)
 	case f.step != "":

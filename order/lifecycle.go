@@ -33,10 +33,10 @@ var lifecycle = []transition{
 	{Row: 11, From: states(awaitingAuthorization), On: AuthSigned, To: queued, By: roles(LegalRep), If: facts(SameSnapshot), Do: startClock, Then: append(do(notify(NoticeAuthorized)), toReview...)},
 	{Row: 12, From: states(awaitingAuthorization), On: AuthResend, To: awaitingAuthorization, By: roles(Applicant), If: facts(ResendAllowed), Then: do(authorize(askAgain))},
 	{Row: 12, From: states(awaitingAuthorization), On: AuthMobile, To: awaitingAuthorization, By: roles(Applicant), If: facts(ResendAllowed, LegalMobileHis), Do: changeLegalMobile, Then: do(authorize(askAgain))},
-	{Row: 13, From: states(awaitingAuthorization), On: AuthToPaper, To: queued, By: roles(Applicant), If: facts(LetterUploaded, Complete), Do: switchToPaper, Then: append(do(authorize(WhyPaper)), toReview...)},
+	{Row: 13, From: states(awaitingAuthorization), On: AuthToPaper, To: queued, By: roles(Applicant), If: facts(LetterUploaded, Complete), Do: switchToPaper, Then: append(do(void(WhyPaper)), toReview...)},
 	{Row: 14, From: states(awaitingAuthorization), On: AuthReturned, To: fixable, By: roles(LegalRep), Do: reject, Then: rejection},
 	{Row: 15, From: states(awaitingAuthorization), On: AuthDeclined, To: fixable, By: roles(LegalRep), Do: declined, Then: rejection},
-	{Row: 16, From: states(awaitingAuthorization), On: AuthExpired, To: fixable, By: roles(System), Do: rejectWith("R16"), Then: append(do(authorize(WhyTimeout)), rejection...)},
+	{Row: 16, From: states(awaitingAuthorization), On: AuthExpired, To: fixable, By: roles(System), Do: rejectWith("R16"), Then: append(do(void(WhyTimeout)), rejection...)},
 	{Row: 17, From: states(queued, claimed, secondApproval), On: AuthWithdrawn, To: fixable, By: roles(LegalRep), Do: rejectWith("R16"), Then: rejection},
 	{Row: 18, From: states(unclaimed, making, makingFailed, renewReady, renewInterrupted, downloadReady, downloadInterrupted, toUnlock, toRestore), On: AuthWithdrawn, When: facts(Untouched), To: fixable, By: roles(LegalRep), Do: rejectWith("R16"), Then: rejection},
 	{Row: 19, From: states(unclaimed, making, makingFailed, renewReady, renewInterrupted, downloadReady, downloadInterrupted, toUnlock, toRestore), On: AuthWithdrawn, When: facts(Touched), By: roles(LegalRep), Refuse: tooLateToWithdraw},
@@ -146,8 +146,8 @@ var lifecycle = []transition{
 
 	// Money back. Row 10, a late or second payment, moves no order: it is a move
 	// of the payment alone, see Service.PaymentSucceeded.
-	{Row: 64, From: refundableBefore, On: RefundStart, When: facts(Charged, Untouched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber), Do: dropReview, Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
-	{Row: 64, From: states(renewInterrupted, downloadInterrupted), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber), Do: dropReview, Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted), authorize(WhyRefund))},
+	{Row: 64, From: refundableBefore, On: RefundStart, When: facts(Charged, Untouched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber), Do: dropReview, Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted), void(WhyRefund))},
+	{Row: 64, From: states(renewInterrupted, downloadInterrupted), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber), Do: dropReview, Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted), void(WhyRefund))},
 	// Once a serial is reserved one person of finance proposes and another confirms;
 	// the certificates end in the transaction that lets the money go, which waits for
 	// the red invoice, as in row 64.

@@ -192,6 +192,9 @@ func TestRowsAreComplete(t *testing.T) {
 					t.Errorf("row %d: step %q is not one of a certificate", tr.Row, step)
 				}
 			}
+			if f.authorize != "" && !slices.Contains([]authorizing{askLegalRep, askAgain, settle}, f.authorize) {
+				t.Errorf("row %d: nothing is done to an authorisation by %q", tr.Row, f.authorize)
+			}
 			if _, ok := Notices[f.notice]; f.notice != "" && !ok {
 				t.Errorf("row %d: notice %q is not in the table", tr.Row, f.notice)
 			}

@@ -50,7 +50,7 @@ var certSerialPattern = regexp.MustCompile(`^[0-9A-F]{39,40}$`)
 func NormalizeCertSerial(s string) (string, error) {
 	serial := strings.ToUpper(strings.ReplaceAll(withoutSpace(identity.HalfWidth(s)), ":", ""))
 	if !certSerialPattern.MatchString(serial) {
-		return "", Errorf(Invalid, "cert_serial_malformed", "证书序列号应为40位字母A至F和数字，请在“我的证书”中复制后再试。")
+		return "", Errorf(Invalid, "cert_serial_malformed", "证书序列号应为40位字母A至F和数字，请在“我的证书”中复制后再试")
 	}
 	return strings.Repeat("0", certSerialLength-len(serial)) + serial, nil
 }

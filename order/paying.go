@@ -505,10 +505,10 @@ func (s *Service) withTradeClosed(ctx context.Context, id ID, c Command) (Order,
 	return s.Apply(ctx, id, c)
 }
 
-// askAgain enqueues a question to the gateway and plans the next one: ten
+// askGateway enqueues a question to the gateway and plans the next one: ten
 // seconds after the QR code was shown, then less and less often. A trade whose time
 // is over is closed; of a closed one this was the last question.
-func (s *Service) askAgain(ctx context.Context, p Payment) error {
+func (s *Service) askGateway(ctx context.Context, p Payment) error {
 	now := s.now()
 	wait := min(firstQuery<<min(p.Queries, 6), slowQuery)
 	p.Queries++

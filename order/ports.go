@@ -217,8 +217,9 @@ type Tx interface {
 	SaveProposal(ctx context.Context, p Proposal) error
 	DropProposal(ctx context.Context, id ID) error
 	InsertPartRefund(ctx context.Context, r PartRefund) error
-	// UpdatePartRefund writes one only when its state is still was; else Conflict.
-	UpdatePartRefund(ctx context.Context, r PartRefund, was PaymentState) error
+	// UpdatePartRefund writes one only when its state, and the number under which the gateway
+	// knows this try, are still those of was; else Conflict.
+	UpdatePartRefund(ctx context.Context, r, was PartRefund) error
 	// SaveFulfilment writes one as long as nobody else has since it was read, which its Rev
 	// is one more than; else Conflict.
 	SaveFulfilment(ctx context.Context, f Fulfilment) error

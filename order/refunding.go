@@ -74,43 +74,44 @@ func (s *Service) RunPartRefund(ctx context.Context, refundNo string) error {
 		return s.followRefund(ctx, p, r.Amount, func() error { return s.RetryPartRefund(ctx, r.OrderID, refundNo, BySystem) })
 	}
 	if r.State == PaymentRefundDue {
-		if r, err = s.movePartRefund(ctx, r, PaymentRefunding); err != nil {
+		if r, err = s.movePartRefund(ctx, r, r, PaymentRefunding); err != nil {
 			return err
 		}
 	}
 	status, why, err := s.refund(ctx, p, r.Amount, r.UpdatedAt)
 	if err != nil && why != r.Refused {
 		r.Refused = why
-		return errors.Join(err, s.holdRefund(ctx, r.OrderID, why, func(tx Tx) error { return tx.UpdatePartRefund(ctx, r, PaymentRefunding) }))
+		return errors.Join(err, s.holdRefund(ctx, r.OrderID, why, func(tx Tx) error { return tx.UpdatePartRefund(ctx, r, r) }))
 	}
 	if err != nil {
 		return err
 	}
-	if now, err := s.store.PartRefund(ctx, refundNo); err != nil || now.Number != r.Number {
-		return err // another try is under way
-	}
-	to := PaymentRefunded
+	was, to := r, PaymentRefunded
 	if status != RefundDone {
 		to = PaymentRefundFailed
 		r.Number, r.NextQuery = s.afterFailure(status, r.Number)
 	}
 	r.Refused = why
-	_, err = s.movePartRefund(ctx, r, to)
+	_, err = s.movePartRefund(ctx, was, r, to)
+	if now, unread := s.store.PartRefund(ctx, refundNo); errors.Is(err, ErrRaced) && unread == nil && now.Number != was.Number {
+		return nil // another try is under way
+	}
 	return err
 }
 
 // RetryPartRefund asks again for what the gateway could not return.
 func (s *Service) RetryPartRefund(ctx context.Context, id ID, refundNo string, by Actor) error {
-	r, err := s.store.PartRefund(ctx, refundNo)
+	was, err := s.store.PartRefund(ctx, refundNo)
 	if err != nil {
 		return err
 	}
-	if r.OrderID != id || r.State != PaymentRefundFailed || by.Role != Finance && by.Role != System {
+	if was.OrderID != id || was.State != PaymentRefundFailed || by.Role != Finance && by.Role != System {
 		return refundNotFailed
 	}
+	r := was
 	r.State, r.Refused, r.NextQuery, r.UpdatedAt = PaymentRefundDue, "", time.Time{}, s.now()
 	return s.store.InTx(ctx, func(tx Tx) error {
-		if err := tx.UpdatePartRefund(ctx, r, PaymentRefundFailed); err != nil {
+		if err := tx.UpdatePartRefund(ctx, r, was); err != nil {
 			return err
 		}
 		if err := tx.AppendAudit(ctx, by.Did(id, "keys_refund_retry", s.now())); err != nil {
@@ -139,15 +140,16 @@ func (s *Service) SettlePartRefund(ctx context.Context, id ID, refundNo, note st
 	if err := noteOfTransfer(note); err != nil {
 		return err
 	}
-	r, err := s.store.PartRefund(ctx, refundNo)
+	was, err := s.store.PartRefund(ctx, refundNo)
 	if err != nil {
 		return err
 	}
-	if r.OrderID != id || r.State != PaymentRefundFailed || by.Role != Finance {
+	if was.OrderID != id || was.State != PaymentRefundFailed || by.Role != Finance {
 		return refundNotFailed
 	}
+	r := was
 	r.Reason, r.NextQuery = byHand(r.Reason, note), time.Time{}
-	_, err = s.movePartRefund(ctx, r, PaymentRefunded, by.Did(id, "keys_refund_by_hand", s.now()))
+	_, err = s.movePartRefund(ctx, was, r, PaymentRefunded, by.Did(id, "keys_refund_by_hand", s.now()))
 	return err
 }
 
@@ -229,8 +231,7 @@ func (s *Service) tellOfRefund(ctx context.Context, tx Tx, id ID, n Notice) erro
 
 // movePartRefund records how far it is: what came back is booked, what did not is
 // told to finance.
-func (s *Service) movePartRefund(ctx context.Context, r PartRefund, to PaymentState, lines ...AuditRecord) (PartRefund, error) {
-	was := r.State
+func (s *Service) movePartRefund(ctx context.Context, was, r PartRefund, to PaymentState, lines ...AuditRecord) (PartRefund, error) {
 	r.State, r.UpdatedAt = to, s.now()
 	return r, s.store.InTx(ctx, func(tx Tx) error {
 		if err := tx.UpdatePartRefund(ctx, r, was); err != nil || to == PaymentRefunding {
@@ -248,7 +249,7 @@ func (s *Service) movePartRefund(ctx context.Context, r PartRefund, to PaymentSt
 		if err != nil {
 			return err
 		}
-		if err := tx.AppendLedger(ctx, LedgerEntry{TradeNo: r.TradeNo, OrderID: r.OrderID, Kind: wayBack(was) + " " + r.Number, Amount: -r.Amount, At: s.now()}); err != nil {
+		if err := tx.AppendLedger(ctx, LedgerEntry{TradeNo: r.TradeNo, OrderID: r.OrderID, Kind: wayBack(was.State) + " " + r.Number, Amount: -r.Amount, At: s.now()}); err != nil {
 			return err
 		}
 		return s.touch(ctx, tx, o)
@@ -261,10 +262,11 @@ func (s *Service) followParts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range due {
+	for _, was := range due {
+		r := was
 		r.NextQuery = s.now().Add(followEvery)
 		err := s.store.InTx(ctx, func(tx Tx) error {
-			if err := tx.UpdatePartRefund(ctx, r, PaymentRefundFailed); err != nil {
+			if err := tx.UpdatePartRefund(ctx, r, was); err != nil {
 				return err
 			}
 			return tx.Enqueue(ctx, Job{Kind: JobPartRefund, Ref: r.RefundNo, Seq: s.now().UnixMilli()})

@@ -94,7 +94,15 @@ func (s *Service) ApplyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, 
 func (s *Service) auditRefusal(ctx context.Context, id ID, c Command, refusal *Error) {
 	a := audit(id, c, s.now())
 	a.Outcome = refusal.Code
+	ctx, cancel := RecordingContext(ctx)
+	defer cancel()
 	_ = s.store.InTx(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, a) })
+}
+
+// RecordingContext is for what has to be on record although whoever asked for it may have
+// gone away, or have run out of time.
+func RecordingContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 }
 
 func audit(id ID, c Command, at time.Time) AuditRecord {

@@ -33,7 +33,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		}
 	}
 	for _, p := range payments {
-		if err := s.askAgain(ctx, p); err != nil && !errors.Is(err, Conflict) {
+		if err := s.askGateway(ctx, p); err != nil && !errors.Is(err, Conflict) {
 			faults = append(faults, fmt.Errorf("query of trade %s: %w", p.TradeNo, err))
 		}
 	}

@@ -127,16 +127,17 @@ func (tx *Tx) InsertPartRefund(ctx context.Context, r order.PartRefund) error {
 }
 
 // UpdatePartRefund implements [order.Tx].
-func (tx *Tx) UpdatePartRefund(ctx context.Context, r order.PartRefund, was order.PaymentState) error {
+func (tx *Tx) UpdatePartRefund(ctx context.Context, r, was order.PartRefund) error {
 	n, err := tx.execNamed(ctx, `
 		UPDATE keys_refunds
 		SET state = :state, number = :number, reason = :reason, refused = :refused, next_query = :next_query, updated_at = :updated_at
-		WHERE refund_no = :refund_no AND state = :was_state`, struct {
+		WHERE refund_no = :refund_no AND state = :was_state AND number = :was_number`, struct {
 		partRefundRow
-		Was order.PaymentState `db:"was_state"`
-	}{rowOfPartRefund(r), was})
+		State  order.PaymentState `db:"was_state"`
+		Number string             `db:"was_number"`
+	}{rowOfPartRefund(r), was.State, was.Number})
 	if err != nil {
-		return failed(err, "moving refund %s from %s to %s", r.RefundNo, was, r.State)
+		return failed(err, "moving refund %s from %s to %s", r.RefundNo, was.State, r.State)
 	}
 	return oneRow(n, order.Errorf(order.Conflict, "payment_changed", "支付状态已变更，请刷新后重试").Raced())
 }

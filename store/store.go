@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,11 +155,16 @@ func checkPragmas(ctx context.Context, pool *sqlx.DB) error {
 	return nil
 }
 
+// idleInTx is how long PostgreSQL keeps the locks of a process that stands still in the
+// middle of a transaction. Ours never wait for anything but the database.
+const idleInTx = time.Minute
+
 func openPostgres(ctx context.Context, dsn string) (*DB, error) {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("database URL cannot be parsed") // pgx's error quotes it, password and all
 	}
+	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleInTx.Milliseconds(), 10)
 	write := sqlx.NewDb(stdlib.OpenDB(*cfg), "pgx")
 	write.SetMaxOpenConns(pgConns)
 	write.SetMaxIdleConns(pgConns)

@@ -112,7 +112,7 @@ func (k *Kuaidi100) Follow(ctx context.Context, carrier, trackingNo, phoneTail s
 	case code == "500", code == "":
 		return unavailable(&Error{code})
 	default: // the account, or a parcel that it cannot follow: a person has to look
-		return &order.Error{Kind: order.Invalid, Code: "parcel_not_followed", Detail: "快递公司没有受理该单号的物流跟踪。", Err: &Error{code}}
+		return &order.Error{Kind: order.Invalid, Code: "parcel_not_followed", Detail: "快递公司没有受理该单号的物流跟踪", Err: &Error{code}}
 	}
 }
 
@@ -146,7 +146,7 @@ func (k *Kuaidi100) post(ctx context.Context, form url.Values, out any) error {
 
 func unavailable(cause error) error {
 	return &order.Error{
-		Kind: order.Unavailable, Code: "courier_unavailable", Detail: "物流查询暂时不可用，请稍后再试。",
+		Kind: order.Unavailable, Code: "courier_unavailable", Detail: "物流查询暂时不可用，请稍后再试",
 		RetryAfter: time.Minute, Err: fmt.Errorf("asking kuaidi100 to follow a parcel: %w", cause),
 	}
 }

@@ -396,7 +396,7 @@ func refused(op string, code int, words string) error {
 
 func unavailable(op string, cause error) error {
 	return &order.Error{
-		Kind: order.Unavailable, Code: "invoice_unavailable", Detail: "开票服务暂时不可用，系统会自动重试。",
+		Kind: order.Unavailable, Code: "invoice_unavailable", Detail: "开票服务暂时不可用，系统会自动重试",
 		RetryAfter: 30 * time.Second, Err: fmt.Errorf("calling the invoice platform, %s: %w", op, cause),
 	}
 }

@@ -58,7 +58,7 @@ func (g *Golden) ParseNotification(query url.Values, body []byte) (order.Invoice
 	case in.OrderID != id:
 		return order.InvoiceNotice{}, forged("about another invoice than its address")
 	case in.Type != "invoice.blue" && in.Type != "invoice.red":
-		return order.InvoiceNotice{}, order.Errorf(order.Conflict, "notification_irrelevant", "通知与开票结果无关。")
+		return order.InvoiceNotice{}, order.Errorf(order.Conflict, "notification_irrelevant", "通知与开票结果无关")
 	}
 	n := order.InvoiceNotice{ID: id}
 	if in.Amount == "" {
@@ -81,5 +81,5 @@ func (g *Golden) ParseNotification(query url.Values, body []byte) (order.Invoice
 }
 
 func forged(why string) error {
-	return &order.Error{Kind: order.Forbidden, Code: "notification_refused", Detail: "通知未通过验证。", Err: errors.New(why)}
+	return &order.Error{Kind: order.Forbidden, Code: "notification_refused", Detail: "通知未通过验证", Err: errors.New(why)}
 }

@@ -164,5 +164,5 @@ func fileName(id string) (string, error) {
 func associatedData(id string) []byte { return []byte("object/" + id) }
 
 func notFound(id string) error {
-	return &order.Error{Kind: order.NotFound, Code: "object_not_found", Detail: "没有找到该文件。", Err: fmt.Errorf("object %q", id)}
+	return &order.Error{Kind: order.NotFound, Code: "object_not_found", Detail: "没有找到该文件", Err: fmt.Errorf("object %q", id)}
 }

@@ -40,13 +40,13 @@ var (
 // billMissing says that a platform has no bill of a day, or none yet: both say one thing
 // for both.
 func billMissing(cause error) error {
-	return &order.Error{Kind: order.NotFound, Code: "bill_missing", Detail: "平台还没有这一天的账单。", Err: cause}
+	return &order.Error{Kind: order.NotFound, Code: "bill_missing", Detail: "平台还没有这一天的账单", Err: cause}
 }
 
 // billBroken is a bill that says something we cannot use. Its text is never quoted: it
 // names people.
 func billBroken(op, why string) error {
-	return &order.Error{Kind: order.Unavailable, Code: "bill_unusable", Detail: "平台的账单不能使用，请稍后再试。", RetryAfter: 30 * time.Second, Err: fmt.Errorf("%s: %s", op, why)}
+	return &order.Error{Kind: order.Unavailable, Code: "bill_unusable", Detail: "平台的账单不能使用，请稍后再试", RetryAfter: 30 * time.Second, Err: fmt.Errorf("%s: %s", op, why)}
 }
 
 // Bill is the trade bill of a day (交易账单): where it is comes signed, with the SHA-1 sum

@@ -92,7 +92,7 @@ var (
 // gateway's name.
 func unavailable(op string, cause error) error {
 	return &order.Error{
-		Kind: order.Unavailable, Code: "payment_unavailable", Detail: "支付服务暂时不可用，请稍后再试。",
+		Kind: order.Unavailable, Code: "payment_unavailable", Detail: "支付服务暂时不可用，请稍后再试",
 		RetryAfter: 30 * time.Second, Err: fmt.Errorf("calling %s: %w", op, cause),
 	}
 }
@@ -111,11 +111,11 @@ func closed(op string, refusal error, status order.TradeStatus, err error) error
 }
 
 func tradePaid(cause error) error {
-	return &order.Error{Kind: order.Conflict, Code: "trade_paid", Detail: "该订单已支付成功。", Err: cause}
+	return &order.Error{Kind: order.Conflict, Code: "trade_paid", Detail: "该订单已支付成功", Err: cause}
 }
 
 func tradeClosed(cause error) error {
-	return &order.Error{Kind: order.Conflict, Code: "trade_closed", Detail: "该支付单已关闭，请重新发起支付。", Err: cause}
+	return &order.Error{Kind: order.Conflict, Code: "trade_closed", Detail: "该支付单已关闭，请重新发起支付", Err: cause}
 }
 
 // codeOf is the gateway's code of a refusal.

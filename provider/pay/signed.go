@@ -124,11 +124,11 @@ func refundStatus(op string, p order.Payment, amount order.Fen, r *refunddomesti
 }
 
 func irrelevant() error {
-	return order.Errorf(order.Conflict, "notification_irrelevant", "通知与支付结果无关。")
+	return order.Errorf(order.Conflict, "notification_irrelevant", "通知与支付结果无关")
 }
 
 func forged(why string) error {
-	return &order.Error{Kind: order.Forbidden, Code: "notification_refused", Detail: "通知未通过验证。", Err: errors.New(why)}
+	return &order.Error{Kind: order.Forbidden, Code: "notification_refused", Detail: "通知未通过验证", Err: errors.New(why)}
 }
 
 // whyRefused names the check that failed. The SDK's own text embeds the whole

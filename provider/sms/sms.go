@@ -135,12 +135,12 @@ func withKind(err error) error {
 	}
 	switch code := refused.Code; {
 	case pauses[code] > 0:
-		return &order.Error{Kind: order.RateLimited, Code: "sms_limit", Detail: "短信发送过于频繁，请稍后再试。", RetryAfter: pauses[code], Err: err}
+		return &order.Error{Kind: order.RateLimited, Code: "sms_limit", Detail: "短信发送过于频繁，请稍后再试", RetryAfter: pauses[code], Err: err}
 	case code == "InvalidParameterValue.IncorrectPhoneNumber", code == "FailedOperation.PhoneNumberInBlacklist",
 		strings.HasPrefix(code, "UnsupportedOperation."):
-		return &order.Error{Kind: order.Invalid, Code: "sms_unreachable", Detail: "该手机号无法接收短信。", Err: err}
+		return &order.Error{Kind: order.Invalid, Code: "sms_unreachable", Detail: "该手机号无法接收短信", Err: err}
 	case code == "FailedOperation.InsufficientBalanceInSmsPackage", code == "UnauthorizedOperation.SerivceSuspendDueToArrears":
-		return &order.Error{Kind: order.Unavailable, Code: "sms_unpaid", Detail: "短信服务暂时不可用，请稍后再试。", RetryAfter: 10 * time.Minute, Err: err}
+		return &order.Error{Kind: order.Unavailable, Code: "sms_unpaid", Detail: "短信服务暂时不可用，请稍后再试", RetryAfter: 10 * time.Minute, Err: err}
 	}
 	return err
 }

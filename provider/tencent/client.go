@@ -165,7 +165,7 @@ func (c *Client) Refused(action, code, requestID string) error {
 	family, _, _ := strings.Cut(code, ".")
 	switch family {
 	case "RequestLimitExceeded", "LimitExceeded":
-		return &order.Error{Kind: order.RateLimited, Code: "provider_rate_limited", Detail: "操作过于频繁，请稍后再试。", RetryAfter: time.Minute, Err: err}
+		return &order.Error{Kind: order.RateLimited, Code: "provider_rate_limited", Detail: "操作过于频繁，请稍后再试", RetryAfter: time.Minute, Err: err}
 	case "InternalError", "ResourceUnavailable", "ResourceInsufficient":
 		return c.unavailable(action, err)
 	}
@@ -174,7 +174,7 @@ func (c *Client) Refused(action, code, requestID string) error {
 
 func (c *Client) unavailable(action string, cause error) error {
 	return &order.Error{
-		Kind: order.Unavailable, Code: "provider_unavailable", Detail: "服务暂时不可用，请稍后再试。",
+		Kind: order.Unavailable, Code: "provider_unavailable", Detail: "服务暂时不可用，请稍后再试",
 		RetryAfter: 30 * time.Second, Err: fmt.Errorf("calling %s %s: %w", c.cfg.Service, action, cause),
 	}
 }

@@ -83,37 +83,37 @@ func busy(op string, refusal *Error) error { return unavailable(op, refusal) }
 
 func quota(wait time.Duration) func(string, *Error) error {
 	return func(op string, refusal *Error) error {
-		return &order.Error{Kind: order.RateLimited, Code: "wechat_quota", Detail: "微信接口调用过于频繁，请稍后再试。", RetryAfter: wait, Err: calling(op, refusal)}
+		return &order.Error{Kind: order.RateLimited, Code: "wechat_quota", Detail: "微信接口调用过于频繁，请稍后再试", RetryAfter: wait, Err: calling(op, refusal)}
 	}
 }
 
 func unreachable(op string, refusal *Error) error {
-	return &order.Error{Kind: order.NotFound, Code: "wechat_unreachable", Detail: "无法通过微信联系到该用户。", Err: calling(op, refusal)}
+	return &order.Error{Kind: order.NotFound, Code: "wechat_unreachable", Detail: "无法通过微信联系到该用户", Err: calling(op, refusal)}
 }
 
 func unusable(op string, refusal *Error) error {
-	return &order.Error{Kind: order.Invalid, Code: "wechat_message", Detail: "微信消息模板不可用，请联系管理员检查配置。", Err: calling(op, refusal)}
+	return &order.Error{Kind: order.Invalid, Code: "wechat_message", Detail: "微信消息模板不可用，请联系管理员检查配置", Err: calling(op, refusal)}
 }
 
 func unknownYet(op string, refusal *Error) error {
-	return &order.Error{Kind: order.Unavailable, Code: "wechat_payment_unknown", Detail: "微信「发货信息管理」里没有找到这笔支付。", RetryAfter: 30 * time.Second, Err: calling(op, refusal)}
+	return &order.Error{Kind: order.Unavailable, Code: "wechat_payment_unknown", Detail: "微信「发货信息管理」里没有找到这笔支付", RetryAfter: 30 * time.Second, Err: calling(op, refusal)}
 }
 
 func shippedBefore(op string, refusal *Error) error {
-	return &order.Error{Kind: order.Conflict, Code: "wechat_shipped_before", Detail: "微信里这笔支付已录入过发货信息，不能再改。", Err: calling(op, refusal)}
+	return &order.Error{Kind: order.Conflict, Code: "wechat_shipped_before", Detail: "微信里这笔支付已录入过发货信息，不能再改", Err: calling(op, refusal)}
 }
 
 func voidCode(op string, refusal *Error) error { return loginAgain(calling(op, refusal)) }
 
 func unavailable(op string, cause error) error {
 	return &order.Error{
-		Kind: order.Unavailable, Code: "wechat_unavailable", Detail: "微信服务暂时不可用，请稍后再试。",
+		Kind: order.Unavailable, Code: "wechat_unavailable", Detail: "微信服务暂时不可用，请稍后再试",
 		RetryAfter: 30 * time.Second, Err: fmt.Errorf("calling wechat %s: %w", op, cause),
 	}
 }
 
 func loginAgain(cause error) error {
-	return &order.Error{Kind: order.Unauthenticated, Code: "wechat_code", Detail: "微信登录已失效，请重新登录。", Err: cause}
+	return &order.Error{Kind: order.Unauthenticated, Code: "wechat_code", Detail: "微信登录已失效，请重新登录", Err: cause}
 }
 
 // The SDK reports most refusals as plain text.

@@ -211,7 +211,7 @@ func (a *OfficialAccount) Follower(ctx context.Context, code string) (openID, un
 	case err != nil:
 		return "", "", err
 	case token.IsSnapShotUser == 1:
-		return "", "", order.Errorf(order.Forbidden, "wechat_snapshot_user", "当前为快照页面，请点击右下角“使用完整服务”后再登录。")
+		return "", "", order.Errorf(order.Forbidden, "wechat_snapshot_user", "当前为快照页面，请点击右下角“使用完整服务”后再登录")
 	case token.OpenID == "":
 		return "", "", unavailable("oauth.code", errors.New("reply has no openid"))
 	}
