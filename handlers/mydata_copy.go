@@ -6,7 +6,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,14 +50,37 @@ func (s *Server) sendCopy(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, "application/zip")
 	c.Set(fiber.HeaderContentDisposition, `attachment; filename="my-data.zip"; filename*=UTF-8''`+queryEscape(name))
 	c.Set(fiber.HeaderCacheControl, "private, no-store")
+	conn := c.Context().Conn()
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
 		ctx, cancel := context.WithTimeout(context.Background(), copyTime)
 		defer cancel()
-		if err := s.writeCopy(ctx, w, t); err != nil {
+		if err := s.writeCopy(ctx, unhurried{ctx, w, conn}, t); err != nil {
 			s.Log.ErrorContext(ctx, "writing a copy of somebody's data", "err", err) // without its end the ZIP does not open
 		}
 	})
 	return nil
+}
+
+// unhurried gives each piece of an answer as long as the server gives to a whole one,
+// until ctx ends: a slow line gets a long answer, one that stands still does not.
+type unhurried struct {
+	ctx  context.Context //nolint:containedctx // it lives for one answer
+	to   io.Writer
+	conn net.Conn
+}
+
+// Write implements [io.Writer].
+func (w unhurried) Write(p []byte) (n int, err error) {
+	for piece := range slices.Chunk(p, 4<<10) {
+		if err := errors.Join(w.ctx.Err(), w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))); err != nil {
+			return n, err
+		}
+		m, err := w.to.Write(piece)
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // dataCopy writes what is kept of a person into a ZIP. What cannot be read is named at

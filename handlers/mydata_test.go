@@ -1,7 +1,10 @@
 package handlers
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -9,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,5 +182,71 @@ func TestCopyOfMyData(t *testing.T) {
 	b.later(copyLife + time.Minute)
 	if a := b.get(at); a.Status != http.StatusNotFound {
 		t.Errorf("the link after %s: %d", copyLife, a.Status)
+	}
+}
+
+const lineTakes = 2500 * time.Millisecond
+
+// slowLine takes two and a half seconds for every write, out of what the deadline leaves.
+type slowLine struct {
+	net.Conn
+	mu     sync.Mutex
+	left   time.Duration
+	writes int
+}
+
+// SetWriteDeadline implements [net.Conn].
+func (l *slowLine) SetWriteDeadline(at time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left = time.Until(at)
+	return nil
+}
+
+// Write implements [net.Conn].
+func (l *slowLine) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	l.writes++
+	l.left -= lineTakes
+	late := l.left < 0
+	l.mu.Unlock()
+	if late {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return l.Conn.Write(p)
+}
+
+// A copy that takes longer than other answers may arrives to its end.
+func TestCopyOverASlowLine(t *testing.T) {
+	d := newDesk(t).hire()
+	b := d.browser()
+	b.paid()
+	a := b.post("/me/copy", url.Values{"sure": {"yes"}, "code": {b.codeFor("/me/copy")}})
+	at := regexp.MustCompile(`/me/copy/[\w-]+`).FindAllString(a.Body, -1)
+	if len(at) == 0 {
+		t.Fatalf("no link: %d", a.Status)
+	}
+	client, server := net.Pipe()
+	line := &slowLine{Conn: server}
+	served := make(chan error, 1)
+	go func() {
+		served <- d.App.Server().ServeConn(line)
+		server.Close()
+	}()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:8080"+at[len(at)-1], nil)
+	must(t, err)
+	for _, c := range b.jar.Cookies(req.URL) {
+		req.AddCookie(c)
+	}
+	must(t, req.Write(client))
+	resp, err := http.ReadResponse(bufio.NewReader(client), req)
+	must(t, err)
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("answered %d, cut off: %v", resp.StatusCode, err)
+	}
+	client.Close()
+	<-served
+	if time.Duration(line.writes)*lineTakes <= writeTimeout {
+		t.Errorf("only %d writes: this copy is too short to be late", line.writes)
 	}
 }
