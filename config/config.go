@@ -45,7 +45,7 @@ type Config struct {
 	TrustedProxies []string `koanf:"trusted_proxies"`
 	MaxDrafts      int      `koanf:"max_drafts"` // unsubmitted applications of one person or browser; 0 is no limit
 	HelperURL      string   `koanf:"helper_url"` // where key helpers listen on their own PCs
-	Catalogue      string   `koanf:"catalogue"`  // empty: the embedded catalogue
+	Catalogue      string   `koanf:"catalogue"`  // empty: catalogue.json of the data directory
 	Font           string   `koanf:"font"`       // TrueType font of the PDFs
 
 	PII         PII         `koanf:"pii"`

@@ -218,7 +218,7 @@ func (c *Config) checkFiles(fs *Faults) {
 			fs.add(name, "no file at %s; %s", filepath.Clean(path), remedy)
 		}
 	}
-	exists("YCD_CATALOGUE", c.Catalogue, "correct the path, or leave it empty for the built-in catalogue")
+	exists("YCD_CATALOGUE", c.Catalogue, "correct the path, or leave it empty for catalogue.json in the data directory")
 	exists("YCD_FONT", c.Font, "install fonts-wqy-microhei (make setup) or set the path")
 	if c.HandlesPeople() && c.Font == "" {
 		fs.add("YCD_FONT", "is required: a TrueType font with Chinese glyphs for the PDFs")

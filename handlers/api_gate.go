@@ -200,10 +200,14 @@ func (s *Server) admitCall(c *fiber.Ctx, r route) (call, error) {
 		k.v = visitorOf(c)
 	}
 	if r.Access == OfLegalRep {
-		k.legal, err = s.legalRepOf(c.UserContext(), c.Params("ticket"), k.v.Session)
+		if k.legal, err = s.legalRepOf(c.UserContext(), c.Params("ticket"), k.v.Session); err != nil {
+			return k, err
+		}
 	}
 	if strings.Contains(r.Path, ":id") {
-		err = s.admitTo(c.UserContext(), order.ID(c.Params("id")), r, &k)
+		if err = s.admitTo(c.UserContext(), order.ID(c.Params("id")), r, &k); err != nil {
+			return k, err
+		}
 	}
 	if strings.Contains(r.Path, ":serial") {
 		k.cert, err = s.Status.Own(c.UserContext(), c.Params("serial"), k.v.PersonID())

@@ -3,8 +3,6 @@ package handlers
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -69,14 +67,10 @@ func (k *console) newStation(c *fiber.Ctx) error {
 // StationTicket names a member of staff until an instant, under the web's key.
 func (s *Server) StationTicket(staffID string, ends time.Time) string {
 	body := staffID + "." + strconv.FormatInt(ends.Unix(), 10)
-	return body + "." + s.stationMAC(body)
+	return body + "." + s.mac(stationPurpose, body)
 }
 
-func (s *Server) stationMAC(body string) string {
-	mac := hmac.New(sha256.New, s.Key)
-	mac.Write([]byte("station ticket\x00" + body))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
+const stationPurpose = "station ticket"
 
 // stationStaff is whose ticket the request carries. A member of staff who was
 // disabled or is no issuer any more has none.
@@ -84,7 +78,7 @@ func (k *console) stationStaff(c *fiber.Ctx) (order.Staff, error) {
 	refused := order.Errorf(order.Unauthenticated, "station_ticket", "制证凭证无效或已过期，请在审核台的「制证」页重新生成")
 	ticket, ok := strings.CutPrefix(c.Get(fiber.HeaderAuthorization), "Bearer ")
 	at := strings.LastIndexByte(ticket, '.')
-	if !ok || at < 0 || !hmac.Equal([]byte(ticket[at+1:]), []byte(k.stationMAC(ticket[:at]))) {
+	if !ok || at < 0 || !hmac.Equal([]byte(ticket[at+1:]), []byte(k.mac(stationPurpose, ticket[:at]))) {
 		return order.Staff{}, refused
 	}
 	id, until, _ := strings.Cut(ticket[:at], ".")

@@ -110,13 +110,7 @@ func (s *Server) user(c *fiber.Ctx, title string) string {
 }
 
 // yuan writes an amount with two decimals (F5).
-func yuan(f order.Fen) string {
-	sign := ""
-	if f < 0 {
-		sign, f = "-", -f
-	}
-	return fmt.Sprintf("%s%d.%02d", sign, f/100, f%100)
-}
+func yuan(f order.Fen) string { return f.Yuan() }
 
 // moment writes an instant as people in China read it (F91).
 func moment(t time.Time) string {

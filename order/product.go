@@ -146,4 +146,10 @@ func ParseYuan(text string) (Fen, error) {
 }
 
 // Yuan is an amount as people read it, without a sign of currency: 300.00.
-func (f Fen) Yuan() string { return fmt.Sprintf("%d.%02d", f/100, f%100) }
+func (f Fen) Yuan() string {
+	sign := ""
+	if f < 0 {
+		sign, f = "-", -f
+	}
+	return fmt.Sprintf("%s%d.%02d", sign, f/100, f%100)
+}
