@@ -39,7 +39,6 @@ type Config struct {
 	DataDir     string `koanf:"data_dir"`
 	DatabaseURL Secret `koanf:"database_url"` // sqlite:PATH or postgres://…
 	RedisURL    Secret `koanf:"redis_url"`    // empty: in-process
-	Hotline     string `koanf:"hotline"`
 	// TrustedProxies are the addresses or networks of the proxies in front, which say in
 	// X-Real-IP who asked.
 	TrustedProxies []string `koanf:"trusted_proxies"`

@@ -142,7 +142,7 @@ func TestDefaultsRunWithoutAnySetting(t *testing.T) {
 func TestStrongerSourceWins(t *testing.T) {
 	file := writeFile(t, "ycd.yaml", `
 listen: 127.0.0.1:1001
-hotline: "010-1"
+helper_url: http://127.0.0.1:27181
 roles: [web, jobs]
 database_url: postgres://localhost/ycd
 redis_url: redis://localhost:6379
@@ -151,15 +151,15 @@ sms: {sign_name: 文件, code_ttl: 2m, templates: {code: 1001}}
 	env := development(t)
 	env["YCD_CONFIG"] = file
 	env["YCD_LISTEN"] = "0.0.0.0:1002"
-	env["YCD_HOTLINE"] = "" // empty counts as not set
+	env["YCD_HELPER_URL"] = "" // empty counts as not set
 	env["YCD_WECHAT_TEMPLATES"] = "review=abc, paid=def"
 	c, err := Load(Options{Environ: environ(env), Flags: map[string]string{"roles": "issuer", "listen": ""}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Listen, c.PublicURL, c.Hotline, c.Roles, c.SMS.SignName, c.SMS.CodeTTL, c.SMS.Templates, c.WeChat.Templates}
+	got := []any{c.Listen, c.PublicURL, c.HelperURL, c.Roles, c.SMS.SignName, c.SMS.CodeTTL, c.SMS.Templates, c.WeChat.Templates}
 	want := []any{
-		"0.0.0.0:1002", "http://127.0.0.1:1002", "010-1",
+		"0.0.0.0:1002", "http://127.0.0.1:1002", "http://127.0.0.1:27181",
 		[]string{"issuer"},
 		"文件", 2 * time.Minute,
 		map[string]string{"code": "1001"},
@@ -172,10 +172,10 @@ sms: {sign_name: 文件, code_ttl: 2m, templates: {code: 1001}}
 
 func TestOptionFileWinsOverVariable(t *testing.T) {
 	env := development(t)
-	env["YCD_CONFIG"] = writeFile(t, "a.yaml", "hotline: a", 0o600)
-	c, err := Load(Options{File: writeFile(t, "b.yaml", "hotline: b", 0o600), Environ: environ(env)})
-	if err != nil || c.Hotline != "b" {
-		t.Errorf("hotline %q, %v; want the file of --config", c.Hotline, err)
+	env["YCD_CONFIG"] = writeFile(t, "a.yaml", "helper_url: http://127.0.0.1:1", 0o600)
+	c, err := Load(Options{File: writeFile(t, "b.yaml", "helper_url: http://127.0.0.1:2", 0o600), Environ: environ(env)})
+	if err != nil || c.HelperURL != "http://127.0.0.1:2" {
+		t.Errorf("helper URL %q, %v; want the file of --config", c.HelperURL, err)
 	}
 }
 
@@ -363,7 +363,7 @@ func TestPrintMasksAndNamesOrigins(t *testing.T) {
 	token := env["YCD_WECHAT_TOKEN"]
 	delete(env, "YCD_WECHAT_TOKEN")
 	env["YCD_WECHAT_TOKEN_FILE"] = writeFile(t, "token", token, 0o600)
-	file := writeFile(t, "c.yaml", "hotline: '12345'", 0o600)
+	file := writeFile(t, "c.yaml", "helper_url: http://127.0.0.1:12345", 0o600)
 	c, err := Load(Options{File: file, Environ: environ(env), Flags: map[string]string{"roles": "web,jobs"}})
 	if err != nil {
 		t.Fatal(err)
@@ -380,7 +380,7 @@ func TestPrintMasksAndNamesOrigins(t *testing.T) {
 	}
 	for _, want := range []string{
 		`env: "production"  # environment YCD_ENV`,
-		`hotline: "12345"  # ` + file + ` hotline`,
+		`helper_url: "http://127.0.0.1:12345"  # ` + file + ` helper_url`,
 		`roles: ["web","jobs"]  # command line --roles`,
 		`  app_secret: "******"  # environment YCD_WECHAT_APP_SECRET`,
 		`  token: "******"  # file ` + env["YCD_WECHAT_TOKEN_FILE"],

@@ -20,7 +20,6 @@ func (c *Config) setDefaults() {
 	c.Roles = AllRoles()
 	c.DataDir = "var"
 	c.Font = "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"
-	c.Hotline = "400-666-3999" // F15
 	c.MaxDrafts = 20
 	c.HelperURL = "http://127.0.0.1:27180"
 	c.SMS.Region = "ap-guangzhou"
