@@ -38,18 +38,22 @@ const stationLife = 10 * time.Hour
 // an issuer made in the console.
 func (k *console) stationRoutes() {
 	k.post("/staff/making/station", OfStaff, k.newStation, order.Issuer)
-	for path, h := range map[string]func(*fiber.Ctx, order.Staff) error{
-		"/station/take": k.stationTake, "/station/certify": k.stationCertify, "/station/finish": k.stationFinish, "/station/fail": k.stationFail,
-	} {
-		k.Mount(fiber.MethodPost, path, Signed, func(c *fiber.Ctx) error {
-			m, err := k.stationStaff(c)
-			if err != nil {
-				return err
-			}
-			c.Set(fiber.HeaderCacheControl, "no-store")
-			return h(c, m)
-		})
-	}
+	k.ofStation("/station/take", k.stationTake)
+	k.ofStation("/station/certify", k.stationCertify)
+	k.ofStation("/station/finish", k.stationFinish)
+	k.ofStation("/station/fail", k.stationFail)
+}
+
+// ofStation is a route for who holds a station's ticket.
+func (k *console) ofStation(path string, h func(*fiber.Ctx, order.Staff) error) {
+	k.Mount(fiber.MethodPost, path, Proof, func(c *fiber.Ctx) error {
+		m, err := k.stationStaff(c)
+		if err != nil {
+			return err
+		}
+		c.Set(fiber.HeaderCacheControl, "no-store")
+		return h(c, m)
+	})
 }
 
 type stationView struct {
