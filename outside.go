@@ -34,7 +34,7 @@ type outside struct {
 	realName *realname.Tencent
 	courier  *courier.Kuaidi100
 	invoices *invoice.Golden
-	objects  *objects.Folder
+	objects  *objects.Store
 
 	wechatTemplates   map[string]string
 	subscriptions     map[string]string // of the official account
@@ -43,7 +43,7 @@ type outside struct {
 	newID             func() string
 }
 
-func (a *app) openOutside() (*outside, error) {
+func (a *app) openOutside(ctx context.Context) (*outside, error) {
 	cfg := a.cfg
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "ycd_provider_seconds", Help: "Calls to providers.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
@@ -108,11 +108,23 @@ func (a *app) openOutside() (*outside, error) {
 	}, session.NewTokenCache(a.rdb, a.clock.Now)); err != nil {
 		return nil, err
 	}
-	if o.objects, err = objects.OpenFolder(filepath.Join(cfg.DataDir, "objects"), a.db.Sealer()); err != nil {
+	if o.objects, err = a.openObjects(ctx, of("objects")); err != nil {
 		return nil, err
 	}
 	a.onClose(o.objects.Close)
 	return o, nil
+}
+
+// openObjects opens the bucket that is configured, or else the folder.
+func (a *app) openObjects(ctx context.Context, latency prometheus.ObserverVec) (*objects.Store, error) {
+	o := a.cfg.Objects
+	if !o.Configured() {
+		return objects.OpenFolder(filepath.Join(a.cfg.DataDir, "objects"), a.db.Sealer())
+	}
+	return objects.OpenS3(ctx, objects.S3Config{
+		EndpointURL: o.EndpointURL, Region: o.Region, Bucket: o.Bucket, PathStyle: o.PathStyle,
+		AccessKey: o.AccessKey.Reveal(), SecretKey: o.SecretKey.Reveal(), Latency: latency,
+	}, a.db.Sealer())
 }
 
 // gateways are the payment platforms that money goes through.

@@ -152,7 +152,7 @@ func (a *app) open(ctx context.Context) (err error) {
 		if err := a.openSettings(ctx); err != nil {
 			return err
 		}
-		if a.out, err = a.openOutside(); err != nil {
+		if a.out, err = a.openOutside(ctx); err != nil {
 			return err
 		}
 	}

@@ -60,6 +60,7 @@ type Config struct {
 	RealName    RealName    `koanf:"realname"`
 	Courier     Courier     `koanf:"courier"`
 	Invoice     Invoice     `koanf:"invoice"`
+	Objects     Objects     `koanf:"objects"`
 	Playground  Playground  `koanf:"playground"`
 
 	origins map[string]string // path → where the value came from
@@ -195,6 +196,20 @@ type Invoice struct {
 	TaxRate     int    `koanf:"tax_rate"`  // in thousandths; prices include it
 	BaseURL     string `koanf:"base_url"`
 }
+
+// Objects is the bucket of an S3-compatible service where uploaded pictures and documents
+// are kept, sealed; without one they are in objects/ of the data directory.
+type Objects struct {
+	EndpointURL string `koanf:"endpoint_url"` // of the service, without the bucket
+	Region      string `koanf:"region"`
+	Bucket      string `koanf:"bucket"`
+	AccessKey   Secret `koanf:"access_key"`
+	SecretKey   Secret `koanf:"secret_key"`
+	PathStyle   bool   `koanf:"path_style"` // the bucket is named in the path, not in the host
+}
+
+// Configured tells whether anything was said about a bucket.
+func (o Objects) Configured() bool { return o != Objects{} }
 
 // Playground is what only the simulators need; absent in production.
 type Playground struct {

@@ -86,6 +86,16 @@ func production(t *testing.T) map[string]string {
 	return env
 }
 
+// bucket is all that a bucket needs, with changes.
+func bucket(changes map[string]string) map[string]string {
+	env := map[string]string{
+		"YCD_OBJECTS_ENDPOINT_URL": "https://s3.cn-north-1.amazonaws.com.cn", "YCD_OBJECTS_REGION": "cn-north-1", "YCD_OBJECTS_BUCKET": "ycd-objects",
+		"YCD_OBJECTS_ACCESS_KEY": "canary-s3-key", "YCD_OBJECTS_SECRET_KEY": "canary-s3-secret",
+	}
+	maps.Copy(env, changes)
+	return env
+}
+
 // base64Key is a private key as Alipay's tool writes it.
 func base64Key(t *testing.T) string {
 	t.Helper()
@@ -186,55 +196,62 @@ func TestFaults(t *testing.T) {
 		set  map[string]string
 		want []string
 	}{
-		"a complete production":               {production, nil, nil},
-		"a misspelt variable":                 {development, map[string]string{"YCD_LISTN": ":1"}, []string{"YCD_LISTN"}},
-		"a misspelt empty variable":           {development, map[string]string{"YCD_LISTN": ""}, []string{"YCD_LISTN"}},
-		"a file for what is no secret":        {development, map[string]string{"YCD_LISTEN_FILE": "x"}, []string{"YCD_LISTEN_FILE"}},
-		"another program's variable":          {development, map[string]string{"XYCD_LISTN": "x"}, nil},
-		"an unknown environment":              {development, map[string]string{"YCD_ENV": "prod"}, []string{"YCD_ENV"}},
-		"no duration":                         {development, map[string]string{"YCD_SMS_CODE_TTL": "60"}, []string{"YCD_SMS_CODE_TTL"}},
-		"a helper elsewhere":                  {development, map[string]string{"YCD_HELPER_URL": "http://ra.example.cn:27180"}, []string{"YCD_HELPER_URL"}},
-		"a helper and more":                   {development, map[string]string{"YCD_HELPER_URL": "http://127.0.0.1:27180/ https://evil.example"}, []string{"YCD_HELPER_URL"}},
-		"too long a code":                     {development, map[string]string{"YCD_SMS_CODE_TTL": "11m"}, []string{"YCD_SMS_CODE_TTL"}},
-		"no boolean":                          {development, map[string]string{"YCD_STATION_AUTO": "maybe"}, []string{"YCD_STATION_AUTO"}},
-		"no number":                           {development, map[string]string{"YCD_MAX_DRAFTS": "many"}, []string{"YCD_MAX_DRAFTS"}},
-		"a number below nothing":              {development, map[string]string{"YCD_MAX_DRAFTS": "-1"}, []string{"YCD_MAX_DRAFTS"}},
-		"a number":                            {development, map[string]string{"YCD_MAX_DRAFTS": "0"}, nil},
-		"no pairs":                            {development, map[string]string{"YCD_SMS_TEMPLATES": "code"}, []string{"YCD_SMS_TEMPLATES"}},
-		"an unknown role":                     {development, map[string]string{"YCD_ROLES": "web,jobs,issuer,cook"}, []string{"YCD_ROLES"}},
-		"a role twice":                        {development, map[string]string{"YCD_ROLES": "web,jobs,web"}, []string{"YCD_ROLES"}},
-		"SQLite with some roles":              {development, map[string]string{"YCD_ROLES": split, "YCD_REDIS_URL": "redis://h:1"}, []string{"YCD_DATABASE_URL"}},
-		"in-process Redis with some roles":    {development, map[string]string{"YCD_ROLES": split, "YCD_DATABASE_URL": "postgres://h/d"}, []string{"YCD_REDIS_URL"}},
-		"servers with some roles":             {development, map[string]string{"YCD_ROLES": split, "YCD_DATABASE_URL": "postgres://h/d", "YCD_REDIS_URL": "redis://h:1"}, nil},
-		"another database":                    {development, map[string]string{"YCD_DATABASE_URL": "mysql://h/d"}, []string{"YCD_DATABASE_URL"}},
-		"PostgreSQL without a database":       {development, map[string]string{"YCD_DATABASE_URL": "postgres://h"}, []string{"YCD_DATABASE_URL"}},
-		"a short AES key":                     {development, map[string]string{"YCD_WECHAT_AES_KEY": "abc"}, []string{"YCD_WECHAT_AES_KEY"}},
-		"the documentation's AES key":         {development, map[string]string{"YCD_WECHAT_AES_KEY": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"}, nil},
-		"a short index key":                   {development, map[string]string{"YCD_PII_INDEX_KEY": "YWJj"}, []string{"YCD_PII_INDEX_KEY"}},
-		"a key that is no PEM":                {development, map[string]string{"YCD_WECHATPAY_PRIVATE_KEY": "MII"}, []string{"YCD_WECHATPAY_PRIVATE_KEY"}},
-		"half of Alipay in production":        {production, map[string]string{"YCD_ALIPAY_APP_ID": "2021000000000001"}, []string{"YCD_ALIPAY_SELLER_ID", "YCD_ALIPAY_PRIVATE_KEY", "YCD_ALIPAY_PUBLIC_KEY"}},
-		"an Alipay key that is none":          {development, map[string]string{"YCD_ALIPAY_PRIVATE_KEY": "MII"}, []string{"YCD_ALIPAY_PRIVATE_KEY"}},
-		"Alipay's keys mixed up":              {production, map[string]string{"YCD_ALIPAY_APP_ID": "2021000000000001", "YCD_ALIPAY_SELLER_ID": "2088000000000001", "YCD_ALIPAY_PRIVATE_KEY": base64Key(t), "YCD_ALIPAY_PUBLIC_KEY": base64Key(t)}, []string{"YCD_ALIPAY_PUBLIC_KEY"}},
-		"the real Alipay, half":               {development, map[string]string{"YCD_ALIPAY_GATEWAY_URL": "https://openapi-sandbox.dl.alipaydev.com/gateway.do", "YCD_ALIPAY_SELLER_ID": "2088000000000001"}, []string{"YCD_ALIPAY_APP_ID", "YCD_ALIPAY_PRIVATE_KEY", "YCD_ALIPAY_PUBLIC_KEY"}},
-		"the real WeChat Pay, only its key":   {development, map[string]string{"YCD_WECHATPAY_PUBLIC_KEY": publicKey(t)}, []string{"YCD_WECHAT_APP_ID", "YCD_WECHATPAY_MCH_ID", "YCD_WECHATPAY_CERT_SERIAL", "YCD_WECHATPAY_PRIVATE_KEY", "YCD_WECHATPAY_PUBLIC_KEY_ID", "YCD_WECHATPAY_API_V3_KEY"}},
-		"a simulator of one's own":            {development, map[string]string{"YCD_PLAYGROUND_ALIPAY_KEY": base64Key(t), "YCD_ALIPAY_GATEWAY_URL": "http://127.0.0.1:9/gateway.do"}, nil},
-		"an Alipay key in base64":             {development, map[string]string{"YCD_ALIPAY_PRIVATE_KEY": base64Key(t)}, nil},
-		"a relative gateway":                  {production, map[string]string{"YCD_ALIPAY_GATEWAY_URL": "openapi.alipay.com"}, []string{"YCD_ALIPAY_GATEWAY_URL"}},
-		"a relative address":                  {development, map[string]string{"YCD_WECHAT_BASE_URL": "api.weixin.qq.com"}, []string{"YCD_WECHAT_BASE_URL"}},
-		"a secret's file that is missing":     {development, map[string]string{"YCD_HSM_PIN_FILE": "/nonexistent/pin"}, []string{"YCD_HSM_PIN_FILE"}},
-		"a font that is missing":              {development, map[string]string{"YCD_FONT": "/nonexistent/font"}, []string{"YCD_FONT"}},
-		"a configuration that is missing":     {development, map[string]string{"YCD_CONFIG": "/nonexistent/ycd.yaml"}, []string{"YCD_CONFIG"}},
-		"production on SQLite":                {production, map[string]string{"YCD_DATABASE_URL": "sqlite:x.db"}, []string{"YCD_DATABASE_URL"}},
-		"production without Redis":            {production, map[string]string{"YCD_REDIS_URL": ""}, []string{"YCD_REDIS_URL"}},
-		"production behind proxies":           {production, map[string]string{"YCD_TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16,fd00::1"}, nil},
-		"a proxy by its name":                 {production, map[string]string{"YCD_TRUSTED_PROXIES": "10.0.0.5,proxy.internal"}, []string{"YCD_TRUSTED_PROXIES"}},
-		"production in clear":                 {production, map[string]string{"YCD_PUBLIC_URL": "http://ca.example.cn"}, []string{"YCD_PUBLIC_URL"}},
-		"production behind a local proxy":     {production, map[string]string{"YCD_SMS_BASE_URL": "http://127.0.0.1:9"}, nil},
-		"production under the demo's name":    {production, map[string]string{"YCD_CA_NAME": demoCAName}, []string{"YCD_CA_NAME"}},
-		"production under the example policy": {production, map[string]string{"YCD_CA_POLICY_OID": demoPolicyOID}, []string{"YCD_CA_POLICY_OID"}},
-		"a policy that is no identifier":      {development, map[string]string{"YCD_CA_POLICY_OID": "1.x"}, []string{"YCD_CA_POLICY_OID"}},
-		"production with a simulator":         {production, map[string]string{"YCD_PLAYGROUND_WECHATPAY_KEY": "x"}, []string{"YCD_PLAYGROUND_WECHATPAY_KEY", "YCD_PLAYGROUND_WECHATPAY_KEY"}},
-		"production without one secret":       {production, map[string]string{"YCD_WECHAT_TOKEN": ""}, []string{"YCD_WECHAT_TOKEN"}},
+		"a complete production":                    {production, nil, nil},
+		"a misspelt variable":                      {development, map[string]string{"YCD_LISTN": ":1"}, []string{"YCD_LISTN"}},
+		"a misspelt empty variable":                {development, map[string]string{"YCD_LISTN": ""}, []string{"YCD_LISTN"}},
+		"a file for what is no secret":             {development, map[string]string{"YCD_LISTEN_FILE": "x"}, []string{"YCD_LISTEN_FILE"}},
+		"another program's variable":               {development, map[string]string{"XYCD_LISTN": "x"}, nil},
+		"an unknown environment":                   {development, map[string]string{"YCD_ENV": "prod"}, []string{"YCD_ENV"}},
+		"no duration":                              {development, map[string]string{"YCD_SMS_CODE_TTL": "60"}, []string{"YCD_SMS_CODE_TTL"}},
+		"a helper elsewhere":                       {development, map[string]string{"YCD_HELPER_URL": "http://ra.example.cn:27180"}, []string{"YCD_HELPER_URL"}},
+		"a helper and more":                        {development, map[string]string{"YCD_HELPER_URL": "http://127.0.0.1:27180/ https://evil.example"}, []string{"YCD_HELPER_URL"}},
+		"too long a code":                          {development, map[string]string{"YCD_SMS_CODE_TTL": "11m"}, []string{"YCD_SMS_CODE_TTL"}},
+		"no boolean":                               {development, map[string]string{"YCD_STATION_AUTO": "maybe"}, []string{"YCD_STATION_AUTO"}},
+		"no number":                                {development, map[string]string{"YCD_MAX_DRAFTS": "many"}, []string{"YCD_MAX_DRAFTS"}},
+		"a number below nothing":                   {development, map[string]string{"YCD_MAX_DRAFTS": "-1"}, []string{"YCD_MAX_DRAFTS"}},
+		"a number":                                 {development, map[string]string{"YCD_MAX_DRAFTS": "0"}, nil},
+		"no pairs":                                 {development, map[string]string{"YCD_SMS_TEMPLATES": "code"}, []string{"YCD_SMS_TEMPLATES"}},
+		"an unknown role":                          {development, map[string]string{"YCD_ROLES": "web,jobs,issuer,cook"}, []string{"YCD_ROLES"}},
+		"a role twice":                             {development, map[string]string{"YCD_ROLES": "web,jobs,web"}, []string{"YCD_ROLES"}},
+		"SQLite with some roles":                   {development, map[string]string{"YCD_ROLES": split, "YCD_REDIS_URL": "redis://h:1"}, []string{"YCD_DATABASE_URL"}},
+		"in-process Redis with some roles":         {development, map[string]string{"YCD_ROLES": split, "YCD_DATABASE_URL": "postgres://h/d"}, []string{"YCD_REDIS_URL"}},
+		"servers with some roles":                  {development, map[string]string{"YCD_ROLES": split, "YCD_DATABASE_URL": "postgres://h/d", "YCD_REDIS_URL": "redis://h:1"}, nil},
+		"another database":                         {development, map[string]string{"YCD_DATABASE_URL": "mysql://h/d"}, []string{"YCD_DATABASE_URL"}},
+		"PostgreSQL without a database":            {development, map[string]string{"YCD_DATABASE_URL": "postgres://h"}, []string{"YCD_DATABASE_URL"}},
+		"a short AES key":                          {development, map[string]string{"YCD_WECHAT_AES_KEY": "abc"}, []string{"YCD_WECHAT_AES_KEY"}},
+		"the documentation's AES key":              {development, map[string]string{"YCD_WECHAT_AES_KEY": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"}, nil},
+		"a short index key":                        {development, map[string]string{"YCD_PII_INDEX_KEY": "YWJj"}, []string{"YCD_PII_INDEX_KEY"}},
+		"a key that is no PEM":                     {development, map[string]string{"YCD_WECHATPAY_PRIVATE_KEY": "MII"}, []string{"YCD_WECHATPAY_PRIVATE_KEY"}},
+		"half of Alipay in production":             {production, map[string]string{"YCD_ALIPAY_APP_ID": "2021000000000001"}, []string{"YCD_ALIPAY_SELLER_ID", "YCD_ALIPAY_PRIVATE_KEY", "YCD_ALIPAY_PUBLIC_KEY"}},
+		"an Alipay key that is none":               {development, map[string]string{"YCD_ALIPAY_PRIVATE_KEY": "MII"}, []string{"YCD_ALIPAY_PRIVATE_KEY"}},
+		"Alipay's keys mixed up":                   {production, map[string]string{"YCD_ALIPAY_APP_ID": "2021000000000001", "YCD_ALIPAY_SELLER_ID": "2088000000000001", "YCD_ALIPAY_PRIVATE_KEY": base64Key(t), "YCD_ALIPAY_PUBLIC_KEY": base64Key(t)}, []string{"YCD_ALIPAY_PUBLIC_KEY"}},
+		"the real Alipay, half":                    {development, map[string]string{"YCD_ALIPAY_GATEWAY_URL": "https://openapi-sandbox.dl.alipaydev.com/gateway.do", "YCD_ALIPAY_SELLER_ID": "2088000000000001"}, []string{"YCD_ALIPAY_APP_ID", "YCD_ALIPAY_PRIVATE_KEY", "YCD_ALIPAY_PUBLIC_KEY"}},
+		"the real WeChat Pay, only its key":        {development, map[string]string{"YCD_WECHATPAY_PUBLIC_KEY": publicKey(t)}, []string{"YCD_WECHAT_APP_ID", "YCD_WECHATPAY_MCH_ID", "YCD_WECHATPAY_CERT_SERIAL", "YCD_WECHATPAY_PRIVATE_KEY", "YCD_WECHATPAY_PUBLIC_KEY_ID", "YCD_WECHATPAY_API_V3_KEY"}},
+		"a simulator of one's own":                 {development, map[string]string{"YCD_PLAYGROUND_ALIPAY_KEY": base64Key(t), "YCD_ALIPAY_GATEWAY_URL": "http://127.0.0.1:9/gateway.do"}, nil},
+		"an Alipay key in base64":                  {development, map[string]string{"YCD_ALIPAY_PRIVATE_KEY": base64Key(t)}, nil},
+		"a bucket":                                 {production, bucket(nil), nil},
+		"a bucket, half":                           {development, map[string]string{"YCD_OBJECTS_PATH_STYLE": "true"}, []string{"YCD_OBJECTS_ENDPOINT_URL", "YCD_OBJECTS_REGION", "YCD_OBJECTS_BUCKET", "YCD_OBJECTS_ACCESS_KEY", "YCD_OBJECTS_SECRET_KEY"}},
+		"a bucket, half, at the issuer":            {production, map[string]string{"YCD_ROLES": "issuer", "YCD_OBJECTS_BUCKET": "ycd-objects"}, nil},
+		"a bucket in clear":                        {production, bucket(map[string]string{"YCD_OBJECTS_ENDPOINT_URL": "http://s3.example.cn"}), []string{"YCD_OBJECTS_ENDPOINT_URL"}},
+		"a bucket on this machine":                 {development, bucket(map[string]string{"YCD_OBJECTS_ENDPOINT_URL": "http://127.0.0.1:9000/"}), nil},
+		"a bucket in the address and a wrong name": {development, bucket(map[string]string{"YCD_OBJECTS_ENDPOINT_URL": "https://s3.example.cn/ycd", "YCD_OBJECTS_BUCKET": "YCD.objects"}), []string{"YCD_OBJECTS_BUCKET", "YCD_OBJECTS_ENDPOINT_URL"}},
+		"a bucket's secret in a missing file":      {development, bucket(map[string]string{"YCD_OBJECTS_SECRET_KEY": "", "YCD_OBJECTS_SECRET_KEY_FILE": "/nonexistent/key"}), []string{"YCD_OBJECTS_SECRET_KEY_FILE", "YCD_OBJECTS_SECRET_KEY"}},
+		"a relative gateway":                       {production, map[string]string{"YCD_ALIPAY_GATEWAY_URL": "openapi.alipay.com"}, []string{"YCD_ALIPAY_GATEWAY_URL"}},
+		"a relative address":                       {development, map[string]string{"YCD_WECHAT_BASE_URL": "api.weixin.qq.com"}, []string{"YCD_WECHAT_BASE_URL"}},
+		"a secret's file that is missing":          {development, map[string]string{"YCD_HSM_PIN_FILE": "/nonexistent/pin"}, []string{"YCD_HSM_PIN_FILE"}},
+		"a font that is missing":                   {development, map[string]string{"YCD_FONT": "/nonexistent/font"}, []string{"YCD_FONT"}},
+		"a configuration that is missing":          {development, map[string]string{"YCD_CONFIG": "/nonexistent/ycd.yaml"}, []string{"YCD_CONFIG"}},
+		"production on SQLite":                     {production, map[string]string{"YCD_DATABASE_URL": "sqlite:x.db"}, []string{"YCD_DATABASE_URL"}},
+		"production without Redis":                 {production, map[string]string{"YCD_REDIS_URL": ""}, []string{"YCD_REDIS_URL"}},
+		"production behind proxies":                {production, map[string]string{"YCD_TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16,fd00::1"}, nil},
+		"a proxy by its name":                      {production, map[string]string{"YCD_TRUSTED_PROXIES": "10.0.0.5,proxy.internal"}, []string{"YCD_TRUSTED_PROXIES"}},
+		"production in clear":                      {production, map[string]string{"YCD_PUBLIC_URL": "http://ca.example.cn"}, []string{"YCD_PUBLIC_URL"}},
+		"production behind a local proxy":          {production, map[string]string{"YCD_SMS_BASE_URL": "http://127.0.0.1:9"}, nil},
+		"production under the demo's name":         {production, map[string]string{"YCD_CA_NAME": demoCAName}, []string{"YCD_CA_NAME"}},
+		"production under the example policy":      {production, map[string]string{"YCD_CA_POLICY_OID": demoPolicyOID}, []string{"YCD_CA_POLICY_OID"}},
+		"a policy that is no identifier":           {development, map[string]string{"YCD_CA_POLICY_OID": "1.x"}, []string{"YCD_CA_POLICY_OID"}},
+		"production with a simulator":              {production, map[string]string{"YCD_PLAYGROUND_WECHATPAY_KEY": "x"}, []string{"YCD_PLAYGROUND_WECHATPAY_KEY", "YCD_PLAYGROUND_WECHATPAY_KEY"}},
+		"production without one secret":            {production, map[string]string{"YCD_WECHAT_TOKEN": ""}, []string{"YCD_WECHAT_TOKEN"}},
 		"production's issuer needs no WeChat": {production, map[string]string{
 			"YCD_ROLES": "issuer", "YCD_WECHAT_TOKEN": "", "YCD_SMS_SECRET_KEY": "",
 		}, nil},
@@ -363,6 +380,7 @@ func TestPrintMasksAndNamesOrigins(t *testing.T) {
 	token := env["YCD_WECHAT_TOKEN"]
 	delete(env, "YCD_WECHAT_TOKEN")
 	env["YCD_WECHAT_TOKEN_FILE"] = writeFile(t, "token", token, 0o600)
+	maps.Copy(env, bucket(nil))
 	file := writeFile(t, "c.yaml", "helper_url: http://127.0.0.1:12345", 0o600)
 	c, err := Load(Options{File: file, Environ: environ(env), Flags: map[string]string{"roles": "web,jobs"}})
 	if err != nil {

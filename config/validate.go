@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ func (c *Config) Validate() error {
 	c.checkURLs(&fs)
 	c.checkFiles(&fs)
 	c.checkPlatforms(&fs)
+	c.checkObjects(&fs)
 	if c.Production() {
 		c.checkProduction(&fs)
 	}
@@ -236,6 +239,27 @@ func (c *Config) checkFiles(fs *Faults) {
 			fs.add("YCD_HSM_URI", "replaces YCD_HSM_MODULE and YCD_HSM_PIN; drop those or this")
 		}
 		exists("YCD_TOKEN_MODULE", c.Token.Module, "install softhsm2 (make setup) or set the path of the PKCS#11 module")
+	}
+}
+
+// bucketName is what every S3 service takes; without dots, which certificates of hosts do not cover.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+
+// checkObjects wants all of a bucket or nothing, so that no picture lands in a folder by mistake.
+func (c *Config) checkObjects(fs *Faults) {
+	if !c.Objects.Configured() || !c.HandlesPeople() {
+		return
+	}
+	for _, v := range variables(c) {
+		if strings.HasPrefix(v.path, "objects.") && v.field.IsZero() && v.field.Kind() != reflect.Bool {
+			fs.add(v.env(), "is required with the other YCD_OBJECTS_ settings; remove them all to keep pictures in the data directory")
+		}
+	}
+	if c.Objects.Bucket != "" && !bucketName.MatchString(c.Objects.Bucket) {
+		fs.add("YCD_OBJECTS_BUCKET", "must be 3 to 63 lower-case letters, digits and dashes, such as yuncaidun-objects")
+	}
+	if u, err := url.Parse(c.Objects.EndpointURL); err == nil && strings.Trim(u.Path, "/") != "" {
+		fs.add("YCD_OBJECTS_ENDPOINT_URL", "must not have a path: the bucket's name belongs in YCD_OBJECTS_BUCKET")
 	}
 }
 

@@ -72,7 +72,7 @@ type unhurried struct {
 // Write implements [io.Writer].
 func (w unhurried) Write(p []byte) (n int, err error) {
 	for piece := range slices.Chunk(p, 4<<10) {
-		if err := errors.Join(w.ctx.Err(), w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))); err != nil {
+		if err := errors.Join(w.ctx.Err(), w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))); err != nil { //nolint:forbidigo // the kernel's clock
 			return n, err
 		}
 		m, err := w.to.Write(piece)

@@ -241,6 +241,7 @@ func TestCopyOverASlowLine(t *testing.T) {
 	must(t, req.Write(client))
 	resp, err := http.ReadResponse(bufio.NewReader(client), req)
 	must(t, err)
+	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("answered %d, cut off: %v", resp.StatusCode, err)
 	}

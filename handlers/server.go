@@ -137,7 +137,7 @@ type tickets interface {
 	Take(ctx context.Context, purpose, token string) ([]byte, error)
 }
 
-// objects keeps uploaded pictures, sealed; *objects.Folder.
+// objects keeps uploaded pictures, sealed; *objects.Store.
 type objects interface {
 	Put(ctx context.Context, id string, content []byte) error
 	Get(ctx context.Context, id string) ([]byte, error)

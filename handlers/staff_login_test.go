@@ -203,7 +203,7 @@ func TestAccountChangesEndSessions(t *testing.T) {
 // A route admits its roles and admins, nobody else.
 func TestConsoleAccess(t *testing.T) {
 	d := newDesk(t).hire()
-	if missing := d.Server.Unlisted(); missing != nil {
+	if missing := d.Unlisted(); missing != nil {
 		t.Errorf("routes without access: %v", missing)
 	}
 	o := d.inReview()

@@ -109,7 +109,7 @@ func beside(idle int, addr string, r row) row {
 	prepare := r.prepare
 	r.prepare = func() (int, error) {
 		for n := range idle {
-			c, err := net.Dial("tcp", addr)
+			c, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
 			if err != nil {
 				return 0, fmt.Errorf("idle connection %d of %d (`ulimit -Hn` has to allow both ends): %w", n+1, idle, err)
 			}

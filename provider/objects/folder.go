@@ -1,7 +1,3 @@
-// Package objects keeps the images and documents that applicants upload, sealed,
-// outside the database. Whoever can read the disk reads nothing: content is
-// encrypted with the keyset of personal data and bound to its id, so that
-// one object cannot be passed off as another.
 package objects
 
 import (
@@ -12,26 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"regexp"
-
-	"github.com/yuncaidun/yuncaidun/order"
 )
 
-// Sealer encrypts with associated data; a Tink AEAD is one.
-type Sealer interface {
-	Encrypt(plaintext, associatedData []byte) ([]byte, error)
-	Decrypt(ciphertext, associatedData []byte) ([]byte, error)
-}
-
-// Folder stores objects as files below one directory. Several processes may
+// folder keeps objects as files below one directory. Several processes may
 // share it, and write the same id at once: the last one stays.
-type Folder struct {
-	root   *os.Root // refuses any name that leads out of the directory
-	sealer Sealer
+type folder struct {
+	root *os.Root // refuses any name that leads out of the directory
 }
 
-// OpenFolder opens dir, creating it if need be.
-func OpenFolder(dir string, sealer Sealer) (*Folder, error) {
+// OpenFolder opens the store in dir, creating it if need be.
+func OpenFolder(dir string, sealer Sealer) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating object folder: %w", err)
 	}
@@ -39,72 +25,30 @@ func OpenFolder(dir string, sealer Sealer) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening object folder: %w", err)
 	}
-	return &Folder{root: root, sealer: sealer}, nil
+	return &Store{&folder{root}, sealer}, nil
 }
 
-// Close releases the directory.
-func (f *Folder) Close() error { return f.root.Close() }
+func (f *folder) close() error { return f.root.Close() }
 
-// Put stores content under id. When it returns nil, the object survives a power
-// cut; when it does not, there is no object or the whole one, never half.
-func (f *Folder) Put(ctx context.Context, id string, content []byte) error {
-	name, err := fileName(id)
-	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	sealed, err := f.sealer.Encrypt(content, associatedData(id))
-	if err != nil {
-		return fmt.Errorf("sealing object %s: %w", id, err)
-	}
-	if err := f.write(name, sealed); err != nil {
-		return fmt.Errorf("storing object %s: %w", id, err)
-	}
-	return nil
-}
-
-// Get returns the content stored under id, or order.NotFound.
-func (f *Folder) Get(ctx context.Context, id string) ([]byte, error) {
-	name, err := fileName(id)
-	if err != nil {
-		return nil, err
-	}
+func (f *folder) read(ctx context.Context, name string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	sealed, err := f.root.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, notFound(id)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading object %s: %w", id, err)
-	}
-	content, err := f.sealer.Decrypt(sealed, associatedData(id))
-	if err != nil {
-		return nil, fmt.Errorf("unsealing object %s: %w", id, err)
-	}
-	return content, nil
+	return f.root.ReadFile(name)
 }
 
-// Delete removes the object, with what a killed writer of it may have left; removing
-// an absent one is no error.
-func (f *Folder) Delete(ctx context.Context, id string) error {
-	name, err := fileName(id)
-	if err != nil {
-		return err
-	}
+// remove takes along what a killed writer of it may have left.
+func (f *folder) remove(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	parts, err := fs.Glob(f.root.FS(), name+".*part")
 	if err != nil {
-		return fmt.Errorf("deleting object %s: %w", id, err)
+		return err
 	}
 	for _, n := range append(parts, name) {
 		if err := f.root.Remove(n); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("deleting object %s: %w", id, err)
+			return err
 		}
 	}
 	return nil
@@ -112,7 +56,10 @@ func (f *Folder) Delete(ctx context.Context, id string) error {
 
 // write puts a complete file in place: content to disk, then the name, then the
 // directory that holds the name.
-func (f *Folder) write(name string, sealed []byte) error {
+func (f *folder) write(ctx context.Context, name string, sealed []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	dir := path.Dir(name)
 	if err := f.root.Mkdir(dir, 0o700); err == nil {
 		if err := f.syncDir("."); err != nil {
@@ -131,7 +78,7 @@ func (f *Folder) write(name string, sealed []byte) error {
 	return f.syncDir(dir)
 }
 
-func (f *Folder) writeSynced(name string, content []byte) error {
+func (f *folder) writeSynced(name string, content []byte) error {
 	file, err := f.root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -140,29 +87,10 @@ func (f *Folder) writeSynced(name string, content []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-func (f *Folder) syncDir(name string) error {
+func (f *folder) syncDir(name string) error {
 	dir, err := f.root.Open(name)
 	if err != nil {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// validID admits ULIDs, hexadecimal and URL-safe base64: nothing that means
-// something to a file system.
-var validID = regexp.MustCompile(`^[0-9A-Za-z_-]{16,64}$`)
-
-// fileName spreads objects over directories named by the last two characters,
-// which are random even where the first ones are a time stamp.
-func fileName(id string) (string, error) {
-	if !validID.MatchString(id) {
-		return "", notFound(id)
-	}
-	return id[len(id)-2:] + "/" + id, nil
-}
-
-func associatedData(id string) []byte { return []byte("object/" + id) }
-
-func notFound(id string) error {
-	return &order.Error{Kind: order.NotFound, Code: "object_not_found", Detail: "没有找到该文件", Err: fmt.Errorf("object %q", id)}
 }
