@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -182,8 +183,13 @@ func outcome(err error) string {
 // withoutURL drops the address from a client error: addresses belong in the
 // configuration, not in every log line.
 func withoutURL(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
+	e, ok := errors.AsType[*url.Error](err)
+	switch {
+	case !ok:
+		return err
+	case strings.Contains(e.Err.Error(), e.URL): // minio repeats it: Connection closed by foreign host http://…
+		return errors.New(strings.ReplaceAll(e.Err.Error(), e.URL, "it"))
+	default:
 		return e.Err
 	}
-	return err
 }
