@@ -193,6 +193,33 @@ func TestSessions(t *testing.T) {
 
 const agentMobile2 = "13700137000"
 
+// On a shared computer 退出 takes along what was typed before the login. What the login
+// has gone on with is its own; what it has not is nobody's any more.
+func TestLogoutLeavesNoDraft(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	kept, left := b.draft(), b.draft()
+	b.login(agentMobile)
+	if a := b.post(kept+"/form", url.Values{"org.name": {"自家测试有限公司"}, "do": {"save"}}); a.Status >= http.StatusBadRequest {
+		t.Fatalf("saved after the login: %d %s", a.Status, a.Body)
+	}
+	b.post("/logout", nil)
+	for name, path := range map[string]string{"kept": kept, "left": left} {
+		if a := b.get(path + "/edit"); a.Status != http.StatusNotFound && a.Status != http.StatusSeeOther {
+			t.Errorf("%s is shown to who comes next: %d", name, a.Status)
+		}
+	}
+	if a := b.get("/"); strings.Contains(a.Body, kept) || strings.Contains(a.Body, left) {
+		t.Error("the drafts are listed for who comes next")
+	}
+	w.clock.advance(2 * codeWait * 1e9)
+	elsewhere := w.browser()
+	elsewhere.login(agentMobile)
+	if a := elsewhere.get(kept + "/edit"); a.Status != http.StatusOK {
+		t.Errorf("what he went on with is gone: %d", a.Status)
+	}
+}
+
 func cookie(b *browser, name string) string {
 	u := &url.URL{Scheme: "http", Host: "127.0.0.1:8080", Path: "/"}
 	for _, c := range b.jar.Cookies(u) {

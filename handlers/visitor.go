@@ -102,10 +102,14 @@ func (s *Server) login(c *fiber.Ctx, sess session.Session) error {
 	return nil
 }
 
-// logout ends the session at once (F22).
+// logout ends the session at once (F22). An applicant leaves nothing to who comes next to
+// the same browser, not what was typed into it before the login either.
 func (s *Server) logout(c *fiber.Ctx, kind session.Kind) error {
 	id := c.Cookies(s.cookieName(string(kind)))
 	s.dropCookie(c, string(kind))
+	if kind == session.Applicant {
+		s.dropCookie(c, "browser")
+	}
 	if id == "" {
 		return nil
 	}
