@@ -75,14 +75,19 @@ func (d Deps) sent(ctx context.Context, n order.Notification) error {
 	return d.record(ctx, n, order.DeliverySent, "")
 }
 
-// forget erases the pictures of a legal representative who declined. Nothing has
-// been signed, so it can only be a document that was photographed.
+// forget erases the pictures and papers of an authorisation whose legal representative
+// has declined. Doing so again changes nothing.
 func (d Deps) forget(ctx context.Context, id string) error {
 	a, err := d.Store.Authorization(ctx, id)
 	if err != nil {
 		return err
 	}
-	return d.Objects.Delete(ctx, order.LegalDocument(a.ID))
+	for _, id := range []string{order.LegalDocument(a.ID), order.LegalSignature(a.ID), order.LegalLetter(a.ID), order.LegalEvidence(a.ID)} {
+		if err := d.Objects.Delete(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // authorization makes the signed letter and the evidence pack of an authorisation.
@@ -92,6 +97,9 @@ func (d Deps) authorization(ctx context.Context, at attempt) error {
 	a, err := d.Store.Authorization(ctx, at.ref)
 	if err != nil || a.Letter != "" || a.SignedAt.IsZero() {
 		return err
+	}
+	if a.Forgotten() { // while it was made
+		return d.forget(ctx, a.ID)
 	}
 	o, err := d.Store.Order(ctx, a.OrderID)
 	if err != nil {
@@ -127,14 +135,17 @@ func (d Deps) authorization(ctx context.Context, at attempt) error {
 	if err != nil {
 		return pending(err)
 	}
-	letterID, packID := a.ID+"-letter", a.ID+"-evidence"
+	letterID, packID := order.LegalLetter(a.ID), order.LegalEvidence(a.ID)
 	for id, content := range map[string][]byte{letterID: pdf, packID: pack} {
 		if err := d.Objects.Put(ctx, id, content); err != nil {
 			return err
 		}
 	}
-	_, err = d.Orders.KeepLetter(ctx, a.ID, letterID, packID)
-	return err
+	kept, err := d.Orders.KeepLetter(ctx, a.ID, letterID, packID)
+	if err != nil || kept {
+		return err
+	}
+	return d.authorization(ctx, at) // made by somebody else meanwhile, or forgotten
 }
 
 // pending hides what kind of error the issuer's answer was: whatever it is, the

@@ -54,6 +54,7 @@ const (
 	LetterDeclined   AuthorizationEvent = "declined"
 	LetterVoided     AuthorizationEvent = "voided"
 	LetterWithdrawn  AuthorizationEvent = "withdrawn"
+	LetterForgotten  AuthorizationEvent = "forgotten" // its signer has declined a later one
 )
 
 // authorizationLifecycle is the whole life of an authorisation: one row says who
@@ -71,9 +72,10 @@ var authorizationLifecycle = []authorizationStep{
 	{From: at(AtIdentityVerified), On: LetterShown, By: roles(LegalRep), Do: shownLetter},
 	{From: at(AtIdentityVerified), On: LetterSigned, To: AtSigned, By: roles(LegalRep), If: requires(sameContent, letterRead, consentGiven, signatureDrawn, codeProven), Do: signedLetter, Order: AuthSigned},
 	{From: at(AtPhoneVerified, AtIdentityVerified), On: LetterReturned, To: AtReturned, By: roles(LegalRep), If: requires(noteGiven, noteNamesNoNumber), Do: ended, Order: AuthReturned},
-	{From: at(AtOpened, AtPhoneVerified, AtIdentityVerified), On: LetterDeclined, To: AtDeclined, By: roles(LegalRep), Do: forgotten, Order: AuthDeclined},
+	{From: at(AtOpened, AtPhoneVerified, AtIdentityVerified), On: LetterDeclined, To: AtDeclined, By: roles(LegalRep), Do: refused, Order: AuthDeclined},
 	{From: at(AtCreated, AtSent, AtOpened, AtPhoneVerified, AtIdentityVerified, AtSigned), On: LetterVoided, To: AtExpired, By: roles(System), Do: ended},
 	{From: at(AtSigned), On: LetterWithdrawn, To: AtWithdrawn, By: roles(LegalRep), Do: ended, Order: AuthWithdrawn},
+	{From: at(AtReturned, AtDeclined, AtExpired, AtWithdrawn), On: LetterForgotten, By: roles(System), Do: forgotten},
 }
 
 // Open authorisations wait for the legal representative.
@@ -157,6 +159,11 @@ type LegalSigner struct {
 	Mobile string           `json:"mobile"`
 }
 
+// same reports whether two requests are to one person, as far as document or mobile tell.
+func (l LegalSigner) same(m LegalSigner) bool {
+	return l.No != "" && l.Type == m.Type && l.No == m.No || l.Mobile != "" && l.Mobile == m.Mobile
+}
+
 // String redacts.
 func (LegalSigner) String() string { return "legal signer" }
 
@@ -180,6 +187,11 @@ func LegalDocument(authorization string) string { return authorization + "-docum
 
 // LegalSignature is the object of the handwritten signature.
 func LegalSignature(authorization string) string { return authorization + "-signature" }
+
+// LegalLetter and LegalEvidence are the objects of the sealed letter and the evidence
+// pack, which are made after the signature.
+func LegalLetter(authorization string) string   { return authorization + "-letter" }
+func LegalEvidence(authorization string) string { return authorization + "-evidence" }
 
 // Signature is the handwritten signature: a picture in the object store.
 type Signature struct {
@@ -265,6 +277,9 @@ type Authorization struct {
 
 // Open reports whether it waits for the legal representative.
 func (a Authorization) Open() bool { return slices.Contains(openAuthorization, a.State) }
+
+// Forgotten reports whether nothing is kept any more of who was asked.
+func (a Authorization) Forgotten() bool { return a.Signer == LegalSigner{} }
 
 // Active reports whether it is the one of its order that counts.
 func (a Authorization) Active() bool { return a.Open() || a.State == AtSigned }
@@ -381,10 +396,15 @@ func ended(a *Authorization, c AuthorizationCommand) {
 	a.Mandate.RevokedAt = c.at
 }
 
-// forgotten keeps of a legal representative who declines nothing but that he did.
-func forgotten(a *Authorization, c AuthorizationCommand) {
+// refused keeps of a legal representative who declines nothing but that he did.
+func refused(a *Authorization, c AuthorizationCommand) {
 	ended(a, c)
-	a.Signer = LegalSigner{}
+	forgotten(a, c)
+}
+
+// forgotten keeps of a request nothing but what became of it and when SMS went out.
+func forgotten(a *Authorization, _ AuthorizationCommand) {
+	a.Signer, a.Letter, a.Evidence = LegalSigner{}, "", ""
 	a.Proof = Proof{SMS: a.Proof.SMS}
 }
 

@@ -200,8 +200,13 @@ func (s *Service) authorizeIn(ctx context.Context, tx Tx, was Authorization, o O
 			return was, err
 		}
 	}
-	if a.State == AtDeclined {
+	if a.Forgotten() && !was.Forgotten() {
 		if err := tx.Enqueue(ctx, Job{Kind: JobForget, Ref: a.ID}); err != nil {
+			return was, err
+		}
+	}
+	if c.On == LetterDeclined {
+		if err := s.forgetEarlier(ctx, tx, o, was); err != nil {
 			return was, err
 		}
 	}
@@ -283,6 +288,32 @@ func (s *Service) remindLegalRep(ctx context.Context, tx Tx, o Order, n Notice) 
 		return err
 	}
 	return s.send(ctx, tx, o, a, n, SentReminder)
+}
+
+// forgetEarlier erases what the order's earlier requests have of a legal representative
+// who declines (row 15). A mandate that he gave, and what others stand on, is no part of
+// what he declines.
+func (s *Service) forgetEarlier(ctx context.Context, tx Tx, o Order, declined Authorization) error {
+	all, err := tx.Authorizations(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		if a.ID == declined.ID || !a.Signer.same(declined.Signer) || a.Mandate.Covers(s.now()) {
+			continue
+		}
+		reused, err := tx.MandateUsed(ctx, a)
+		if err != nil {
+			return err
+		}
+		if reused {
+			continue
+		}
+		if _, err := s.authorizeIn(ctx, tx, a, o, AuthorizationCommand{On: LetterForgotten, By: BySystem}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // voidIn ends the order's active authorisation, if there is one.
@@ -513,11 +544,11 @@ func (s *Service) revokeMandate(ctx context.Context, tx Tx, id string, by Actor)
 }
 
 // KeepLetter records the signed letter and the evidence pack of an authorisation,
-// once. The first ones stay.
+// once. The first ones stay, and who was forgotten meanwhile gets none.
 func (s *Service) KeepLetter(ctx context.Context, id, letter, evidence string) (kept bool, err error) {
 	err = s.store.InTx(ctx, func(tx Tx) error {
 		was, err := tx.Authorization(ctx, id)
-		if err != nil || was.Letter != "" {
+		if err != nil || was.Letter != "" || was.Forgotten() {
 			return err
 		}
 		a := was

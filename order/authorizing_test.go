@@ -286,6 +286,63 @@ func TestLegalRepDoesNotSign(t *testing.T) {
 			}
 		})
 	})
+	t.Run("declined after earlier requests", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			ctx, o := t.Context(), h.asked(t)
+			by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+			// Returned with a photographed document, asked at another number, of which somebody else was.
+			h.authorize(t, h.identify(t, o).ID, order.AuthorizationCommand{On: order.LetterReturned, Note: "数量应为 3 个"})
+			o = h.order(t, o.ID)
+			o = h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: by, Form: o.Form})
+			for _, m := range []string{"13800000022", "13800000021"} {
+				var err error
+				if o, err = h.ChangeLegalMobile(ctx, o.ID, by, identity.NewMobile(m)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			last := h.identify(t, o)
+			h.authorize(t, last.ID, order.AuthorizationCommand{On: order.LetterDeclined, Why: "declined"})
+			all, err := h.db.Authorizations(ctx, o.ID)
+			if err != nil || len(all) != 4 {
+				t.Fatalf("%d requests, %v", len(all), err)
+			}
+			var states []order.AuthorizationState
+			for _, a := range all {
+				if states = append(states, a.State); !a.Forgotten() || !a.Proof.Opened.At.IsZero() || a.Proof.Identity.ID != "" {
+					t.Errorf("%s %s: kept %#v", a.ID, a.State, a.Proof)
+				}
+			}
+			if !slices.Equal(states, []order.AuthorizationState{order.AtReturned, order.AtExpired, order.AtExpired, order.AtDeclined}) || all[0].Why != "" || all[1].Why != order.WhyReplaced {
+				t.Errorf("what became of them: %v", states)
+			}
+		})
+	})
+	t.Run("declined, and others stand on what he signed", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			o := h.asked(t)
+			by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+			first := h.sign(t, o, order.Mandate{Until: h.now().Add(90 * 24 * time.Hour)})
+			if other := h.asked(t); other.Stage != order.Queued {
+				t.Fatalf("the other: %s", other.State)
+			}
+			if err := h.RevokeMandate(t.Context(), first.ID, legalRep); err != nil {
+				t.Fatal(err)
+			}
+			reviewer := h.staff(t, "李审核", "13800000011", order.Reviewer)
+			h.mustApply(t, o.ID, order.Command{On: order.Claim, By: reviewer})
+			o = h.mustApply(t, o.ID, order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R14"}}})
+			o = h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: by, Form: o.Form.With(order.AgentName, "王大琪")})
+			a, _, err := h.AuthorizationByLink(t.Context(), h.link(t, o))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterOpened})
+			h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterDeclined})
+			if got, err := h.db.Authorization(t.Context(), first.ID); err != nil || got.Forgotten() || got.Proof.Receipt != first.Proof.Receipt {
+				t.Errorf("what the other stands on: %#v, %v", got.Proof, err)
+			}
+		})
+	})
 	t.Run("over a weekend", func(t *testing.T) { // the first reminder would come after the second
 		eachDB(t, func(t *testing.T, h *house) {
 			h.advance(shanghai(11, 28, 10, 0).Sub(h.now()))

@@ -24,7 +24,7 @@ const (
 	JobIssuerRequest JobKind = "issuer_request"
 	// JobAuthorization makes the signed letter and the evidence of an authorisation.
 	JobAuthorization JobKind = "authorization" // authorisation id
-	// JobForget erases the pictures of a legal representative who declined.
+	// JobForget erases the pictures and papers of a legal representative who declined.
 	JobForget JobKind = "forget" // authorisation id
 	// JobPartRefund returns a part of a trade, see PartRefund.
 	JobPartRefund JobKind = "keys_refund" // refund number

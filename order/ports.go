@@ -132,6 +132,8 @@ type Queries interface {
 	CountSendings(ctx context.Context, id ID, kind string, since time.Time) (int, error)
 	// MandateFor returns the id of a signed authorisation whose mandate covers key at now.
 	MandateFor(ctx context.Context, key MandateKey, now time.Time) (string, error)
+	// MandateUsed reports whether an authorisation of another order stands on the mandate of a.
+	MandateUsed(ctx context.Context, a Authorization) (bool, error)
 	Invoice(ctx context.Context, id string) (Invoice, error)
 	// InvoiceOf is the order's invoice that is not reversed, else the last one.
 	InvoiceOf(ctx context.Context, id ID) (Invoice, error)

@@ -173,6 +173,16 @@ func (q queries) MandateFor(ctx context.Context, k order.MandateKey, now time.Ti
 	return id, failed(err, "looking for a mandate")
 }
 
+// MandateUsed implements [order.Queries]. What stands on a mandate has its signer.
+func (q queries) MandateUsed(ctx context.Context, a order.Authorization) (used bool, err error) {
+	index, err := q.seal.index(indexMobile, a.Signer.Mobile)
+	if err != nil || index == "" {
+		return false, err
+	}
+	err = q.get(ctx, &used, `SELECT EXISTS (SELECT 1 FROM authorizations WHERE signer_index = ? AND signer_index <> '' AND reuse_of = ? AND order_id <> ?)`, index, a.ID, a.OrderID)
+	return used, failed(err, "asking what stands on authorisation %s", a.ID)
+}
+
 // InsertAuthorization implements [order.Tx].
 func (tx *Tx) InsertAuthorization(ctx context.Context, a order.Authorization) error {
 	r, err := tx.rowOfAuthorization(a)
