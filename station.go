@@ -52,9 +52,9 @@ func (s stations) Take(ctx context.Context, by order.Actor, in handlers.StationA
 	}
 }
 
-// takeOf hands out a key of one order, if there is any to be made.
+// takeOf hands out a key of one order, if there is any that this issuer may make.
 func (s stations) takeOf(ctx context.Context, by order.Actor, o order.Order, in handlers.StationAsk) (json.RawMessage, error) {
-	if o.Refund != order.NoRefund {
+	if o.Refund != order.NoRefund || !o.MayBeMadeBy(by.StaffID) {
 		return nil, nil
 	}
 	items, err := s.a.db.Items(ctx, o.ID)

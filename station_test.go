@@ -42,8 +42,11 @@ func TestStationOverHTTP(t *testing.T) {
 	for i := range 2 * stationOrders { // do not keep what is behind them from being made
 		approvedOrder(t, a, 1, func(o *order.Order) { o.No, o.Refund = fmt.Sprintf("SAAS1202611221030%08d", i), order.Refunding })
 	}
-	o := approvedOrder(t, a, 2)
 	issuer := staffNamed(t, a, "陈制证")
+	own := approvedOrder(t, a, 1, func(o *order.Order) { // nor does what he may not make himself
+		o.No, o.Product.FourEyes, o.ReviewerID = "SAAS120261122103000000152", true, issuer.ID
+	})
+	o := approvedOrder(t, a, 2)
 	ticket := a.web.StationTicket(issuer.ID, a.clock.Now().Add(time.Hour))
 	for name, bad := range map[string]string{
 		"no ticket": "", "a changed ticket": ticket + "x", "a reviewer's": a.web.StationTicket(staffNamed(t, a, "李审核").ID, a.clock.Now().Add(time.Hour)),
@@ -88,6 +91,9 @@ func TestStationOverHTTP(t *testing.T) {
 	}
 	if now, err := a.db.Order(ctx, o.ID); err != nil || now.Status != order.ToShip {
 		t.Errorf("the order is %s, %v", now.Status, err)
+	}
+	if left, err := a.db.Items(ctx, own.ID); err != nil || left[0].Stage != order.ItemWaiting {
+		t.Errorf("what he approved himself is %s, %v", left[0].Stage, err)
 	}
 }
 

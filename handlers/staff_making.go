@@ -21,8 +21,10 @@ func (k *console) makingRoutes() {
 type makingView struct {
 	Auto   bool
 	Remote bool
-	Rows   []makingRow
-	Next   string
+	// FourEyes: some order may not be made by who approved it.
+	FourEyes bool
+	Rows     []makingRow
+	Next     string
 }
 
 // makingRow is an order as the issuer sees it.
@@ -35,6 +37,7 @@ type makingRow struct {
 	Due                          time.Time
 	Items                        []itemRow
 	Labels                       bool // there are keys to be labelled
+	FourEyes                     bool // who approved it may not make it
 }
 
 var algorithmLabels = map[order.Algorithm]string{order.P256: "ECC P-256", order.RSA2048: "RSA 2048"}
@@ -42,6 +45,22 @@ var algorithmLabels = map[order.Algorithm]string{order.P256: "ECC P-256", order.
 type itemRow struct {
 	order.Item
 	CanStart, CanRetry bool
+	Another            bool // a colleague has to do it
+}
+
+// itemRow is a key with what the issuer who looks may do. What waits is begun by the
+// station alone where it works by itself, unless four eyes are needed.
+func (k *console) itemRow(c *fiber.Ctx, o order.Order, i order.Item) itemRow {
+	row := itemRow{Item: i}
+	if o.Refund != order.NoRefund {
+		return row
+	}
+	may := o.MayBeMadeBy(staffOf(c).ID)
+	start := i.Stage == order.ItemWaiting && !k.StationRemote && (!k.StationAuto || o.Product.FourEyes)
+	retry := i.Stage == order.ItemFailed
+	row.CanStart, row.CanRetry = start && may, retry && may
+	row.Another = !may && (retry || i.Stage == order.ItemWaiting)
+	return row
 }
 
 func (k *console) making(c *fiber.Ctx) error { return k.showMaking(c, nil) }
@@ -64,13 +83,13 @@ func (k *console) showMaking(c *fiber.Ctx, refusal error) error {
 		row := makingRow{
 			ID: o.ID, Tail: order.TailOf(o.No), Company: o.Company, USCC: o.USCC, Product: o.Product.Name, Algorithm: algorithmLabels[o.Product.Algorithm],
 			Term: o.Product.Term, Stage: o.Stage.Label(), Refund: o.Refund.Label(), Express: o.Express.Label(), Due: o.DueAt,
+			FourEyes: o.Product.FourEyes,
 		}
-		free := o.Refund == order.NoRefund
 		for _, i := range items[o.ID] {
 			row.Labels = row.Labels || i.Stage == order.ItemVerified
-			row.Items = append(row.Items, itemRow{i, free && i.Stage == order.ItemWaiting && !k.StationAuto && !k.StationRemote, free && i.Stage == order.ItemFailed})
+			row.Items = append(row.Items, k.itemRow(c, o, i))
 		}
-		v.Rows = append(v.Rows, row)
+		v.Rows, v.FourEyes = append(v.Rows, row), v.FourEyes || row.FourEyes
 	}
 	if next := nextPage(page); next != "" {
 		v.Next = "/staff/making?after=" + next

@@ -142,6 +142,32 @@ func TestInitialPINIsShownOnce(t *testing.T) {
 	}
 }
 
+// F124: what takes four eyes is begun by a person, though the station works by itself,
+// and not by the one who approved it.
+func TestMakingWithFourEyes(t *testing.T) {
+	d := newDesk(t, func(c *ConsoleDeps) { c.StationAuto = true }).hire()
+	waits := func(id order.ID, fourEyes bool, reviewer string) {
+		d.posted(1, d.clock.now(), d.clock.now(), func(o *order.Order) {
+			o.ID, o.No, o.State = id, "SAAS1202611231030000"+string(id[len(id)-5:]), order.State{Status: order.ToIssue, Stage: order.Unclaimed}
+			o.Product.FourEyes, o.ReviewerID = fourEyes, d.staff[reviewer].ID
+		})
+		must(t, d.db.InTx(t.Context(), func(tx order.Tx) error {
+			return tx.ReplaceItems(t.Context(), id, []order.Item{{ID: "item-" + string(id), OrderID: id, N: 1, Stage: order.ItemWaiting, UpdatedAt: d.clock.now()}})
+		}))
+	}
+	b := d.login("钱制证")
+	start := func(id order.ID) string { return "/staff/making/" + string(id) + "/item-" + string(id) + "/start" }
+
+	waits("01MAKE00001", false, "李审核")
+	page := b.get("/staff/making").Body
+	wantNotIn(t, "what the station makes alone", page, start("01MAKE00001"), "须两人", "请另一位制证员制作")
+	waits("01MAKE00002", true, "李审核")
+	waits("01MAKE00003", true, "钱制证")
+	page = b.get("/staff/making").Body
+	wantIn(t, "making", page, start("01MAKE00002"), "审核、制证须两人", "请另一位制证员制作", "点「开始制证」")
+	wantNotIn(t, "making", page, start("01MAKE00001"), start("01MAKE00003"))
+}
+
 // The ticket of a station on another PC is shown to issuers, once, where stations
 // are in use.
 func TestStationTicket(t *testing.T) {

@@ -30,7 +30,7 @@ type desk struct {
 // Bill implements [order.BillSource].
 func (d *desk) Bill(context.Context, time.Time) ([]order.BillLine, error) { return d.bill, nil }
 
-func newDesk(t testing.TB) *desk {
+func newDesk(t testing.TB, changes ...func(*ConsoleDeps)) *desk {
 	t.Helper()
 	w := newWeb(t)
 	redis, err := session.NewEmbedded(w.clock.now)
@@ -41,7 +41,7 @@ func newDesk(t testing.TB) *desk {
 	}
 	d := &desk{web: w, staffing: order.NewStaffing(w.db, end, w.clock.now, newID), staff: map[string]order.Staff{}}
 	d.books = order.NewReconciler(w.db, map[order.PayChannel]order.BillSource{order.WeChatPay: d}, w.clock.now, newID)
-	w.Console(ConsoleDeps{
+	deps := ConsoleDeps{
 		Settings: w.settings,
 		Stock:    certificate.NewStock(store.Stock{DB: w.db}, w.clock.now),
 		Records:  w.db, Staffing: d.staffing, Reconciler: d.books, Once: session.NewDedup(redis.Client), AppID: testAppID,
@@ -54,7 +54,11 @@ func newDesk(t testing.TB) *desk {
 			}
 			return "", "", order.Errorf(order.Unauthenticated, "wechat_login_again", "微信登录已过期，请重试")
 		},
-	})
+	}
+	for _, change := range changes {
+		change(&deps)
+	}
+	w.Console(deps)
 	return d
 }
 

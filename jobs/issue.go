@@ -130,12 +130,17 @@ func (d Deps) giveUp(ctx context.Context, id order.ID, item, issue, note string)
 	return false, err
 }
 
-// station claims every waiting key of an order when the station works by itself.
+// station claims every waiting key of an order when the station works by itself. Where
+// four eyes are needed a person has to begin (F124).
 func (d Deps) station(ctx context.Context, id string) error {
 	if !d.StationAuto || d.StationRemote {
 		return nil
 	}
-	items, err := d.Store.Items(ctx, order.ID(id))
+	o, err := d.Store.Order(ctx, order.ID(id))
+	if err != nil || !o.MayBeMadeBy(order.BySystem.StaffID) {
+		return err
+	}
+	items, err := d.Store.Items(ctx, o.ID)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,36 @@ func TestIssue(t *testing.T) {
 	}
 }
 
+// F124: a key that takes four eyes waits for a person to begin; the station that works by
+// itself then makes it like any other.
+func TestStationLeavesFourEyesToAPerson(t *testing.T) {
+	w := newWorld(t)
+	o := w.approved(t, order.State{Status: order.ToIssue, Stage: order.Unclaimed}, func(o *order.Order) { o.Product.FourEyes, o.ReviewerID = true, "s1" })
+	if err := w.station(t.Context(), string(o.ID)); err != nil {
+		t.Fatal(err)
+	}
+	items, err := w.db.Items(t.Context(), o.ID)
+	if err != nil || items[0].Stage != order.ItemWaiting {
+		t.Fatalf("%s, %v", items[0].Stage, err)
+	}
+	start := func(staff string) error {
+		_, err := w.Orders.Apply(t.Context(), o.ID, order.Command{On: order.MakeKey, By: order.Actor{Role: order.Issuer, StaffID: staff}, Item: items[0].ID})
+		return err
+	}
+	if err := start("s1"); !errors.Is(err, order.Forbidden) {
+		t.Errorf("who approved it: %v", err)
+	}
+	if err := start("s9"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.issue(t.Context(), attempt{ref: items[0].ID, n: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.db.Order(t.Context(), o.ID); err != nil || got.Status != order.ToShip {
+		t.Errorf("%s, %v", got.State, err)
+	}
+}
+
 // taken is an order whose first key the station has begun to make, and that key.
 func (w *world) taken(t *testing.T) (o order.Order, item string) {
 	t.Helper()

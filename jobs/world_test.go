@@ -170,13 +170,16 @@ func (w *world) Execute(context.Context, string) error { return nil }
 
 // approved brings a ¥0 order with one key through review to 待制证. The seeded
 // catalogue sells none, so the order is written as the service would have left it.
-func (w *world) approved(t *testing.T, s order.State) order.Order {
+func (w *world) approved(t *testing.T, s order.State, changes ...func(*order.Order)) order.Order {
 	t.Helper()
 	o := order.Order{
 		ID: order.ID(w.newID()), No: fmt.Sprintf("SAAS1202611231030%02d000152", w.ids), Business: order.Initial, State: s, Lines: []order.Line{{Quantity: 1}},
 		Product: order.Product{Code: "yd-initial", Name: "初购", Business: order.Initial, IssueMode: order.ByAdmin, Algorithm: order.P256, Term: 1},
 		Company: "云岭测试科技有限公司", USCC: "91110108MA00TEN18F", Submission: 1, CreatedAt: w.at, UpdatedAt: w.at,
 		Form: order.NewForm(map[order.Field]string{order.AgentMobile: "17700007069", order.ShipMobile: "17700007069", order.IDFront: "01FRONT", order.LetterImage: "01LETTER"}),
+	}
+	for _, change := range changes {
+		change(&o)
 	}
 	o.Snapshot = o.Hash()
 	err := w.db.InTx(t.Context(), func(tx order.Tx) error {

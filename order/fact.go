@@ -165,12 +165,10 @@ var truths = map[Fact]truth{
 	MobileProvenIfChanged: {func(o Order, c Command) bool {
 		return c.Form.Get(AgentMobile) == o.Form.Get(AgentMobile) || slices.Contains(c.Proven, MobileProven)
 	}, Invalid, "经办人手机号已修改，请先通过短信验证"},
-	SingleKey: {func(o Order, _ Command) bool { return o.Quantity() == 1 }, Conflict, "更新订单只能包含一个证书"},
-	ItemWaits: {itemWaits, Conflict, "该 UKEY 已在制作或已完成"},
-	IssuerMayMake: {func(o Order, c Command) bool {
-		return !o.Product.FourEyes || c.By.StaffID != "" && c.By.StaffID != o.ReviewerID
-	}, Forbidden, "该产品要求制证员与审核员不是同一人"},
-	HasTracking: {hasTracking, Invalid, "请选择快递公司并填写正确的快递单号"},
+	SingleKey:     {func(o Order, _ Command) bool { return o.Quantity() == 1 }, Conflict, "更新订单只能包含一个证书"},
+	ItemWaits:     {itemWaits, Conflict, "该 UKEY 已在制作或已完成"},
+	IssuerMayMake: {func(o Order, c Command) bool { return o.MayBeMadeBy(c.By.StaffID) }, Forbidden, "该产品要求制证员与审核员不是同一人"},
+	HasTracking:   {hasTracking, Invalid, "请选择快递公司并填写正确的快递单号"},
 	PickUpCodeRight: {func(o Order, c Command) bool {
 		want := o.Form.Get(PickUpCode)
 		return want != "" && c.PickUpCode == want
@@ -243,6 +241,12 @@ func (f Fact) check(o Order, c Command) error {
 	default:
 		return &Error{Kind: t.kind, Code: string(f) + "_required", Detail: t.detail}
 	}
+}
+
+// MayBeMadeBy reports whether a member of staff may make the order's keys: where four
+// eyes are needed not the one who approved it, nor a machine (F124).
+func (o Order) MayBeMadeBy(staffID string) bool {
+	return !o.Product.FourEyes || staffID != "" && staffID != o.ReviewerID
 }
 
 func hasNote(c Command) bool {
