@@ -246,7 +246,7 @@ func (t *turn) renewal(c certificate.Certificate, about intent.Intent, registere
 	now := t.Now()
 	switch {
 	case c.SupersededBy != "":
-		return "已由新证书替代，请使用新证书。"
+		return c.Replacement(now)
 	case c.State() == certificate.Revoked:
 		return t.fill("已吊销的证书不能更新，需要使用请重新办理。\n<a href=\"{portal}/\">新办证书</a>")
 	case c.State() == certificate.Frozen && c.Expired(now):

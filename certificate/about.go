@@ -69,6 +69,7 @@ var steps = map[order.CertificateStep]func(*Service, context.Context, Tx, Certif
 	order.LostCertificate:      (*Service).lose,
 	order.RefundCertificate:    (*Service).refund,
 	order.ReinstateCertificate: (*Service).reinstate,
+	order.ReinstateRenewed:     (*Service).reinstateRenewed,
 }
 
 // Step implements [order.Certificates].
@@ -149,13 +150,35 @@ func (s *Service) supersede(ctx context.Context, tx Tx, cert Certificate, _ orde
 // reinstate takes back that a certificate was replaced by one whose price goes back:
 // renewed but not ended, it is what its holder has left.
 func (s *Service) reinstate(ctx context.Context, tx Tx, cert Certificate, o order.Order, c order.Command) error {
-	did, err := tx.ClearSuccessor(ctx, cert.Serial, o.ID)
+	return s.left(ctx, tx, cert, o.ID, c, "新证书的订单退款")
+}
+
+// reinstateRenewed takes it back of what was replaced by a certificate whose key was lost on
+// its way, however often that was to be made again, when its order is given up.
+func (s *Service) reinstateRenewed(ctx context.Context, tx Tx, lost Certificate, _ order.Order, c order.Command) error {
+	by, cert := lost.OrderID, lost
+	for cert.KeyLost {
+		by = cert.OrderID
+		made, err := tx.Order(ctx, by)
+		if err != nil || made.Certificate == "" {
+			return err
+		}
+		if cert, err = tx.Certificate(ctx, made.Certificate); err != nil {
+			return err
+		}
+	}
+	return s.left(ctx, tx, cert, by, c, "新 UKEY 在运输途中丢失，没有补办")
+}
+
+// left has a certificate be replaced by none of an order's any more.
+func (s *Service) left(ctx context.Context, tx Tx, cert Certificate, by order.ID, c order.Command, why string) error {
+	did, err := tx.ClearSuccessor(ctx, cert.Serial, by)
 	if err != nil || !did || cert.State() == Revoked {
 		return err
 	}
 	if err := tx.LookAgain(ctx, cert.Serial, s.now()); err != nil { // the ladder goes on where it stopped
 		return err
 	}
-	_, err = s.happened(ctx, tx, cert, order.CertificateReinstated, Command{On: "reinstate", By: c.By, Note: "新证书的订单退款", at: s.now()})
+	_, err = s.happened(ctx, tx, cert, order.CertificateReinstated, Command{On: "reinstate", By: c.By, Note: why, at: s.now()})
 	return err
 }

@@ -30,8 +30,13 @@ type Certificate struct {
 	Product order.Product // that it was bought as
 	// PersonID is the bound user: the order's person, or whom it was given to since.
 	PersonID string
-	// SupersededBy is the serial of the certificate that it was renewed by.
+	// KeyLost says that its USBKEY was lost on the way to its holder, or damaged there.
+	KeyLost bool
+	// SupersededBy is the serial of the certificate that it was renewed by, which is on the
+	// USBKEY NewToken; NewKeyLost is that one's KeyLost.
 	SupersededBy string
+	NewToken     string
+	NewKeyLost   bool
 	// KeyUntil is until when its key pair may be certified again; zero when its
 	// profile has each certificate have its own.
 	KeyUntil time.Time
@@ -70,6 +75,23 @@ func (c Certificate) State() State {
 
 // Expired reports whether the certificate's time is over at now.
 func (c Certificate) Expired(now time.Time) bool { return now.After(c.NotAfter) }
+
+// Replacement says in a sentence what has taken the certificate's place; empty when nothing
+// has. On another USBKEY that may be on its way still.
+func (c Certificate) Replacement(now time.Time) string {
+	switch good := c.Good(now); {
+	case c.SupersededBy == "":
+		return ""
+	case c.NewKeyLost && good:
+		return "新 UKEY 在运输途中丢失或损坏，已免费补办，收到后请使用补办的证书；到期前这张仍可使用。"
+	case c.NewKeyLost:
+		return "新 UKEY 在运输途中丢失或损坏，已免费补办，请使用补办的证书。"
+	case c.NewToken != c.TokenSerial && good:
+		return "已由新证书替代，收到新 UKEY 后请使用新证书；到期前这张仍可使用。"
+	default:
+		return "已由新证书替代，请使用新证书。"
+	}
+}
 
 // KeyTail is how people call the USBKEY: the end of the serial printed on it.
 func (c Certificate) KeyTail() string { return c.TokenSerial[max(0, len(c.TokenSerial)-4):] }

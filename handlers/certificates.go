@@ -189,7 +189,7 @@ func cardNote(cert certificate.Certificate, renewing bool, now time.Time) string
 	}
 	switch {
 	case cert.SupersededBy != "":
-		return "已由新证书替代，请使用新证书。"
+		return cert.Replacement(now)
 	case cert.State() == certificate.Frozen && !cert.Expired(now):
 		return "冻结期间不能使用；找到 UKEY 后可以申请恢复。"
 	case cert.State() == certificate.Frozen:
@@ -277,7 +277,7 @@ func (s *Server) offersPage(c *fiber.Ctx) error {
 var ways = map[order.Business]map[order.IssueMode]string{
 	order.Renewal: {
 		order.BySelf:  "审核通过后，插好现有的 UKEY，在自己的电脑上完成，不寄送。",
-		order.ByAdmin: "审核通过后制作一把新的 UKEY 寄给您，原证书在收到新 UKEY 30 天后停用。",
+		order.ByAdmin: "审核通过后制作一把新的 UKEY 寄给您，原证书在收到新 UKEY 30 天后停用；先到期的，用到到期为止。",
 	},
 	order.Reissue: {
 		order.ByAdmin: "UKEY 丢失或损坏时选择：审核通过后制作一把新的 UKEY 寄给您，原证书同时吊销。",

@@ -345,6 +345,10 @@ func TestCardNotes(t *testing.T) {
 		{certificate.Certificate{NotAfter: now.Add(time.Hour)}, false, "今天到期，请马上更新"},
 		{certificate.Certificate{NotAfter: now.AddDate(0, 0, -1)}, false, "仍可更新至"},
 		{frozen, false, "不能恢复"},
+		{certificate.Certificate{NotAfter: now.AddDate(0, 0, 9), TokenSerial: "TW1", SupersededBy: "02", NewToken: "TW1"}, false, "替代，请使用新证书"},
+		{certificate.Certificate{NotAfter: now.AddDate(0, 0, 9), TokenSerial: "TW1", SupersededBy: "02", NewToken: "TW2"}, false, "收到新 UKEY 后"},
+		{certificate.Certificate{NotAfter: now.AddDate(0, 0, 9), TokenSerial: "TW1", SupersededBy: "02", NewToken: "TW2", NewKeyLost: true}, false, "这张仍可使用"},
+		{certificate.Certificate{NotAfter: now.AddDate(0, 0, -9), TokenSerial: "TW1", SupersededBy: "02", NewToken: "TW2", NewKeyLost: true}, false, "请使用补办的证书"},
 	} {
 		if got := cardNote(test.cert, test.renewing, now); !strings.Contains(got, test.want) {
 			t.Errorf("%q, want %q", got, test.want)

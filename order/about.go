@@ -61,6 +61,9 @@ const (
 	RefundCertificate CertificateStep = "refund"
 	// ReinstateCertificate takes back that the order's certificate has replaced it.
 	ReinstateCertificate CertificateStep = "reinstate"
+	// ReinstateRenewed takes that back of what was renewed by it: its key was lost on its
+	// way, and is not made again.
+	ReinstateRenewed CertificateStep = "reinstate_renewed"
 )
 
 // Certificates is package certificate as the registration authority needs it.

@@ -33,6 +33,10 @@ const (
 	ByPickUp     Fact = "by_pick_up"
 	Untouched    Fact = "untouched" // no serial reserved, no ticket used, no key touched
 	Touched      Fact = "touched"
+	// BringsNewKey: the courier says of the key of a renewal that it was signed for.
+	BringsNewKey   Fact = "brings_new_key"
+	BringsNoNewKey Fact = "brings_no_new_key"
+	NewKeyThere    Fact = "new_key_there"
 
 	OnSale                Fact = "on_sale"
 	Complete              Fact = "complete"
@@ -138,6 +142,10 @@ var truths = map[Fact]truth{
 	ByPickUp:     {byPickUp, Conflict, "该订单为快递"},
 	Untouched:    {not(touched), Conflict, "证书已开始制作"},
 	Touched:      {touched, Conflict, "证书尚未开始制作"},
+
+	BringsNewKey:   {bringsNewKey, Conflict, "包裹还没有签收"},
+	BringsNoNewKey: {not(bringsNewKey), Conflict, "包裹已签收"},
+	NewKeyThere:    {func(o Order, _ Command) bool { return o.TrackingNo == "" || o.Parcel == ParcelSigned }, Conflict, "新 UKEY 还没有送达"},
 
 	OnSale:        {onSale, Conflict, "该产品已停止办理，请选择其他产品或联系客服 400-666-3999"},
 	Consented:     {consented, Invalid, "请先阅读并勾选同意协议"},
@@ -294,6 +302,8 @@ func someFailed(_ Order, c Command) bool {
 func touched(o Order, c Command) bool {
 	return o.Verified > 0 || slices.ContainsFunc(c.items, func(i Item) bool { return i.Attempt > 0 })
 }
+
+func bringsNewKey(o Order, c Command) bool { return o.Business == Renewal && c.Parcel == ParcelSigned }
 
 func itemWaits(_ Order, c Command) bool {
 	return slices.ContainsFunc(c.items, func(i Item) bool { return i.ID == c.Item && i.Stage == ItemWaiting })

@@ -71,7 +71,9 @@ var lifecycle = []transition{
 	{Row: 32, From: states(claimed, secondApproval), On: Reject, To: fixable, By: roles(Reviewer), If: facts(HoldsClaimOrSecond, HasReasons, NamesNoNumber), Do: reject, Then: rejection},
 	{Row: 33, From: states(fixable), On: Resubmit, When: facts(Unsigned), To: awaitingAuthorization, By: roles(Applicant), If: readyToResubmit, Do: resubmit, Then: toLegalRep},
 	{Row: 33, From: states(fixable), On: Resubmit, When: facts(Signed), To: queued, By: roles(Applicant), If: readyToResubmit, Do: resubmitAndQueue, Then: toReviewSettled},
-	{Row: 34, From: states(fixable), On: Close, When: facts(Free), To: closed, By: roles(Applicant, System)},
+	{Row: 34, Of: butReissue, From: states(fixable), On: Close, When: facts(Free), To: closed, By: roles(Applicant, System)},
+	// Also the free replacement of a key that was lost on its way: what that had renewed is what is left.
+	{Row: 34, Of: of(Reissue), From: states(fixable), On: Close, When: facts(Free), To: closed, By: roles(Applicant, System), Then: do(onCertificate(ReinstateRenewed))},
 	{Row: 35, From: states(fixable), On: FixExpired, When: facts(Charged), To: fixable, By: roles(System), Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted))},
 
 	// Making the keys.
@@ -98,16 +100,16 @@ var lifecycle = []transition{
 	{Row: 44, Of: of(Resume), From: states(toRestore), On: Restore, To: completed, By: roles(Applicant), If: facts(MobileProven, StillFrozen, GrantAlive), Do: completeOrder, Then: do(onCertificate(RestoreCertificate), fulfilling)},
 
 	// Handing over.
-	{Row: 45, Of: butRenewal, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: onTheWay},
-	{Row: 45, Of: of(Renewal), From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: append(slices.Clip(onTheWay), after(30*day, OldRetired))},
+	{Row: 45, Of: shipped, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: onTheWay},
 	{Row: 46, Of: butRenewal, From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, fulfilling)},
-	{Row: 46, Of: of(Renewal), From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, fulfilling, after(30*day, OldRetired))},
+	{Row: 46, Of: of(Renewal), From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, fulfilling, retireOld)},
 	// A renewal onto a new USBKEY leaves the old one thirty days (F9).
-	{Row: 46, Of: of(Renewal), From: states(completed), On: OldRetired, When: facts(AdminMode), To: completed, By: roles(System), Then: do(onCertificate(RevokeCertificate))},
+	{Row: 46, Of: of(Renewal), From: states(completed), On: OldRetired, When: facts(AdminMode, NewKeyThere), To: completed, By: roles(System), Then: do(onCertificate(RevokeCertificate))},
 	{Row: 47, Of: shipped, From: states(awaitingAuthorization, queued, claimed, secondApproval, unclaimed, making, makingFailed, toRestore), On: ChangeDelivery, When: facts(AdminMode), To: Same, By: roles(Applicant), If: facts(DeliveryComplete), Do: changeDelivery},
 	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByCourier), To: toPost, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDelivery, Then: do(notify(NoticeShipTask))},
 	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByPickUp), To: toPickUp, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDeliveryToPickUp, Then: do(notify(NoticePickUpReady))},
-	{Row: 48, Of: shipped, From: states(completed), On: CourierMoved, To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true, Then: do(fulfilling)},
+	{Row: 48, Of: shipped, From: states(completed), On: CourierMoved, When: facts(BringsNoNewKey), To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true, Then: do(fulfilling)},
+	{Row: 48, Of: of(Renewal), From: states(completed), On: CourierMoved, When: facts(BringsNewKey), To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true, Then: do(fulfilling, retireOld)},
 	// A slip of the shipper's: what the courier says of another parcel does not decide.
 	// It moves no money: like the courier's reports, which it sets right, it works also
 	// while money is on its way back.
@@ -221,8 +223,10 @@ var (
 	toFetch         = do(notify(NoticeApprovedDownload), grantOver, onCertificate(RevokeCertificate))
 	rejection       = do(notify(NoticeRejected), after(7*day, Remind(NoticeFix)), after(23*day, Remind(NoticeFixLast)), after(fixPaidWithin, FixExpired), after(fixFreeWithin, Close))
 
-	givenUp           = do(giveBack, notify(NoticeKeysGivenUp))
-	lateRefund        = do(onAllKeys(RefundCertificate), job(JobRefund), notify(NoticeRefundStarted))
+	givenUp    = do(giveBack, notify(NoticeKeysGivenUp))
+	lateRefund = do(onAllKeys(RefundCertificate), job(JobRefund), notify(NoticeRefundStarted))
+	// retireOld ends the certificate of a renewal onto a new USBKEY, once that is there (F9).
+	retireOld         = after(30*day, OldRetired)
 	onTheWay          = do(notify(NoticeShipped), invoicing, job(JobParcel), fulfilling)
 	interruptIfSilent = do(after(15*time.Minute, Interrupt))
 

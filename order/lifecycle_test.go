@@ -26,7 +26,7 @@ var everyFact = func() []Fact {
 }()
 
 // certificateSteps is what package certificate knows to do.
-var certificateSteps = []CertificateStep{HoldCertificate, RevokeCertificate, RestoreCertificate, SupersedeCertificate, RebindCertificate, LostCertificate, RefundCertificate, ReinstateCertificate}
+var certificateSteps = []CertificateStep{HoldCertificate, RevokeCertificate, RestoreCertificate, SupersedeCertificate, RebindCertificate, LostCertificate, RefundCertificate, ReinstateCertificate, ReinstateRenewed}
 
 // variants are orders that differ in everything a When can look at.
 func variants(b Business, s State) []Order {

@@ -231,23 +231,77 @@ func (h *house) renewedOnNewKey(t *testing.T) (order.Order, order.Actor) {
 	return h.mustApply(t, o.ID, order.Command{On: order.Ship, By: h.staff(t, "孙发货", "13800000015", order.Shipper), Carrier: "sf", TrackingNo: "SF1234567890124"}), by
 }
 
-// F9: a renewal onto a new USBKEY leaves the old certificate thirty days after the
-// parcel; it is not revoked before.
+// F9: a renewal onto a new USBKEY retires the old certificate thirty days after that was
+// delivered, wherever it was meanwhile; it is not revoked before.
 func TestRenewalOntoNewKey(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
 		ctx := t.Context()
 		o, _ := h.renewedOnNewKey(t)
-		h.advance(20 * 24 * time.Hour)
-		if err := h.Sweep(ctx); err != nil || h.cert(t).State() != certificate.Valid {
-			t.Fatalf("after 20 days: %s, %v", h.cert(t).State(), err)
+		retired := func(days int, want int) {
+			t.Helper()
+			h.advance(time.Duration(days) * 24 * time.Hour)
+			if err := h.Sweep(ctx); err != nil || h.cert(t).State() != certificate.Valid { // it ended on 12-20 by itself
+				t.Errorf("%s, %v", h.cert(t).State(), err)
+			}
+			if n := h.count(t, o.ID, order.OldRetired); n != want {
+				t.Errorf("%s: retired %d times, want %d", h.now(), n, want)
+			}
 		}
-		h.advance(11 * 24 * time.Hour) // 12-24: it ended on 12-20 by itself
-		if err := h.Sweep(ctx); err != nil || h.cert(t).State() != certificate.Valid {
-			t.Errorf("after its end: %s, %v", h.cert(t).State(), err)
+		reports := func(s order.ParcelState) {
+			t.Helper()
+			r := order.CourierReport{TrackingNo: o.TrackingNo, State: s, Track: []order.TrackLine{{At: h.now(), Text: s.Label()}}}
+			if err := h.CourierReported(ctx, r); err != nil {
+				t.Fatal(err)
+			}
 		}
-		events, err := h.db.Events(ctx, o.ID)
-		if err != nil || !slices.ContainsFunc(events, func(e order.EventRecord) bool { return e.Event == order.OldRetired }) {
-			t.Errorf("the old key was not retired, %v", err)
+		retired(20, 0)
+		reports(order.ParcelDelivering)
+		retired(11, 0) // it is not there yet
+		reports(order.ParcelSigned)
+		retired(29, 0)
+		retired(1, 1)
+	})
+}
+
+// Row 50 of a renewal: what was renewed is not retired for a key that nobody has, and is
+// what its holder has left when that is not made again.
+func TestLostRenewalKeepsTheOldCertificate(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		o, by := h.renewedOnNewKey(t)
+		items, err := h.db.Items(ctx, o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.mustApply(t, o.ID, order.Command{On: order.ParcelMissed, By: byShipper, Items: []string{items[0].ID}, Claim: "SF-LP-1", Note: "包裹在中转站丢失"})
+		page, err := h.db.Orders(ctx, order.Filter{PersonID: o.PersonID, Business: order.Reissue})
+		if err != nil || len(page.Orders) != 1 {
+			t.Fatalf("%d replacements, %v", len(page.Orders), err)
+		}
+		old := h.cert(t)
+		if old.State() != certificate.Valid || !old.NewKeyLost || !strings.Contains(old.Replacement(h.now()), "免费补办") {
+			t.Errorf("the old one: %s, %q", old.State(), old.Replacement(h.now()))
+		}
+		if _, err := h.about("yd-renewal-key", by); codeOf(err) != "certificate_replaced" {
+			t.Errorf("renewed again while the key is made again: %v", err)
+		}
+		r := page.Orders[0].ID
+		reviewer := h.staff(t, "周复核", "13800000012", order.Reviewer)
+		h.mustApply(t, r, order.Command{On: order.Claim, By: reviewer})
+		h.mustApply(t, r, order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R07"}}})
+		h.mustApply(t, r, order.Command{On: order.Close, By: by})
+		if old = h.cert(t); old.SupersededBy != "" || old.State() != certificate.Valid {
+			t.Errorf("the old one, when there is no new one: %s, replaced by %q", old.State(), old.SupersededBy)
+		}
+		if n := h.count(t, old.OrderID, order.CertificateReinstated); n != 1 {
+			t.Errorf("%d lines in the history of its order", n)
+		}
+		if again, err := h.about("yd-renewal-key", by); err != nil || again.Status != order.Draft {
+			t.Errorf("renewed again: %s, %v", again.State, err)
+		}
+		h.advance(31 * 24 * time.Hour)
+		if err := h.Sweep(ctx); err != nil || h.count(t, o.ID, order.OldRetired) != 0 {
+			t.Errorf("retired %d times, %v", h.count(t, o.ID, order.OldRetired), err)
 		}
 	})
 }

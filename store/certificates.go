@@ -84,7 +84,10 @@ type holderRow struct {
 	OrderNo     sql.NullString     `db:"no"`
 	Product     string             `db:"product"`
 	PersonID    sql.NullString     `db:"person_id"`
+	Stage       order.ItemStage    `db:"stage"`
 	Successor   sql.NullString     `db:"superseded_by"`
+	NewToken    sql.NullString     `db:"new_token"`
+	NewStage    sql.NullString     `db:"new_stage"`
 	Profile     string             `db:"profile"`
 	KeySince    sql.NullTime       `db:"key_since"`
 }
@@ -94,6 +97,7 @@ func (r holderRow) certificate() (certificate.Certificate, error) {
 		Serial: r.Serial, Issuer: r.Issuer, TokenSerial: r.TokenSerial.String, Holder: r.Holder, USCC: r.USCC,
 		NotBefore: r.NotBefore.UTC(), NotAfter: r.NotAfter.UTC(), RevokedAt: fromNull(r.RevokedAt), Reason: r.Reason, Rev: r.Rev,
 		OrderID: r.OrderID, OrderNo: r.OrderNo.String, PersonID: r.PersonID.String, SupersededBy: r.Successor.String,
+		KeyLost: r.Stage == order.ItemLost, NewToken: r.NewToken.String, NewKeyLost: order.ItemStage(r.NewStage.String) == order.ItemLost,
 		KeyUntil: issuance.KeyUntil(r.Profile, fromNull(r.KeySince)),
 	}
 	if err := json.Unmarshal([]byte(r.Product), &c.Product); err != nil {
@@ -106,9 +110,10 @@ func (q queries) holders(ctx context.Context, rest string, args ...any) ([]certi
 	var rows []holderRow
 	err := q.all(ctx, &rows, `
 		SELECT i.serial, i.issuer, coalesce(i.token_serial, t.token_serial) AS token_serial, i.company, i.uscc, i.not_before, i.not_after, i.revoked_at, i.revocation_reason, i.status_rev,
-			t.order_id, o.no, o.product, coalesce(t.holder_id, o.person_id) AS person_id, t.superseded_by, i.profile, k.not_before AS key_since
+			t.order_id, o.no, o.product, coalesce(t.holder_id, o.person_id) AS person_id, t.stage, t.superseded_by, s.token_serial AS new_token, s.stage AS new_stage, i.profile, k.not_before AS key_since
 		FROM issues i JOIN order_items t ON t.cert_serial = i.serial JOIN orders o ON o.id = t.order_id
 			LEFT JOIN issues k ON k.key_hash = i.key_hash AND k.renews IS NULL
+			LEFT JOIN order_items s ON s.cert_serial = t.superseded_by
 		WHERE i.certificate IS NOT NULL AND o.deleted_at IS NULL AND `+rest, args...)
 	if err != nil {
 		return nil, failed(err, "reading certificates")
