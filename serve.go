@@ -202,14 +202,27 @@ func (a *app) openOrders() error {
 		return err
 	}
 	a.reminders = certificate.NewReminders(store.Certificates{DB: a.db}, a.settings.Calendar(), a.clock.Now, newID(a.clock.Now))
-	a.certificates = certificate.NewService(store.Certificates{DB: a.db}, a.clock.Now, newID(a.clock.Now))
+	lost := lostRefusals(a.metrics, a.log)
+	a.certificates = certificate.NewService(store.Certificates{DB: a.db}, a.clock.Now, newID(a.clock.Now), lost)
 	a.orders = order.NewService(order.Deps{
 		Store: a.db, Gateways: a.out.gateways(), Mini: a.out.pay, Courier: a.out.courier, Fulfilments: a.out.mini, Certificates: a.certificates, Calendar: a.settings.Calendar(), Catalogue: a.settings.Catalogue, Now: a.clock.Now, NewID: newID(a.clock.Now),
-		LinkKey: linkKey, MaxDrafts: a.cfg.MaxDrafts,
+		LinkKey: linkKey, MaxDrafts: a.cfg.MaxDrafts, Lost: lost,
 	})
 	a.books = order.NewReconciler(a.db, a.out.bills(), a.clock.Now, newID(a.clock.Now))
 	a.measureBooks()
 	return nil
+}
+
+// lostRefusals logs and counts the refusals that are missing on the audit trail.
+func lostRefusals(metrics prometheus.Registerer, log *slog.Logger) func(context.Context, error) {
+	count := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "ycd_audit_lost_total", Help: "Refusals that are not on the audit trail because they could not be written there; the log names them.",
+	})
+	metrics.MustRegister(count)
+	return func(ctx context.Context, err error) {
+		count.Inc()
+		log.ErrorContext(ctx, "a refusal is not on the audit trail", "err", err)
+	}
 }
 
 // measureBooks shows how many differences wait for finance and how many bills for their

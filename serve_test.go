@@ -8,7 +8,23 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
+
+// A refusal that is missing on the audit trail is an ERROR in the log, and counted.
+func TestLostRefusals(t *testing.T) {
+	var log strings.Builder
+	metrics := prometheus.NewRegistry()
+	lostRefusals(metrics, slog.New(slog.NewTextHandler(&log, nil)))(t.Context(), errors.New("recording that close ended: away"))
+	if !strings.Contains(log.String(), `level=ERROR msg="a refusal is not on the audit trail" err="recording that close ended: away"`) {
+		t.Errorf("the log is %q", log.String())
+	}
+	got, err := metrics.Gather()
+	if err != nil || len(got) != 1 || got[0].GetName() != "ycd_audit_lost_total" || got[0].GetMetric()[0].GetCounter().GetValue() != 1 {
+		t.Errorf("counted: %v, %v", got, err)
+	}
+}
 
 // What is done again and again goes on after a fault, which is logged, and has ended
 // before the database is closed.

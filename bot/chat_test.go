@@ -104,7 +104,7 @@ func newChat(t testing.TB) *chat {
 		Reviews: c.service(clock), Staffing: order.NewStaffing(c.db, nil, clock, c.newID),
 		Vault: seal, Memory: session.NewContexts(redis.Client, clock), Workdays: calendar, Now: clock,
 		Catalogue: func() order.Catalogue { return catalogue }, Payments: c, Punctual: c.service(clock), Enquiries: c.db, Consents: c.db,
-		Certs: certificate.NewService(store.Certificates{DB: c.db}, clock, func() string { c.ids++; return fmt.Sprintf("id%d", c.ids) }),
+		Certs: certificate.NewService(store.Certificates{DB: c.db}, clock, func() string { c.ids++; return fmt.Sprintf("id%d", c.ids) }, nil),
 		NewID: func() string { c.ids++; return fmt.Sprintf("person%d", c.ids) },
 		Log:   slog.New(slog.DiscardHandler),
 	})

@@ -52,7 +52,8 @@ var runPurposes = map[order.Status]Purpose{order.ToRenew: ForRenew, order.ToDown
 
 // Begin issues the ticket for an approved order. The caller has checked whose order
 // it is. A run that another helper has begun is interrupted: its ticket dies.
-func (r *Runs) Begin(ctx context.Context, id order.ID) (t Ticket, secret string, err error) {
+func (r *Runs) Begin(ctx context.Context, id order.ID, by order.Actor) (t Ticket, secret string, err error) {
+	line := by.Did(id, "run_ticket", r.now())
 	err = r.store.Change(ctx, func(tx Tx) error {
 		o, err := tx.Order(ctx, id)
 		if err != nil {
@@ -75,10 +76,19 @@ func (r *Runs) Begin(ctx context.Context, id order.ID) (t Ticket, secret string,
 			}
 			t.CertSerial, t.TokenSerial = cert.Serial, cert.TokenSerial
 		}
-		t, secret, err = r.Certificates.IssueTicket(ctx, tx, t)
-		return err
+		if t, secret, err = r.Certificates.IssueTicket(ctx, tx, t); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, line)
 	})
+	r.Certificates.refusals.Record(ctx, line, err)
 	return t, secret, err
+}
+
+// refused keeps that a command of the helper of a ticket ended with err, if that is a
+// refusal.
+func (r *Runs) refused(ctx context.Context, t Ticket, on order.Event, ip string, err error) {
+	r.Certificates.refusals.Record(ctx, helperActor(t, ip).Did(t.OrderID, string(on), r.now()), err)
 }
 
 // RunErrand is what a helper is told when it shows its ticket; nothing of it is
@@ -169,11 +179,9 @@ func (r *Runs) Issue(ctx context.Context, secret string, p Proposal, ip string) 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.check(ctx, t, p); err != nil {
-		return nil, err
-	}
 	in, err := r.start(ctx, t, p, ip)
 	if err != nil {
+		r.refused(ctx, t, order.Run, ip, err)
 		return nil, err
 	}
 	body, err := json.Marshal(in)
@@ -228,6 +236,9 @@ var wrongToken = order.Errorf(order.Conflict, "wrong_ukey", "插入的 UKEY 不�
 
 // start moves the order to 执行中 (row 51) and says what the CA is asked for.
 func (r *Runs) start(ctx context.Context, t Ticket, p Proposal, ip string) (in request.CSRBody, err error) {
+	if err := r.check(ctx, t, p); err != nil {
+		return in, err
+	}
 	err = r.store.Change(ctx, func(tx Tx) error {
 		o, it, err := runOf(ctx, tx, t)
 		if err != nil {
@@ -276,6 +287,17 @@ func (r *Runs) Report(ctx context.Context, secret, tokenSerial string, signature
 	if err != nil {
 		return order.Order{}, err
 	}
+	done, err := r.report(ctx, t, tokenSerial, signature, ip)
+	if err != nil {
+		r.refused(ctx, t, order.ReadBackOK, ip, err)
+		return done, err
+	}
+	_ = r.Issuer.Forget(ctx, issueRequest(t)) // its answer has been used; if this fails it expires
+	return done, nil
+}
+
+// report completes the order of a ticket.
+func (r *Runs) report(ctx context.Context, t Ticket, tokenSerial string, signature []byte, ip string) (order.Order, error) {
 	if t.TokenSerial != "" && tokenSerial != t.TokenSerial {
 		return order.Order{}, wrongToken
 	}
@@ -304,9 +326,6 @@ func (r *Runs) Report(ctx context.Context, secret, tokenSerial string, signature
 		})
 		return err
 	})
-	if err == nil {
-		_ = r.Issuer.Forget(ctx, issueRequest(t)) // its answer has been used; if this fails it expires
-	}
 	return done, err
 }
 
@@ -326,14 +345,18 @@ func (r *Runs) made(ctx context.Context, t Ticket) (serial string, der []byte, e
 // Fail records that a helper gave up (row 52): the old certificate is as it was, and
 // the next ticket goes on with the same serial.
 func (r *Runs) Fail(ctx context.Context, secret, code, ip string) error {
-	return r.store.Change(ctx, func(tx Tx) error {
-		t, err := r.Certificates.FailTicketIn(ctx, tx, secret, code)
-		if err != nil {
+	var t Ticket
+	err := r.store.Change(ctx, func(tx Tx) (err error) {
+		if t, err = r.Certificates.FailTicketIn(ctx, tx, secret, code); err != nil {
 			return err
 		}
 		_, err = r.Orders.ApplyIn(ctx, tx, t.OrderID, order.Command{On: order.Interrupt, By: helperActor(t, ip)})
 		return unlessMovedOn(err)
 	})
+	if t.OrderID != "" {
+		r.refused(ctx, t, order.Interrupt, ip, err)
+	}
+	return err
 }
 
 // unlessMovedOn is what stands in the way of a failed ticket's order: not that the order

@@ -3,6 +3,7 @@ package certificate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"time"
@@ -61,14 +62,19 @@ type Store interface {
 
 // Service is the only one who decides about issued certificates.
 type Service struct {
-	store Store
-	now   func() time.Time
-	newID func() string
+	store    Store
+	now      func() time.Time
+	newID    func() string
+	refusals order.Refusals
 }
 
-// NewService returns a Service; newID makes ULIDs.
-func NewService(s Store, now func() time.Time, newID func() string) *Service {
-	return &Service{s, now, newID}
+// NewService returns a Service; newID makes ULIDs. lost is told of a refusal that is not
+// on the audit trail because it could not be written there; nil: nobody is.
+func NewService(s Store, now func() time.Time, newID func() string, lost func(ctx context.Context, err error)) *Service {
+	appendLine := func(ctx context.Context, line order.AuditRecord) error {
+		return s.Change(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, line) })
+	}
+	return &Service{s, now, newID, order.NewRefusals(appendLine, lost)}
 }
 
 // Own returns a certificate if it is bound to the person; any other answers as
@@ -118,11 +124,11 @@ func (s *Service) Apply(ctx context.Context, serial string, c Command) (Certific
 		cert, err = s.applyIn(ctx, tx, serial, c)
 		return err
 	})
-	if refusal, ok := order.AsError(err); ok && cert.OrderID != "" {
-		// The refusal is what the caller needs to hear, also when it cannot be recorded.
-		ctx, cancel := order.RecordingContext(ctx)
-		defer cancel()
-		_ = s.store.Change(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, audit(cert, c, refusal.Code)) })
+	if cert.OrderID != "" {
+		s.refusals.Record(ctx, audit(cert, c, ""), err)
+	}
+	if errors.Is(err, order.NotFound) { // nothing is told of somebody else's
+		return Certificate{}, err
 	}
 	return cert, err
 }
@@ -141,13 +147,14 @@ func (s *Service) owned(ctx context.Context, serial string, by order.Actor, fn f
 	})
 }
 
+// applyIn returns the certificate also when it refuses, for the line about that.
 func (s *Service) applyIn(ctx context.Context, tx Tx, serial string, c Command) (Certificate, error) {
 	cert, err := tx.Certificate(ctx, serial)
 	if err != nil {
 		return Certificate{}, err
 	}
 	if c.By.Role == order.Applicant && (c.By.PersonID == "" || c.By.PersonID != cert.PersonID) {
-		return Certificate{}, NotFound()
+		return cert, NotFound()
 	}
 	return s.applyTo(ctx, tx, cert, c)
 }

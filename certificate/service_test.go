@@ -2,6 +2,7 @@ package certificate_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +26,8 @@ type office struct {
 	db     *store.DB
 	ledger *store.Ledger
 	person string
+	trail  *trail
+	lost   []error // what is missing on the audit trail
 	mu     sync.Mutex
 	ids    int
 }
@@ -69,7 +72,8 @@ func newOffice(t *testing.T, dsn string) *office {
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	f := &office{db: db, ledger: store.NewLedger(db)}
-	f.Service = certificate.NewService(store.Certificates{DB: db}, func() time.Time { return now }, f.newID)
+	f.trail = &trail{Store: store.Certificates{DB: db}}
+	f.Service = certificate.NewService(f.trail, func() time.Time { return now }, f.newID, func(_ context.Context, err error) { f.lost = append(f.lost, err) })
 	must(t, db.InTx(t.Context(), func(tx order.Tx) error {
 		p, err := tx.PersonByMobile(t.Context(), order.Person{ID: f.newID(), Mobile: identity.NewMobile("13800138000"), CreatedAt: now})
 		if err != nil {

@@ -94,7 +94,7 @@ func TestTicketsEnd(t *testing.T) {
 		if stored, err := f.TicketByID(ctx, first.ID); err != nil || stored.State != certificate.TicketReplaced {
 			t.Errorf("the earlier ticket is %s, %v", stored.State, err)
 		}
-		later := certificate.NewService(store.Certificates{DB: f.db}, func() time.Time { return now.Add(10 * time.Minute) }, f.newID)
+		later := certificate.NewService(store.Certificates{DB: f.db}, func() time.Time { return now.Add(10 * time.Minute) }, f.newID, nil)
 		if _, err := later.OpenTicket(ctx, newer, []byte("k")); !errors.Is(err, order.NotFound) {
 			t.Errorf("opened after ten minutes: %v", err)
 		}
@@ -145,7 +145,7 @@ func TestTicketOvertaken(t *testing.T) {
 	eachDB(t, func(t *testing.T, f *office) {
 		ctx := t.Context()
 		issued, secret := f.ticket(t)
-		late := certificate.NewService(overtaken{store.Certificates{DB: f.db}, issued}, func() time.Time { return now }, f.newID)
+		late := certificate.NewService(overtaken{store.Certificates{DB: f.db}, issued}, func() time.Time { return now }, f.newID, nil)
 		_, err := f.OpenTicket(ctx, secret, []byte("the helper"))
 		must(t, err)
 		if _, err := late.OpenTicket(ctx, secret, []byte("another helper")); !errors.Is(err, order.ErrRaced) {

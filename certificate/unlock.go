@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -164,16 +165,35 @@ func (u *Unlocks) mayApproved(ctx context.Context, tx Tx, id order.ID, c Certifi
 	return c.usable()
 }
 
+// did is the line on the audit trail about a step of an unlock: of its order, or of the
+// order of the certificate while it has none.
+func (u *Unlocks) did(c Certificate, unlock order.ID, by order.Actor, step string) order.AuditRecord {
+	return by.Did(cmp.Or(unlock, c.OrderID), "certificate:"+step+":"+c.Serial, u.now())
+}
+
+// The steps of an unlock that move no order.
+const (
+	stepTicket = "unlock_ticket" // a ticket is issued
+	stepSecret = "unlock_secret" // the issuer is asked for what unlocks the USBKEY
+	stepCode   = "unlock_code"   // the issuer is asked for the response to a challenge
+)
+
 // BeginSelf issues the ticket for a self-service unlock. The caller has checked a
-// code sent to the bound mobile for this USBKEY.
-func (u *Unlocks) BeginSelf(ctx context.Context, s Subject) (t Ticket, secret string, err error) {
+// code sent to the bound mobile for this USBKEY, so by counts as its bound user.
+func (u *Unlocks) BeginSelf(ctx context.Context, s Subject, by order.Actor) (t Ticket, secret string, err error) {
+	by.PersonID = s.PersonID
+	line := u.did(s.Certificate, "", by, stepTicket)
 	err = u.store.Change(ctx, func(tx Tx) error {
 		if err := u.mayAlone(ctx, tx, s); err != nil {
 			return err
 		}
 		t, secret, err = u.Certificates.IssueTicket(ctx, tx, Ticket{Purpose: ForUnlock, CertSerial: s.Serial, TokenSerial: s.TokenSerial, PersonID: s.PersonID})
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, line)
 	})
+	u.Certificates.refusals.Record(ctx, line, err)
 	return t, secret, err
 }
 
@@ -184,18 +204,23 @@ func (u *Unlocks) Of(ctx context.Context, o order.Order) (Certificate, error) {
 
 // BeginApproved issues the ticket for an order that was approved (row 28); the
 // caller has checked whose order it is.
-func (u *Unlocks) BeginApproved(ctx context.Context, o order.Order) (t Ticket, secret string, err error) {
+func (u *Unlocks) BeginApproved(ctx context.Context, o order.Order, by order.Actor) (t Ticket, secret string, err error) {
 	s, err := u.store.Certificate(ctx, o.Certificate)
 	if err != nil {
 		return Ticket{}, "", err
 	}
+	line := u.did(s, o.ID, by, stepTicket)
 	err = u.store.Change(ctx, func(tx Tx) error {
 		if err := u.mayApproved(ctx, tx, o.ID, s); err != nil {
 			return err
 		}
 		t, secret, err = u.Certificates.IssueTicket(ctx, tx, Ticket{Purpose: ForUnlock, CertSerial: s.Serial, TokenSerial: s.TokenSerial, OrderID: o.ID, PersonID: o.PersonID})
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, line)
 	})
+	u.Certificates.refusals.Record(ctx, line, err)
 	return t, secret, err
 }
 
@@ -243,7 +268,7 @@ func secretRequest(t Ticket) string { return "unlock-" + t.ID }
 
 // Secret returns what the helper needs to unlock the USBKEY of its ticket, sealed
 // to its key. What could refuse the unlock is asked once more.
-func (u *Unlocks) Secret(ctx context.Context, secret string) ([]byte, error) {
+func (u *Unlocks) Secret(ctx context.Context, secret, ip string) ([]byte, error) {
 	t, err := u.Certificates.Ticket(ctx, secret, ForUnlock)
 	if err != nil {
 		return nil, err
@@ -252,14 +277,20 @@ func (u *Unlocks) Secret(ctx context.Context, secret string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := u.subject(cert)
+	line := u.did(cert, t.OrderID, helperActor(t, ip), stepSecret)
 	err = u.store.Change(ctx, func(tx Tx) error {
 		if t.OrderID == "" {
-			return u.mayAlone(ctx, tx, s)
+			err = u.mayAlone(ctx, tx, u.subject(cert))
+		} else {
+			err = u.mayApproved(ctx, tx, t.OrderID, cert)
 		}
-		return u.mayApproved(ctx, tx, t.OrderID, cert)
+		if err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, line)
 	})
 	if err != nil {
+		u.Certificates.refusals.Record(ctx, line, err)
 		return nil, err
 	}
 	body, err := json.Marshal(request.SecretBody{Ticket: t.ID, PublicKey: t.PublicKey})
@@ -278,6 +309,22 @@ func (u *Unlocks) Report(ctx context.Context, secret string, signature []byte, i
 	if err != nil {
 		return order.Order{}, err
 	}
+	cert, err := u.store.Certificate(ctx, t.CertSerial)
+	if err != nil {
+		return order.Order{}, err
+	}
+	done, err := u.report(ctx, t, signature, ip)
+	if err != nil {
+		u.Certificates.refusals.Record(ctx, u.did(cert, t.OrderID, helperActor(t, ip), string(order.PINSet)), err)
+		return done, err
+	}
+	// Its answer has been used; if this fails it expires.
+	_ = u.Issuer.Forget(ctx, secretRequest(t))
+	return done, nil
+}
+
+// report completes the unlock of a ticket.
+func (u *Unlocks) report(ctx context.Context, t Ticket, signature []byte, ip string) (order.Order, error) {
 	der, err := u.DER(ctx, t.CertSerial)
 	if err != nil {
 		return order.Order{}, err
@@ -300,12 +347,7 @@ func (u *Unlocks) Report(ctx context.Context, secret string, signature []byte, i
 		done, err = u.complete(ctx, tx, now, ip)
 		return err
 	})
-	if err != nil {
-		return done, err
-	}
-	// Its answer has been used; if this fails it expires.
-	_ = u.Issuer.Forget(ctx, secretRequest(t))
-	return done, nil
+	return done, err
 }
 
 // complete is the order's side of a reported unlock.
@@ -317,7 +359,7 @@ func (u *Unlocks) complete(ctx context.Context, tx Tx, t Ticket, ip string) (ord
 	if err := cert.usable(); err != nil {
 		return order.Order{}, err
 	}
-	by := order.Actor{Role: order.Helper, PersonID: t.PersonID, Channel: order.Web, IP: ip}
+	by := helperActor(t, ip)
 	c := order.Command{On: order.PINSet, By: by, Proven: []order.Fact{order.ReadBack, order.CertificateUsable, order.KeyMatches, order.GrantAlive}}
 	way := ByApproval
 	if t.OrderID == "" {
@@ -387,16 +429,18 @@ func (u *Unlocks) remember(ctx context.Context, tx Tx, cert Certificate, done Un
 
 // Fail records that a helper gave up (row 57); the next ticket opens the USBKEY.
 func (u *Unlocks) Fail(ctx context.Context, secret, code, ip string) error {
-	return u.store.Change(ctx, func(tx Tx) error {
-		t, err := u.Certificates.FailTicketIn(ctx, tx, secret, code)
-		if err != nil || t.Purpose != ForUnlock || t.OrderID == "" {
+	var t Ticket
+	err := u.store.Change(ctx, func(tx Tx) (err error) {
+		if t, err = u.Certificates.FailTicketIn(ctx, tx, secret, code); err != nil || t.Purpose != ForUnlock || t.OrderID == "" {
 			return err
 		}
-		_, err = u.Orders.ApplyIn(ctx, tx, t.OrderID, order.Command{
-			On: order.UnlockFailed, By: order.Actor{Role: order.Helper, PersonID: t.PersonID, Channel: order.Web, IP: ip},
-		})
+		_, err = u.Orders.ApplyIn(ctx, tx, t.OrderID, order.Command{On: order.UnlockFailed, By: helperActor(t, ip)})
 		return unlessMovedOn(err)
 	})
+	if t.OrderID != "" {
+		u.Certificates.refusals.Record(ctx, helperActor(t, ip).Did(t.OrderID, string(order.UnlockFailed), u.now()), err)
+	}
+	return err
 }
 
 // CodeFor returns the response to the challenge that a USBKEY shows on a PC without a
@@ -404,8 +448,17 @@ func (u *Unlocks) Fail(ctx context.Context, secret, code, ip string) error {
 // Nobody reports how that goes, so the order of the unlock is completed now.
 func (u *Unlocks) CodeFor(ctx context.Context, s Subject, challenge string, by order.Actor) (string, error) {
 	id := "code-" + u.newID()
+	by.PersonID = s.PersonID
+	line := u.did(s.Certificate, "", by, stepCode)
 	// The limit is asked before the issuer is, and held in the transaction that counts.
-	if err := u.store.Change(ctx, func(tx Tx) error { return u.mayAlone(ctx, tx, s) }); err != nil {
+	err := u.store.Change(ctx, func(tx Tx) error {
+		if err := u.mayAlone(ctx, tx, s); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, line)
+	})
+	if err != nil {
+		u.Certificates.refusals.Record(ctx, line, err)
 		return "", err
 	}
 	response, err := u.Code(ctx, id, s.TokenSerial, challenge)
@@ -435,6 +488,7 @@ func (u *Unlocks) CodeFor(ctx context.Context, s Subject, challenge string, by o
 		return u.remember(ctx, tx, cert, Unlock{ID: id, Way: ByCode, OrderID: o.ID}, o.PersonID)
 	})
 	if err != nil {
+		u.Certificates.refusals.Record(ctx, u.did(s.Certificate, "", by, string(order.CodeGiven)), err)
 		return "", err
 	}
 	_ = u.Issuer.Forget(ctx, id) // the unlock is counted; if this fails it expires

@@ -93,13 +93,13 @@ func (c *counter) unlock(t *testing.T) (order.Order, error) {
 	ctx := t.Context()
 	s, err := c.Lookup(ctx, usbkey)
 	must(t, err)
-	_, secret, err := c.BeginSelf(ctx, s)
+	_, secret, err := c.BeginSelf(ctx, s, visitor)
 	if err != nil {
 		return order.Order{}, err
 	}
 	e, err := c.Open(ctx, secret, []byte("key"))
 	must(t, err)
-	_, err = c.Secret(ctx, secret)
+	_, err = c.Secret(ctx, secret, "192.0.2.1")
 	must(t, err)
 	return c.Report(ctx, secret, e.Challenge, "192.0.2.1")
 }
@@ -112,7 +112,7 @@ func TestSelfUnlock(t *testing.T) {
 		ctx, c := t.Context(), f.counter(t)
 		s, err := c.Lookup(ctx, usbkey)
 		must(t, err)
-		_, aborted, err := c.BeginSelf(ctx, s)
+		_, aborted, err := c.BeginSelf(ctx, s, visitor)
 		must(t, err)
 		_, err = c.Open(ctx, aborted, []byte("key"))
 		must(t, err)
@@ -165,7 +165,7 @@ func TestUnlockReport(t *testing.T) {
 		ctx, c := t.Context(), f.counter(t)
 		s, err := c.Lookup(ctx, usbkey)
 		must(t, err)
-		_, secret, err := c.BeginSelf(ctx, s)
+		_, secret, err := c.BeginSelf(ctx, s, visitor)
 		must(t, err)
 		e, err := c.Open(ctx, secret, []byte("key"))
 		must(t, err)
@@ -201,7 +201,7 @@ func TestUnlockInAnotherWindow(t *testing.T) {
 		ctx, c := t.Context(), f.counter(t)
 		s, err := c.Lookup(ctx, usbkey)
 		must(t, err)
-		first, _, err := c.BeginSelf(ctx, s)
+		first, _, err := c.BeginSelf(ctx, s, visitor)
 		must(t, err)
 		watched := func(id string, want certificate.TicketState) {
 			t.Helper()
@@ -210,7 +210,7 @@ func TestUnlockInAnotherWindow(t *testing.T) {
 			}
 		}
 		watched(first.ID, certificate.TicketIssued)
-		second, secret, err := c.BeginSelf(ctx, s)
+		second, secret, err := c.BeginSelf(ctx, s, visitor)
 		must(t, err)
 		watched(first.ID, certificate.TicketReplaced)
 		e, err := c.Open(ctx, secret, []byte("key"))
@@ -275,14 +275,14 @@ func TestUnlockNeedsAUsableCertificate(t *testing.T) {
 				ctx, c := t.Context(), f.counter(t)
 				s, err := c.Lookup(ctx, usbkey)
 				must(t, err)
-				_, secret, err := c.BeginSelf(ctx, s)
+				_, secret, err := c.BeginSelf(ctx, s, visitor)
 				must(t, err)
 				e, err := c.Open(ctx, secret, []byte("key"))
 				must(t, err)
 				cmd, want := change(f)
 				_, err = f.Apply(ctx, serialA, cmd)
 				must(t, err)
-				if _, err := c.Secret(ctx, secret); code(err) != want {
+				if _, err := c.Secret(ctx, secret, "192.0.2.1"); code(err) != want {
 					t.Errorf("the secret: %v", err)
 				}
 				if _, err := c.Report(ctx, secret, e.Challenge, ""); code(err) != want {
@@ -290,7 +290,7 @@ func TestUnlockNeedsAUsableCertificate(t *testing.T) {
 				}
 				s, err = c.Lookup(ctx, usbkey)
 				must(t, err)
-				if _, _, err := c.BeginSelf(ctx, s); code(err) != want {
+				if _, _, err := c.BeginSelf(ctx, s, visitor); code(err) != want {
 					t.Errorf("a new ticket: %v", err)
 				}
 			})
@@ -300,7 +300,7 @@ func TestUnlockNeedsAUsableCertificate(t *testing.T) {
 		eachDB(t, func(t *testing.T, f *office) {
 			c := f.counter(t)
 			later := now.AddDate(2, 0, 0)
-			late := certificate.NewService(store.Certificates{DB: f.db}, func() time.Time { return later }, f.newID)
+			late := certificate.NewService(store.Certificates{DB: f.db}, func() time.Time { return later }, f.newID, nil)
 			c.Unlocks = certificate.NewUnlocks(certificate.UnlockDeps{Certificates: late, Orders: c.Orders, Issuer: c, DER: c.DER, Verify: c.Verify, Code: c.Code})
 			if _, err := c.unlock(t); err != nil {
 				t.Error(err)
@@ -329,7 +329,7 @@ func TestApprovedUnlockNeedsItsOrder(t *testing.T) {
 				must(t, err)
 				o := order.Order{ID: "01JUNLOCK", No: "SAAS120261123000009", Business: order.UnlockApproval, State: order.State{Status: order.ToUnlock}, PersonID: subject.PersonID, Certificate: serialA, Rev: 1, Seq: 1, Amount: 5000, CreatedAt: now, UpdatedAt: now}
 				must(t, f.db.InTx(ctx, func(tx order.Tx) error { return tx.InsertOrder(ctx, o) }))
-				_, secret, err := c.BeginApproved(ctx, o)
+				_, secret, err := c.BeginApproved(ctx, o, visitor)
 				must(t, err)
 				_, err = c.Open(ctx, secret, []byte("key"))
 				must(t, err)
@@ -343,7 +343,7 @@ func TestApprovedUnlockNeedsItsOrder(t *testing.T) {
 					test.change(&changed)
 					return tx.UpdateOrder(ctx, changed, was)
 				}))
-				_, err = c.Secret(ctx, secret)
+				_, err = c.Secret(ctx, secret, "192.0.2.1")
 				if refused := test.code != ""; (err != nil) != refused || refused && code(err) != test.code || (len(c.asked) == 0) != refused {
 					t.Errorf("the secret: %v, the issuer was asked %v", err, c.asked)
 				}

@@ -15,16 +15,16 @@ import (
 // unlockService unlocks USBKEYs; *certificate.Unlocks.
 type unlockService interface {
 	Lookup(ctx context.Context, tokenSerial string) (certificate.Subject, error)
-	BeginSelf(ctx context.Context, s certificate.Subject) (certificate.Ticket, string, error)
+	BeginSelf(ctx context.Context, s certificate.Subject, by order.Actor) (certificate.Ticket, string, error)
 	Of(ctx context.Context, o order.Order) (certificate.Certificate, error)
-	BeginApproved(ctx context.Context, o order.Order) (certificate.Ticket, string, error)
+	BeginApproved(ctx context.Context, o order.Order, by order.Actor) (certificate.Ticket, string, error)
 	CodeFor(ctx context.Context, s certificate.Subject, challenge string, by order.Actor) (string, error)
 	Watch(ctx context.Context, id string) (certificate.Ticket, error)
 
 	Open(ctx context.Context, secret string, publicKey []byte) (certificate.Errand, error)
 	Step(ctx context.Context, secret string, step certificate.Step) error
 	Fail(ctx context.Context, secret, code, ip string) error
-	Secret(ctx context.Context, secret string) ([]byte, error)
+	Secret(ctx context.Context, secret, ip string) ([]byte, error)
 	Report(ctx context.Context, secret string, signature []byte, ip string) (order.Order, error)
 }
 
@@ -145,7 +145,7 @@ func (s *Server) helperSecret(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := s.Unlocks.Secret(c.UserContext(), secret)
+	sealed, err := s.Unlocks.Secret(c.UserContext(), secret, c.IP())
 	if err != nil {
 		return err
 	}

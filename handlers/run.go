@@ -13,7 +13,7 @@ import (
 
 // runService writes certificates onto the subscriber's own USBKEY; *certificate.Runs.
 type runService interface {
-	Begin(ctx context.Context, id order.ID) (certificate.Ticket, string, error)
+	Begin(ctx context.Context, id order.ID, by order.Actor) (certificate.Ticket, string, error)
 	Open(ctx context.Context, secret string, publicKey []byte) (certificate.RunErrand, error)
 	Issue(ctx context.Context, secret string, p certificate.Proposal, ip string) ([]byte, error)
 	Report(ctx context.Context, secret, tokenSerial string, signature []byte, ip string) (order.Order, error)
@@ -74,7 +74,7 @@ func (s *Server) beginRun(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	t, secret, err := s.Runs.Begin(c.UserContext(), v.Order.ID)
+	t, secret, err := s.Runs.Begin(c.UserContext(), v.Order.ID, visitorOf(c).Actor(c))
 	if err != nil {
 		return err
 	}

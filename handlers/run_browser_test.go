@@ -29,7 +29,7 @@ type beginning struct {
 	of *ticketing
 }
 
-func (b beginning) Begin(context.Context, order.ID) (certificate.Ticket, string, error) {
+func (b beginning) Begin(context.Context, order.ID, order.Actor) (certificate.Ticket, string, error) {
 	return b.of.ticket, "the-secret", nil
 }
 

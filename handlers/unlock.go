@@ -168,7 +168,7 @@ func (s *Server) unlock(c *fiber.Ctx) error {
 	if err != nil {
 		return s.unlockRefused(c, view, subject, err)
 	}
-	t, secret, err := s.Unlocks.BeginSelf(c.UserContext(), subject)
+	t, secret, err := s.Unlocks.BeginSelf(c.UserContext(), subject, visitorOf(c).Actor(c))
 	if err != nil {
 		return s.unlockRefused(c, view, subject, err)
 	}
@@ -336,7 +336,7 @@ func (s *Server) approvedUnlock(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	t, secret, err := s.Unlocks.BeginApproved(c.UserContext(), o)
+	t, secret, err := s.Unlocks.BeginApproved(c.UserContext(), o, visitorOf(c).Actor(c))
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (u *counter) Lookup(_ context.Context, serial string) (certificate.Subject,
 	return certificate.Subject{Certificate: c, Self: order.Product{Code: "s"}, Approval: order.Product{Code: "a", Name: "审批解锁"}}, nil
 }
 
-func (u *counter) BeginSelf(context.Context, certificate.Subject) (certificate.Ticket, string, error) {
+func (u *counter) BeginSelf(context.Context, certificate.Subject, order.Actor) (certificate.Ticket, string, error) {
 	return u.ticket, "the-secret", u.refuse
 }
 

@@ -147,7 +147,7 @@ func newWeb(t testing.TB) *web {
 	must(err)
 	public, err := url.Parse("http://127.0.0.1:8080")
 	must(err)
-	certificates := certificate.NewService(store.Certificates{DB: w.db}, w.clock.now, newID)
+	certificates := certificate.NewService(store.Certificates{DB: w.db}, w.clock.now, newID, nil)
 	w.settings = order.NewSettings(w.db, catalogue, calendar, map[string]string{"shipped": "1001"}, w.clock.now)
 	w.service = order.NewService(order.Deps{Store: w.db, Gateways: map[order.PayChannel]order.PaymentGateway{order.WeChatPay: w.gateway, order.Alipay: w.gateway}, Mini: w.gateway, Fulfilments: w.gateway, Certificates: certificates, Calendar: calendar, Catalogue: w.settings.Catalogue, Now: w.clock.now, NewID: newID, LinkKey: key, MaxDrafts: maxDrafts})
 	limits := session.DefaultLimits(key)

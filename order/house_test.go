@@ -204,7 +204,7 @@ func newHouse(t *testing.T, dsn string) *house {
 	h := &house{through: order.WeChatPay, db: db, at: time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC)}
 	h.pay, h.alipay = newGateway(order.WeChatPay, h.now), newGateway(order.Alipay, h.now)
 	h.courier, h.wechat = &courierDesk{}, newFulfilmentDesk()
-	h.certificates = certificate.NewService(store.Certificates{DB: db}, h.now, h.newID)
+	h.certificates = certificate.NewService(store.Certificates{DB: db}, h.now, h.newID, nil)
 	h.Service = order.NewService(order.Deps{Store: db, Gateways: h.gateways(), Courier: h.courier, Mini: h.pay, Fulfilments: h.wechat, Certificates: h.certificates, Calendar: calendar, Catalogue: func() order.Catalogue { return catalogue }, Now: h.now, NewID: h.newID, LinkKey: []byte("0123456789abcdef0123456789abcdef")})
 	return h
 }

@@ -92,7 +92,7 @@ type helper struct {
 
 func (h *house) helper(t *testing.T, runs *certificate.Runs, id order.ID) helper {
 	t.Helper()
-	_, secret, err := runs.Begin(t.Context(), id)
+	_, secret, err := runs.Begin(t.Context(), id, order.Actor{Role: order.Applicant, Channel: order.Web})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestRunRenewal(t *testing.T) {
 		if err != nil || slices.ContainsFunc(events, func(e order.EventRecord) bool { return e.Event == order.GrantOver }) {
 			t.Errorf("history %v, %v", events, err)
 		}
-		if _, _, err := runs.Begin(ctx, o.ID); codeOf(err) != "order_not_ready" {
+		if _, _, err := runs.Begin(ctx, o.ID, order.Actor{Role: order.Applicant}); codeOf(err) != "order_not_ready" {
 			t.Errorf("after the end: %v", err)
 		}
 	})

@@ -23,6 +23,7 @@ type Service struct {
 	newID        func() string
 	linkKey      []byte
 	maxDrafts    int
+	refusals     Refusals
 
 	summarised atomic.Int64 // the day (yyyymmdd) whose summary was sent
 	published  published
@@ -50,13 +51,19 @@ type Deps struct {
 	// MaxDrafts is how many unsubmitted applications a person, or a browser without
 	// a login, may have; 0 is no limit.
 	MaxDrafts int
+	// Lost is told of a refusal that is not on the audit trail because it could not be
+	// written there; nil: nobody is.
+	Lost func(ctx context.Context, err error)
 }
 
-// NewService returns a Service on its dependencies, which are required except Mini, Courier and Fulfilments.
+// NewService returns a Service on its dependencies, which are required except Mini, Courier, Fulfilments and Lost.
 func NewService(d Deps) *Service {
 	return &Service{
 		store: d.Store, gateways: d.Gateways, mini: d.Mini, courier: d.Courier, fulfilments: d.Fulfilments, certificates: d.Certificates, calendar: d.Calendar, catalogue: d.Catalogue,
 		now: d.Now, newID: d.NewID, linkKey: d.LinkKey, maxDrafts: d.MaxDrafts,
+		refusals: NewRefusals(func(ctx context.Context, line AuditRecord) error {
+			return d.Store.InTx(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, line) })
+		}, d.Lost),
 	}
 }
 
@@ -77,32 +84,21 @@ func (s *Service) Apply(ctx context.Context, id ID, c Command) (Order, error) {
 		o, err = s.applyIn(ctx, tx, id, c)
 		return err
 	})
-	if refusal, ok := AsError(err); ok && id != "" {
-		s.auditRefusal(ctx, id, c, refusal)
+	if id != "" {
+		s.auditRefusal(ctx, id, c, err)
 	}
 	return o, err
 }
 
 // ApplyIn is Apply in the transaction of a caller who changes something else with
-// it; a refusal is the caller's to record.
+// it; a refusal is the caller's to record, with [Refusals.Record].
 func (s *Service) ApplyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, error) {
 	return s.applyIn(ctx, tx, id, c)
 }
 
-// auditRefusal records a refused command. The refusal itself is what the caller
-// needs to hear, so a failure to record it does not replace it.
-func (s *Service) auditRefusal(ctx context.Context, id ID, c Command, refusal *Error) {
-	a := audit(id, c, s.now())
-	a.Outcome = refusal.Code
-	ctx, cancel := RecordingContext(ctx)
-	defer cancel()
-	_ = s.store.InTx(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, a) })
-}
-
-// RecordingContext is for what has to be on record although whoever asked for it may have
-// gone away, or have run out of time.
-func RecordingContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+// auditRefusal keeps that a command ended with err, if that is a refusal.
+func (s *Service) auditRefusal(ctx context.Context, id ID, c Command, err error) {
+	s.refusals.Record(ctx, audit(id, c, s.now()), err)
 }
 
 func audit(id ID, c Command, at time.Time) AuditRecord {

@@ -87,7 +87,7 @@ func (w *world) roundTripRow(ctx context.Context, a *authority) (row, error) {
 	// Every unlock is a month after the one before: three in thirty days are allowed.
 	var months atomic.Int64
 	clock := func() time.Time { return now().AddDate(0, 0, int(31*months.Load())) }
-	certificates := certificate.NewService(store.Certificates{DB: w.db}, clock, newID)
+	certificates := certificate.NewService(store.Certificates{DB: w.db}, clock, newID, nil)
 	requests := store.Requests{DB: w.db}
 	office := desk.NewOffice(requests, clock, map[desk.Kind]desk.Executor{
 		desk.UnlockSecret: func(ctx context.Context, r desk.Request) ([]byte, error) {
@@ -121,7 +121,7 @@ func (w *world) roundTripRow(ctx context.Context, a *authority) (row, error) {
 			if err != nil {
 				return err
 			}
-			t, secret, err := u.BeginSelf(ctx, s)
+			t, secret, err := u.BeginSelf(ctx, s, order.Actor{Role: order.Applicant, Channel: order.Web})
 			if err != nil {
 				return err
 			}

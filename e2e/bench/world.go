@@ -199,7 +199,7 @@ func (w *world) open(ctx context.Context, dir string, rdb redis.UniversalClient)
 	w.memory = session.NewContexts(rdb, now)
 	w.dialogue = bot.NewDialogue(bot.Deps{
 		AppID: w.account.AppID, PublicURL: "http://127.0.0.1:8080", Recogniser: recogniser, Store: w.db, Deliveries: w.orders, Codes: codes, Punctual: w.orders,
-		Certs:    certificate.NewService(store.Certificates{DB: w.db}, now, newID),
+		Certs:    certificate.NewService(store.Certificates{DB: w.db}, now, newID, nil),
 		SendCode: send, Vault: sealer, Memory: w.memory, Workdays: calendar, Now: now, NewID: newID, Log: log,
 	})
 	w.web.Mount(fiber.MethodPost, callbackPath, handlers.Signed, bot.Handler(codec, w.dialogue, session.NewTalks(rdb, now, bot.AnswerTTL, bot.MemoryTTL), log))
