@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,7 +92,9 @@ type state struct {
 	// Matter is what was asked about last, for whoever takes over.
 	Matter intent.Intent `json:"matter,omitempty"`
 	Misses int           `json:"misses,omitempty"`
-	Said   []string      `json:"said,omitempty"`
+	// Coded is what the newest code is for that was sent.
+	Coded string   `json:"coded,omitempty"`
+	Said  []string `json:"said,omitempty"`
 }
 
 // thing is an order or a certificate that is talked about.
@@ -480,22 +483,36 @@ func (t *turn) sendCode(ctx context.Context, number string) (string, error) {
 	if err := t.binding.begin(ctx, t.openid, m); err != nil {
 		return "", err
 	}
-	t.state.Asked = askedNothing
+	t.state.Asked, t.state.Coded = askedNothing, CodeBind
 	return strings.ReplaceAll(textCodeSent, "{mobile}", m.Mask()), nil
 }
 
+// wrongCode is what is said when the code of a pending challenge is another.
+type wrongCode string
+
+func (w wrongCode) Error() string { return string(w) }
+
 // code takes six digits as the code of a pending challenge: to freeze a certificate, or to
-// bind.
+// bind. Of both, the newest is tried first, and what is not its code may be the other's.
 func (t *turn) code(ctx context.Context) (text string, ok bool, err error) {
 	if !codePattern.MatchString(t.text) {
 		return "", false, nil
 	}
-	for _, answer := range []func(context.Context) (string, error){t.freezeCode, t.bindCode} {
-		if text, err = answer(ctx); !errors.Is(err, errNoChallenge) {
-			return text, true, err
+	pending := []func(context.Context) (string, error){t.freezeCode, t.bindCode}
+	if t.state.Coded == CodeBind {
+		slices.Reverse(pending)
+	}
+	for _, answer := range pending {
+		said, err := answer(ctx)
+		wrong, isWrong := errors.AsType[wrongCode](err)
+		switch {
+		case isWrong:
+			text = cmp.Or(text, string(wrong))
+		case !errors.Is(err, errNoChallenge):
+			return said, true, err
 		}
 	}
-	return "", false, nil
+	return text, text != "", nil
 }
 
 // bindCode binds, and goes on with what was asked before.
@@ -503,7 +520,7 @@ func (t *turn) bindCode(ctx context.Context) (string, error) {
 	p, err := t.binding.answer(ctx, t.openid, t.text)
 	if err != nil {
 		if e, ok := order.AsError(err); ok && e.Kind == order.Invalid {
-			return e.Detail + "。重新获取请回复「绑定」。", nil
+			return "", wrongCode(e.Detail + "。重新获取请回复「绑定」。")
 		}
 		return "", err
 	}

@@ -526,6 +526,7 @@ func (t *turn) freeze(ctx context.Context, c certificate.Certificate, head strin
 	if err := t.Memory.Remember(ctx, freezeKey(t.openid), []byte(c.Serial), challengeTTL); err != nil {
 		return "", err
 	}
+	t.state.Coded = CodeFreeze
 	if err := t.SendCode(ctx, p.Mobile, CodeFreeze, code); err != nil {
 		return "", err
 	}
@@ -554,7 +555,7 @@ func (t *turn) freezeCode(ctx context.Context) (string, error) {
 	}
 	err = t.Codes.Verify(ctx, freezeChallenge(p, string(serial)), t.text)
 	if e, ok := order.AsError(err); ok && e.Kind == order.Invalid {
-		return e.Detail + "。重新获取请回复「冻结」。", nil
+		return "", wrongCode(e.Detail + "。重新获取请回复「冻结」。")
 	}
 	if err != nil {
 		return "", err

@@ -363,6 +363,42 @@ func TestFreezeCode(t *testing.T) {
 	}
 }
 
+// Who has a code to freeze and one to bind may type either, whichever came first, and a
+// slip is answered about the newest.
+func TestTwoCodesAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		asks  [2]string
+		again string // what a wrong code is answered with
+	}{
+		"to bind last":   {[2]string{"冻结", "绑定 " + colleague}, "重新获取请回复「绑定」"},
+		"to freeze last": {[2]string{"绑定 " + colleague, "冻结"}, "重新获取请回复「冻结」"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChat(t)
+			serial := c.certify(c.bind("o-user", applicant), 1, "TW11782207000188", in(100))
+			codes := map[string]string{}
+			for _, ask := range test.asks {
+				c.says("o-user", ask)
+				codes[ask[:len("冻结")]] = c.sms[len(c.sms)-1]
+			}
+			wrong := "000000"
+			for slices.Contains(c.sms, wrong) {
+				wrong += "1"
+				wrong = wrong[1:]
+			}
+			if got := c.says("o-user", wrong); !strings.Contains(got, test.again) {
+				t.Errorf("a slip: %s", got)
+			}
+			if got := c.says("o-user", codes["冻结"]); c.state(serial) != certificate.Frozen {
+				t.Errorf("the code to freeze: %s", got)
+			}
+			if got := c.says("o-user", codes["绑定"]); !strings.Contains(got, "已绑定") {
+				t.Errorf("the code to bind: %s", got)
+			}
+		})
+	}
+}
+
 // Answers about money and parcels come from the order, and the gateway is asked.
 func TestServiceConversations(t *testing.T) {
 	tell(t, "pay", func(c *chat, line func(string)) {
