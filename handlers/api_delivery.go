@@ -26,8 +26,8 @@ type (
 	deliveryOutput struct{ Body DeliveryJSON }
 )
 
-// apiDeliveryRoutes give a submitted order another recipient, until its label is
-// printed (row 47).
+// apiDeliveryRoutes give a submitted order another recipient, until it is posted
+// (row 47).
 func (s *Server) apiDeliveryRoutes(api huma.API) {
 	operation(s, api, apiGet("/orders/:id/delivery"), "get-delivery", "To whom a submitted order goes", s.apiDelivery)
 	operation(s, api, apiPost("/orders/:id/delivery"), "change-delivery", "Send it to somebody else or another way; what is wrong is said beside the fields", s.apiChangeDelivery)

@@ -43,6 +43,7 @@ type consoleReader interface {
 	Orders(ctx context.Context, f order.Filter) (order.Page, error)
 	Items(ctx context.Context, of ...order.ID) ([]order.Item, error)
 	Events(ctx context.Context, id order.ID) ([]order.EventRecord, error)
+	Looks(ctx context.Context, id order.ID, after order.Cursor, limit int) (order.LookPage, error)
 	Shipments(ctx context.Context, id order.ID) ([]order.Shipment, error)
 	Proposal(ctx context.Context, id order.ID) (order.Proposal, error)
 	Proposals(ctx context.Context, limit int) ([]order.Proposal, error)

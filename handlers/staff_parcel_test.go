@@ -55,6 +55,51 @@ func TestParcelComesBack(t *testing.T) {
 	wantIn(t, "the applicant's page", b.get("/orders/"+string(o.ID)).Body, "SF1234567890124", "SF1234567890123", "此前的包裹")
 }
 
+// Row 47: the applicant may change the address until the parcel is posted; a label that
+// was printed before is not sent.
+func TestAddressChangesAfterTheLabel(t *testing.T) {
+	d := newDesk(t).hire()
+	b := d.browser()
+	o := d.order(b.paid())
+	must(t, d.service.RecordRealName(t.Context(), o.ID, o.Submission, order.RealNameMatch))
+	d.clock.advance(2 * time.Minute)
+	o = d.made(d.read(o.ID))
+	page := "/staff/shipping/" + string(o.ID)
+	s := d.login("孙发货")
+	moves := func(to string) {
+		d.clock.advance(time.Minute)
+		d.apply(o.ID, order.Command{On: order.ChangeDelivery, By: order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}, Form: d.read(o.ID).Form.With(order.ShipAddress, to)})
+		d.clock.advance(time.Minute)
+	}
+	ship := func() answer {
+		s.get(page)
+		return s.post(page+"/ship", url.Values{"carrier": {"sf"}, "tracking": {"SF1234567890123"}})
+	}
+
+	moves("测试路 1 号") // no label was printed yet
+	wantNotIn(t, "before the label", s.get(page).Body, "修改了收件信息")
+	wantIn(t, "the label", s.post(page+"/reveal", nil).Body, "测试路 1 号")
+	moves("测试路 2 号")
+	wantIn(t, "after the change", s.get(page).Body, "修改了收件信息", "之前打的面单作废")
+	if a := ship(); a.Status != http.StatusConflict || d.read(o.ID).Status != order.ToShip {
+		t.Errorf("under the old label: %d, the order is %s", a.Status, d.read(o.ID).State)
+	} else {
+		wantIn(t, "refusal", a.Body, "请重新显示完整收件信息", "SF1234567890123")
+		wantNotIn(t, "refusal", a.Body, "测试路")
+	}
+	shown := s.post(page+"/reveal", nil).Body
+	wantIn(t, "the new label", shown, "测试路 2 号")
+	wantNotIn(t, "the new label", shown, "修改了收件信息")
+	if a := ship(); a.Status != http.StatusSeeOther || d.read(o.ID).Status != order.Completed {
+		t.Errorf("under the new label: %d, the order is %s", a.Status, d.read(o.ID).State)
+	}
+	s.mustPost(page+"/returned", url.Values{"keys": {"2"}}, page)
+	moves("测试路 3 号") // as he was asked to
+	if a := ship(); a.Status != http.StatusConflict {
+		t.Errorf("sent again under the label that came back: %d", a.Status)
+	}
+}
+
 // Orders of one customer travel in one parcel: who types the number of another order's is
 // shown which, before and after, and is not refused.
 func TestTrackingNumberOfTwoOrders(t *testing.T) {

@@ -163,7 +163,8 @@ type parcelView struct {
 	Counted  string
 	Claim    string
 	Note     string
-	Open     bool // still to be handed over
+	Open     bool      // still to be handed over
+	Changed  time.Time // when the address changed after it was shown for the label
 	State    string
 	Carriers []choice
 	Carrier  string
@@ -214,6 +215,9 @@ func (k *console) showParcel(c *fiber.Ctx, inClear bool, refusal error) error {
 	v.Parcels = shipmentViews(shipments)
 	if v.Open {
 		v.Tracking = c.Query("tracking") // as it is typed
+		if v.Changed, err = order.StaleLabel(ctx, k.Records, o.ID); err != nil {
+			return err
+		}
 	}
 	if refusal != nil {
 		v.Counted, v.Claim, v.Note = c.FormValue("keys"), c.FormValue("claim"), c.FormValue("note")
@@ -256,7 +260,7 @@ var carrierCodes = []string{"sf", "ems", "jd"}
 
 // revealParcel shows the address in the clear for the label, and records it.
 func (k *console) revealParcel(c *fiber.Ctx) error {
-	if err := k.reveal(c, order.Shipper, "unmask:label"); err != nil {
+	if err := k.reveal(c, order.Shipper, order.ActionLabel); err != nil {
 		return k.again(c, err)
 	}
 	return k.showParcel(c, true, nil)

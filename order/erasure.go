@@ -160,6 +160,9 @@ const (
 	ActionDownload = "download:"
 )
 
+// ActionLabel is the look at an address to print the label of a parcel.
+const ActionLabel = ActionUnmask + "label"
+
 // RecordCopy keeps in the audit trail that a person took a copy of all his data.
 func (s *Service) RecordCopy(ctx context.Context, by Actor) error {
 	return s.store.InTx(ctx, func(tx Tx) error { return tx.AppendAudit(ctx, by.Did("", "copy", s.now())) })

@@ -100,14 +100,15 @@ var lifecycle = []transition{
 	{Row: 44, Of: of(Resume), From: states(toRestore), On: Restore, To: completed, By: roles(Applicant), If: facts(MobileProven, StillFrozen, GrantAlive), Do: completeOrder, Then: do(onCertificate(RestoreCertificate), fulfilling)},
 
 	// Handing over.
-	{Row: 45, Of: shipped, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking), Do: ship, Then: onTheWay},
+	{Row: 45, Of: shipped, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking, LabelCurrent), Do: ship, Then: onTheWay},
 	{Row: 46, Of: butRenewal, From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, fulfilling)},
 	{Row: 46, Of: of(Renewal), From: states(toPickUp), On: PickUp, To: completed, By: roles(Shipper), If: facts(PickUpCodeRight), Do: completeOrder, Then: do(notify(NoticePickedUp), invoicing, fulfilling, retireOld)},
 	// A renewal onto a new USBKEY leaves the old one thirty days (F9).
 	{Row: 46, Of: of(Renewal), From: states(completed), On: OldRetired, When: facts(AdminMode, NewKeyThere), To: completed, By: roles(System), Then: do(onCertificate(RevokeCertificate))},
 	{Row: 47, Of: shipped, From: states(awaitingAuthorization, queued, claimed, secondApproval, unclaimed, making, makingFailed, toRestore), On: ChangeDelivery, When: facts(AdminMode), To: Same, By: roles(Applicant), If: facts(DeliveryComplete), Do: changeDelivery},
-	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByCourier), To: toPost, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDelivery, Then: do(notify(NoticeShipTask))},
-	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByPickUp), To: toPickUp, By: roles(Applicant), If: facts(DeliveryComplete, LabelNotPrinted), Do: changeDeliveryToPickUp, Then: do(notify(NoticePickUpReady))},
+	// Until it is posted; a label that was printed before is refused then (row 45).
+	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByCourier), To: toPost, By: roles(Applicant), If: facts(DeliveryComplete), Do: changeDelivery, Then: do(notify(NoticeShipTask))},
+	{Row: 47, Of: shipped, From: states(toPost, toPickUp), On: ChangeDelivery, When: facts(ByPickUp), To: toPickUp, By: roles(Applicant), If: facts(DeliveryComplete), Do: changeDeliveryToPickUp, Then: do(notify(NoticePickUpReady))},
 	{Row: 48, Of: shipped, From: states(completed), On: CourierMoved, When: facts(BringsNoNewKey), To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true, Then: do(fulfilling)},
 	{Row: 48, Of: of(Renewal), From: states(completed), On: CourierMoved, When: facts(BringsNewKey), To: completed, By: roles(Courier), If: facts(ParcelOut), Do: moveParcel, DuringRefund: true, Then: do(fulfilling, retireOld)},
 	// A slip of the shipper's: what the courier says of another parcel does not decide.

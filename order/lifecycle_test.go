@@ -579,6 +579,7 @@ func TestRefused(t *testing.T) {
 		{"a document's number among the reasons", in(claimed, nil), step{Command{On: Reject, By: actorOf(Reviewer), Reasons: []Reason{{Code: "R20", Note: "身份证 11010119900307001１ 与图片不符"}}}, fixable}, "names_no_number_required"},
 		{"a mobile in what the applicant reads", in(unclaimed, nil), step{Command{On: GiveUpProposed, By: actorOf(Finance), Keys: 1, Note: "请回电 13800000021"}, unclaimed}, "names_no_number_required"},
 		{"unknown reason", in(claimed, nil), step{Command{On: Reject, By: actorOf(Reviewer), Reasons: []Reason{{Code: "R99"}}}, fixable}, "has_reasons_required"},
+		{"ship under a label of the old address", in(toPost, nil), step{Command{On: Ship, By: actorOf(Shipper), relabel: true}, completed}, "label_current_required"},
 		{"four eyes: the approver makes the key", in(unclaimed, func(w *walker) { w.o.Product.FourEyes = true; w.o.ReviewerID = "issuer" }), on(MakeKey, Issuer, making), "issuer_may_make_required"},
 	}
 	for _, tt := range tests {

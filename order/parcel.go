@@ -365,6 +365,44 @@ func (s *Service) replaceLost(ctx context.Context, tx Tx, o Order, c Command) er
 	return nil
 }
 
+// history is what an order's past is read from.
+type history interface {
+	Events(ctx context.Context, id ID) ([]EventRecord, error)
+	Looks(ctx context.Context, id ID, after Cursor, limit int) (LookPage, error)
+}
+
+// StaleLabel is when the address of an order changed after it was last shown for the
+// label; zero when the label that was printed, if any, is right.
+func StaleLabel(ctx context.Context, h history, id ID) (changed time.Time, err error) {
+	events, err := h.Events(ctx, id)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, e := range events {
+		if e.Event == ChangeDelivery {
+			changed = e.At
+		}
+	}
+	for after := (Cursor{}); !changed.IsZero(); {
+		page, err := h.Looks(ctx, id, after, 100)
+		if err != nil {
+			return time.Time{}, err
+		}
+		for _, l := range page.Looks { // the newest first
+			if l.Action == ActionLabel && l.At.Before(changed) {
+				return changed, nil
+			}
+			if l.Action == ActionLabel {
+				return time.Time{}, nil
+			}
+		}
+		if after = page.Next; after == (Cursor{}) {
+			break // no label was printed
+		}
+	}
+	return time.Time{}, nil
+}
+
 // informOfReplacements tells a refund whether a lost key is being replaced for
 // nothing, or was: nobody gets both.
 func informOfReplacements(ctx context.Context, tx Tx, c *Command) error {

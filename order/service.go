@@ -268,6 +268,13 @@ func (s *Service) inform(ctx context.Context, tx Tx, o *Order, c *Command) (err 
 	if err := informOfReplacements(ctx, tx, c); err != nil {
 		return err
 	}
+	if c.On == Ship {
+		changed, err := StaleLabel(ctx, tx, o.ID)
+		if err != nil {
+			return err
+		}
+		c.relabel = !changed.IsZero()
+	}
 	if c.On == KeyVerified || c.On == ChangeDelivery || c.On == GiveUpKeys {
 		n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
 		if err != nil {
