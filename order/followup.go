@@ -80,6 +80,8 @@ type followUp struct {
 	// voids ends it, for this reason.
 	voids string
 	on    any // Event or Remind
+	// approval: after counts from the approval, and what has passed by now is left out.
+	approval bool
 	// grant sets the timer for the end of what was granted.
 	grant bool
 	// step happens to the certificate that the order is about.
@@ -113,6 +115,16 @@ func whenWorking(d, before time.Duration, on any) followUp {
 	return followUp{after: d, working: true, before: before, on: on}
 }
 
+// sinceApproval is after, counted from the approval: a run that was cut short moves no day.
+func sinceApproval(d time.Duration, on any) followUp {
+	return followUp{after: d, approval: true, on: on}
+}
+
+// inTime reports whether a timer of a row's Then is worth setting.
+func (f followUp) inTime(at, now time.Time) bool {
+	return (f.before == 0 || at.Before(now.Add(f.before))) && !(f.approval && at.Before(now))
+}
+
 // escalate watches over the time that a review takes.
 var escalate = followUp{escalates: true}
 
@@ -143,7 +155,7 @@ func (s *Service) follow(ctx context.Context, tx Tx, o *Order, c Command, then [
 		case f.escalates:
 			timers = append(timers, s.escalate(*o, c.at)...)
 		case f.on != nil:
-			if t := s.timer(*o, c, f); f.before == 0 || t.At.Before(c.at.Add(f.before)) {
+			if t := s.timer(*o, c, f); f.inTime(t.At, c.at) {
 				timers = append(timers, t)
 			}
 		default:
@@ -158,6 +170,9 @@ func (s *Service) follow(ctx context.Context, tx Tx, o *Order, c Command, then [
 // timer is the timer that a row's Then sets.
 func (s *Service) timer(o Order, c Command, f followUp) Timer {
 	t := Timer{OrderID: o.ID, Seq: o.Seq, At: c.at.Add(f.after)}
+	if f.approval {
+		t.At = o.ApprovedAt.Add(f.after)
+	}
 	if f.grant {
 		t.At = grantEnd(o, c)
 	}

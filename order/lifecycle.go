@@ -51,8 +51,8 @@ var lifecycle = []transition{
 	{Row: 22, From: states(claimed), On: Approve, When: facts(SecondNeeded), To: secondApproval, By: roles(Reviewer), If: readyToApprove, Do: approveFirst, Then: do(notify(NoticeSecondReview), escalate)},
 	{Row: 24, Of: of(Initial), From: states(claimed), On: Approve, When: facts(AdminMode, OneReviewer), To: unclaimed, By: roles(Reviewer), If: readyToApprove, Do: approve, Then: toStation},
 	{Row: 24, Of: of(Initial), From: states(secondApproval), On: Approve, When: facts(AdminMode), To: unclaimed, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: toStation},
-	{Row: 25, Of: of(Initial), From: states(claimed), On: Approve, When: facts(SelfMode, OneReviewer), To: downloadReady, By: roles(Reviewer), If: readyToApprove, Do: approve, Then: do(notify(NoticeApprovedDownload), grantOver)},
-	{Row: 25, Of: of(Initial), From: states(secondApproval), On: Approve, When: facts(SelfMode), To: downloadReady, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: do(notify(NoticeApprovedDownload), grantOver)},
+	{Row: 25, Of: of(Initial), From: states(claimed), On: Approve, When: facts(SelfMode, OneReviewer), To: downloadReady, By: roles(Reviewer), If: readyToApprove, Do: approve, Then: toDownload},
+	{Row: 25, Of: of(Initial), From: states(secondApproval), On: Approve, When: facts(SelfMode), To: downloadReady, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: toDownload},
 	{Row: 26, Of: of(Renewal), From: states(claimed), On: Approve, When: facts(SelfMode, OneReviewer), To: renewReady, By: roles(Reviewer), If: readyToApprove, Do: approve, Then: do(notify(NoticeApprovedRenew), grantOver)},
 	{Row: 26, Of: of(Renewal), From: states(secondApproval), On: Approve, When: facts(SelfMode), To: renewReady, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: do(notify(NoticeApprovedRenew), grantOver)},
 	{Row: 27, Of: of(Renewal), From: states(claimed), On: Approve, When: facts(AdminMode, OneReviewer), To: unclaimed, By: roles(Reviewer), If: append(slices.Clip(readyToApprove), SingleKey), Do: approve, Then: toStation},
@@ -125,7 +125,7 @@ var lifecycle = []transition{
 	{Row: 51, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: Run, To: renewRunning, By: roles(Applicant, Helper), If: facts(KeyMatches, CertificateFit, GrantAlive), Then: interruptIfSilent},
 	{Row: 51, Of: fetched, From: states(downloadReady, downloadInterrupted), On: Run, To: downloadRunning, By: roles(Applicant, Helper), If: facts(GrantAlive), Then: interruptIfSilent},
 	{Row: 52, Of: of(Renewal), From: states(renewRunning), On: Interrupt, To: renewInterrupted, By: roles(Helper, System), Then: do(grantOver)},
-	{Row: 52, Of: fetched, From: states(downloadRunning), On: Interrupt, To: downloadInterrupted, By: roles(Helper, System), Then: do(grantOver)},
+	{Row: 52, Of: fetched, From: states(downloadRunning), On: Interrupt, To: downloadInterrupted, By: roles(Helper, System), Then: untilFetched},
 	{Row: 53, Of: of(Renewal), From: states(renewRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling, onCertificate(SupersedeCertificate))},
 	{Row: 53, Of: of(Initial), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling)},
 	{Row: 53, Of: of(Reissue), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling, onCertificate(SupersedeCertificate))},
@@ -221,8 +221,11 @@ var (
 	toReviewSettled = append(do(authorize(settle)), toReview...)
 	toStation       = do(notify(NoticeApprovedIssue), job(JobStation))
 	toReplace       = append(slices.Clip(toStation), onCertificate(RevokeCertificate))
-	toFetch         = do(notify(NoticeApprovedDownload), grantOver, onCertificate(RevokeCertificate))
-	rejection       = do(notify(NoticeRejected), after(7*day, Remind(NoticeFix)), after(23*day, Remind(NoticeFixLast)), after(fixPaidWithin, FixExpired), after(fixFreeWithin, Close))
+	// Who downloads onto his own USBKEY is reminded on days 7 and 23 of 30 (row 55).
+	untilFetched = do(sinceApproval(7*day, Remind(NoticeFetch)), sinceApproval(23*day, Remind(NoticeFetchLast)), grantOver)
+	toDownload   = append(do(notify(NoticeApprovedDownload)), untilFetched...)
+	toFetch      = append(slices.Clip(toDownload), onCertificate(RevokeCertificate))
+	rejection    = do(notify(NoticeRejected), after(7*day, Remind(NoticeFix)), after(23*day, Remind(NoticeFixLast)), after(fixPaidWithin, FixExpired), after(fixFreeWithin, Close))
 
 	givenUp    = do(giveBack, notify(NoticeKeysGivenUp))
 	lateRefund = do(onAllKeys(RefundCertificate), job(JobRefund), notify(NoticeRefundStarted))

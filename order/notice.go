@@ -23,6 +23,8 @@ const (
 	NoticeApprovedIssue    Notice = "approved_issue"
 	NoticeApprovedLate     Notice = "approved_late" // instead of it, once the promised day has passed
 	NoticeApprovedDownload Notice = "approved_download"
+	NoticeFetch            Notice = "download_reminder"
+	NoticeFetchLast        Notice = "download_reminder_last"
 	NoticeExpressMissed    Notice = "express_missed" // the surcharge goes back
 	NoticeApprovedRenew    Notice = "approved_renew"
 	NoticeApprovedUnlock   Notice = "approved_unlock"
@@ -180,6 +182,8 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeApprovedIssue:     {ToAgent, both, "审核通过"},
 	NoticeApprovedLate:      {ToAgent, both, "审核通过（已延迟）"},
 	NoticeApprovedDownload:  {ToAgent, both, "审核通过"},
+	NoticeFetch:             {ToAgent, both, "下载提醒"},
+	NoticeFetchLast:         {ToAgent, both, "最后下载提醒"},
 	NoticeExpressMissed:     {ToAgent, both, "加急超时，退还加急费"},
 	NoticeApprovedRenew:     {ToAgent, both, "审核通过"},
 	NoticeApprovedUnlock:    {ToAgent, both, "审核通过"},
@@ -272,18 +276,21 @@ func (m Medium) Label() string { return mediumLabels[m] }
 
 // patient are the notices to people that may wait for the morning.
 var patient = map[Notice]bool{
-	NoticeUnpaid: true, NoticeUnpaidReturned: true, NoticeFix: true, NoticeFixLast: true,
+	NoticeUnpaid: true, NoticeUnpaidReturned: true, NoticeFix: true, NoticeFixLast: true, NoticeFetch: true, NoticeFetchLast: true,
 	NoticeAuthorizeSoon: true, NoticeAuthorizeDay: true, NoticeAuthorizeLast: true,
 }
+
+func toFetchStill(o Order) bool { return o.Status == ToDownload }
 
 func awaitsAuthorization(o Order) bool { return o.State == awaitingAuthorization }
 
 // stillMatters says of a notice that was held whether it is worth sending now;
 // notices without an entry always are.
 var stillMatters = map[Notice]func(Order) bool{
-	NoticeUnpaid:        func(o Order) bool { return o.Status == AwaitingPayment },
-	NoticeFix:           func(o Order) bool { return o.State == fixable },
-	NoticeFixLast:       func(o Order) bool { return o.State == fixable && o.Amount > 0 }, // what cost nothing is kept longer
+	NoticeUnpaid:  func(o Order) bool { return o.Status == AwaitingPayment },
+	NoticeFix:     func(o Order) bool { return o.State == fixable },
+	NoticeFixLast: func(o Order) bool { return o.State == fixable && o.Amount > 0 }, // what cost nothing is kept longer
+	NoticeFetch:   toFetchStill, NoticeFetchLast: toFetchStill,
 	NoticeReviewTask:    func(o Order) bool { return o.Stage == Queued },
 	NoticeSecondReview:  func(o Order) bool { return o.Stage == SecondApproval },
 	NoticeAssigned:      func(o Order) bool { return o.Stage == Claimed },

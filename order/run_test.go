@@ -431,6 +431,37 @@ func TestDownloadedTooLate(t *testing.T) {
 	})
 }
 
+// Row 55: who does not download is reminded on days 7 and 23 after the approval, whatever
+// became of a run meanwhile, and not about what is done.
+func TestDownloadReminders(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		o, _, _ := h.toDownload(t)
+		runs, _ := h.runs(t)
+		last := 0
+		for _, due := range []struct {
+			day         int
+			first, last int // messages, one per medium
+			stage       order.Stage
+		}{{6, 0, 0, order.Ready}, {7, 2, 0, order.Ready}, {8, 2, 0, order.Running}, {9, 2, 0, order.Interrupted}, {22, 2, 0, order.Interrupted}, {23, 2, 2, order.Interrupted}, {30, 2, 2, order.Fixable}} {
+			h.advance(time.Duration(due.day-last)*24*time.Hour + time.Second)
+			last = due.day
+			if err := h.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if due.stage == order.Running {
+				k := h.helper(t, runs, o.ID)
+				if _, err := runs.Issue(t.Context(), k.secret, k.proposal(), ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			first, final := len(h.heard(t, o.ID, order.NoticeFetch)), len(h.heard(t, o.ID, order.NoticeFetchLast))
+			if got := h.order(t, o.ID).Stage; first != due.first || final != due.last || got != due.stage {
+				t.Errorf("day %d: %d and %d reminders, %s; want %+v", due.day, first, final, got, due)
+			}
+		}
+	})
+}
+
 // A renewal that has begun is not gone on with when its certificate was revoked
 // meanwhile: nobody certifies the same key anew.
 func TestRunOfWhatIsRevoked(t *testing.T) {

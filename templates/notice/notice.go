@@ -109,6 +109,11 @@ func tailAndLink(o order.Order, l Links) []string {
 	return []string{order.TailOf(o.No), l.Order(o.ID)}
 }
 
+// tailEndAndLink names the day on which what was approved runs out.
+func tailEndAndLink(o order.Order, l Links) []string {
+	return []string{order.TailOf(o.No), order.Day(o.GrantEnd(time.Time{})), l.Order(o.ID)}
+}
+
 func tailAndDay(o order.Order, _ Links) []string {
 	return []string{order.TailOf(o.No), o.PromisedBy()}
 }
@@ -128,6 +133,8 @@ var texts = map[order.Notice]text{
 		return []string{order.TailOf(o.No), o.ExpressFee().Yuan()}
 	}, "加急超时", "加急费将原路退回，办理不受影响"},
 	order.NoticeApprovedDownload: {"您的订单（尾号{1}）已审核通过，请在 30 天内插好 UKEY 下载证书：{2}", tailAndLink, "审核通过", "请插好 UKEY 下载证书"},
+	order.NoticeFetch:            {"您的订单（尾号{1}）的证书还没有下载，请在{2}前插好 UKEY 下载：{3}", tailEndAndLink, "待下载", "请插好 UKEY 下载证书"},
+	order.NoticeFetchLast:        {"您的订单（尾号{1}）的证书还有 7 天可以下载，{2}后须重新提交审核。请尽快插好 UKEY 下载：{3}", tailEndAndLink, "待下载", "还有 7 天，请插好 UKEY 下载"},
 	order.NoticeApprovedRenew:    {"您的更新申请（尾号{1}）已审核通过，请插好 UKEY 完成更新：{2}", tailAndLink, "审核通过", "请插好 UKEY 完成更新"},
 	order.NoticeApprovedUnlock:   {"您的解锁申请（尾号{1}）已审核通过，请在 7 天内插好 UKEY 设置新口令：{2}", tailAndLink, "审核通过", "请设置 UKEY 新口令"},
 	order.NoticeApprovedRestore:  {"您的恢复申请（尾号{1}）已审核通过，请在 7 天内完成恢复：{2}", tailAndLink, "审核通过", "请在 7 天内完成恢复"},
