@@ -176,7 +176,7 @@ func productFields(p order.Product, fresh bool) []settingField {
 		{Name: "price_fen", Label: "价格（元）", Hint: "每个 UKEY 每年的价格", Input: "text", Value: p.Price.Yuan()},
 		{Name: "on_sale", Label: "在售", Hint: "停售后不能再申请，已提交的订单照常办理", Input: "tick", Value: yes(p.OnSale)},
 		{Name: "years", Label: "可选年限", Input: "checks", Choices: choices([]string{"1", "2", "3", "4", "5"}, func(y string) string { return y + " 年" }, years...)},
-		{Name: "max_keys", Label: "一个订单最多购买（个）", Hint: "针对一张证书的业务固定为 1", Input: "number", Value: strconv.Itoa(p.MaxKeys)},
+		{Name: "max_keys", Label: "一个订单最多购买（个）", Hint: "针对一张证书、或由用户下载到自己 UKEY 的，须为 1", Input: "number", Value: strconv.Itoa(p.MaxKeys)},
 		{Name: "seals", Label: "可选印章类型", Hint: "不选表示只有「无」", Input: "checks", Choices: choices(seals, order.Seal.Label, p.Seals...)},
 		{Name: "authorizations", Label: "授权方式", Input: "checks", Choices: choices([]string{order.AuthPaper, order.AuthMiniProgram}, wayLabel, p.Authorizations...)},
 		{Name: "issue_mode", Label: "制证方式", Input: "radio", Choices: choices([]order.IssueMode{order.ByAdmin, order.BySelf}, modeLabel, p.IssueMode)},

@@ -52,9 +52,13 @@ var productRules = []struct {
 		return p.Express == nil || p.Express.Hours >= 1 && p.Express.Hours <= maxExpressHours
 	}, fmt.Sprintf("加急时限为 1 到 %d 个工作小时", maxExpressHours)},
 	{"express_fee_fen", func(p Product) bool { return p.Express == nil || p.Business != UnlockSelf }, "该业务不需要审核，不能提供加急"},
-	{"max_keys", func(p Product) bool { return !p.Business.NeedsCertificate() || p.MaxKeys == 1 }, "该业务针对一张证书办理，最多购买数量须为 1"},
+	{"max_keys", func(p Product) bool { return !p.oneKey() || p.MaxKeys == 1 }, "针对一张证书办理、或由用户下载到自己 UKEY 的产品，最多购买数量须为 1"},
 	{"seals", func(p Product) bool { return !p.Business.NeedsCertificate() || len(p.Seals) == 0 }, "该业务针对一张证书办理，不能选择印章类型"},
 }
+
+// oneKey reports whether an order of the product is about one key: that of a certificate, or
+// the one onto which its user downloads.
+func (p Product) oneKey() bool { return p.Business.NeedsCertificate() || p.IssueMode == BySelf }
 
 var productCode = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
 

@@ -30,6 +30,7 @@ func TestCatalogueRefusesSlips(t *testing.T) {
 		"1 到 5 年":          product(`"years": [1]`, `"years": [6]`),
 		"1 到 1000":         product(`"max_keys": 1`, `"max_keys": -1`),
 		"针对一张证书":           product("initial", "renewal", `"max_keys": 1`, `"max_keys": 2`),
+		"下载到自己 UKEY":       product(`"issue_mode": "admin"`, `"issue_mode": "self"`, `"max_keys": 1`, `"max_keys": 2`),
 		"自助解锁免费":           product("initial", "unlock_self", "admin", "self"),
 		"不制作 UKEY":         product("initial", "resume"),
 	} {
@@ -45,15 +46,19 @@ func TestCatalogueRefusesSlips(t *testing.T) {
 }
 
 // F6, F8: what a catalogue leaves open is what the design says: at most 20 keys, one
-// where a certificate is named, and 基本信息认证.
+// where a certificate is named or is downloaded, and 基本信息认证.
 func TestCatalogueDefaults(t *testing.T) {
 	c, err := ReadCatalogue(strings.NewReader(`{"projects": [{"key": "p", "name": "n"}], "products": [
 		{"code": "a", "project": "p", "name": "n", "business": "initial", "issue_mode": "admin", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 1, "years": [1]},
+		{"code": "d", "project": "p", "name": "n", "business": "initial", "issue_mode": "self", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 1, "years": [1]},
 		{"code": "b", "project": "p", "name": "n", "business": "renewal", "issue_mode": "self", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 0, "years": [1], "verification": "扩展信息认证"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := c.Products[0], c.Products[1]; a.MaxKeys != 20 || b.MaxKeys != 1 || a.VerifiedAs() != "基本信息认证" || b.VerifiedAs() != "扩展信息认证" {
+	if n := c.Products[1].MaxKeys; n != 1 {
+		t.Errorf("%d keys to download", n)
+	}
+	if a, b := c.Products[0], c.Products[2]; a.MaxKeys != 20 || b.MaxKeys != 1 || a.VerifiedAs() != "基本信息认证" || b.VerifiedAs() != "扩展信息认证" {
 		t.Errorf("%d keys %s, %d keys %s", a.MaxKeys, a.VerifiedAs(), b.MaxKeys, b.VerifiedAs())
 	}
 }

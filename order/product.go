@@ -79,7 +79,7 @@ func ReadCatalogue(r io.Reader) (Catalogue, error) {
 	for i := range c.Products {
 		if p := &c.Products[i]; p.MaxKeys == 0 {
 			p.MaxKeys = usualMaxKeys
-			if p.Business.NeedsCertificate() {
+			if p.oneKey() {
 				p.MaxKeys = 1
 			}
 		}
@@ -87,7 +87,8 @@ func ReadCatalogue(r io.Reader) (Catalogue, error) {
 	return c, c.validate()
 }
 
-// usualMaxKeys is how many keys one order may have where the catalogue does not say (F6).
+// usualMaxKeys is how many keys one order may have where the catalogue does not say (F6), and
+// more than one is possible.
 const usualMaxKeys = 20
 
 // VerifiedAs is the 认证类型 of the product (F8).
