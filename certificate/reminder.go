@@ -23,6 +23,8 @@ type Rung struct {
 	AnyDay bool
 	// Contact is who is reminded besides the holder, if he has named somebody.
 	Contact order.Audience
+	// Begins says until when a renewal can be begun: not for whose goes on after that.
+	Begins bool
 }
 
 // Ladder is all the reminders, in the order of their days. Their media are those
@@ -39,8 +41,8 @@ var Ladder = []Rung{
 	{Step: "D+1", Day: 1, Notice: order.NoticeRenewExpired},
 	{Step: "D+30", Day: 30, Notice: order.NoticeRenewMonth, Optional: true},
 	{Step: "D+60", Day: 60, Notice: order.NoticeRenewMonths, Optional: true},
-	{Step: "D+83", Day: 83, Notice: order.NoticeRenewLast},
-	{Step: "D+91", Day: 91, Notice: order.NoticeRenewOver},
+	{Step: "D+83", Day: 83, Notice: order.NoticeRenewLast, Begins: true},
+	{Step: "D+91", Day: 91, Notice: order.NoticeRenewOver, Begins: true},
 }
 
 // Contact is whom a holder wants reminded besides himself of the end of the
@@ -129,7 +131,7 @@ type Reminder struct {
 	Step   RungName
 	State  ReminderState
 	// Why is the reason in one word when it was not sent: "passed", "overtaken",
-	// "frozen", "unbound", "opted_out", "revoked" or "renewed".
+	// "frozen", "unbound", "opted_out", "renewing", "revoked" or "renewed".
 	Why string
 	// OrderID and Seq name the message that told of it, perhaps with others.
 	OrderID order.ID
@@ -153,11 +155,16 @@ type Outlook struct {
 	Next time.Time
 }
 
+// Circumstances are what a reminder depends on besides the certificate.
+type Circumstances struct {
+	OptedOut bool // the holder wants no optional ones
+	Renewing bool // a renewal goes on beyond the window
+}
+
 // Remind works out what to do about a certificate now. known are the rungs that
-// were decided before; optedOut says that the holder wants no optional ones. Of
-// several rungs that are due only the latest is sent, so that a clock that jumps,
-// or a service that was down, floods nobody.
-func Remind(c Certificate, known []RungName, optedOut bool, now time.Time, w Workdays) Outlook {
+// were decided before. Of several rungs that are due only the latest is sent, so that
+// a clock that jumps, or a service that was down, floods nobody.
+func Remind(c Certificate, known []RungName, is Circumstances, now time.Time, w Workdays) Outlook {
 	var out Outlook
 	settle := func(r Rung, s ReminderState, why string) {
 		out.Settled = append(out.Settled, Reminder{Serial: c.Serial, Step: r.Step, State: s, Why: why, PlannedAt: r.planned(c, w), At: now})
@@ -188,8 +195,10 @@ func Remind(c Certificate, known []RungName, optedOut bool, now time.Time, w Wor
 			settle(r, ReminderSkipped, "unbound")
 		case c.State() == Frozen:
 			settle(r, ReminderSkipped, "frozen")
-		case r.Optional && optedOut:
+		case r.Optional && is.OptedOut:
 			settle(r, ReminderDeclined, "opted_out")
+		case r.Begins && is.Renewing:
+			settle(r, ReminderSkipped, "renewing")
 		case r.allowed(now, w).After(now): // at night, or on a day off
 			out.Next = earlier(out.Next, r.allowed(now, w))
 		default:

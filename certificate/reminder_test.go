@@ -122,10 +122,13 @@ func TestRemind(t *testing.T) {
 		{"nobody bound", change(func(c *Certificate) { c.PersonID = "" }), until("D-15"), false, "2026-11-16 10:00", "", "D-7 skipped unbound", "2026-11-20 09:30"},
 		{"revoked", change(func(c *Certificate) { c.RevokedAt, c.Reason = at("2026-11-01 10:00"), KeyCompromise }), until("D-15"), false, "2026-11-16 10:00", "", "D-7 stopped revoked", ""},
 		{"renewed", change(func(c *Certificate) { c.SupersededBy = "t" }), until("D-15"), false, "2026-11-16 10:00", "", "D-7 stopped renewed", ""},
+		{"renewing, the window ends", base, until("D+60"), false, "2027-02-15 10:00", "", "D+83 skipped renewing", "2027-02-22 09:30"},
+		{"renewing, after the window", base, until("D+83"), false, "2027-02-22 10:00", "", "D+91 skipped renewing", ""},
+		{"renewing, before", base, until("D-15"), false, "2026-11-16 10:00", "D-7", "", "2026-11-20 09:30"},
 		{"all said", base, until("D+91"), false, "2027-03-01 10:00", "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			out := Remind(tt.cert, tt.known, tt.optedOut, at(tt.now).UTC(), workdays(t))
+			out := Remind(tt.cert, tt.known, Circumstances{OptedOut: tt.optedOut, Renewing: strings.HasPrefix(tt.name, "renewing")}, at(tt.now).UTC(), workdays(t))
 			var send RungName
 			if out.Send != nil {
 				send = out.Send.Step
@@ -155,7 +158,7 @@ func TestLadderIsClimbedOnce(t *testing.T) {
 	w := workdays(t)
 	var known, sent []RungName
 	for now := at("2026-09-01 00:00"); now.Before(at("2027-04-01 00:00")); {
-		out := Remind(c, known, false, now, w)
+		out := Remind(c, known, Circumstances{}, now, w)
 		for _, r := range out.Settled {
 			t.Errorf("%s is %s (%s) although the clock was kept", r.Step, r.State, r.Why)
 		}

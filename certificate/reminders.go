@@ -153,7 +153,11 @@ func (s *Reminders) settle(ctx context.Context, tx Tx, c Certificate, optedOut b
 			return said, tx.LookAgain(ctx, c.Serial, time.Time{})
 		}
 	}
-	out := Remind(c, known, optedOut, now, s.workdays)
+	renewing, err := renewing(ctx, tx, c, now)
+	if err != nil {
+		return said, err
+	}
+	out := Remind(c, known, Circumstances{OptedOut: optedOut, Renewing: renewing}, now, s.workdays)
 	for _, r := range out.Settled {
 		if err := tx.InsertReminder(ctx, r); err != nil {
 			return said, err
@@ -173,6 +177,25 @@ func (s *Reminders) settle(ctx context.Context, tx Tx, c Certificate, optedOut b
 		}
 	}
 	return said, tx.LookAgain(ctx, c.Serial, out.Next)
+}
+
+// renewing reports whether a certificate that has ended is being renewed beyond the window:
+// its order is with us, or may be acted on for longer (F66).
+func renewing(ctx context.Context, tx Tx, c Certificate, now time.Time) (bool, error) {
+	if !c.Expired(now) {
+		return false, nil
+	}
+	page, err := tx.Orders(ctx, order.Filter{Certificate: c.Serial, Business: order.Renewal, Open: true})
+	return slices.ContainsFunc(page.Orders, func(o order.Order) bool {
+		switch {
+		case o.Refund != order.NoRefund:
+			return false
+		case o.Status == order.ToRenew:
+			return o.Stage == order.Running || o.GrantEnd(c.NotAfter).After(c.RenewableUntil())
+		default:
+			return o.Status == order.InReview || o.Status == order.ToIssue || o.Status == order.ToShip
+		}
+	}), err
 }
 
 func (s *Reminders) say(ctx context.Context, tx Tx, m message, now time.Time) error {

@@ -47,7 +47,7 @@ type plannedRow struct {
 
 // remindWhys say why a reminder was not sent.
 var remindWhys = map[string]string{ //nolint:gosec // sentences
-	"passed": "日期已过", "overtaken": "由之后的提醒代替", "frozen": "证书已冻结", "unbound": "没有绑定用户", "opted_out": "用户已退订非必要提醒", "revoked": "证书已吊销", "renewed": "证书已更新",
+	"passed": "日期已过", "overtaken": "由之后的提醒代替", "frozen": "证书已冻结", "unbound": "没有绑定用户", "opted_out": "用户已退订非必要提醒", "revoked": "证书已吊销", "renewed": "证书已更新", "renewing": "更新正在办理",
 }
 
 func rungLabel(name certificate.RungName) string {

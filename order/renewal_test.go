@@ -392,3 +392,40 @@ func TestRevokedWithManyOrders(t *testing.T) {
 		}
 	})
 }
+
+// F66 and flows 4.7: whoever may still write his renewal, or waits for its review, is not told
+// that it is too late; who has to begin anew is.
+func TestRemindersOfALateRenewal(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do   func(t *testing.T, h *house, o order.Order, reviewer order.Actor)
+		told int
+	}{
+		"approved": {func(t *testing.T, h *house, o order.Order, reviewer order.Actor) { h.approve(t, o, reviewer) }, 0},
+		"waiting":  {func(*testing.T, *house, order.Order, order.Actor) {}, 0},
+		"rejected": {func(t *testing.T, h *house, o order.Order, reviewer order.Actor) {
+			h.mustApply(t, o.ID, order.Command{On: order.Claim, By: reviewer})
+			h.mustApply(t, o.ID, order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R03"}}})
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, h *house) {
+				by, reviewer := h.holder(t, "2026-12-10")
+				h.until(t, time.Date(2027, 3, 5, 2, 0, 0, 0, time.UTC)) // D+85
+				o, err := h.about("yd-renewal", by)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o = h.confirm(t, h.save(t, o, by, map[order.Field]string{order.BidUploaded: order.No, order.AuthWay: order.AuthPaper, order.LetterImage: "02LETTER", order.LicenseImage: "02LICENSE"}))
+				tt.do(t, h, o, reviewer)
+				h.until(t, time.Date(2027, 3, 11, 2, 0, 0, 0, time.UTC)) // D+91
+				r := certificate.NewReminders(store.Certificates{DB: h.db}, h.calendar(t), h.now, h.newID)
+				if err := r.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if n := len(h.heard(t, h.cert(t).OrderID, order.NoticeRenewOver)); n != tt.told {
+					t.Errorf("told %d times that it is too late, want %d", n, tt.told)
+				}
+			})
+		})
+	}
+}
