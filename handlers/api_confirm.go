@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -121,7 +122,7 @@ func (s *Server) apiConfirmRoutes(api huma.API) {
 		if err != nil {
 			return err
 		}
-		return s.sendLetter(c, k.order)
+		return s.sendLetter(c, k.order, k.actor())
 	})
 }
 
@@ -227,16 +228,14 @@ func (s *Server) apiResubmit(ctx context.Context, in *resubmitInput) (*placedOut
 	if fixing, err := s.editable(o); err != nil || !fixing {
 		return nil, s.notEditable(o)
 	}
-	typed, faults := order.Normalize(o.Product, s.typed(o, in.Body.Fields, true), s.today())
-	if len(faults) == 0 {
-		faults = order.CheckForm(o.Product, typed, s.today())
+	typed, _ := order.Normalize(o.Product, s.typed(o, in.Body.Fields, true), s.today()) // its faults are among those of the refusal
+	fix, err := s.Orders.Correct(ctx, o.ID, k.actor(), typed)
+	if err := cmp.Or(err, fix.Refusal); err != nil {
+		return nil, err
 	}
-	if len(faults) > 0 {
-		return nil, &order.Error{Kind: order.Invalid, Code: "form_invalid", Detail: "请检查填写的内容", Fields: faults}
-	}
-	cmd := order.Command{On: order.Resubmit, By: k.actor(), Form: typed}
-	if typed.Get(order.AgentMobile) != o.Form.Get(order.AgentMobile) {
-		if err := s.Codes.Verify(ctx, confirmChallenge(k.c, o, typed), in.Body.Code); err != nil {
+	cmd := order.Command{On: order.Resubmit, By: k.actor(), Form: fix.Form}
+	if fix.NeedsCode {
+		if err := s.Codes.Verify(ctx, confirmChallenge(k.c, o, fix.Form), in.Body.Code); err != nil {
 			return nil, err
 		}
 		cmd.Proven = []order.Fact{order.MobileProven}

@@ -184,12 +184,19 @@ func (s *Server) apiNewDraft(ctx context.Context, in *newDraftInput) (*formOutpu
 }
 
 func (s *Server) apiForm(ctx context.Context, _ *idInput) (*formOutput, error) {
-	o := callOf(ctx).order
+	k := callOf(ctx)
+	o := k.order
 	fixing, err := s.editable(o)
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.formOf(ctx, o, s.formView(o, o.Form, nil, fixing))
+	view := s.formView(o, o.Form, nil, false)
+	if fixing {
+		if view, _, err = s.fixView(ctx, o, k.actor(), o.Form, nil); err != nil {
+			return nil, err
+		}
+	}
+	out, err := s.formOf(ctx, o, view)
 	return &formOutput{out}, err
 }
 
@@ -208,7 +215,13 @@ func (s *Server) apiSaveForm(ctx context.Context, in *saveInput) (*formOutput, e
 	}
 	typed, faults := order.Normalize(o.Product, s.typed(o, in.Body.Fields, fixing), s.today())
 	var lineFault string
-	if !fixing {
+	var fix order.Correction
+	if fixing {
+		if fix, err = s.Orders.Correct(ctx, o.ID, k.actor(), typed); err != nil {
+			return nil, err
+		}
+		typed = fix.Form
+	} else {
 		if o, lineFault, err = s.saveDraft(ctx, k, o, in, without(typed, faults)); err != nil {
 			return nil, err
 		}
@@ -216,8 +229,12 @@ func (s *Server) apiSaveForm(ctx context.Context, in *saveInput) (*formOutput, e
 	}
 	if in.Body.Check {
 		faults = order.CheckForm(o.Product, typed, s.today())
+		if e, ok := order.AsError(fix.Refusal); ok && len(e.Fields) > 0 {
+			faults = e.Fields
+		}
 	}
 	view := s.formView(o, typed, faults, fixing)
+	view.MobileChanged = fix.NeedsCode
 	view.LineFault = lineFault
 	out, err := s.formOf(ctx, o, view)
 	out.Complete = in.Body.Check && len(faults) == 0 && lineFault == ""

@@ -167,5 +167,5 @@ func (s *Server) paperLetter(c *fiber.Ctx) error {
 		return s.showAuthFault(c, "email", err)
 	}
 	o.Form = o.Form.With(order.AgentEmail, email)
-	return s.sendLetter(c, o)
+	return s.sendLetter(c, o, visitorOf(c).Actor(c))
 }

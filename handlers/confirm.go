@@ -21,10 +21,17 @@ func (s *Server) letter(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.sendLetter(c, o)
+	return s.sendLetter(c, o, visitorOf(c).Actor(c))
 }
 
-func (s *Server) sendLetter(c *fiber.Ctx, o order.Order) error {
+func (s *Server) sendLetter(c *fiber.Ctx, o order.Order, by order.Actor) error {
+	if fixing, err := s.editable(o); err == nil && fixing { // it names the mobile that the order will have
+		fix, err := s.Orders.Correct(c.UserContext(), o.ID, by, o.Form)
+		if err != nil {
+			return err
+		}
+		o.Form = fix.Form
+	}
 	company := o.Form.Get(order.OrgName)
 	if cert, err := s.aboutOf(c.UserContext(), o); err != nil {
 		return err

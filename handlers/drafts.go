@@ -86,7 +86,14 @@ func (s *Server) editPage(c *fiber.Ctx) error {
 	if err != nil { // an old link or the back button
 		return c.Redirect(s.placeOf(o), http.StatusSeeOther)
 	}
-	return s.showForm(c, http.StatusOK, s.formView(o, o.Form, nil, fixing))
+	if !fixing {
+		return s.showForm(c, http.StatusOK, s.formView(o, o.Form, nil, false))
+	}
+	view, _, err := s.fixView(c.UserContext(), o, visitorOf(c).Actor(c), o.Form, nil)
+	if err != nil {
+		return err
+	}
+	return s.showForm(c, http.StatusOK, view)
 }
 
 // placeOf is the page where an order goes on.
@@ -201,19 +208,32 @@ func (s *Server) goTo(c *fiber.Ctx, to string) error {
 // locked, nothing is saved before it is resubmitted, a new mobile is proven.
 func (s *Server) postFix(c *fiber.Ctx, o order.Order, form order.Form) error {
 	typed, faults := order.Normalize(o.Product, form, s.Now().In(order.Shanghai))
-	view := s.formView(o, typed, faults, true)
-	if do := c.FormValue("do"); do != "submit" {
+	do, by := c.FormValue("do"), visitorOf(c).Actor(c)
+	view, fix, err := s.fixView(c.UserContext(), o, by, typed, faults)
+	if err != nil {
+		return err
+	}
+	if do != "submit" {
 		return s.answerForm(c, view, do)
 	}
-	if faults = order.CheckForm(o.Product, typed, s.Now().In(order.Shanghai)); len(faults) > 0 {
-		return s.answerForm(c, s.formView(o, typed, faults, true), "submit")
+	refuse := func(err error) error { // what only the order itself knows, too, as that a letter is out of date
+		e, ok := order.AsError(err)
+		if !ok || len(e.Fields) == 0 {
+			return err
+		}
+		v := s.formView(o, fix.Form, e.Fields, true)
+		v.MobileChanged = fix.NeedsCode
+		return s.answerForm(c, v, do)
 	}
-	cmd := order.Command{On: order.Resubmit, By: visitorOf(c).Actor(c), Form: typed}
-	if view.MobileChanged {
-		err := s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, typed), c.FormValue("code"))
+	if fix.Refusal != nil {
+		return refuse(fix.Refusal)
+	}
+	cmd := order.Command{On: order.Resubmit, By: by, Form: fix.Form}
+	if fix.NeedsCode {
+		err := s.Codes.Verify(c.UserContext(), confirmChallenge(c, o, fix.Form), c.FormValue("code"))
 		if detail, ok := correctable(err); ok {
 			view.Code.Error, view.Faults = detail, []order.FieldError{{Field: order.AgentMobile, Detail: "手机号已修改，请获取并填写短信验证码"}}
-			return s.answerForm(c, view, "submit")
+			return s.answerForm(c, view, do)
 		}
 		if err != nil {
 			return err
@@ -221,11 +241,8 @@ func (s *Server) postFix(c *fiber.Ctx, o order.Order, form order.Form) error {
 		cmd.Proven = []order.Fact{order.MobileProven}
 	}
 	done, err := s.Orders.Apply(c.UserContext(), o.ID, cmd)
-	if e, ok := order.AsError(err); ok && len(e.Fields) > 0 { // what only the order itself knows, as that a letter is out of date
-		return s.answerForm(c, s.formView(o, typed, e.Fields, true), "submit")
-	}
 	if err != nil {
-		return err
+		return refuse(err)
 	}
 	if err := s.follow(c, done); err != nil {
 		return err

@@ -452,6 +452,33 @@ func TestResubmissionKeepsWhatWasTyped(t *testing.T) {
 	}
 }
 
+// What keeps a corrected order from being resubmitted is said before the code is spent.
+func TestResubmissionKeepsTheCode(t *testing.T) {
+	w := newWeb(t)
+	b := w.browser()
+	path := b.rejected()
+	form := filledForm()
+	form.Set("do", "submit")
+	form.Set("letter", b.order(path).Form.Get("letter"))
+	form.Set("agent.mobile", agentMobile2)
+	w.clock.advance(2 * time.Minute)
+	b.post(path+"/code", url.Values{"agent.mobile": {agentMobile2}}, "HX-Request", "true")
+	form.Set("code", b.code(agentMobile2))
+	if a := b.post(path+"/form", form); a.Status != http.StatusUnprocessableEntity || !strings.Contains(faultsIn(a.Body), "重新下载授权书") {
+		t.Errorf("with the letter of the former mobile: %d %s", a.Status, faultsIn(a.Body))
+	}
+	m := w.mini("m1", "").login(agentMobile)
+	fields := map[string]string{"agent.mobile": agentMobile2}
+	if a := m.call(http.MethodPost, path+"/resubmit", map[string]any{"fields": fields, "code": form.Get("code")}, nil); a.Status != http.StatusUnprocessableEntity || len(problemIn(t, a).Fields) != 1 {
+		t.Errorf("over the API: %d %s", a.Status, a.Body)
+	}
+	up := b.upload(path+"/pictures/letter", "new.jpg", photo(t))
+	form.Set("letter", letterRef.FindStringSubmatch(up.Body)[1])
+	if a := b.post(path+"/form", form); a.location() != path {
+		t.Errorf("with a new letter and the same code: %d %s", a.Status, faultsIn(a.Body))
+	}
+}
+
 // A price that changed after the form is refused to whoever has not read it: the page shows
 // today's, and the code that he has already been sent confirms that.
 func TestPriceChangesBeforeTheConfirmation(t *testing.T) {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -32,7 +33,7 @@ type formView struct {
 	Summary       []order.FieldError // listed on top of the page, after a submission
 	Saved         time.Time
 	Redraw        []string // sections to draw anew, by anchor
-	MobileChanged bool
+	MobileChanged bool     // and has to be proven
 	Code          codeView
 }
 
@@ -115,9 +116,19 @@ func (s *Server) formView(o order.Order, typed order.Form, faults []order.FieldE
 			v.Groups = append(v.Groups, gv)
 		}
 	}
-	v.MobileChanged = fixing && typed.Get(order.AgentMobile) != o.Form.Get(order.AgentMobile)
 	v.Code = codeView{URL: "/orders/" + string(o.ID) + "/code"}
 	return v
+}
+
+// fixView is the form of an order that is being put right, and what the domain says of it.
+func (s *Server) fixView(ctx context.Context, o order.Order, by order.Actor, typed order.Form, faults []order.FieldError) (formView, order.Correction, error) {
+	fix, err := s.Orders.Correct(ctx, o.ID, by, typed)
+	if err != nil {
+		return formView{}, fix, err
+	}
+	v := s.formView(o, fix.Form, faults, true)
+	v.MobileChanged = fix.NeedsCode
+	return v, fix, nil
 }
 
 // agreesOnForm: a renewal is agreed to on its form, everything else when it is

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +196,61 @@ func (b *browser) submitted(edit string, form url.Values) string {
 		b.t.Fatalf("confirm: %d %s", a.Status, a.Body)
 	}
 	return path
+}
+
+// Row 33: whoever holds a certificate since a rejected application about it finds his own
+// mobile on the form, and what that makes necessary; he need not prove it once more.
+func TestRejectedRenewalOfANewHolder(t *testing.T) {
+	w := newWeb(t)
+	b := w.holder()
+	b.later(350 * 24 * time.Hour)
+	path := strings.TrimSuffix(b.post("/orders", begin(heldSerial, order.Renewal)).location(), "/edit")
+	b.submitted(path+"/edit", url.Values{"about.bid": {"no"}})
+	staff := order.Actor{Role: order.Reviewer, StaffID: "S1", Channel: order.Internal}
+	for _, c := range []order.Command{{On: order.Claim, By: staff}, {On: order.Reject, By: staff, Reasons: []order.Reason{{Code: "R06"}}}} {
+		_, err := w.service.Apply(t.Context(), w.order(path).ID, c)
+		must(t, err)
+	}
+	heir := w.browser()
+	heir.login(agentMobile2)
+	was := w.held()
+	must(t, w.db.InTx(t.Context(), func(tx order.Tx) error {
+		p, err := tx.PersonByMobile(t.Context(), order.Person{ID: newID(), Mobile: identity.NewMobile(agentMobile2), CreatedAt: w.clock.now()})
+		if err != nil {
+			return err
+		}
+		return tx.(certificate.Tx).SetHolder(t.Context(), was, p.ID, w.clock.now())
+	}))
+
+	edit := heir.get(path + "/edit").Body
+	wantIn(t, "the form", edit, `value="`+agentMobile2+`"`, `name="auth.way"`, path+"/letter.pdf")
+	wantNotIn(t, "the form", edit, agentMobile)
+	m := w.mini("m1", "").login(agentMobile2)
+	var form FormJSON
+	m.ok(http.MethodGet, path+"/form", nil, &form)
+	if f := form.field("agent.mobile"); form.NeedsCode || f.Value != agentMobile2 || !f.Locked || form.field("letter").Name == "" {
+		t.Errorf("over the API: needs a code %t, %+v", form.NeedsCode, f)
+	}
+	m.ok(http.MethodPost, path+"/form", map[string]any{"fields": map[string]string{}, "check": true}, &form)
+	if form.Complete || form.field("letter").Fault == "" {
+		t.Errorf("checked without a letter: %+v", form.field("letter"))
+	}
+	send := url.Values{"do": {"submit"}, "about.bid": {"no"}, "agent.mobile": {agentMobile2}}
+	a := heir.post(path+"/form", send)
+	if a.Status != http.StatusUnprocessableEntity || !strings.Contains(faultsIn(a.Body), "请上传盖章授权书") {
+		t.Errorf("without a letter: %d %s", a.Status, faultsIn(a.Body))
+	}
+	for _, f := range []string{"license", "letter"} {
+		up := heir.upload(path+"/pictures/"+f, f+".jpg", photo(t))
+		send.Set(f, regexp.MustCompile(`name="` + f + `" value="([^"]+)"`).FindStringSubmatch(up.Body)[1])
+	}
+	send.Set("org.industry", "I")
+	if a := heir.post(path+"/form", send); a.location() != path {
+		t.Fatalf("resubmit: %d %s", a.Status, faultsIn(a.Body))
+	}
+	if o := w.order(path); o.Stage != order.Queued || o.Form.Get(order.AgentMobile) != agentMobile2 {
+		t.Errorf("resubmitted: %s", o.State)
+	}
 }
 
 // Row 44: a frozen certificate is put back by a code of the bound mobile, once it

@@ -47,6 +47,7 @@ type orderService interface {
 	dataService
 	Catalogue() order.Catalogue
 	Offer(order.Order) (order.Order, error)
+	Correct(ctx context.Context, id order.ID, by order.Actor, form order.Form) (order.Correction, error)
 	Earlier(ctx context.Context, a order.About) (order.Order, error)
 	RemindAfterBid(ctx context.Context, id order.ID, by order.Actor) error
 	RetryPartRefund(ctx context.Context, id order.ID, refundNo string, by order.Actor) error

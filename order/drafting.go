@@ -56,6 +56,41 @@ func (s *Service) prepare(ctx context.Context, tx Tx, o Order, c *Command) (Orde
 	}
 }
 
+// A Correction is a rejected order as a form would make it.
+type Correction struct {
+	// Form has what the applicant does not decide as it is now.
+	Form Form
+	// NeedsCode: its mobile has to be proven.
+	NeedsCode bool
+	// Refusal is why it cannot be resubmitted, even with a code; nil when it can.
+	Refusal error
+}
+
+// Correct tells what would become of a rejected order that is resubmitted with a form, and
+// changes nothing. Who asks before a code of his is spent has it still.
+func (s *Service) Correct(ctx context.Context, id ID, by Actor, form Form) (fix Correction, err error) {
+	err = s.store.InTx(ctx, func(tx Tx) error {
+		c := Command{On: Resubmit, By: by, Form: form}
+		o, err := s.load(ctx, tx, id, c)
+		if err != nil {
+			return err
+		}
+		if err := s.inform(ctx, tx, &o, &c); err != nil {
+			return err
+		}
+		if c.Form, err = s.settle(ctx, tx, o, form.WithPriced(o.Form), c); err != nil {
+			return err
+		}
+		fix.Form, fix.NeedsCode = c.Form, MobileProvenIfChanged.check(o, c) != nil
+		if fix.NeedsCode {
+			c.Proven = []Fact{MobileProven}
+		}
+		_, fix.Refusal = next(o, c)
+		return nil
+	})
+	return fix, err
+}
+
 // FormChanged refuses a confirmation of what nobody has read: another window has changed the
 // form, or the price or promise of the product is another since.
 var FormChanged = Errorf(Conflict, "form_changed", "订单内容或价格刚刚有变化，请核对后重新确认")

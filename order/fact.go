@@ -171,7 +171,7 @@ var truths = map[Fact]truth{
 	HasReasons:        {hasReasons, Invalid, "请至少选择一条拒绝原因；选择「其他」时须填写说明，每条说明不超过 100 字"},
 	LinesUnchanged:    {linesUnchanged, Conflict, "产品、数量和年限不能修改，如需更改请申请退款后重新下单"},
 	MobileProvenIfChanged: {func(o Order, c Command) bool {
-		return c.Form.Get(AgentMobile) == o.Form.Get(AgentMobile) || slices.Contains(c.Proven, MobileProven)
+		return c.Form.Get(AgentMobile) == o.Form.Get(AgentMobile) || slices.Contains(c.Proven, MobileProven) || becameHolder(o, c)
 	}, Invalid, "经办人手机号已修改，请先通过短信验证"},
 	SingleKey:     {func(o Order, _ Command) bool { return o.Quantity() == 1 }, Conflict, "更新订单只能包含一个证书"},
 	ItemWaits:     {itemWaits, Conflict, "该 UKEY 已在制作或已完成"},
@@ -332,6 +332,12 @@ func allTicked(_ Order, c Command) bool {
 func assigneeMayReview(o Order, c Command) bool {
 	a := c.assignee
 	return a != nil && a.Has(Reviewer) && a.ID != o.ReviewerID && a.PersonID != o.PersonID && (a.Company == "" || a.Company != o.USCC)
+}
+
+// becameHolder reports whether the mobile is another because the certificate has changed
+// hands: whoever holds it now has proven his own when it was bound to him.
+func becameHolder(o Order, c Command) bool {
+	return byHolder(o.Product, c.Form) && c.about != nil && c.By.PersonID != "" && c.By.PersonID == c.about.PersonID
 }
 
 // namesNoNumber reports whether the words that others get to read hold no number of a

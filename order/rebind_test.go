@@ -199,6 +199,47 @@ func TestCompanyEntry(t *testing.T) {
 	})
 }
 
+// Rows 31 and 33: a rejected application about a certificate that has changed hands is the
+// new holder's, with his mobile, which he proved when it was bound to him.
+func TestRebindThenResubmitted(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		old, reviewer := h.holder(t, "2026-12-10")
+		o, err := h.about("yd-renewal", old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o = h.confirm(t, h.save(t, o, old, map[order.Field]string{order.BidUploaded: order.No}))
+		h.mustApply(t, o.ID, order.Command{On: order.Claim, By: reviewer})
+		o = h.mustApply(t, o.ID, order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R03"}}})
+		heir := h.person(t, "13900139000")
+		if err := h.certificates.Rebind(t.Context(), heldSerial, old, heir.PersonID); err != nil {
+			t.Fatal(err)
+		}
+
+		fix, err := h.Correct(t.Context(), o.ID, heir, o.Form)
+		if err != nil || fix.NeedsCode || fix.Form.Get(order.AgentMobile) != "13900139000" || fix.Form.Get(order.AuthNeed) != order.Yes {
+			t.Fatalf("shown: needs a code %t, authorisation %q, %v", fix.NeedsCode, fix.Form.Get(order.AuthNeed), err)
+		}
+		if e, ok := order.AsError(fix.Refusal); !ok || len(e.Fields) != 2 || e.Fields[0].Field != order.LicenseImage || e.Fields[1].Field != order.LetterImage {
+			t.Errorf("without a letter that names the mobile: %v", fix.Refusal)
+		}
+		mended := fix.Form.With(order.LicenseImage, "04LICENSE").With(order.LetterImage, "04LETTER")
+		if fix, err = h.Correct(t.Context(), o.ID, heir, mended); err != nil || fix.Refusal != nil {
+			t.Errorf("mended: %v, %v", fix.Refusal, err)
+		}
+		if got := h.order(t, o.ID); got.State != o.State || got.Form.Get(order.AgentMobile) != "17700007069" {
+			t.Errorf("asking has changed it: %s", got.State)
+		}
+		if _, err := h.Correct(t.Context(), o.ID, old, mended); !errors.Is(err, order.NotFound) {
+			t.Errorf("the former user: %v", err)
+		}
+		done := h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: heir, Form: mended})
+		if done.Stage != order.Queued || done.PersonID != heir.PersonID || done.Form.Get(order.AgentMobile) != "13900139000" {
+			t.Errorf("resubmitted: %s, of %s", done.State, done.PersonID)
+		}
+	})
+}
+
 // What a helper of the former user was given ends with his logins.
 func TestRebindEndsTickets(t *testing.T) {
 	eachDB(t, func(t *testing.T, h *house) {
