@@ -124,11 +124,12 @@ func (s *Service) TickChecks(ctx context.Context, id ID, by Actor, snapshot stri
 		if err != nil {
 			return err
 		}
-		c := Command{By: by}
-		switch {
-		case HoldsClaimOrSecond.check(o, c) != nil:
-			return HoldsClaimOrSecond.check(o, c)
-		case snapshot != o.Snapshot:
+		for _, f := range mayDecide {
+			if err := f.check(o, Command{By: by}); err != nil {
+				return err
+			}
+		}
+		if snapshot != o.Snapshot {
 			return Errorf(Conflict, "same_snapshot_required", "订单内容已变化，请刷新后重新核对")
 		}
 		ticks = slices.DeleteFunc(slices.Clone(ticks), func(t Tick) bool { return !slices.Contains(Ticks, t) })

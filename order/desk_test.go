@@ -254,6 +254,11 @@ func TestTickChecks(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+		own := li
+		own.Company = o.USCC
+		if err := tick(own, o.Snapshot, order.Ticks); codeOf(err) != "not_own_company_required" {
+			t.Errorf("the order of one's own company: %v", err)
+		}
 		complete := func() bool {
 			c, err := h.db.ReviewChecks(t.Context(), o.ID, li.StaffID)
 			if err != nil {

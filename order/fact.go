@@ -252,9 +252,9 @@ func (f Fact) check(o Order, c Command) error {
 }
 
 // MayBeMadeBy reports whether a member of staff may make the order's keys: where four
-// eyes are needed not the one who approved it, nor a machine (F124).
+// eyes are needed neither of those who approved it, nor a machine (F124).
 func (o Order) MayBeMadeBy(staffID string) bool {
-	return !o.Product.FourEyes || staffID != "" && staffID != o.ReviewerID
+	return !o.Product.FourEyes || staffID != "" && staffID != o.ReviewerID && staffID != o.FirstApprover
 }
 
 func hasNote(c Command) bool {

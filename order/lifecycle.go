@@ -67,8 +67,8 @@ var lifecycle = []transition{
 	{Row: 30, Of: of(Reissue), From: states(secondApproval), On: Approve, When: facts(AdminMode), To: unclaimed, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: toReplace},
 	{Row: 30, Of: of(Reissue), From: states(claimed), On: Approve, When: facts(SelfMode, OneReviewer), To: downloadReady, By: roles(Reviewer), If: readyToApprove, Do: approve, Then: toFetch},
 	{Row: 30, Of: of(Reissue), From: states(secondApproval), On: Approve, When: facts(SelfMode), To: downloadReady, By: roles(Reviewer), If: readyToApproveSecond, Do: approve, Then: toFetch},
-	{Row: 31, Of: of(Rebind), From: states(secondApproval), On: Approve, To: completed, By: roles(Reviewer), If: readyToApproveSecond, Do: approveAndComplete, Then: do(onCertificate(RebindCertificate), fulfilling)},
-	{Row: 32, From: states(claimed, secondApproval), On: Reject, To: fixable, By: roles(Reviewer), If: facts(HoldsClaimOrSecond, HasReasons, NamesNoNumber), Do: reject, Then: rejection},
+	{Row: 31, Of: of(Rebind), From: states(secondApproval), On: Approve, To: completed, By: roles(Reviewer), If: readyToApproveSecond, Do: approveAndComplete, Then: do(onCertificate(RebindCertificate), invoicing, fulfilling)},
+	{Row: 32, From: states(claimed, secondApproval), On: Reject, To: fixable, By: roles(Reviewer), If: append(slices.Clip(mayDecide), HasReasons, NamesNoNumber), Do: reject, Then: rejection},
 	{Row: 33, From: states(fixable), On: Resubmit, When: facts(Unsigned), To: awaitingAuthorization, By: roles(Applicant), If: readyToResubmit, Do: resubmit, Then: toLegalRep},
 	{Row: 33, From: states(fixable), On: Resubmit, When: facts(Signed), To: queued, By: roles(Applicant), If: readyToResubmit, Do: resubmitAndQueue, Then: toReviewSettled},
 	{Row: 34, Of: butReissue, From: states(fixable), On: Close, When: facts(Free), To: closed, By: roles(Applicant, System)},
@@ -97,7 +97,7 @@ var lifecycle = []transition{
 	// Restoring a frozen certificate. Rows 42 and 43 wait for key escrow.
 	{Row: 42, Of: of(Recover), From: states(toRestore), On: Recovered, To: toPost, By: roles(Issuer), If: facts(ArchiveIntact, SecondPerson), Later: true},
 	{Row: 43, Of: of(Recover), From: states(toRestore), On: ArchiveUnusable, To: fixable, By: roles(Issuer), Do: rejectWith("R20"), Then: rejection, Later: true},
-	{Row: 44, Of: of(Resume), From: states(toRestore), On: Restore, To: completed, By: roles(Applicant), If: facts(MobileProven, StillFrozen, GrantAlive), Do: completeOrder, Then: do(onCertificate(RestoreCertificate), fulfilling)},
+	{Row: 44, Of: of(Resume), From: states(toRestore), On: Restore, To: completed, By: roles(Applicant), If: facts(MobileProven, StillFrozen, GrantAlive), Do: completeOrder, Then: do(onCertificate(RestoreCertificate), invoicing, fulfilling)},
 
 	// Handing over.
 	{Row: 45, Of: shipped, From: states(toPost), On: Ship, To: completed, By: roles(Shipper), If: facts(HasTracking, LabelCurrent), Do: ship, Then: onTheWay},
@@ -129,8 +129,8 @@ var lifecycle = []transition{
 	{Row: 53, Of: of(Renewal), From: states(renewRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling, onCertificate(SupersedeCertificate))},
 	{Row: 53, Of: of(Initial), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling)},
 	{Row: 53, Of: of(Reissue), From: states(downloadRunning), On: ReadBackOK, To: completed, By: roles(Helper), If: facts(ReadBack), Do: completeRun, Then: do(notify(NoticeWritten), invoicing, fulfilling, onCertificate(SupersedeCertificate))},
-	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Free), To: closed, By: roles(System), Do: rejectNote(renewalOver), Then: do(abandonRun)},
-	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(renewalOver), Refund: Refunding, Then: do(abandonRun, job(JobRefund))},
+	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Free), To: closed, By: roles(System), Do: rejectNote(renewalOver), Then: do(abandonRun, notify(NoticeCalledOff))},
+	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(renewalOver), Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted))},
 	{Row: 55, Of: fetched, From: states(downloadReady, downloadInterrupted), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote(downloadLapsed), Then: append(do(abandonRun), rejection...)},
 	{Row: 56, Of: of(UnlockApproval), From: states(toUnlock), On: PINSet, To: completed, By: roles(Helper), If: facts(GrantAlive, KeyMatches, CertificateUsable, ReadBack), Do: completeOrder, Then: do(notify(NoticeUnlocked), invoicing, fulfilling)},
 	{Row: 57, Of: of(UnlockApproval), From: states(toUnlock), On: UnlockFailed, To: toUnlock, By: roles(Helper)},
@@ -141,10 +141,11 @@ var lifecycle = []transition{
 	{Row: 59, Of: of(UnlockSelf), From: states(None), On: CodeGiven, To: completed, By: roles(Applicant), If: facts(MobileProven, UnlocksLeft, CertificateUsable), Do: completeFree, Then: do(notify(NoticeUnlocked))},
 
 	// The certificate an order is about is revoked or frozen meanwhile.
+	// A draft's mobile is not proven: nobody is told, its form says so.
 	{Row: 61, Of: aboutCertificate, From: states(draft), On: CertificateRevoked, To: draft, By: roles(System)},
-	{Row: 61, Of: aboutCertificate, From: states(awaitingPayment), On: CertificateRevoked, To: draft, By: roles(System), If: facts(TradeClosed), Do: dropTrade},
-	{Row: 62, Of: aboutCertificate, From: openAboutCertificate, On: CertificateRevoked, When: facts(Free), To: closed, By: roles(System), Do: rejectNote("证书已吊销"), Then: do(abandonRun)},
-	{Row: 62, Of: aboutCertificate, From: openAboutCertificate, On: CertificateRevoked, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote("证书已吊销"), Refund: Refunding, Then: do(abandonRun, job(JobRefund))},
+	{Row: 61, Of: aboutCertificate, From: states(awaitingPayment), On: CertificateRevoked, To: draft, By: roles(System), If: facts(TradeClosed), Do: dropTrade, Then: do(notify(NoticeCalledOff))},
+	{Row: 62, Of: aboutCertificate, From: openAboutCertificate, On: CertificateRevoked, When: facts(Free), To: closed, By: roles(System), Do: rejectNote(certificateGone), Then: do(abandonRun, notify(NoticeCalledOff))},
+	{Row: 62, Of: aboutCertificate, From: openAboutCertificate, On: CertificateRevoked, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(certificateGone), Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted))},
 	{Row: 63, Of: of(Renewal, UnlockApproval), From: openAboutCertificate, On: CertificateFrozen, To: Same, By: roles(System)},
 
 	// Money back. Row 10, a late or second payment, moves no order: it is a move
@@ -210,6 +211,7 @@ var (
 	readyToConfirm       = facts(OnSale, CertificateFit, Complete, Consented, MobileProven)
 	readyToApprove       = facts(HoldsClaim, NotOwnOrder, NotOwnCompany, AllTicked, SameSnapshot, Authorized, RealNamePassed, OnSale, CertificateFit)
 	readyToApproveSecond = facts(NotFirstApprover, NotOwnOrder, NotOwnCompany, AllTicked, SameSnapshot, Authorized, RealNamePassed, OnSale, CertificateFit)
+	mayDecide            = facts(HoldsClaimOrSecond, NotOwnOrder, NotOwnCompany)
 	readyToResubmit      = facts(LinesUnchanged, CertificateFit, Complete, MobileProvenIfChanged)
 
 	unpaidTimers = do(after(6*day, Remind(NoticeUnpaid)), after(payWithin, Unpaid))
@@ -251,6 +253,9 @@ const (
 
 // renewalOver is why an approved renewal that nobody wrote in time is closed (row 54).
 const renewalOver = "更新期限已过，请重新办理"
+
+// certificateGone is why an order about a certificate is closed (rows 61 and 62).
+const certificateGone = "证书已吊销"
 
 // ClaimLife is how long a reviewer's claim locks an order (row 21).
 const ClaimLife = 15 * time.Minute

@@ -546,6 +546,8 @@ func TestRefused(t *testing.T) {
 		{"claim while 退款中", in(queued, func(w *walker) { w.o.Refund = Refunding }), on(Claim, Reviewer, claimed), "refund_in_progress"},
 		{"review own order", in(queued, func(w *walker) { w.o.PersonID = "p-rev1" }), on(Claim, Reviewer, claimed), "not_own_order_required"},
 		{"review own company", in(queued, nil), step{Command{On: Claim, By: Actor{Role: Reviewer, StaffID: "r", PersonID: "p", Company: "x"}}, claimed}, ""},
+		{"reject own order", in(secondApproval, func(w *walker) { w.o.PersonID, w.o.FirstApprover = "p-rev1", "rev9" }), on(Reject, Reviewer, fixable), "not_own_order_required"},
+		{"reject the order of one's own company", in(secondApproval, func(w *walker) { w.o.USCC, w.o.FirstApprover = "x", "rev9" }), step{Command{On: Reject, By: Actor{Role: Reviewer, StaffID: "r", PersonID: "p", Company: "x"}}, fixable}, "not_own_company_required"},
 		{"ship with k<n", in(making, func(w *walker) { w.o.Verified = 1 }), on(Ship, Shipper, completed), "order_not_ready"},
 		{"picked up on 待寄出", in(toPost, nil), on(PickUp, Shipper, completed), "order_not_ready"},
 		{"ship on 待自取", in(toPickUp, nil), on(Ship, Shipper, completed), "order_not_ready"},
@@ -581,6 +583,8 @@ func TestRefused(t *testing.T) {
 		{"unknown reason", in(claimed, nil), step{Command{On: Reject, By: actorOf(Reviewer), Reasons: []Reason{{Code: "R99"}}}, fixable}, "has_reasons_required"},
 		{"ship under a label of the old address", in(toPost, nil), step{Command{On: Ship, By: actorOf(Shipper), relabel: true}, completed}, "label_current_required"},
 		{"four eyes: the approver makes the key", in(unclaimed, func(w *walker) { w.o.Product.FourEyes = true; w.o.ReviewerID = "issuer" }), on(MakeKey, Issuer, making), "issuer_may_make_required"},
+		{"four eyes: the first approver makes the key", in(unclaimed, func(w *walker) { w.o.Product.FourEyes, w.o.FirstApprover = true, "issuer" }), on(MakeKey, Issuer, making), "issuer_may_make_required"},
+		{"four eyes: the first approver makes it anew", in(makingFailed, func(w *walker) { w.o.Product.FourEyes, w.o.FirstApprover = true, "issuer" }), on(RetryKey, Issuer, making), "issuer_may_make_required"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -600,6 +604,16 @@ func TestRefused(t *testing.T) {
 				t.Fatalf("refused, yet the order moved to %s", tt.walk.o.State)
 			}
 		})
+	}
+}
+
+// Nobody's order ends, and nobody's money goes back, behind his back.
+func TestEndsAreTold(t *testing.T) {
+	for _, tr := range lifecycle {
+		ends := slices.Equal(tr.By, roles(System)) && (tr.To == closed || tr.Refund == Refunding)
+		if ends && !slices.ContainsFunc(tr.Then, func(f followUp) bool { return Notices[f.notice].To == ToAgent }) {
+			t.Errorf("row %d, %s of %v: the applicant is told nothing", tr.Row, tr.On, tr.businesses())
+		}
 	}
 }
 

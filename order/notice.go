@@ -33,6 +33,7 @@ const (
 	NoticeLapsed           Notice = "lapsed" // in place of the former: what was approved was not done in time
 	NoticeFix              Notice = "fix_reminder"
 	NoticeFixLast          Notice = "fix_reminder_last" // a notice of its own: the same one twice would be one message
+	NoticeCalledOff        Notice = "called_off"        // nothing will come of the order, and it cost nothing
 	NoticeKeyFailed        Notice = "key_failed"
 	NoticeShipTask         Notice = "ship_task"
 	NoticePickUpReady      Notice = "pick_up_ready"
@@ -192,6 +193,7 @@ var Notices = map[Notice]NoticeSpec{
 	NoticeLapsed:            {ToAgent, both, "办理期限已过"},
 	NoticeFix:               {ToAgent, both, "修改提醒"},
 	NoticeFixLast:           {ToAgent, both, "最后修改提醒"},
+	NoticeCalledOff:         {ToAgent, both, "不再办理"},
 	NoticeKeyFailed:         {ToIssuers, []Medium{WeChat}, "制证失败"},
 	NoticeShipTask:          {ToShippers, []Medium{WeChat}, "发货任务"},
 	NoticePickUpReady:       {ToRecipient, both, "可领取"},

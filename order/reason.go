@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -114,6 +115,10 @@ func (o Order) ReasonTexts() string {
 	}
 	return strings.Join(texts, "；")
 }
+
+// CalledOff is why nothing will come of an order: one that waits to be paid goes back to its
+// form without a reason when its certificate is revoked.
+func (o Order) CalledOff() string { return cmp.Or(o.ReasonTexts(), certificateGone) }
 
 // Tick is one of the four checks a reviewer confirms before approving.
 type Tick string

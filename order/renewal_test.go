@@ -162,6 +162,9 @@ func TestRenewalOrder(t *testing.T) {
 		if got := h.order(t, o.ID); err != nil || got.State != (order.State{Status: order.Rejected, Stage: order.Closed}) || got.ReasonTexts() != "更新期限已过，请重新办理" { // row 54, F97
 			t.Fatalf("after it: %s because of %q, %v", got.State, got.ReasonTexts(), err)
 		}
+		if told := h.heard(t, o.ID, order.NoticeCalledOff); len(told) != 2 {
+			t.Errorf("of its end are told %d", len(told))
+		}
 	})
 }
 
@@ -287,6 +290,9 @@ func TestCertificateChangesMeanwhile(t *testing.T) {
 		if got := h.order(t, o.ID); got.State != (order.State{Status: order.Rejected, Stage: order.Closed}) || got.Reasons[0].Note != "证书已吊销" { // row 62
 			t.Errorf("revoked: %s %v", got.State, got.Reasons)
 		}
+		if called, refund := len(h.heard(t, o.ID, order.NoticeCalledOff)), len(h.heard(t, o.ID, order.NoticeRefundStarted)); called != 2 || refund != 0 {
+			t.Errorf("told %d times of the end, %d times of a refund", called, refund)
+		}
 		if _, err := h.about("yd-renewal", by); !errors.Is(err, order.Conflict) { // F66
 			t.Errorf("renewal of a revoked certificate: %v", err)
 		}
@@ -356,6 +362,36 @@ func TestRevokedWhilePaid(t *testing.T) {
 		}
 		if o = h.order(t, o.ID); o.Stage != order.Closed || o.Refund != order.Refunding {
 			t.Errorf("paid for a revoked certificate: %s, refund %q", o.State, o.Refund)
+		}
+		if told := h.heard(t, o.ID, order.NoticeRefundStarted); len(told) != 2 {
+			t.Errorf("of the refund are told %d", len(told))
+		}
+	})
+}
+
+// Row 61: who was about to pay for a certificate that is revoked reads that he need not;
+// a draft is only a draft.
+func TestRevokedWhileUnpaid(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		by, _ := h.holder(t, "2026-12-20")
+		unpaid, err := h.about("yd-renewal-key", by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unpaid = h.confirm(t, h.save(t, unpaid, by, map[order.Field]string{order.BidUploaded: order.No}))
+		draft, err := h.about("yd-unlock-approval", by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.mustRevoke(t, by)
+		if err := h.CertificateChanged(t.Context(), heldSerial); err != nil {
+			t.Fatal(err)
+		}
+		if unpaid = h.order(t, unpaid.ID); unpaid.Status != order.Draft || unpaid.CalledOff() != "证书已吊销" {
+			t.Errorf("%s, because of %q", unpaid.State, unpaid.CalledOff())
+		}
+		if told, typed := h.heard(t, unpaid.ID, order.NoticeCalledOff), h.heard(t, draft.ID, order.NoticeCalledOff); len(told) != 2 || len(typed) != 0 {
+			t.Errorf("told %d times of what was to be paid, %d times of the draft", len(told), len(typed))
 		}
 	})
 }

@@ -146,6 +146,9 @@ var texts = map[order.Notice]text{
 	order.NoticeFix: {"您的订单（尾号{1}）等待修改后重新提交，退回后 {2}：{3}", func(o order.Order, l Links) []string {
 		return []string{order.TailOf(o.No), o.ClosesUnfixed(), l.Order(o.ID)}
 	}, "待修改", "请修改后重新提交"},
+	order.NoticeCalledOff: {"您的订单（尾号{1}）不再办理：{2}。详情：{3}", func(o order.Order, l Links) []string {
+		return []string{order.TailOf(o.No), o.CalledOff(), l.Order(o.ID)}
+	}, "不再办理", "请在订单中查看原因"},
 	order.NoticePickUpReady: {"您的 UKEY 已制作完成（订单尾号{1}），请凭取件码{2}和本人证件到柜台领取，柜台的地址和时间请致电400-666-3999。", func(o order.Order, _ Links) []string {
 		return []string{order.TailOf(o.No), o.Form.Get(order.PickUpCode)}
 	}, "可领取", "取件码见短信"},
