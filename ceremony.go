@@ -27,21 +27,13 @@ func (cmd caCeremonyCmd) Run(ctx context.Context, c *cli) error {
 	if err := prepare(cfg); err != nil {
 		return err
 	}
-	clk, err := openClock(devDir(cfg))
-	if err != nil {
+	return withCA(cfg, func(ca issuance.Config) error {
+		file, err := issuance.Ceremony{Config: ca, Folder: cmd.Folder, Witnesses: cmd.Witness, In: os.Stdin, Out: os.Stdout}.Run(ctx, cmd.Act)
+		if file != "" {
+			fmt.Fprintln(os.Stderr, "transcript:", file)
+		}
 		return err
-	}
-	h, err := openHSM(cfg)
-	if err != nil {
-		return err
-	}
-	file, err := issuance.Ceremony{
-		Config: caConfig(cfg, h, clk.Now), Folder: cmd.Folder, Witnesses: cmd.Witness, In: os.Stdin, Out: os.Stdout,
-	}.Run(ctx, cmd.Act)
-	if file != "" {
-		fmt.Fprintln(os.Stderr, "transcript:", file)
-	}
-	return errors.Join(err, h.close())
+	})
 }
 
 // loadForCeremony reads the configuration on a machine that has no database, no

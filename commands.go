@@ -18,15 +18,21 @@ import (
 	"github.com/yuncaidun/yuncaidun/store"
 )
 
+// prepared reads the configuration and makes what a development instance lacks.
+func (c *cli) prepared() (*config.Config, error) {
+	cfg, err := c.load(nil)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, prepare(cfg)
+}
+
 type migrateCmd struct{}
 
 // Run brings the schema up to date.
 func (migrateCmd) Run(ctx context.Context, c *cli) error {
-	cfg, err := c.load(nil)
+	cfg, err := c.prepared()
 	if err != nil {
-		return err
-	}
-	if err := prepare(cfg); err != nil {
 		return err
 	}
 	return store.MigrateAt(ctx, cfg.DatabaseURL.Reveal())
@@ -34,11 +40,8 @@ func (migrateCmd) Run(ctx context.Context, c *cli) error {
 
 // withStore opens the database for a command; it works beside a running serve.
 func (c *cli) withStore(ctx context.Context, fn func(*config.Config, *store.DB) error) error {
-	cfg, err := c.load(nil)
+	cfg, err := c.prepared()
 	if err != nil {
-		return err
-	}
-	if err := prepare(cfg); err != nil {
 		return err
 	}
 	db, err := openStore(ctx, cfg)
@@ -58,13 +61,15 @@ type caInitCmd struct{}
 
 // Run makes what is missing of the CA.
 func (caInitCmd) Run(ctx context.Context, c *cli) error {
-	cfg, err := c.load(nil)
+	cfg, err := c.prepared()
 	if err != nil {
 		return err
 	}
-	if err := prepare(cfg); err != nil {
-		return err
-	}
+	return withCA(cfg, func(ca issuance.Config) error { return issuance.InitCA(ctx, ca) })
+}
+
+// withCA opens the HSM for a command about the CA.
+func withCA(cfg *config.Config, fn func(issuance.Config) error) error {
 	clk, err := openClock(devDir(cfg))
 	if err != nil {
 		return err
@@ -73,7 +78,7 @@ func (caInitCmd) Run(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(issuance.InitCA(ctx, caConfig(cfg, h, clk.Now)), h.close())
+	return errors.Join(fn(caConfig(cfg, h, clk.Now)), h.close())
 }
 
 type certListCmd struct{}

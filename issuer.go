@@ -48,10 +48,18 @@ func refusalOf(err error) error {
 	return err
 }
 
+// decode reads the body of a request.
+func decode[T any](body []byte) (in T, err error) {
+	if json.Unmarshal(body, &in) != nil {
+		err = order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	}
+	return in, err
+}
+
 func (a *app) unlockSecret(ctx context.Context, r request.Request) ([]byte, error) {
-	var in request.SecretBody
-	if err := json.Unmarshal(r.Body, &in); err != nil {
-		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	in, err := decode[request.SecretBody](r.Body)
+	if err != nil {
+		return nil, err
 	}
 	return a.pipeline.UnlockSecret(ctx, r.Subject, in.Ticket, in.PublicKey)
 }
@@ -61,18 +69,18 @@ func (a *app) unlockDone(ctx context.Context, r request.Request) ([]byte, error)
 }
 
 func (a *app) unlockCode(ctx context.Context, r request.Request) ([]byte, error) {
-	var in request.CodeBody
-	if err := json.Unmarshal(r.Body, &in); err != nil {
-		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	in, err := decode[request.CodeBody](r.Body)
+	if err != nil {
+		return nil, err
 	}
 	return a.pipeline.AnswerCode(ctx, r.Subject, in.Challenge, in.PublicKey)
 }
 
 // makeKey makes what an order item needs, from where it was left.
 func (a *app) makeKey(ctx context.Context, r request.Request) ([]byte, error) {
-	var asked issuance.Request
-	if err := json.Unmarshal(r.Body, &asked); err != nil {
-		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	asked, err := decode[issuance.Request](r.Body)
+	if err != nil {
+		return nil, err
 	}
 	is, err := a.pipeline.Make(ctx, asked)
 	if err != nil {

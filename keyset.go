@@ -69,11 +69,8 @@ func (keysetRotateCmd) Run(c *cli) error {
 
 // masterKey reads the configuration and, from it, the key of the keyset.
 func (c *cli) masterKey() (*config.Config, []byte, error) {
-	cfg, err := c.load(nil)
+	cfg, err := c.prepared()
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := prepare(cfg); err != nil {
 		return nil, nil, err
 	}
 	master, err := key(cfg.PII.Key, "YCD_PII_KEY")

@@ -15,9 +15,9 @@ import (
 // is that of an approval, so asking again returns the certificate that was made; for
 // another key pair there is none.
 func (a *app) issueForCSR(ctx context.Context, r request.Request) ([]byte, error) {
-	var in request.CSRBody
-	if err := json.Unmarshal(r.Body, &in); err != nil {
-		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	in, err := decode[request.CSRBody](r.Body)
+	if err != nil {
+		return nil, err
 	}
 	is, err := a.pipeline.Make(ctx, issuance.Request{
 		ID: in.Issue, Item: in.Item, SnapshotHash: in.Snapshot, Profile: in.Profile, Subject: issuance.Subject{Company: in.Company, USCC: in.USCC},

@@ -169,10 +169,13 @@ func (s stations) Fail(ctx context.Context, issue, note string) error {
 // The issuer's side.
 
 func (a *app) stationTake(ctx context.Context, r request.Request) ([]byte, error) {
-	var in request.TakeBody
-	var asked issuance.Request
-	if err := errors.Join(json.Unmarshal(r.Body, &in), json.Unmarshal(in.Request, &asked)); err != nil {
-		return nil, order.Errorf(order.Invalid, "request_malformed", "请求内容有误，请重新开始")
+	in, err := decode[request.TakeBody](r.Body)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := decode[issuance.Request](in.Request)
+	if err != nil {
+		return nil, err
 	}
 	task, err := a.pipeline.HandOut(ctx, asked, in.Plugged, in.PublicKey)
 	if err != nil {

@@ -18,8 +18,6 @@ type ReminderQueries interface {
 	DueReminders(ctx context.Context, now time.Time, limit int) ([]string, error)
 	// Reminders is the evidence about a certificate, oldest first.
 	Reminders(ctx context.Context, serial string) ([]Reminder, error)
-	// Reminded are the certificates that one message is about.
-	Reminded(ctx context.Context, id order.ID, seq int64) ([]Certificate, error)
 	// OptedOut reports whether a person wants no optional reminders.
 	OptedOut(ctx context.Context, personID string) (bool, error)
 	// Contacts are whom a holder wants reminded, too, of a company's certificates.

@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -144,12 +143,10 @@ func (p Pack) Seal(s Sealer) ([]byte, error) {
 	return zipped(files, f.Sealed)
 }
 
-func file(name string, content []byte) File { return File{name, hexSum(content)} }
+// digest is the SHA-256 (hex) of a file.
+func digest(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
 
-func hexSum(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
+func file(name string, content []byte) File { return File{name, digest(content)} }
 
 func zipped(files map[string][]byte, at time.Time) ([]byte, error) {
 	var out bytes.Buffer

@@ -98,7 +98,7 @@ func (p *pack) hashed(f File, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Name != name || hexSum(content) != f.SHA256 {
+	if f.Name != name || digest(content) != f.SHA256 {
 		return nil, fmt.Errorf("%s is not the file that was sealed", name)
 	}
 	return content, nil

@@ -30,7 +30,7 @@ func TestRememberedAnswersAreNeverOld(t *testing.T) {
 	key := func(n int) func() {
 		return func() {
 			d.apply(id, order.Command{On: order.MakeKey, By: order.BySystem, Item: d.items(id)[n].ID})
-			d.apply(id, order.Command{On: order.KeyVerified, By: order.BySystem, Item: d.items(id)[n].ID, TokenSerial: "TW1178220700000" + itoa(n), CertSerial: "0A0" + itoa(n), Proven: []order.Fact{order.ReadBack}})
+			d.apply(id, order.Command{On: order.KeyVerified, By: order.BySystem, Item: d.items(id)[n].ID, TokenSerial: "TW1178220700000" + strconv.Itoa(n), CertSerial: "0A0" + strconv.Itoa(n), Proven: []order.Fact{order.ReadBack}})
 		}
 	}
 	var last string

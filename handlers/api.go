@@ -9,7 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 
-	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -285,9 +284,9 @@ func (s *Server) apiResendAuthorization(ctx context.Context, _ *idInput) (*order
 
 func (s *Server) apiLegalMobile(ctx context.Context, in *legalMobileInput) (*orderOutput, error) {
 	k := callOf(ctx)
-	m, err := identity.ParseMobile(in.Body.Mobile)
+	m, err := typedMobile(in.Body.Mobile)
 	if err != nil {
-		return nil, order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
+		return nil, err
 	}
 	o, err := s.Orders.ChangeLegalMobile(ctx, k.order.ID, k.actor(), m)
 	if err != nil {

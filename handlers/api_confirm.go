@@ -9,7 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store/session"
 )
@@ -163,9 +162,9 @@ func (s *Server) apiOrderCode(ctx context.Context, in *orderCodeInput) (*codeOut
 	case err != nil:
 		return nil, err
 	case fixing:
-		m, err := identity.ParseMobile(in.Body.Mobile)
+		m, err := typedMobile(in.Body.Mobile)
 		if err != nil {
-			return nil, order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
+			return nil, err
 		}
 		form = form.With(order.AgentMobile, m.Reveal())
 	default:

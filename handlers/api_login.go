@@ -191,9 +191,9 @@ func (s *Server) miniChallenge(ctx context.Context, ticket, typed string) (u min
 	if u, err = s.binding(ctx, ticket); err != nil {
 		return u, ch, err
 	}
-	m, err := identity.ParseMobile(typed)
+	m, err := typedMobile(typed)
 	if err != nil {
-		return u, ch, order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
+		return u, ch, err
 	}
 	return u, session.Challenge{Purpose: codeLogin, Mobile: m, Subject: "mini:" + u.OpenID, IP: callOf(ctx).c.IP()}, nil
 }

@@ -5,8 +5,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/yuncaidun/yuncaidun/identity"
-	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store/session"
 )
 
@@ -104,9 +102,9 @@ func (s *Server) newChallengeOf(ctx context.Context, mobile, ticket string) (ses
 	if err := s.oldProven(ctx, ticket, proof{k.cert.Serial, k.v.PersonID()}); err != nil {
 		return session.Challenge{}, err
 	}
-	m, err := identity.ParseMobile(mobile)
+	m, err := typedMobile(mobile)
 	if err != nil {
-		return session.Challenge{}, order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
+		return session.Challenge{}, err
 	}
 	return newChallenge(k.c, k.cert.Serial, m), nil
 }

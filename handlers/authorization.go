@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -438,9 +439,15 @@ func (s *Server) sendObject(c *fiber.Ctx, object, kind, plain, name string) erro
 	if err != nil {
 		return err
 	}
+	attachment(c, kind, plain, name)
+	return c.Send(content)
+}
+
+// attachment says that the answer is a file of a media type, to be kept under a name,
+// which is plain for programs that read no other letters (RFC 6266), and by nobody between.
+func attachment(c *fiber.Ctx, kind, plain, name string) {
 	c.Set(fiber.HeaderContentType, kind)
-	c.Set(fiber.HeaderContentDisposition, `attachment; filename="`+plain+`"; filename*=UTF-8''`+queryEscape(name))
+	c.Set(fiber.HeaderContentDisposition, `attachment; filename="`+plain+`"; filename*=UTF-8''`+url.PathEscape(name))
 	c.Set(fiber.HeaderCacheControl, "private, no-store")
 	c.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	return c.Send(content)
 }

@@ -105,9 +105,9 @@ func (s *Server) changeLegalMobile(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	mobile, err := identity.ParseMobile(c.FormValue("mobile"))
+	mobile, err := typedMobile(c.FormValue("mobile"))
 	if err != nil {
-		return s.showAuthFault(c, "mobile", order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error()))
+		return s.showAuthFault(c, "mobile", err)
 	}
 	if _, err := s.Orders.ChangeLegalMobile(c.UserContext(), o.ID, visitorOf(c).Actor(c), mobile); err != nil {
 		return s.showAuthFault(c, "mobile", err)

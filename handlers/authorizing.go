@@ -2,8 +2,11 @@ package handlers
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -133,9 +136,9 @@ func (s *Server) leave(c *fiber.Ctx) error {
 // typed says what is wrong with a typed number if it is not the one that the
 // applicant gave. A code goes to no other, and the right one is not told.
 func (l legalRep) typed(mobile string) error {
-	m, err := identity.ParseMobile(mobile)
+	m, err := typedMobile(mobile)
 	if err != nil {
-		return order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
+		return err
 	}
 	return l.same(m)
 }
@@ -270,7 +273,7 @@ func (s *Server) identifyLegalRep(c *fiber.Ctx, l *legalRep, tail string) (err e
 // came from, what is kept and for how long.
 func (l legalRep) explained() []factView {
 	facts := []factView{
-		{Label: "办理内容", Value: l.order.Product.Name + " × " + itoa(l.order.Quantity())},
+		{Label: "办理内容", Value: l.order.Product.Name + " × " + strconv.Itoa(l.order.Quantity())},
 		{Label: "为什么需要您", Value: "数字证书代表单位签名投标，须由法定代表人授权经办人办理。"},
 		{Label: "您的手机号来源", Value: "由经办人填写：" + l.mobile().Mask() + "。"},
 		{Label: "我们会用到什么", Value: "您的手机号、证件号码和手写签名，仅用于核验身份和留存授权证据。"},
@@ -292,8 +295,8 @@ func (l legalRep) asked() []factView {
 		{Label: "经办人", Value: o.Form.Get(order.AgentName)},
 		{Label: "经办人手机", Value: o.Form.Masked(order.AgentMobile), Mono: true},
 		{Label: "产品", Value: o.Product.Name},
-		{Label: "数量", Value: itoa(o.Quantity()) + " 个"},
-		{Label: "有效期", Value: itoa(o.Product.Term) + " 年"},
+		{Label: "数量", Value: strconv.Itoa(o.Quantity()) + " 个"},
+		{Label: "有效期", Value: strconv.Itoa(o.Product.Term) + " 年"},
 		{Label: "金额", Value: "¥ " + yuan(o.Amount)},
 		{Label: "订单号", Value: o.No, Mono: true},
 	}
@@ -376,7 +379,7 @@ func (s *Server) signLetter(c *fiber.Ctx, l *legalRep, in signing) error {
 	if err := s.Codes.Verify(c.UserContext(), s.authChallenge(c, *l, codeAuthSign), strings.TrimSpace(in.code)); err != nil {
 		return err
 	}
-	signature := order.Signature{Object: order.LegalSignature(l.auth.ID), SHA256: hexSum(picture)}
+	signature := order.Signature{Object: order.LegalSignature(l.auth.ID), SHA256: fmt.Sprintf("%x", sha256.Sum256(picture))}
 	if err := s.Objects.Put(c.UserContext(), signature.Object, picture); err != nil {
 		return err
 	}

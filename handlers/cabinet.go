@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,7 +63,7 @@ func viewOfLoan(l certificate.Loan, now time.Time) loanView {
 	v.Says += "，应于 " + order.Day(l.DueAt) + " 归还"
 	if l.Overdue(now) {
 		v.Light = certificate.Red
-		v.Says += "，已超过 " + itoa(-(certificate.Certificate{NotAfter: l.DueAt}).DaysLeft(now)) + " 天"
+		v.Says += "，已超过 " + strconv.Itoa(-(certificate.Certificate{NotAfter: l.DueAt}).DaysLeft(now)) + " 天"
 	}
 	return v
 }
@@ -241,9 +242,7 @@ func (s *Server) sendLog(c *fiber.Ctx) error {
 		}
 	}
 	w.Flush()
-	c.Set(fiber.HeaderContentType, "text/csv; charset=utf-8")
-	c.Set(fiber.HeaderContentDisposition, `attachment; filename="usbkey-log.csv"; filename*=UTF-8''`+queryEscape("领用登记.csv"))
-	c.Set(fiber.HeaderCacheControl, "private, no-store")
+	attachment(c, "text/csv; charset=utf-8", "usbkey-log.csv", "领用登记.csv")
 	return c.SendString(b.String())
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -76,7 +77,7 @@ func (s *Server) MountCourier(parse func(body []byte) (order.CourierReport, erro
 		}
 		s.Log.WarnContext(c.UserContext(), "courier push refused", slog.Any("err", err))
 		status := statusForCallback(err)
-		return c.Status(status).JSON(fiber.Map{"result": false, "returnCode": itoa(status), "message": "失败"})
+		return c.Status(status).JSON(fiber.Map{"result": false, "returnCode": strconv.Itoa(status), "message": "失败"})
 	})
 }
 

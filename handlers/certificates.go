@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -202,7 +203,7 @@ func cardNote(cert certificate.Certificate, renewing bool, now time.Time) string
 		if cert.DaysLeft(now) <= 0 {
 			return "今天到期，请马上更新。" + worn
 		}
-		return "还有 " + itoa(cert.DaysLeft(now)) + " 天到期，请尽快更新。" + worn
+		return "还有 " + strconv.Itoa(cert.DaysLeft(now)) + " 天到期，请尽快更新。" + worn
 	case cert.Expiry(now) == certificate.Renewable:
 		return "已过期，仍可更新至" + order.Day(cert.RenewableUntil()) + "。" + worn
 	case cert.Expiry(now) == certificate.Over:
@@ -312,7 +313,7 @@ func alsoStopped(cert certificate.Certificate, all []certificate.Certificate, e 
 		for i, c := range along {
 			ends[i] = slashed(c.NotAfter)
 		}
-		text = "同一把 UKEY 上的另外 " + itoa(len(along)) + " 张证书（有效期至 " + strings.Join(ends, "、") + "）一并" + e.Label() + "。"
+		text = "同一把 UKEY 上的另外 " + strconv.Itoa(len(along)) + " 张证书（有效期至 " + strings.Join(ends, "、") + "）一并" + e.Label() + "。"
 	}
 	if all := certificate.Along(cert, all, certificate.Command{On: e, Reason: certificate.KeyCompromise}, now); len(all) > len(along) {
 		text += "原因是「" + certificate.KeyCompromise.Label() + "」时，这把 UKEY 上的全部证书一并" + e.Label() + "。"

@@ -61,10 +61,7 @@ func (s *Server) sendLetter(c *fiber.Ctx, o order.Order, by order.Actor) error {
 	if err != nil {
 		return err
 	}
-	c.Set(fiber.HeaderContentType, "application/pdf")
-	c.Set(fiber.HeaderContentDisposition, `attachment; filename="authorization-letter.pdf"; filename*=UTF-8''`+queryEscape("实名认证申请授权书.pdf"))
-	c.Set(fiber.HeaderCacheControl, "private, no-store")
-	c.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	attachment(c, "application/pdf", "authorization-letter.pdf", "实名认证申请授权书.pdf")
 	return c.Send(pdf)
 }
 

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
@@ -61,17 +62,17 @@ type groupView struct {
 }
 
 type fieldView struct {
-	Name                             order.Field
-	Input                            order.Input
-	Label, Hint, Value, Fault, Hints string
-	Required, Locked                 bool
-	Choices                          []choice
-	Autocomplete, Mode               string
-	Max                              int
-	Picture                          pictureView
-	Reason                           string // why a reviewer refused this field
-	Doubtful                         bool   // the field can be in doubt
-	Doubt, Suggestion                string // what is odd about the value; what was meant by a wrong one
+	Name                      order.Field
+	Input                     order.Input
+	Label, Hint, Value, Fault string
+	Required, Locked          bool
+	Choices                   []choice
+	Autocomplete, Mode        string
+	Max                       int
+	Picture                   pictureView
+	Reason                    string // why a reviewer refused this field
+	Doubtful                  bool   // the field can be in doubt
+	Doubt, Suggestion         string // what is odd about the value; what was meant by a wrong one
 }
 
 type reasonView struct {
@@ -100,7 +101,7 @@ func (s *Server) formView(o order.Order, typed order.Form, faults []order.FieldE
 		if !slices.Contains(termed, o.Business) {
 			break
 		}
-		v.Terms = append(v.Terms, choice{Value: itoa(y), Label: itoa(y) + "年期", Chosen: y == o.Product.Term})
+		v.Terms = append(v.Terms, choice{Value: strconv.Itoa(y), Label: strconv.Itoa(y) + "年期", Chosen: y == o.Product.Term})
 	}
 	for _, r := range o.Reasons {
 		v.Reasons = append(v.Reasons, viewOfReason(o.Product, typed, r))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -132,7 +133,7 @@ func (s *Server) countNaming(ctx context.Context, personID string) error {
 // RateLimited when all are taken. Without Redis nothing is allowed.
 func allow(ctx context.Context, places once, key string, n int, window time.Duration, detail string) error {
 	for i := range n {
-		free, err := places.Claim(ctx, key+":"+itoa(i), window)
+		free, err := places.Claim(ctx, key+":"+strconv.Itoa(i), window)
 		if err != nil || free {
 			return err
 		}

@@ -154,15 +154,7 @@ func (s *Server) sendInvoice(c *fiber.Ctx, i order.Invoice) error {
 	if !i.Downloadable() {
 		return order.Errorf(order.Conflict, "invoice_not_ready", "发票当前为「%s」，不能下载，请刷新后查看", i.State.Label())
 	}
-	pdf, err := s.Objects.Get(c.UserContext(), i.Object())
-	if err != nil {
-		return err
-	}
-	c.Set(fiber.HeaderContentType, "application/pdf")
-	c.Set(fiber.HeaderContentDisposition, `attachment; filename="invoice-`+i.Number+`.pdf"; filename*=UTF-8''`+queryEscape("电子发票-"+i.Number+".pdf"))
-	c.Set(fiber.HeaderCacheControl, "private, no-store")
-	c.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	return c.Send(pdf)
+	return s.sendObject(c, i.Object(), "application/pdf", "invoice-"+i.Number+".pdf", "电子发票-"+i.Number+".pdf")
 }
 
 // A link to an invoice is for a program that cannot show its login to a download, such

@@ -76,6 +76,15 @@ func (s *Server) loginChallenge(c *fiber.Ctx, m identity.Mobile) session.Challen
 	return session.Challenge{Purpose: codeLogin, Mobile: m, Subject: visitorOf(c).DraftToken(), IP: c.IP()}
 }
 
+// typedMobile reads a mobile that somebody typed.
+func typedMobile(s string) (identity.Mobile, error) {
+	m, err := identity.ParseMobile(s)
+	if err != nil {
+		return m, order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
+	}
+	return m, nil
+}
+
 // sendCode issues and sends a code and shows the countdown.
 func (s *Server) sendCode(c *fiber.Ctx, ch session.Challenge, view codeView) error {
 	err := s.issueCode(c.UserContext(), ch)
@@ -83,11 +92,17 @@ func (s *Server) sendCode(c *fiber.Ctx, ch session.Challenge, view codeView) err
 	case err == nil:
 		view.Sent, view.Wait = true, codeWait
 	case ok && e.Kind == order.RateLimited:
-		view.Error, view.Wait = e.Detail, min(int(e.RetryAfter.Seconds())+1, 3600)
+		view = view.later(e)
 	default:
 		return err
 	}
 	return s.render(c, http.StatusOK, "partials/code", "", view)
+}
+
+// later is the view for whoever has asked too often.
+func (v codeView) later(e *order.Error) codeView {
+	v.Error, v.Wait = e.Detail, min(int(e.RetryAfter.Seconds())+1, 3600)
+	return v
 }
 
 func (s *Server) issueCode(ctx context.Context, ch session.Challenge) error {

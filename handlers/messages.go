@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func messagesPage(c *fiber.Ctx, from messageReader, l notice.Links, f order.Mess
 		return v, err
 	}
 	if len(ns) == messagesShown {
-		v.Next = c.Path() + "?before=" + queryEscape(ns[len(ns)-1].ID)
+		v.Next = c.Path() + "?before=" + url.QueryEscape(ns[len(ns)-1].ID)
 	}
 	return v, nil
 }

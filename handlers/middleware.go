@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"runtime/debug"
 	"strconv"
 
@@ -76,8 +75,6 @@ func newRequestHistogram(reg prometheus.Registerer) (*prometheus.HistogramVec, e
 	}, []string{"method", "route", "status"})
 	return h, reg.Register(h)
 }
-
-func queryEscape(s string) string { return url.QueryEscape(s) }
 
 // oneLength refuses a request that says its length twice, in chunks and in a header: a
 // proxy before us may believe the other one, and what it takes for a body would be

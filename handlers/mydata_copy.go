@@ -47,9 +47,7 @@ func (s *Server) sendCopy(c *fiber.Ctx) error {
 		return order.Errorf(order.NotFound, "ticket_gone", "链接已失效，请重新获取")
 	}
 	name := "云采盾-我的资料-" + s.Now().In(order.Shanghai).Format("20060102") + ".zip"
-	c.Set(fiber.HeaderContentType, "application/zip")
-	c.Set(fiber.HeaderContentDisposition, `attachment; filename="my-data.zip"; filename*=UTF-8''`+queryEscape(name))
-	c.Set(fiber.HeaderCacheControl, "private, no-store")
+	attachment(c, "application/zip", "my-data.zip", name)
 	conn := c.Context().Conn()
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
 		ctx, cancel := context.WithTimeout(context.Background(), copyTime)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -71,7 +72,7 @@ func daysAhead(at, now time.Time) string {
 	case 1:
 		return "明天"
 	default:
-		return "还有 " + itoa(left) + " 天"
+		return "还有 " + strconv.Itoa(left) + " 天"
 	}
 }
 

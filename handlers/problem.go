@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -207,9 +208,9 @@ func loginPath(c *fiber.Ctx) string {
 		next = "/orders"
 	}
 	if inConsole(c) {
-		return "/staff/login?next=" + queryEscape(next)
+		return "/staff/login?next=" + url.QueryEscape(next)
 	}
-	return "/login?next=" + queryEscape(next)
+	return "/login?next=" + url.QueryEscape(next)
 }
 
 // correctable is what a person is told beside the form that he can put right.

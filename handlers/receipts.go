@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -160,15 +161,7 @@ func (s *Server) sendReceipt(c *fiber.Ctx, id order.ID, receipt string) error {
 	if !r.Holds(s.Now()) {
 		return order.Errorf(order.Conflict, "receipt_over", "该进度凭证已撤回或过期，请重新出具")
 	}
-	pdf, err := s.Objects.Get(c.UserContext(), r.Object())
-	if err != nil {
-		return err
-	}
-	c.Set(fiber.HeaderContentType, "application/pdf")
-	c.Set(fiber.HeaderContentDisposition, `attachment; filename="progress-receipt.pdf"; filename*=UTF-8''`+queryEscape("办理进度凭证-"+order.TailOf(r.OrderNo)+".pdf"))
-	c.Set(fiber.HeaderCacheControl, "private, no-store")
-	c.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	return c.Send(pdf)
+	return s.sendObject(c, r.Object(), "application/pdf", "progress-receipt.pdf", "办理进度凭证-"+order.TailOf(r.OrderNo)+".pdf")
 }
 
 // receiptPurpose is that of a link for the mini-program, like an invoice's.
@@ -305,7 +298,7 @@ func (s *Server) wordsOf(certs []certificate.Certificate) (words string, bad boo
 	if len(certs) == 0 {
 		return "尚未签发", false
 	}
-	words = "已签发 " + itoa(len(certs)) + " 张"
+	words = "已签发 " + strconv.Itoa(len(certs)) + " 张"
 	for _, kind := range []struct {
 		label string
 		is    func(certificate.Certificate) bool
@@ -328,7 +321,7 @@ func (s *Server) wordsOf(certs []certificate.Certificate) (words string, bad boo
 			continue
 		}
 		bad = true
-		words += "，其中 " + itoa(n) + " 张" + kind.label
+		words += "，其中 " + strconv.Itoa(n) + " 张" + kind.label
 		if !last.IsZero() {
 			words += "（" + moment(last) + "）"
 		}

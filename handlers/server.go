@@ -33,7 +33,6 @@ type orderService interface {
 	PayChannels(on order.Channel) []order.PayChannel
 	OpenPayment(ctx context.Context, id order.ID, by order.Actor, channel order.PayChannel) (order.Payment, error)
 	OpenMiniPayment(ctx context.Context, id order.ID, by order.Actor, payer string) (order.Payment, error)
-	CheckPayment(ctx context.Context, tradeNo string) error
 	AskedOf(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]order.Asked, error)
 	AuthorizationByLink(ctx context.Context, token string) (order.Authorization, order.Order, error)
 	Authorize(ctx context.Context, id string, c order.AuthorizationCommand) (order.Authorization, error)

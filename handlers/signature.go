@@ -2,9 +2,7 @@ package handlers
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"image"
 	"image/color"
@@ -88,9 +86,4 @@ func trace(drawn image.Image) (clean *image.Gray, ink int, box image.Rectangle) 
 		}
 	}
 	return clean, ink, box
-}
-
-func hexSum(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }

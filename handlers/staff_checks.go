@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -137,7 +138,7 @@ func (k *console) pictureChecks(ctx context.Context, o order.Order, ps []panelVi
 	case len(bad) > 0:
 		check.Level, check.Detail = doubt, strings.Join(bad, "；")
 	default:
-		check.Detail = itoa(n) + " 张图片均为彩色，清晰，尺寸足够"
+		check.Detail = strconv.Itoa(n) + " 张图片均为彩色，清晰，尺寸足够"
 	}
 	return []checkView{check}
 }

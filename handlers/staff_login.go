@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,7 +61,7 @@ type staffLoginView struct {
 func (k *console) signIn(c *fiber.Ctx) error {
 	next := staffPath(c.Query("next"))
 	if insideWeChat(c) {
-		return c.Redirect("/staff/login/wechat?next="+queryEscape(next), http.StatusSeeOther)
+		return c.Redirect("/staff/login/wechat?next="+url.QueryEscape(next), http.StatusSeeOther)
 	}
 	return k.render(c, http.StatusOK, "staff/login", "工作人员登录", staffLoginView{Next: next})
 }
@@ -213,14 +214,6 @@ func (k *console) bindCode(c *fiber.Ctx) error {
 	return k.showBind(c, v, err)
 }
 
-func typedMobile(s string) (identity.Mobile, error) {
-	m, err := identity.ParseMobile(s)
-	if err != nil {
-		return m, order.Errorf(order.Invalid, "mobile_invalid", "%s", err.Error())
-	}
-	return m, nil
-}
-
 func (k *console) bind(c *fiber.Ctx) error {
 	at, err := k.at(c)
 	if err != nil {
@@ -320,7 +313,7 @@ func (k *console) checkTOTP(c *fiber.Ctx, m order.Staff) error {
 	if !ok {
 		return order.Errorf(order.Invalid, "totp_wrong", "动态口令不正确，请查看验证器中的最新 6 位数字")
 	}
-	fresh, err := k.Once.Claim(ctx, "totp-used:"+m.ID+":"+itoa(int(at)), totpRemembered)
+	fresh, err := k.Once.Claim(ctx, "totp-used:"+m.ID+":"+strconv.Itoa(int(at)), totpRemembered)
 	if err == nil && !fresh {
 		return order.Errorf(order.Invalid, "totp_used", "该动态口令已使用过，请等待下一个")
 	}

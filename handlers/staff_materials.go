@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -363,7 +364,7 @@ func (k *console) rejectionSMS(o order.Order) (string, error) {
 		return "", errors.New("the rejection has no SMS template")
 	}
 	for i, p := range params {
-		text = strings.ReplaceAll(text, "{"+itoa(i+1)+"}", p)
+		text = strings.ReplaceAll(text, "{"+strconv.Itoa(i+1)+"}", p)
 	}
 	return text, nil
 }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/gofiber/fiber/v2"
@@ -117,7 +118,7 @@ func (k *console) listBills(c *fiber.Ctx, v *reconciliationView) error {
 	if n := len(bills); n == billsShown { // the last day may go on: it is the next page's
 		last := bills[n-1].Day
 		bills = slices.DeleteFunc(bills, func(b order.Bill) bool { return b.Day == last })
-		v.Next = reconciliationPath + "?list=bills&before=" + queryEscape(bills[len(bills)-1].Day)
+		v.Next = reconciliationPath + "?list=bills&before=" + url.QueryEscape(bills[len(bills)-1].Day)
 	}
 	for _, b := range bills {
 		v.Bills = append(v.Bills, viewBill(b))

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"net/url"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -49,7 +50,7 @@ func (k *console) search(c *fiber.Ctx) error {
 		v.Rows = append(v.Rows, foundRow{moneyRowOf(o), o.PlacedAt, searchLinks(m, o)})
 	}
 	if next := nextPage(page); next != "" {
-		v.Next = "/staff/orders?no=" + queryEscape(v.No) + "&company=" + queryEscape(v.Company) + "&after=" + next
+		v.Next = "/staff/orders?no=" + url.QueryEscape(v.No) + "&company=" + url.QueryEscape(v.Company) + "&after=" + next
 	}
 	return k.show(c, "search", "查订单", v, nil)
 }

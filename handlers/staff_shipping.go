@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,7 +117,7 @@ func (k *console) shipping(c *fiber.Ctx) error {
 		v.Rows = append(v.Rows, row)
 	}
 	if next := nextPage(page); next != "" {
-		v.Next = "/staff/shipping?stage=" + stage + "&tracking=" + queryEscape(tracking) + "&after=" + next
+		v.Next = "/staff/shipping?stage=" + stage + "&tracking=" + url.QueryEscape(tracking) + "&after=" + next
 	}
 	return k.show(c, "shipping", "发货", v, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func (d *desk) made(o order.Order) order.Order {
 	d.apply(o.ID, order.Command{On: order.Approve, By: by, Snapshot: o.Snapshot, Ticks: order.Ticks})
 	for _, item := range d.items(o.ID) {
 		d.apply(o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: item.ID})
-		d.apply(o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: item.ID, TokenSerial: "TW1178220700000" + itoa(d.keys), CertSerial: strings.Repeat("0A", 19) + "0" + itoa(d.keys), Proven: []order.Fact{order.ReadBack}})
+		d.apply(o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: item.ID, TokenSerial: "TW1178220700000" + strconv.Itoa(d.keys), CertSerial: strings.Repeat("0A", 19) + "0" + strconv.Itoa(d.keys), Proven: []order.Fact{order.ReadBack}})
 		d.keys++
 	}
 	return d.read(o.ID)
@@ -236,7 +237,7 @@ func TestStaffWork(t *testing.T) {
 		if item.Stage == order.ItemWaiting {
 			d.apply(o.ID, order.Command{On: order.MakeKey, By: order.BySystem, Item: item.ID})
 		}
-		d.apply(o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: item.ID, TokenSerial: "TW1178220700000" + itoa(i), CertSerial: strings.Repeat("0A", 19) + "0" + itoa(i), Proven: []order.Fact{order.ReadBack}})
+		d.apply(o.ID, order.Command{On: order.KeyVerified, By: order.BySystem, Item: item.ID, TokenSerial: "TW1178220700000" + strconv.Itoa(i), CertSerial: strings.Repeat("0A", 19) + "0" + strconv.Itoa(i), Proven: []order.Fact{order.ReadBack}})
 	}
 
 	shipper := d.login("孙发货")

@@ -3,6 +3,7 @@ package handlers
 import (
 	"crypto/subtle"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -28,8 +29,8 @@ func NewTOTPSecret() (string, error) {
 
 // TOTPURI is the otpauth address of a secret: what an authenticator app scans.
 func TOTPURI(account, secret string) string {
-	return "otpauth://totp/" + queryEscape("云采盾") + ":" + strings.ReplaceAll(queryEscape(account), "+", "%20") +
-		"?secret=" + secret + "&issuer=" + queryEscape("云采盾") + "&algorithm=SHA1&digits=6&period=30"
+	return "otpauth://totp/" + url.QueryEscape("云采盾") + ":" + strings.ReplaceAll(url.QueryEscape(account), "+", "%20") +
+		"?secret=" + secret + "&issuer=" + url.QueryEscape("云采盾") + "&algorithm=SHA1&digits=6&period=30"
 }
 
 // TOTPCode is the code of a secret at a moment: what the owner's telephone shows.

@@ -106,7 +106,7 @@ func (s *Server) unlockSMS(c *fiber.Ctx) error {
 	code, err := s.Codes.Issue(c.UserContext(), unlockChallenge(c, serial))
 	switch e, ok := order.AsError(err); {
 	case ok && e.Kind == order.RateLimited:
-		view.Error, view.Wait = e.Detail, min(int(e.RetryAfter.Seconds())+1, 3600)
+		view = view.later(e)
 	case err != nil:
 		return err
 	default:

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -126,8 +125,6 @@ func day(t time.Time) string {
 	}
 	return t.In(order.Shanghai).Format("2006-01-02")
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // dict hands several values to a nested template.
 func dict(pairs ...any) (map[string]any, error) {

@@ -51,12 +51,6 @@ func (p addressParts) area() string {
 	return p.province + p.city + p.district
 }
 
-// NewAddress wraps values that were checked before, such as those read back
-// from the store.
-func NewAddress(province, city, district, detail string) Address {
-	return Address{hide(addressParts{province, city, district, detail}.text())}
-}
-
 const maxAddressDetail = 120
 
 // ParseAddress wants every part. Whether the place exists is for [Places.Check].

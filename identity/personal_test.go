@@ -39,8 +39,8 @@ func TestMasks(t *testing.T) {
 		{"e-mail", NewEmail("alice@x.com"), "a***@x.com"},
 		{"e-mail of one letter", NewEmail("a@x.com"), "***@x.com"},
 		{"no e-mail at all", NewEmail("alice"), "***"},
-		{"address", NewAddress("浙江省", "杭州市", "西湖区", "文三路1号"), "浙江省杭州市西湖区****"},
-		{"address in a municipality", NewAddress("北京市", "北京市", "东城区", "长安街1号"), "北京市东城区****"},
+		{"address", addressOf("浙江省", "杭州市", "西湖区", "文三路1号"), "浙江省杭州市西湖区****"},
+		{"address in a municipality", addressOf("北京市", "北京市", "东城区", "长安街1号"), "北京市东城区****"},
 		{"no address", Address{}, ""},
 	}
 	for _, tt := range tests {
@@ -65,7 +65,7 @@ func TestPersonalValuesHideThemselves(t *testing.T) {
 		email   any
 	}
 	mobile, doc, name := NewMobile("17712347069"), NewDocNo("11010519491231002X"), NewPersonName("王小琪")
-	address, email := NewAddress("浙江省", "杭州市", "西湖区", "文三路99号"), NewEmail("alice@x.com")
+	address, email := addressOf("浙江省", "杭州市", "西湖区", "文三路99号"), NewEmail("alice@x.com")
 	h := holder{mobile, mobile, &doc, []PersonName{name}, map[string]Address{"home": address}, email}
 	revealed := []string{"17712347069", "11010519491231002X", "王小琪", "文三路", "alice", "3137373132333437303639"} // the last is %x of the mobile
 
@@ -115,7 +115,7 @@ func TestPersonalValuesCompare(t *testing.T) {
 func TestMasksOfAnythingHideSomething(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.String().Draw(t, "s")
-		for _, v := range []personalValue{NewMobile(s), NewDocNo(s), NewPersonName(s), NewEmail(s), NewAddress("", "", "", s)} {
+		for _, v := range []personalValue{NewMobile(s), NewDocNo(s), NewPersonName(s), NewEmail(s), addressOf("", "", "", s)} {
 			mask := v.Mask()
 			if s != "" && !strings.Contains(s, "*") && (mask == s || !strings.Contains(mask, "*")) {
 				t.Fatalf("%T of %q shows %q", v, s, mask)

@@ -15,9 +15,6 @@ const (
 	PublicBody UnitType = "government" // 政府机构/事业单位
 )
 
-// UnitTypes lists the types in form order; the first is the default.
-var UnitTypes = []UnitType{Enterprise, SoleTrader, PublicBody}
-
 // Label returns the type as people read it.
 func (t UnitType) Label() string {
 	switch t {

@@ -83,7 +83,7 @@ func TestUnitTypeHint(t *testing.T) {
 	if _, ok := (UnitCode{Value: "MA00TEN18", Kind: KindOrgCode}).UnitType(); ok {
 		t.Error("an organisation code has no prefix")
 	}
-	for _, u := range UnitTypes {
+	for _, u := range []UnitType{Enterprise, SoleTrader, PublicBody} {
 		if u.Label() == "" {
 			t.Errorf("%s has no label", u)
 		}

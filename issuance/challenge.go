@@ -23,20 +23,6 @@ func VerifyChallenge(certificate []byte, tokenSerial string, challenge, signatur
 	return nil
 }
 
-// SignChallenge has the key on a plugged-in USBKEY of ours sign the challenge,
-// under the initial user PIN. It works until the subscriber changes that PIN.
-func (p *Pipeline) SignChallenge(ctx context.Context, tokenSerial string, challenge []byte) (signature []byte, err error) {
-	rec, err := p.ledger.Token(ctx, tokenSerial)
-	if err != nil {
-		return nil, err
-	}
-	err = p.withToken(ctx, rec, func(t *token.Token, _ tokenSecrets) error {
-		signature, err = answer(t, rec, challenge)
-		return err
-	})
-	return signature, err
-}
-
 func answer(t *token.Token, rec TokenRecord, challenge []byte) ([]byte, error) {
 	key, err := t.Key(containerID(rec.IssueID))
 	if err != nil {

@@ -80,7 +80,7 @@ func checkDone(t *testing.T, f *fixture, p *Pipeline, is Issue) {
 		t.Errorf("token %s: %s, %v", is.TokenSerial, rec.State, err)
 	}
 	challenge := []byte("challenge " + is.ID)
-	sig, err := p.SignChallenge(t.Context(), is.TokenSerial, challenge)
+	sig, err := signChallenge(t.Context(), p, is.TokenSerial, challenge)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -726,4 +726,18 @@ func (l *takenOnce) AdvanceIssue(ctx context.Context, from Stage, is Issue, tok 
 		return fmt.Errorf("committing: %w", ErrSerialTaken)
 	}
 	return l.Ledger.AdvanceIssue(ctx, from, is, tok)
+}
+
+// signChallenge has the key on a plugged-in USBKEY of ours sign the challenge,
+// under the initial user PIN. It works until the subscriber changes that PIN.
+func signChallenge(ctx context.Context, p *Pipeline, tokenSerial string, challenge []byte) (signature []byte, err error) {
+	rec, err := p.ledger.Token(ctx, tokenSerial)
+	if err != nil {
+		return nil, err
+	}
+	err = p.withToken(ctx, rec, func(t *token.Token, _ tokenSecrets) error {
+		signature, err = answer(t, rec, challenge)
+		return err
+	})
+	return signature, err
 }

@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// CertificateHold is the RFC 5280 §5.3.1 reason of a frozen certificate, the
-// only one that can be taken back.
-const CertificateHold = reasonCertificateHold
-
 // CertStatus is what the CA says about one serial number.
 type CertStatus struct {
 	Serial   string    `db:"serial"`

@@ -24,14 +24,15 @@ const (
 
 // The revocation reasons that this package gives or tells apart (RFC 5280 §5.3.1).
 const (
-	reasonSuperseded      = 4
-	reasonCertificateHold = 6
+	reasonSuperseded = 4
+	// CertificateHold is that of a frozen certificate, the only one that can be taken back.
+	CertificateHold = 6
 )
 
 // Status returns how the certificate of is stands at now.
 func (is Issue) Status(now time.Time) Status {
 	switch {
-	case !is.RevokedAt.IsZero() && is.RevocationReason != reasonCertificateHold:
+	case !is.RevokedAt.IsZero() && is.RevocationReason != CertificateHold:
 		return Revoked
 	case now.After(is.NotAfter):
 		return Expired

@@ -228,7 +228,7 @@ func (s *Service) authorizeIn(ctx context.Context, tx Tx, was Authorization, o O
 	if t.Order == AuthReturned {
 		by.Reasons, by.Note = []Reason{{Code: "R05", Note: c.Note}}, ""
 	}
-	_, err = s.applyIn(ctx, tx, o.ID, by)
+	_, err = s.ApplyIn(ctx, tx, o.ID, by)
 	return a, err
 }
 
@@ -450,7 +450,7 @@ func (s *Service) resend(ctx context.Context, id ID, c Command) (Order, error) {
 		if left > 0 {
 			c.Proven = []Fact{ResendAllowed}
 		}
-		o, err = s.applyIn(ctx, tx, id, c)
+		o, err = s.ApplyIn(ctx, tx, id, c)
 		return err
 	})
 	if refusal, ok := AsError(err); ok {

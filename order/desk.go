@@ -239,7 +239,7 @@ func (s *Service) releaseOf(ctx context.Context, id ID, staffID, why string) err
 		if err != nil || o.Stage != Claimed || o.ReviewerID != staffID {
 			return err
 		}
-		_, err = s.applyIn(ctx, tx, id, Command{On: Release, By: BySystem, Note: why})
+		_, err = s.ApplyIn(ctx, tx, id, Command{On: Release, By: BySystem, Note: why})
 		return err
 	})
 	if movesNothing(err) {

@@ -192,7 +192,7 @@ func (s *Service) courierReported(ctx context.Context, id ID, r CourierReport) e
 		}
 		if now.State != before.State && was.TrackingNo == now.TrackingNo {
 			c := Command{On: CourierMoved, By: Actor{Role: Courier, Channel: Internal}, Parcel: now.State, Note: now.State.Label()}
-			if _, err = s.applyIn(ctx, tx, was.ID, c); !movesNothing(err) {
+			if _, err = s.ApplyIn(ctx, tx, was.ID, c); !movesNothing(err) {
 				return err
 			}
 		}
@@ -304,7 +304,7 @@ func (s *Service) CorrectTracking(ctx context.Context, id ID, with []ID, c Comma
 	err := s.store.InTx(ctx, func(tx Tx) error {
 		for _, one := range slices.Compact(all) {
 			refused = one
-			if _, err := s.applyIn(ctx, tx, one, c); err != nil {
+			if _, err := s.ApplyIn(ctx, tx, one, c); err != nil {
 				return err
 			}
 		}
@@ -358,7 +358,7 @@ func loseParcel(o *Order, _ Command) { o.Parcel = ParcelLost }
 func (s *Service) replaceLost(ctx context.Context, tx Tx, o Order, c Command) error {
 	for _, key := range c.lost() {
 		r := Command{On: ReplaceLost, By: BySystem, Certificate: key.CertSerial, Consent: o.Consent, replaces: &o, seal: key.Seal}
-		if _, err := s.applyIn(ctx, tx, "", r); err != nil {
+		if _, err := s.ApplyIn(ctx, tx, "", r); err != nil {
 			return err
 		}
 	}

@@ -144,7 +144,7 @@ func (s *Service) PaymentSucceeded(ctx context.Context, r Receipt) error {
 			return err
 		}
 		c := Command{On: Paid, By: Actor{Role: Gateway, Channel: Internal}, Trade: r.TradeNo, PaidAt: r.PaidAt}
-		if _, err = s.applyIn(ctx, tx, p.OrderID, c); movesNothing(err) {
+		if _, err = s.ApplyIn(ctx, tx, p.OrderID, c); movesNothing(err) {
 			return s.latePayment(ctx, tx, p, c)
 		}
 		return err
@@ -237,7 +237,7 @@ func (s *Service) RunRefund(ctx context.Context, tradeNo string) error {
 		if err != nil {
 			return err
 		}
-		if _, err = s.applyIn(ctx, tx, p.OrderID, c); movesNothing(err) { // a late payment's refund
+		if _, err = s.ApplyIn(ctx, tx, p.OrderID, c); movesNothing(err) { // a late payment's refund
 			if p.State != PaymentRefundFailed {
 				return nil
 			}
@@ -417,7 +417,7 @@ func (s *Service) failed(ctx context.Context, gateway PaymentGateway, tradeNo st
 			}
 			return err
 		}
-		_, err = s.applyIn(ctx, tx, p.OrderID, Command{On: PayFailed, By: Actor{Role: Gateway, Channel: Internal}})
+		_, err = s.ApplyIn(ctx, tx, p.OrderID, Command{On: PayFailed, By: Actor{Role: Gateway, Channel: Internal}})
 		return err
 	})
 }

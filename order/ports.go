@@ -19,7 +19,6 @@ type Store interface {
 // not exist is NotFound.
 type Queries interface {
 	Order(ctx context.Context, id ID) (Order, error)
-	OrderByNo(ctx context.Context, no string) (Order, error)
 	// DueKept returns up to limit orders to look at whether their data may go, the
 	// longest overdue first; DuePeople the same of people.
 	DueKept(ctx context.Context, now time.Time, limit int) ([]ID, error)

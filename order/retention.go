@@ -174,7 +174,7 @@ func (s *Service) retainOrder(ctx context.Context, id ID) error {
 			return tx.KeepOrder(ctx, id, until)
 		}
 		if k.DeletedAt.IsZero() && k.Status == Draft {
-			_, err := s.applyIn(ctx, tx, id, Command{On: Delete, By: BySystem})
+			_, err := s.ApplyIn(ctx, tx, id, Command{On: Delete, By: BySystem})
 			return err
 		}
 		return s.enqueuePurge(ctx, tx, id, now)

@@ -81,19 +81,13 @@ func (s *Service) Apply(ctx context.Context, id ID, c Command) (Order, error) {
 	var o Order
 	err := s.store.InTx(ctx, func(tx Tx) error {
 		var err error
-		o, err = s.applyIn(ctx, tx, id, c)
+		o, err = s.ApplyIn(ctx, tx, id, c)
 		return err
 	})
 	if id != "" {
 		s.auditRefusal(ctx, id, c, err)
 	}
 	return o, err
-}
-
-// ApplyIn is Apply in the transaction of a caller who changes something else with
-// it; a refusal is the caller's to record, with [Refusals.Record].
-func (s *Service) ApplyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, error) {
-	return s.applyIn(ctx, tx, id, c)
 }
 
 // auditRefusal keeps that a command ended with err, if that is a refusal.
@@ -105,13 +99,15 @@ func audit(id ID, c Command, at time.Time) AuditRecord {
 	return c.By.Did(id, string(c.On), at)
 }
 
-func (s *Service) applyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, error) {
+// ApplyIn is Apply in the transaction of a caller who changes something else with
+// it; a refusal is the caller's to record, with [Refusals.Record].
+func (s *Service) ApplyIn(ctx context.Context, tx Tx, id ID, c Command) (Order, error) {
 	was, err := s.load(ctx, tx, id, c)
 	if err != nil {
 		return Order{}, err
 	}
 	if c.On != ExpressOver && expressLate(was, Command{at: s.now()}) { // whoever moves a late order finds it late, not only the sweep
-		if was, err = s.applyIn(ctx, tx, id, Command{On: ExpressOver, By: BySystem}); err != nil {
+		if was, err = s.ApplyIn(ctx, tx, id, Command{On: ExpressOver, By: BySystem}); err != nil {
 			return was, err
 		}
 	}

@@ -196,11 +196,6 @@ func (tx *Tx) holdOrder(ctx context.Context, which string, arg any) error {
 	return tx.later(ctx, must("locking an order"), `SELECT 1 FROM orders WHERE id IN (`+which+`)`+tx.dia.forUpdate, arg)
 }
 
-// OrderByNo implements [order.Queries].
-func (q queries) OrderByNo(ctx context.Context, no string) (order.Order, error) {
-	return q.oneOrder(ctx, `deleted_at IS NULL AND no = ?`, no)
-}
-
 func (q queries) oneOrder(ctx context.Context, where string, arg any) (order.Order, error) {
 	found, err := q.sealedOrders(ctx, where, arg)
 	if err != nil {

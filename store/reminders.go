@@ -51,7 +51,7 @@ func (q queries) Reminders(ctx context.Context, serial string) ([]certificate.Re
 	return convert(rows, reminderRow.reminder), nil
 }
 
-// Reminded implements [certificate.ReminderQueries].
+// Reminded are the certificates that one reminder is about.
 func (q queries) Reminded(ctx context.Context, id order.ID, seq int64) ([]certificate.Certificate, error) {
 	return q.holders(ctx, `i.serial IN (SELECT serial FROM reminders WHERE order_id = ? AND seq = ? AND seq <> 0) ORDER BY i.not_after, i.serial`, id, seq)
 }

@@ -12,12 +12,10 @@ type Info struct {
 	// Name is by what it is found: its TW serial number if it has one, else its label.
 	Name          string
 	Label, Serial string
-	Manufacturer  string
 	Model         string
 	MinPIN        int
 	MaxPIN        int // 0: the token does not say
 	Initialized   bool
-	UserPINSet    bool
 	UserPINLocked bool
 	UserPINLow    bool // a wrong PIN was tried
 	SOPINLocked   bool
@@ -48,9 +46,9 @@ func (m *Module) Tokens() ([]Info, error) {
 func infoOf(ti pkcs11.TokenInfo) Info {
 	has := func(flag uint) bool { return ti.Flags&flag != 0 }
 	i := Info{
-		Label: trim(ti.Label), Serial: trim(ti.SerialNumber), Manufacturer: trim(ti.ManufacturerID), Model: trim(ti.Model),
+		Label: trim(ti.Label), Serial: trim(ti.SerialNumber), Model: trim(ti.Model),
 		MinPIN: int(ti.MinPinLen), MaxPIN: int(ti.MaxPinLen),
-		Initialized: has(pkcs11.CKF_TOKEN_INITIALIZED), UserPINSet: has(pkcs11.CKF_USER_PIN_INITIALIZED),
+		Initialized:   has(pkcs11.CKF_TOKEN_INITIALIZED),
 		UserPINLocked: has(pkcs11.CKF_USER_PIN_LOCKED), UserPINLow: has(pkcs11.CKF_USER_PIN_COUNT_LOW) || has(pkcs11.CKF_USER_PIN_FINAL_TRY),
 		SOPINLocked: has(pkcs11.CKF_SO_PIN_LOCKED),
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/outbound"
 )
 
 // Config is the enterprise account at 快递100.
@@ -82,12 +83,8 @@ const alreadyFollowed = "501"
 
 // Follow implements [order.CourierDesk].
 func (k *Kuaidi100) Follow(ctx context.Context, carrier, trackingNo, phoneTail string) (err error) {
-	if k.cfg.Latency != nil {
-		timer := prometheus.NewTimer(prometheus.ObserverFunc(func(seconds float64) {
-			k.cfg.Latency.WithLabelValues("follow", outcome(err)).Observe(seconds)
-		}))
-		defer timer.ObserveDuration()
-	}
+	done := outbound.Timed(k.cfg.Latency, "follow")
+	defer func() { done(outcome(err)) }()
 	company, ok := companies[carrier]
 	if !ok {
 		return fmt.Errorf("courier: no company code for carrier %q", carrier)
@@ -125,10 +122,7 @@ func (k *Kuaidi100) post(ctx context.Context, form url.Values, out any) error {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := k.http.Do(req)
 	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			return e.Err
-		}
-		return err
+		return outbound.WithoutURL(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -31,6 +31,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/outbound"
 )
 
 // Config is the seller's agreement with the platform.
@@ -351,21 +352,17 @@ func (g *Golden) call(ctx context.Context, op, path string, in, out any) error {
 }
 
 func (g *Golden) do(op string, req *http.Request, limit int64) (body []byte, err error) {
-	if g.cfg.Latency != nil {
-		timer := prometheus.NewTimer(prometheus.ObserverFunc(func(seconds float64) {
-			g.cfg.Latency.WithLabelValues(op, outcome(err)).Observe(seconds)
-		}))
-		defer timer.ObserveDuration()
-	}
+	done := outbound.Timed(g.cfg.Latency, op)
+	defer func() { done(outcome(err)) }()
 	resp, err := g.http.Do(req)
 	if err != nil {
-		return nil, unavailable(op, withoutURL(err))
+		return nil, unavailable(op, outbound.WithoutURL(err))
 	}
 	defer resp.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case err != nil:
-		return nil, unavailable(op, withoutURL(err))
+		return nil, unavailable(op, outbound.WithoutURL(err))
 	case resp.StatusCode != http.StatusOK:
 		return nil, unavailable(op, fmt.Errorf("HTTP status %d", resp.StatusCode))
 	case int64(len(body)) > limit:
@@ -379,13 +376,6 @@ func outcome(err error) string {
 		return "ok"
 	}
 	return "error"
-}
-
-func withoutURL(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 // refused is the platform's no. Its words are for finance; they go no further than

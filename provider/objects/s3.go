@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -146,12 +145,8 @@ func (b *bucket) remove(ctx context.Context, name string) error {
 // call bounds and measures an operation. Its error is fs.ErrNotExist where the object,
 // not the bucket, is missing, and else of kind Unavailable.
 func (b *bucket) call(ctx context.Context, op string, do func(context.Context) error) (err error) {
-	if b.cfg.Latency != nil {
-		timer := prometheus.NewTimer(prometheus.ObserverFunc(func(seconds float64) {
-			b.cfg.Latency.WithLabelValues(op, outcome(err)).Observe(seconds)
-		}))
-		defer timer.ObserveDuration()
-	}
+	done := outbound.Timed(b.cfg.Latency, op)
+	defer func() { done(outcome(err)) }()
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	err = do(ctx)
@@ -164,7 +159,7 @@ func (b *bucket) call(ctx context.Context, op string, do func(context.Context) e
 	}
 	return &order.Error{
 		Kind: order.Unavailable, Code: "objects_unavailable", Detail: "文件服务暂时不可用，请稍后再试",
-		RetryAfter: 30 * time.Second, Err: fmt.Errorf("bucket: %s: %w", op, withoutURL(err)),
+		RetryAfter: 30 * time.Second, Err: fmt.Errorf("bucket: %s: %w", op, outbound.WithoutURL(err)),
 	}
 }
 
@@ -178,18 +173,4 @@ func outcome(err error) string {
 		return "timeout"
 	}
 	return "error"
-}
-
-// withoutURL drops the address from a client error: addresses belong in the
-// configuration, not in every log line.
-func withoutURL(err error) error {
-	e, ok := errors.AsType[*url.Error](err)
-	switch {
-	case !ok:
-		return err
-	case strings.Contains(e.Err.Error(), e.URL): // minio repeats it: Connection closed by foreign host http://…
-		return errors.New(strings.ReplaceAll(e.Err.Error(), e.URL, "it"))
-	default:
-		return e.Err
-	}
 }

@@ -1,5 +1,5 @@
-// Package outbound is how the SDKs of our providers reach the network: one host, or what
-// stands in for it, and replies of a bounded size.
+// Package outbound is how our providers reach the network: one host, or what stands in for
+// it, replies of a bounded size, calls that are timed, and errors without addresses.
 package outbound
 
 import (

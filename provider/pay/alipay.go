@@ -190,7 +190,7 @@ func (a *Alipay) ask(ctx context.Context, op string, param alipay.Param) (r alip
 // words of our own.
 func alipayFault(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
+		return outbound.WithoutURL(e)
 	}
 	if _, ok := errors.AsType[*alipay.Error](err); ok { // it may be nil: an unsigned null
 		return errBadSignature

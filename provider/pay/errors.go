@@ -14,6 +14,7 @@ import (
 	"github.com/wechatpay-apiv3/wechatpay-go/core/consts"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/outbound"
 )
 
 // Error is a refusal by a gateway. WeChat Pay does not sign it: it is a reason to
@@ -75,7 +76,7 @@ func normal(code string) string {
 // reply, in words of our own.
 func transportFault(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
+		return outbound.WithoutURL(e)
 	}
 	if strings.Contains(err.Error(), "validate verify fail") {
 		return errBadSignature
@@ -128,12 +129,8 @@ func codeOf(err error) string {
 
 // observe runs one call to a gateway and keeps how long it took.
 func observe(latency prometheus.ObserverVec, op string, call func() error) (err error) {
-	if latency != nil {
-		timer := prometheus.NewTimer(prometheus.ObserverFunc(func(seconds float64) {
-			latency.WithLabelValues(op, outcome(err)).Observe(seconds)
-		}))
-		defer timer.ObserveDuration()
-	}
+	done := outbound.Timed(latency, op)
+	defer func() { done(outcome(err)) }()
 	return call()
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/outbound"
 )
 
 // Config says which product to call, where, and as whom.
@@ -87,12 +88,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s (request %s)", e.Code, e
 //
 // A call that timed out may have been carried out: Call never repeats one.
 func (c *Client) Call(ctx context.Context, action string, in, out any) (err error) {
-	if c.cfg.Latency != nil {
-		timer := prometheus.NewTimer(prometheus.ObserverFunc(func(seconds float64) {
-			c.cfg.Latency.WithLabelValues(action, outcome(err)).Observe(seconds)
-		}))
-		defer timer.ObserveDuration()
-	}
+	done := outbound.Timed(c.cfg.Latency, action)
+	defer func() { done(outcome(err)) }()
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", action, err)
@@ -103,12 +100,12 @@ func (c *Client) Call(ctx context.Context, action string, in, out any) (err erro
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return c.unavailable(action, withoutURL(err))
+		return c.unavailable(action, outbound.WithoutURL(err))
 	}
 	defer resp.Body.Close()
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	if err != nil {
-		return c.unavailable(action, withoutURL(err))
+		return c.unavailable(action, outbound.WithoutURL(err))
 	}
 	// API 3.0 answers 200 even to refusals; anything else is a proxy or an outage.
 	if resp.StatusCode != http.StatusOK {
@@ -177,15 +174,6 @@ func (c *Client) unavailable(action string, cause error) error {
 		Kind: order.Unavailable, Code: "provider_unavailable", Detail: "服务暂时不可用，请稍后再试",
 		RetryAfter: 30 * time.Second, Err: fmt.Errorf("calling %s %s: %w", c.cfg.Service, action, cause),
 	}
-}
-
-// withoutURL drops the address from a client error: addresses belong in the
-// configuration, not in every log line.
-func withoutURL(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 func outcome(err error) string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/order"
+	"github.com/yuncaidun/yuncaidun/provider/outbound"
 )
 
 // Error is a refusal by WeChat: its return code, and its words, which name a
@@ -144,7 +145,7 @@ var secrets = regexp.MustCompile(`\b(secret|access_token|refresh_token|js_code|c
 // query holds the token or the app secret.
 func withoutSecrets(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
+		return outbound.WithoutURL(e)
 	}
 	return errors.New(secrets.ReplaceAllString(err.Error(), "$1=***"))
 }

@@ -277,12 +277,8 @@ type caller struct {
 // call runs one SDK call. A token that WeChat no longer accepts is dropped and
 // the call repeated once with a fresh one; nothing was done by the first.
 func (a caller) call(ctx context.Context, op string, f func() error) (err error) {
-	if a.latency != nil {
-		timer := prometheus.NewTimer(prometheus.ObserverFunc(func(seconds float64) {
-			a.latency.WithLabelValues(op, outcome(err)).Observe(seconds)
-		}))
-		defer timer.ObserveDuration()
-	}
+	done := outbound.Timed(a.latency, op)
+	defer func() { done(outcome(err)) }()
 	if err := ctx.Err(); err != nil {
 		return unavailable(op, err)
 	}

@@ -3,7 +3,6 @@ package letter
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -26,12 +25,7 @@ const (
 )
 
 // ConsentHash is the SHA-256 (hex) of the consent's words.
-func ConsentHash() string { return hexSum([]byte(Consent)) }
-
-func hexSum(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
+func ConsentHash() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(Consent))) }
 
 // Authorization is what the letter to be signed online says.
 type Authorization struct {
@@ -94,7 +88,7 @@ func (a Authorization) Text() string {
 }
 
 // SHA256 is the hash (hex) of the letter's words.
-func (a Authorization) SHA256() string { return hexSum([]byte(a.Text())) }
+func (a Authorization) SHA256() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(a.Text()))) }
 
 // Signing is what was added to the letter by its signature.
 type Signing struct {

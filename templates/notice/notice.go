@@ -349,10 +349,6 @@ var namesToken = []order.Notice{order.NoticeWritten, order.NoticeUnlocked, order
 // NamesToken are the notices about one USBKEY, which they name where it is known.
 func NamesToken(n order.Notice) bool { return slices.Contains(namesToken, n) }
 
-// WithoutOrder are the notices that are about no order; they have words of their
-// own.
-var WithoutOrder = []order.Notice{order.NoticeDaySummary, order.NoticeBillDiffers}
-
 // BillDiffers is the card about what the payment platforms' bills and our books disagree
 // about, to be explained by finance.
 func BillDiffers(at time.Time, open int, l Links) Card {
