@@ -84,20 +84,19 @@ type staffListCmd struct{}
 func (staffListCmd) Run(ctx context.Context, c *cli) error {
 	return c.withStaffing(ctx, func(st *order.Staffing) error {
 		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-		for after, more := (order.Cursor{}), true; more; more = after != (order.Cursor{}) {
+		for m, err := range order.Each(func(after order.Cursor) ([]order.Colleague, order.Cursor, error) {
 			page, err := st.Page(ctx, after, 0)
+			return page.Colleagues, page.Next, err
+		}) {
 			if err != nil {
 				return err
 			}
-			after = page.Next
-			for _, m := range page.Colleagues {
-				state := "enabled"
-				if m.Disabled {
-					state = "disabled"
-				}
-				if _, err := fmt.Fprintf(w, "%s\t%s\t%v\t%s\n", m.ID, m.Name, m.Roles, state); err != nil {
-					return err
-				}
+			state := "enabled"
+			if m.Disabled {
+				state = "disabled"
+			}
+			if _, err := fmt.Fprintf(w, "%s\t%s\t%v\t%s\n", m.ID, m.Name, m.Roles, state); err != nil {
+				return err
 			}
 		}
 		return w.Flush()

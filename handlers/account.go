@@ -64,9 +64,7 @@ func (s *Server) fees(c *fiber.Ctx) error {
 		return err
 	}
 	v := feesView{Rows: page.Fees}
-	if page.Next != (order.Cursor{}) {
-		v.Next = "/fees?after=" + cursorText(page.Next)
-	}
+	v.Next = link("/fees?after=", page.Next)
 	return s.render(c, http.StatusOK, "fees", "费用中心", v)
 }
 
@@ -102,9 +100,7 @@ func (s *Server) showOwnEnquiries(c *fiber.Ctx, status int, v ownEnquiriesView) 
 	}
 	v.Topics, v.Rows = enquiryTopics, page.Enquiries
 	v.Waiting = slices.ContainsFunc(v.Rows, func(e order.Enquiry) bool { return e.DoneAt.IsZero() })
-	if page.Next != (order.Cursor{}) {
-		v.Next = "/enquiries?after=" + cursorText(page.Next)
-	}
+	v.Next = link("/enquiries?after=", page.Next)
 	return s.render(c, status, "enquiries", "工单", v)
 }
 

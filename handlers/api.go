@@ -204,9 +204,7 @@ func (s *Server) apiOrders(ctx context.Context, in *ordersInput) (*ordersOutput,
 	for _, o := range page.Orders {
 		out.Body.Orders = append(out.Body.Orders, s.orderJSON(o, nil))
 	}
-	if page.Next != (order.Cursor{}) {
-		out.Body.Next = cursorText(page.Next)
-	}
+	out.Body.Next = cursorText(page.Next)
 	return &out, nil
 }
 

@@ -179,9 +179,7 @@ func (s *Server) apiLoans(ctx context.Context, in *loansInput) (*loansOutput, er
 	}
 	var out loansOutput
 	out.Body.Loans = loansJSON(page.Loans, s.Now())
-	if page.Next != (order.Cursor{}) {
-		out.Body.Next = cursorText(page.Next)
-	}
+	out.Body.Next = cursorText(page.Next)
 	return &out, nil
 }
 

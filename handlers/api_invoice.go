@@ -105,9 +105,7 @@ func (s *Server) apiInvoices(ctx context.Context, in *invoicesInput) (*invoicesO
 	for _, i := range page.Invoices {
 		out.Body.Invoices = append(out.Body.Invoices, invoiceJSON(invoiceCard{Invoice: i, What: whatOfInvoice(i), Ask: i.Retryable()}, i.OrderID))
 	}
-	if page.Next != (order.Cursor{}) {
-		out.Body.Next = cursorText(page.Next)
-	}
+	out.Body.Next = cursorText(page.Next)
 	return &out, nil
 }
 

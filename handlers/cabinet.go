@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -155,9 +156,7 @@ func (s *Server) tokenPage(c *fiber.Ctx, status int, v tokenView) error {
 	}
 	v.Out, v.First = outOf(out, v.Token.ID, s.Now()), after == order.Cursor{}
 	v.Past = slices.DeleteFunc(page.Loans, certificate.Loan.Out)
-	if page.Next != (order.Cursor{}) {
-		v.Next = "/cabinet/" + v.Token.ID + "?after=" + cursorText(page.Next)
-	}
+	v.Next = link("/cabinet/"+v.Token.ID+"?after=", page.Next)
 	return s.render(c, status, "cabinet", "领用登记", v)
 }
 
@@ -223,15 +222,15 @@ func (s *Server) sendLog(c *fiber.Ctx) error {
 	w := csv.NewWriter(&b)
 	w.UseCRLF = true // RFC 4180
 	rows := [][]string{{"UKEY", "领用人", "部门", "用途", "领用时间", "应归还日", "归还时间"}}
-	err = s.eachLoan(ctx, me, token.ID, func(l certificate.Loan) {
+	for l, err := range s.loans(ctx, me, token.ID) {
+		if err != nil {
+			return err
+		}
 		back := ""
 		if !l.Out() {
 			back = moment(l.ReturnedAt)
 		}
 		rows = append(rows, []string{token.Name, l.Borrower.Reveal(), l.Department, l.Purpose, moment(l.LentAt), day(l.DueAt), back})
-	})
-	if err != nil {
-		return err
 	}
 	for _, row := range rows {
 		for i := range row {
@@ -246,19 +245,12 @@ func (s *Server) sendLog(c *fiber.Ctx) error {
 	return c.SendString(b.String())
 }
 
-// eachLoan reads the log of a USBKEY, or of all when token is empty.
-func (s *Server) eachLoan(ctx context.Context, personID, token string, do func(certificate.Loan)) error {
-	for after, more := (order.Cursor{}), true; more; {
+// loans is the log of a USBKEY, or of all when token is empty.
+func (s *Server) loans(ctx context.Context, personID, token string) iter.Seq2[certificate.Loan, error] {
+	return order.Each(func(after order.Cursor) ([]certificate.Loan, order.Cursor, error) {
 		page, err := s.Status.Loans(ctx, personID, token, after, copyPage)
-		if err != nil {
-			return err
-		}
-		for _, l := range page.Loans {
-			do(l)
-		}
-		after, more = page.Next, page.Next != order.Cursor{}
-	}
-	return nil
+		return page.Loans, page.Next, err
+	})
 }
 
 // inert keeps a spreadsheet from taking what somebody typed for a formula (OWASP, CSV

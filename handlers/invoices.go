@@ -204,9 +204,7 @@ func (s *Server) listInvoices(c *fiber.Ctx) error {
 		return err
 	}
 	v := invoicesView{Rows: page.Invoices}
-	if page.Next != (order.Cursor{}) {
-		v.Next = "/invoices?after=" + cursorText(page.Next)
-	}
+	v.Next = link("/invoices?after=", page.Next)
 	return s.render(c, http.StatusOK, "invoices", "我的发票", v)
 }
 

@@ -121,9 +121,7 @@ func (s *Server) myData(c *fiber.Ctx) error {
 		return err
 	}
 	v.Cabinet = len(kept.Foreign)+len(kept.Loans) > 0
-	if page.Next != (order.Cursor{}) {
-		v.Next = "/me/data?after=" + cursorText(page.Next)
-	}
+	v.Next = link("/me/data?after=", page.Next)
 	return s.render(c, http.StatusOK, "data", "我的资料", v)
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/yeka/zip"
 
-	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -96,17 +95,13 @@ func (s *Server) writeCopy(ctx context.Context, w io.Writer, t copyTicket) error
 	if err := k.account(ctx, t.PersonID); err != nil {
 		return err
 	}
-	for after, more := (order.Cursor{}), true; more; {
-		page, err := s.Store.Orders(ctx, order.Filter{PersonID: t.PersonID, After: after, Limit: copyPage})
+	for o, err := range order.EachOrder(ctx, s.Store, order.Filter{PersonID: t.PersonID, Limit: copyPage}) {
 		if err != nil {
 			return err
 		}
-		for _, o := range page.Orders {
-			if err := k.order(ctx, o); err != nil {
-				return err
-			}
+		if err := k.order(ctx, o); err != nil {
+			return err
 		}
-		after, more = page.Next, page.Next != order.Cursor{}
 	}
 	if err := k.readme(); err != nil {
 		return err
@@ -223,25 +218,23 @@ func (k *dataCopy) account(ctx context.Context, personID string) error {
 	for _, c := range certs {
 		out.Certificates = append(out.Certificates, certificateCopy{c.Serial, c.Holder, c.TokenSerial, c.NotBefore, c.NotAfter, c.Standing(k.s.Now())})
 	}
-	for after, more := (order.Cursor{}), true; more; {
+	for f, err := range order.Each(func(after order.Cursor) ([]order.Fee, order.Cursor, error) {
 		page, err := k.s.Store.Fees(ctx, personID, after, copyPage)
+		return page.Fees, page.Next, err
+	}) {
 		if err != nil {
 			return err
 		}
-		for _, f := range page.Fees {
-			out.Payments = append(out.Payments, paymentCopy{f.OrderNo, f.Product, f.Amount, f.Returned, f.Channel.Label(), f.PaidAt})
-		}
-		after, more = page.Next, page.Next != order.Cursor{}
+		out.Payments = append(out.Payments, paymentCopy{f.OrderNo, f.Product, f.Amount, f.Returned, f.Channel.Label(), f.PaidAt})
 	}
-	for after, more := (order.Cursor{}), true; more; {
+	for e, err := range order.Each(func(after order.Cursor) ([]order.Enquiry, order.Cursor, error) {
 		page, err := k.s.Enquiries.EnquiriesOf(ctx, personID, after, copyPage)
+		return page.Enquiries, page.Next, err
+	}) {
 		if err != nil {
 			return err
 		}
-		for _, e := range page.Enquiries {
-			out.Enquiries = append(out.Enquiries, enquiryCopy{e.CreatedAt, e.Topic, e.Said})
-		}
-		after, more = page.Next, page.Next != order.Cursor{}
+		out.Enquiries = append(out.Enquiries, enquiryCopy{e.CreatedAt, e.Topic, e.Said})
 	}
 	openings, err := k.s.Status.KeptOpeningsOf(ctx, personID)
 	if err != nil {
@@ -259,11 +252,11 @@ func (k *dataCopy) account(ctx context.Context, personID string) error {
 		names[f.ID] = f.Label
 		out.Foreign = append(out.Foreign, formOfForeign(f))
 	}
-	err = k.s.eachLoan(ctx, personID, "", func(l certificate.Loan) {
+	for l, err := range k.s.loans(ctx, personID, "") {
+		if err != nil {
+			return err
+		}
 		out.Loans = append(out.Loans, loanCopy{cmp.Or(names[l.Token], l.Token), l.Borrower.Reveal(), l.Department, l.Purpose, l.LentAt, l.DueAt, l.ReturnedAt})
-	})
-	if err != nil {
-		return err
 	}
 	for before, more := "", true; more; {
 		messages, err := k.s.Store.Messages(ctx, order.MessageFilter{PersonID: personID, Before: before, Limit: copyPage})

@@ -168,9 +168,20 @@ func actionURL(id order.ID, a order.Action) string {
 	}
 }
 
-// A cursor travels as its instant and id.
+// A cursor travels as its instant and id; that behind the last page, which is zero, as nothing.
 func cursorText(c order.Cursor) string {
+	if c == (order.Cursor{}) {
+		return ""
+	}
 	return strconv.FormatInt(c.At.UnixMilli(), 36) + "_" + string(c.ID)
+}
+
+// link leads to the next page of a list; empty after the last.
+func link(list string, next order.Cursor) string {
+	if next == (order.Cursor{}) {
+		return ""
+	}
+	return list + cursorText(next)
 }
 
 func parseCursor(text string) (order.Cursor, error) {

@@ -225,14 +225,6 @@ func listPage(c *fiber.Ctx, f order.Filter) (order.Filter, error) {
 	return f, err
 }
 
-// nextPage is the query value behind the last order of a page; "" on the last.
-func nextPage(p order.Page) string {
-	if p.Next == (order.Cursor{}) {
-		return ""
-	}
-	return cursorText(p.Next)
-}
-
 // orNotice shows a list again with the refusal on top; other errors go on.
 func (k *console) orNotice(c *fiber.Ctx, err error, show func(*fiber.Ctx, error) error) error {
 	if e, ok := order.AsError(err); !ok || e.Kind == order.NotFound {

@@ -215,9 +215,7 @@ func (k *console) showFinance(c *fiber.Ctx, refusal error) error {
 	for _, o := range page.Orders {
 		v.Rows = append(v.Rows, moneyRowOf(o))
 	}
-	if next := nextPage(page); next != "" {
-		v.Next = "/staff/finance?refund=" + string(state) + "&after=" + next
-	}
+	v.Next = link("/staff/finance?refund="+string(state)+"&after=", page.Next)
 	return k.show(c, "finance", "退款", v, refusal)
 }
 

@@ -55,9 +55,7 @@ func (k *console) showInvoices(c *fiber.Ctx, refusal error) error {
 		return err
 	}
 	v.Rows = page.Invoices
-	if page.Next != (order.Cursor{}) {
-		v.Next = "/staff/invoices?list=" + list + "&after=" + cursorText(page.Next)
-	}
+	v.Next = link("/staff/invoices?list="+list+"&after=", page.Next)
 	return k.show(c, "invoices", "发票", v, refusal)
 }
 

@@ -91,9 +91,7 @@ func (k *console) showMaking(c *fiber.Ctx, refusal error) error {
 		}
 		v.Rows, v.FourEyes = append(v.Rows, row), v.FourEyes || row.FourEyes
 	}
-	if next := nextPage(page); next != "" {
-		v.Next = "/staff/making?after=" + next
-	}
+	v.Next = link("/staff/making?after=", page.Next)
 	return k.show(c, "making", "制证", v, refusal)
 }
 

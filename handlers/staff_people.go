@@ -110,9 +110,7 @@ func (k *console) showPeople(c *fiber.Ctx, refusal error) error {
 	for _, m := range page.Colleagues {
 		v.Rows = append(v.Rows, colleagueRow{m.ID, m.Name, m.Mobile.Mask(), labelsOf(m.Roles), m.Leader, m.Disabled})
 	}
-	if page.Next != (order.Cursor{}) {
-		v.Next = peoplePath + "?after=" + cursorText(page.Next)
-	}
+	v.Next = link(peoplePath+"?after=", page.Next)
 	return k.show(c, "people", "同事", v, refusal)
 }
 

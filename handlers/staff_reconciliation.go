@@ -98,9 +98,7 @@ func (k *console) listDifferences(c *fiber.Ctx, v *reconciliationView, list stri
 		}
 		v.Rows = append(v.Rows, row)
 	}
-	if page.Next != (order.Cursor{}) {
-		v.Next = reconciliationPath + "?list=" + list + "&after=" + cursorText(page.Next)
-	}
+	v.Next = link(reconciliationPath+"?list="+list+"&after=", page.Next)
 	if list != "open" || c.Query("after") != "" {
 		return nil
 	}

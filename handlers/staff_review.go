@@ -112,9 +112,7 @@ func (k *console) queue(c *fiber.Ctx) error {
 	for _, o := range page.Orders {
 		v.Rows = append(v.Rows, k.taskView(c, o))
 	}
-	if next := nextPage(page); next != "" {
-		v.Next = "/staff/review?stage=" + string(stage) + "&after=" + next
-	}
+	v.Next = link("/staff/review?stage="+string(stage)+"&after=", page.Next)
 	return k.show(c, "queue", "审核任务", v, nil)
 }
 

@@ -49,9 +49,7 @@ func (k *console) search(c *fiber.Ctx) error {
 		}
 		v.Rows = append(v.Rows, foundRow{moneyRowOf(o), o.PlacedAt, searchLinks(m, o)})
 	}
-	if next := nextPage(page); next != "" {
-		v.Next = "/staff/orders?no=" + url.QueryEscape(v.No) + "&company=" + url.QueryEscape(v.Company) + "&after=" + next
-	}
+	v.Next = link("/staff/orders?no="+url.QueryEscape(v.No)+"&company="+url.QueryEscape(v.Company)+"&after=", page.Next)
 	return k.show(c, "search", "查订单", v, nil)
 }
 

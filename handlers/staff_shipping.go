@@ -116,9 +116,7 @@ func (k *console) shipping(c *fiber.Ctx) error {
 		row.Quantity = len(keysOf(items[o.ID]))
 		v.Rows = append(v.Rows, row)
 	}
-	if next := nextPage(page); next != "" {
-		v.Next = "/staff/shipping?stage=" + stage + "&tracking=" + url.QueryEscape(tracking) + "&after=" + next
-	}
+	v.Next = link("/staff/shipping?stage="+stage+"&tracking="+url.QueryEscape(tracking)+"&after=", page.Next)
 	return k.show(c, "shipping", "发货", v, nil)
 }
 

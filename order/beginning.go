@@ -209,21 +209,14 @@ func (s *Service) CertificateChanged(ctx context.Context, serial string) error {
 	if a.Revoked {
 		on = CertificateRevoked
 	}
-	f := Filter{Certificate: serial, Open: true, Limit: 100}
 	var faults []error
-	for {
-		page, err := s.store.Orders(ctx, f)
-		if err != nil {
-			return errors.Join(append(faults, err)...)
+	for o, err := range EachOrder(ctx, s.store, Filter{Certificate: serial, Open: true, Limit: 100}) {
+		if err == nil {
+			err = s.certificateChanged(ctx, o, on)
 		}
-		for _, o := range page.Orders {
-			faults = append(faults, s.certificateChanged(ctx, o, on))
-		}
-		if page.Next == (Cursor{}) {
-			return errors.Join(faults...)
-		}
-		f.After = page.Next
+		faults = append(faults, err)
 	}
+	return errors.Join(faults...)
 }
 
 // certificateChanged tells one order, and tells it again when it has moved meanwhile,

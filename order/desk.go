@@ -212,24 +212,18 @@ func (s *Service) ReleaseClaims(ctx context.Context, staffID string) error {
 	if m.Disabled {
 		why = "审核员的账号已停用，任务退回待受理"
 	}
-	f := Filter{Status: InReview, Stage: Claimed, Limit: 100}
-	for {
-		page, err := s.store.Orders(ctx, f)
+	for o, err := range EachOrder(ctx, s.store, Filter{Status: InReview, Stage: Claimed, Limit: 100}) {
 		if err != nil {
 			return err
 		}
-		for _, o := range page.Orders {
-			if o.ReviewerID != staffID {
-				continue
-			}
-			if err := s.releaseOf(ctx, o.ID, staffID, why); err != nil {
-				return err
-			}
+		if o.ReviewerID != staffID {
+			continue
 		}
-		if f.After = page.Next; f.After == (Cursor{}) {
-			return nil
+		if err := s.releaseOf(ctx, o.ID, staffID, why); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // releaseOf gives back one task unless it has changed hands.

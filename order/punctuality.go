@@ -150,18 +150,13 @@ func (s *Service) Punctuality(ctx context.Context) (Punctuality, error) {
 // order that is late already, the usual promise counts.
 func (s *Service) overduePostings(ctx context.Context, now time.Time) (n int, err error) {
 	for _, status := range []Status{InReview, ToIssue, ToShip} {
-		f := Filter{Status: status, DueBefore: now, Sort: OldestFirst, Limit: 100}
-		for more := true; more; more = f.After != (Cursor{}) {
-			page, err := s.store.Orders(ctx, f)
+		for o, err := range EachOrder(ctx, s.store, Filter{Status: status, DueBefore: now, Sort: OldestFirst, Limit: 100}) {
 			if err != nil {
 				return 0, err
 			}
-			for _, o := range page.Orders {
-				if o.Shipped() && o.Form.Get(ShipWay) != ShipPickUp && o.Refund == NoRefund && o.Express != ExpressPromised {
-					n++
-				}
+			if o.Shipped() && o.Form.Get(ShipWay) != ShipPickUp && o.Refund == NoRefund && o.Express != ExpressPromised {
+				n++
 			}
-			f.After = page.Next
 		}
 	}
 	return n, nil
