@@ -205,8 +205,19 @@ func (a *app) openOrders() error {
 	lost := lostRefusals(a.metrics, a.log)
 	a.certificates = certificate.NewService(store.Certificates{DB: a.db}, a.clock.Now, newID(a.clock.Now), lost)
 	a.orders = order.NewService(order.Deps{
-		Store: a.db, Gateways: a.out.gateways(), Mini: a.out.pay, Courier: a.out.courier, Fulfilments: a.out.mini, Certificates: a.certificates, Calendar: a.settings.Calendar(), Catalogue: a.settings.Catalogue, Now: a.clock.Now, NewID: newID(a.clock.Now),
-		LinkKey: linkKey, MaxDrafts: a.cfg.MaxDrafts, Lost: lost,
+		Store:        a.db,
+		Gateways:     a.out.gateways(),
+		Mini:         a.out.pay,
+		Courier:      a.out.courier,
+		Fulfilments:  a.out.mini,
+		Certificates: a.certificates,
+		Calendar:     a.settings.Calendar(),
+		Catalogue:    a.settings.Catalogue,
+		Now:          a.clock.Now,
+		NewID:        newID(a.clock.Now),
+		LinkKey:      linkKey,
+		MaxDrafts:    a.cfg.MaxDrafts,
+		Lost:         lost,
 	})
 	a.books = order.NewReconciler(a.db, a.out.bills(), a.clock.Now, newID(a.clock.Now))
 	a.measureBooks()
@@ -333,7 +344,8 @@ func (a *app) openJobs() (err error) {
 // jobDeps is what the jobs act on.
 func (a *app) jobDeps() (jobs.Deps, error) {
 	d := jobs.Deps{
-		Orders: a.orders, Store: a.db, Certificates: a.db, EndSessions: a.endSessions, Objects: a.out.objects, SMS: a.out.sms, WeChat: a.out.wechat, RealName: a.out.realName, Invoices: a.out.invoices, Reconciler: a.books, Links: a.links,
+		Orders: a.orders, Store: a.db, Certificates: a.db, EndSessions: a.endSessions, Objects: a.out.objects,
+		SMS: a.out.sms, WeChat: a.out.wechat, RealName: a.out.realName, Invoices: a.out.invoices, Reconciler: a.books, Links: a.links,
 		Templates: a.out.wechatTemplates, AppID: a.cfg.WeChat.AppID, StationAuto: a.cfg.Station.Auto, Now: a.clock.Now,
 		StationRemote: a.cfg.Station.Remote, Desk: a.desk, NewID: newID(a.clock.Now), Sealer: a.sealer, CA: a.cfg.CA.Name,
 	}

@@ -143,8 +143,29 @@ func (a *app) openBot() error {
 		return err
 	}
 	dialogue := bot.NewDialogue(bot.Deps{
-		AppID: w.AppID, PublicURL: a.links.PublicURL, Recogniser: recogniser, Store: a.db, Deliveries: a.orders, Reviews: a.orders, Staffing: a.staffing(), Codes: a.web.Codes, SendCode: a.out.sendCode, UnionID: a.out.wechat.UnionID,
-		Vault: a.db.Sealer(), Memory: session.NewContexts(a.rdb, a.clock.Now), Workdays: a.settings.Calendar(), Catalogue: a.orders.Catalogue, Payments: a.orders, Punctual: a.orders, Enquiries: a.db, Consents: a.db, Certs: a.certificates, CustomerService: w.CustomerService, Now: a.clock.Now, NewID: newID(a.clock.Now), Log: a.log,
+		AppID:           w.AppID,
+		PublicURL:       a.links.PublicURL,
+		Recogniser:      recogniser,
+		Store:           a.db,
+		Deliveries:      a.orders,
+		Reviews:         a.orders,
+		Staffing:        a.staffing(),
+		Codes:           a.web.Codes,
+		SendCode:        a.out.sendCode,
+		UnionID:         a.out.wechat.UnionID,
+		Vault:           a.db.Sealer(),
+		Memory:          session.NewContexts(a.rdb, a.clock.Now),
+		Workdays:        a.settings.Calendar(),
+		Catalogue:       a.orders.Catalogue,
+		Payments:        a.orders,
+		Punctual:        a.orders,
+		Enquiries:       a.db,
+		Consents:        a.db,
+		Certs:           a.certificates,
+		CustomerService: w.CustomerService,
+		Now:             a.clock.Now,
+		NewID:           newID(a.clock.Now),
+		Log:             a.log,
 	})
 	h := bot.Handler(codec, dialogue, session.NewTalks(a.rdb, a.clock.Now, bot.AnswerTTL, bot.MemoryTTL), a.log)
 	a.web.Mount(fiber.MethodGet, "/wechat/official", handlers.Signed, h)

@@ -71,7 +71,12 @@ func (k *console) showCertificate(c *fiber.Ctx, refusal error) error {
 		return err
 	}
 	allowed := cert.Allowed(order.Issuer, k.Now())
-	v := certificateView{certificateRow: k.certificateRow(cert), Freezable: slices.Contains(allowed, certificate.Freeze), Active: slices.Contains(allowed, certificate.Revoke), Resumable: slices.Contains(allowed, certificate.Resume)}
+	v := certificateView{
+		certificateRow: k.certificateRow(cert),
+		Freezable:      slices.Contains(allowed, certificate.Freeze),
+		Active:         slices.Contains(allowed, certificate.Revoke),
+		Resumable:      slices.Contains(allowed, certificate.Resume),
+	}
 	onKey, err := k.Records.OnToken(c.UserContext(), cert.TokenSerial)
 	if err != nil {
 		return err

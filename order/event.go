@@ -94,12 +94,15 @@ const (
 
 var eventLabels = map[Event]string{
 	Save: "保存草稿", Delete: "删除订单", Confirm: "提交订单", Paid: "支付成功", PayFailed: "支付失败", Edit: "返回修改", Unpaid: "超时未支付，退回填写",
-	AuthSigned: "法定代表人已授权", AuthResend: "重新发送授权短信", AuthMobile: "更换法定代表人手机号", MandateUsed: "使用法定代表人的长期授权", AuthToPaper: "改用纸质授权书", AuthReturned: "法定代表人退回", AuthDeclined: "法定代表人拒绝授权",
+	AuthSigned: "法定代表人已授权", AuthResend: "重新发送授权短信", AuthMobile: "更换法定代表人手机号",
+	MandateUsed: "使用法定代表人的长期授权", AuthToPaper: "改用纸质授权书", AuthReturned: "法定代表人退回", AuthDeclined: "法定代表人拒绝授权",
 	AuthExpired: "授权超时", AuthWithdrawn: "法定代表人撤回授权", Claim: "开始审核", Release: "释放审核任务", Assign: "指派审核员", ExplainDelay: "说明延迟原因", ExpressOver: "加急超时，退还加急费", Approve: "审核通过", Reject: "审核拒绝",
 	Resubmit: "修改后重新提交", Close: "关闭订单", FixExpired: "超时未修改", MakeKey: "开始制证", KeyVerified: "UKEY 制作完成并验证", KeyFailed: "UKEY 制作失败",
 	RetryKey: "重新制作", GiveUpKeys: "部分取消", Recovered: "密钥已恢复", ArchiveUnusable: "密钥无法恢复", Restore: "恢复证书", Ship: "已寄出", PickUp: "已自取",
 	ChangeDelivery: "修改收件信息", CourierMoved: "物流更新", CorrectTracking: "更正快递单号", ParcelReturned: "退件已收到", ParcelMissed: "运输丢失或损坏", ReplaceLost: "免费补办", Run: "开始写入", Interrupt: "写入中断",
-	ReadBackOK: "写入完成并验证", GrantOver: "办理期限已过", OldRetired: "停用原证书", PINSet: "新口令已设置", UnlockFailed: "解锁未完成", CertificateRevoked: "证书已吊销", CertificateFrozen: "证书已冻结", CertificateResumed: "证书已恢复", CertificateRebound: "绑定用户已更换", CertificateReinstated: "恢复为在用证书", RevocationPutOff: "开标后再吊销", OpeningRegistered: "登记开标", OpeningDropped: "删除开标登记",
+	ReadBackOK: "写入完成并验证", GrantOver: "办理期限已过", OldRetired: "停用原证书", PINSet: "新口令已设置", UnlockFailed: "解锁未完成",
+	CertificateRevoked: "证书已吊销", CertificateFrozen: "证书已冻结", CertificateResumed: "证书已恢复", CertificateRebound: "绑定用户已更换",
+	CertificateReinstated: "恢复为在用证书", RevocationPutOff: "开标后再吊销", OpeningRegistered: "登记开标", OpeningDropped: "删除开标登记",
 	CodeGiven:      "已给出离线解锁的响应码",
 	RefundProposed: "提出退款，待复核", GiveUpProposed: "提议取消部分 UKEY", ProposalDropped: "撤回提议",
 	RefundStart: "发起退款", RefundSucceeded: "退款成功", RefundFails: "退款失败", RefundRetry: "重新退款", RefundByHand: "线下退款", LatePayment: "重复或过期支付，原路退回",

@@ -41,7 +41,10 @@ const (
 )
 
 // JobKinds lists every job a row or the service may enqueue.
-var JobKinds = []JobKind{JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions, JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobPartRefund, JobFulfilment, JobBill, JobReleaseClaims}
+var JobKinds = []JobKind{
+	JobNotify, JobIssue, JobStation, JobRefund, JobCloseTrade, JobQueryPayment, JobRealName, JobPurge, JobCertificate, JobEndSessions,
+	JobIssuerRequest, JobAuthorization, JobForget, JobInvoice, JobParcel, JobPartRefund, JobFulfilment, JobBill, JobReleaseClaims,
+}
 
 // Job is a durable job to enqueue in the same transaction as its cause. It holds
 // ids only and is unique per (kind, ref, seq).

@@ -119,7 +119,11 @@ const (
 	ToLeaders Audience = "leaders"
 )
 
-var audienceLabels = map[Audience]string{ToAgent: "经办人", ToRecipient: "收件人", ToReviewers: "审核员", ToIssuers: "制证员", ToShippers: "发货员", ToFinance: "财务", ToLegalRep: "法定代表人", ToHolder: "绑定用户", ToFormer: "原绑定用户", ToSecond: "备用联系人", ToLeader: "单位负责人", ToOwner: "审核员", ToLeaders: "组长"}
+var audienceLabels = map[Audience]string{
+	ToAgent: "经办人", ToRecipient: "收件人", ToLegalRep: "法定代表人",
+	ToHolder: "绑定用户", ToFormer: "原绑定用户", ToSecond: "备用联系人", ToLeader: "单位负责人",
+	ToReviewers: "审核员", ToIssuers: "制证员", ToShippers: "发货员", ToFinance: "财务", ToOwner: "审核员", ToLeaders: "组长",
+}
 
 // Label is the audience as people read it.
 func (a Audience) Label() string { return audienceLabels[a] }

@@ -79,7 +79,9 @@ func (q queries) rowOfOrder(o order.Order) (orderRow, error) {
 		Status: o.Status, Stage: o.Stage, Refund: o.Refund, Rev: o.Rev, Seq: o.Seq, ProductName: o.Product.Name, Amount: o.Amount,
 		Company: o.Company, USCC: o.USCC, Submission: o.Submission, Snapshot: o.Snapshot, RealName: o.RealName,
 		ReviewerID: o.ReviewerID, FirstApprover: o.FirstApprover, TradeNo: o.TradeNo, Verified: o.Verified, GivenUp: o.GivenUp,
-		Carrier: o.Carrier, TrackingNo: o.TrackingNo, Parcel: o.Parcel, DueAt: nullTime(o.DueAt), Express: o.Express, ReviewSince: nullTime(o.ReviewSince), ReviewDue: nullTime(o.ReviewDue), Delay: o.Delay, CreatedAt: dbTime(o.CreatedAt), UpdatedAt: dbTime(o.UpdatedAt),
+		Carrier: o.Carrier, TrackingNo: o.TrackingNo, Parcel: o.Parcel, DueAt: nullTime(o.DueAt), Express: o.Express,
+		ReviewSince: nullTime(o.ReviewSince), ReviewDue: nullTime(o.ReviewDue), Delay: o.Delay,
+		CreatedAt: dbTime(o.CreatedAt), UpdatedAt: dbTime(o.UpdatedAt),
 		PlacedAt: nullTime(o.PlacedAt), PaidAt: nullTime(o.PaidAt), ApprovedAt: nullTime(o.ApprovedAt), ShippedAt: nullTime(o.ShippedAt), CompletedAt: nullTime(o.CompletedAt), EraseAskedAt: nullTime(o.EraseAskedAt),
 	}
 	var err error
@@ -119,7 +121,9 @@ func (r orderRow) order() (*sealedOrder, error) {
 		State: order.State{Status: r.Status, Stage: r.Stage}, Refund: r.Refund, Rev: r.Rev, Seq: r.Seq, Amount: r.Amount,
 		Company: r.Company, USCC: r.USCC, Submission: r.Submission, Snapshot: r.Snapshot, RealName: r.RealName,
 		ReviewerID: r.ReviewerID, FirstApprover: r.FirstApprover, TradeNo: r.TradeNo, Verified: r.Verified, GivenUp: r.GivenUp,
-		Carrier: r.Carrier, TrackingNo: r.TrackingNo, Parcel: r.Parcel, DueAt: fromNull(r.DueAt), Express: r.Express, ReviewSince: fromNull(r.ReviewSince), ReviewDue: fromNull(r.ReviewDue), Delay: r.Delay, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Carrier: r.Carrier, TrackingNo: r.TrackingNo, Parcel: r.Parcel, DueAt: fromNull(r.DueAt), Express: r.Express,
+		ReviewSince: fromNull(r.ReviewSince), ReviewDue: fromNull(r.ReviewDue), Delay: r.Delay,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		PlacedAt: fromNull(r.PlacedAt), PaidAt: fromNull(r.PaidAt), ApprovedAt: fromNull(r.ApprovedAt), ShippedAt: fromNull(r.ShippedAt), CompletedAt: fromNull(r.CompletedAt), EraseAskedAt: fromNull(r.EraseAskedAt),
 	}
 	for _, f := range []struct {
@@ -343,7 +347,8 @@ func (tx *Tx) InsertOrder(ctx context.Context, o order.Order) error {
 		INSERT INTO orders (keep_until, `+orderColumns+`)
 		VALUES (:keep_until, :id, :no, :business, :certificate, :person_id, :draft_token, :status, :stage, :refund, :rev, :seq, :product, :product_name, :lines, :amount,
 			:sealed_form, :company, :uscc, :submission, :snapshot, :consent, :real_name, :reviewer_id, :first_approver, :sealed_reasons, :trade_no,
-			:verified, :given_up, :carrier, :tracking_no, :parcel, :due_at, :express, :review_since, :review_due, :delay, :created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at, :erase_asked_at)`, struct {
+			:verified, :given_up, :carrier, :tracking_no, :parcel, :due_at, :express, :review_since, :review_due, :delay,
+			:created_at, :updated_at, :placed_at, :paid_at, :approved_at, :shipped_at, :completed_at, :erase_asked_at)`, struct {
 		orderRow
 		KeepUntil time.Time `db:"keep_until"`
 	}{r, r.CreatedAt.Add(order.FirstLook)})

@@ -9,7 +9,8 @@ import (
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
-const paymentColumns = `trade_no, order_id, amount, state, channel, way, code_url, prepay_id, payer, transaction_id, refund_no, refund_reason, refused, returned, created_at, expires_at, paid_at, next_query, queries, updated_at`
+const paymentColumns = `trade_no, order_id, amount, state, channel, way, code_url, prepay_id, payer, transaction_id,
+	refund_no, refund_reason, refused, returned, created_at, expires_at, paid_at, next_query, queries, updated_at`
 
 type paymentRow struct {
 	TradeNo       string             `db:"trade_no"`
@@ -172,7 +173,8 @@ func (q queries) HeldRefunds(ctx context.Context, limit int) ([]order.HeldRefund
 func (tx *Tx) InsertPayment(ctx context.Context, p order.Payment) error {
 	_, err := tx.execNamed(ctx, `
 		INSERT INTO payments (`+paymentColumns+`)
-		VALUES (:trade_no, :order_id, :amount, :state, :channel, :way, :code_url, :prepay_id, :payer, :transaction_id, :refund_no, :refund_reason, :refused, :returned, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
+		VALUES (:trade_no, :order_id, :amount, :state, :channel, :way, :code_url, :prepay_id, :payer, :transaction_id,
+			:refund_no, :refund_reason, :refused, :returned, :created_at, :expires_at, :paid_at, :next_query, :queries, :updated_at)`, rowOfPayment(p))
 	return failed(err, "inserting payment %s", p.TradeNo)
 }
 

@@ -13,7 +13,9 @@ func (q queries) Postings(ctx context.Context, from, to time.Time) ([]order.Post
 		Due time.Time `db:"due_at"`
 		At  time.Time `db:"shipped_at"`
 	}
-	err := q.all(ctx, &rows, `SELECT due_at, shipped_at FROM orders WHERE shipped_at >= ? AND shipped_at < ? AND due_at IS NOT NULL AND express NOT IN (?, ?)`, dbTime(from), dbTime(to), order.ExpressPromised, order.ExpressKept)
+	err := q.all(ctx, &rows, `SELECT due_at, shipped_at FROM orders
+		WHERE shipped_at >= ? AND shipped_at < ? AND due_at IS NOT NULL AND express NOT IN (?, ?)`,
+		dbTime(from), dbTime(to), order.ExpressPromised, order.ExpressKept)
 	if err != nil {
 		return nil, failed(err, "listing what was posted")
 	}

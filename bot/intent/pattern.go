@@ -48,9 +48,10 @@ func (l *letters) spell(word *letters) bool {
 	return word[0]&^l[0]|word[1]&^l[1]|word[2]&^l[2]|word[3]&^l[3] == 0
 }
 
-// mustPattern compiles an expression. Submatches count anew in each alternative.
-func mustPattern(expr string) (p pattern) {
-	tree, err := syntax.Parse(expr, syntax.Perl)
+// mustPattern compiles an expression, given as its alternatives or some of them at a time.
+// Submatches count anew in each alternative.
+func mustPattern(exprs ...string) (p pattern) {
+	tree, err := syntax.Parse(strings.Join(exprs, "|"), syntax.Perl)
 	if err != nil {
 		panic(err) // as in regexp.MustCompile: it is in the source
 	}

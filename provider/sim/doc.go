@@ -130,7 +130,8 @@
 //	       wrong-amount and forged (a notification to an address with a wrong seal)
 //	GET    control/faults           [Fault]
 //	POST   control/faults           [Fault]; replaces the fault of that family: token template subscribe custom account oauth mini mini.shipping pay.native pay.jsapi pay.query
-//	       pay.close pay.refund alipay.precreate alipay.query alipay.close alipay.refund invoice.issue invoice.red invoice.query invoice.file sms.send sms.status faceid courier.poll (delay_ms, status, code, after), pay.refund.end (code = ABNORMAL | CLOSED), callback notify courier.push invoice.notify (delay_ms, repeat)
+//	       pay.close pay.refund alipay.precreate alipay.query alipay.close alipay.refund invoice.issue invoice.red invoice.query invoice.file
+//	       sms.send sms.status faceid courier.poll (delay_ms, status, code, after), pay.refund.end (code = ABNORMAL | CLOSED), callback notify courier.push invoice.notify (delay_ms, repeat)
 //	DELETE control/faults[?family=] clears one family, or all
 //	GET    control/timeline[?limit=]  [Event], "a clock of what happened"
 //	GET    control/clock            {"now"}

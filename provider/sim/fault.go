@@ -16,7 +16,8 @@ import (
 // to "pay.refund.end" in refundEnds.
 var families = []string{
 	"token", "template", "subscribe", "custom", "account", "oauth", "mini", "mini.shipping",
-	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "pay.refund.end", "alipay.precreate", "alipay.query", "alipay.close", "alipay.refund", "pay.bill", "pay.bill.file", "alipay.bill", "alipay.bill.file", "sms.send", "sms.status", "faceid",
+	"pay.native", "pay.jsapi", "pay.query", "pay.close", "pay.refund", "pay.refund.end", "pay.bill", "pay.bill.file",
+	"alipay.precreate", "alipay.query", "alipay.close", "alipay.refund", "alipay.bill", "alipay.bill.file", "sms.send", "sms.status", "faceid",
 	"invoice.issue", "invoice.red", "invoice.query", "invoice.file", "courier.poll",
 	"callback", "notify", "invoice.notify", "courier.push",
 }

@@ -12,7 +12,7 @@ export interface Platform {
   loginCode(): Promise<string>
   /** A one-time code of the phone-number button; only where the button is an ordinary one. */
   phoneCode(): Promise<string>
-  /** Pays; resolves when WeChat says so, rejects with 'cancel' or 'fail'. */
+  /** Pays; resolves when WeChat says so, rejects with Cancelled when the user turns back. */
   pay(request: PaymentRequest): Promise<void>
   /** What a QR code says. */
   scan(): Promise<string>
@@ -20,7 +20,10 @@ export interface Platform {
   picture(): Promise<string>
   /** The file of a certificate, in WeChat from a chat. */
   certificate(): Promise<string>
-  /** Shows a PDF; token is the bearer token that it needs, or empty, name what it is called when it is kept. */
+  /**
+   * Shows a PDF; token is the bearer token that it needs, or empty, name what it is called
+   * when a browser keeps it. WeChat names it itself.
+   */
   openPDF(url: string, token: string, name: string): Promise<void>
   /**
    * Asks for consent to one message per template, and says what was answered; only
