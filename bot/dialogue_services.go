@@ -120,8 +120,8 @@ var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]s
 // withdrawal is what a legal representative says who takes his authorisation back.
 var withdrawal = regexp.MustCompile(`(?:撤回|撤销|撤掉|撤|收回|取消|作废|反悔|后悔|不想|不要|终止|解除)[^,，。]{0,6}授权|授权[^,，。不没]{0,8}(?:撤|收回|取消|作废|反悔|后悔|终止|解除)`)
 
-// legalRep answers about an authorisation: who takes his own back is told how, or that the
-// certificate is made.
+// legalRep answers about an authorisation: who takes his own back is told how, that the
+// certificate is made, or that none will be.
 func (t *turn) legalRep(ctx context.Context, about intent.Intent) (string, error) {
 	if !withdrawal.MatchString(t.text) {
 		return t.ordersBeside(ctx, about)
@@ -130,16 +130,22 @@ func (t *turn) legalRep(ctx context.Context, about intent.Intent) (string, error
 	if err != nil || p.ID == "" {
 		return textWithdraw, err
 	}
-	his, err := t.Store.AuthorizationsFor(ctx, p.Mobile, "", maxChoices)
+	his, err := t.Store.AuthorizationsFor(ctx, p.Mobile, t.Now(), "", maxChoices)
 	if err != nil || len(his) == 0 {
 		return textWithdraw, err
 	}
+	made := false
 	for _, a := range his {
-		if o, err := t.Store.Order(ctx, a.OrderID); err != nil || !o.MadeAlready() {
+		o, err := t.Store.Order(ctx, a.OrderID)
+		if err != nil || a.Active() && o.Unwithdrawable() == "" {
 			return textWithdraw, err
 		}
+		made = made || o.MadeAlready()
 	}
-	return textWithdrawTooLate, nil
+	if made {
+		return textWithdrawTooLate, nil
+	}
+	return textWithdrawNeedless, nil
 }
 
 var (

@@ -90,6 +90,14 @@ func TestEveryday(t *testing.T) {
 		}, []asked{
 			{"收回授权", "不能再撤回", "撤回本次授权"},
 		}},
+		{"a legal representative, of what was closed", func(c *chat) {
+			p := c.bind(user, applicant)
+			o := anOrder(p, 1, order.Rejected, order.Closed)
+			c.insert(o)
+			c.signed(o, p.Mobile)
+		}, []asked{
+			{"收回授权", "不需要撤回", "已经制作"},
+		}},
 		{"came back unpaid", func(c *chat) {
 			p := c.bind(user, applicant)
 			o := anOrder(p, 1, order.Draft, order.NoStage)

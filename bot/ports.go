@@ -53,7 +53,7 @@ type Store interface {
 	InvoiceOf(ctx context.Context, id order.ID) (order.Invoice, error)
 	Authorizations(ctx context.Context, id order.ID) ([]order.Authorization, error)
 	// AuthorizationsFor are those of the legal representative with a mobile.
-	AuthorizationsFor(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]order.Authorization, error)
+	AuthorizationsFor(ctx context.Context, mobile identity.Mobile, now time.Time, before string, limit int) ([]order.Authorization, error)
 	NotificationByProvider(ctx context.Context, m order.Medium, providerID string) (order.Notification, error)
 	InTx(ctx context.Context, fn func(tx order.Tx) error) error
 }

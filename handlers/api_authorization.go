@@ -78,7 +78,9 @@ type SignedJSON struct {
 	Reused   bool       `json:"reused,omitempty" doc:"It stands on a lasting authorisation that he gave earlier"`
 	Ready    bool       `json:"ready" doc:"The letter can be downloaded"`
 	Withdraw bool       `json:"can_withdraw"`
+	Kept     string     `json:"kept,omitempty" doc:"Why it cannot be taken back, in Chinese"`
 	Mandate  *time.Time `json:"mandate_until,omitempty" doc:"It covers further applications until then"`
+	Lapsed   bool       `json:"lapsed,omitempty" doc:"It does not count for its order any more, only for further applications"`
 }
 
 // ProvenJSON says that the mobile was proven.
@@ -236,6 +238,9 @@ func (s *Server) apiAsked(ctx context.Context, in *askedInput) (*askedOutput, er
 		v := AskedJSON{
 			Ticket: a.Token, Company: a.Order.Company, Product: a.Order.Product.Name, Agent: a.Order.Form.Masked(order.AgentName),
 			Label: a.Authorization.State.Label(), Waiting: a.Authorization.Open(), AskedAt: a.Authorization.CreatedAt,
+		}
+		if !a.Authorization.Active() {
+			v.Label = "长期授权有效"
 		}
 		if v.Waiting {
 			v.Until = &a.Authorization.ExpiresAt
@@ -421,12 +426,13 @@ func (s *Server) apiSigned(ctx context.Context, _ *ticketInput) (*signedOutput, 
 	l := callOf(ctx).legal
 	out := SignedJSON{
 		Receipt: l.auth.Proof.Receipt, SignedAt: l.auth.SignedAt, Company: l.order.Company, Agent: l.order.Form.Masked(order.AgentName), No: l.order.No,
-		Reused: l.auth.ReuseOf != "", Ready: l.auth.Letter != "", Withdraw: !l.order.MadeAlready(),
+		Reused: l.auth.ReuseOf != "", Ready: l.auth.Letter != "", Kept: l.kept(), Lapsed: l.lapsed(),
 	}
+	out.Withdraw = out.Kept == ""
 	if l.auth.Mandate.Covers(s.Now()) {
 		out.Mandate = &l.auth.Mandate.Until
 	}
-	return &signedOutput{out}, l.at(order.AtSigned)
+	return &signedOutput{out}, l.signed()
 }
 
 func (s *Server) apiWithdraw(ctx context.Context, _ *ticketInput) (*nothing, error) {

@@ -66,9 +66,10 @@ type authView struct {
 	Note        string
 	Receipt     string
 	Signed      time.Time
-	Ready       bool // the PDF can be fetched
-	Withdraw    bool
+	Ready       bool   // the PDF can be fetched
+	Kept        string // why it cannot be taken back
 	Mandate     time.Time
+	Lapsed      bool // only the mandate is left
 	Reused      bool // it stands on a mandate that he gave earlier
 	Ended       string
 	Expires     time.Time
@@ -99,7 +100,7 @@ func (s *Server) authView(l legalRep, step string) authView {
 	return authView{
 		Token: l.token, Step: step, Order: l.order, State: l.auth.State, Agent: l.order.Form.Masked(order.AgentName),
 		Phone: l.mobile().Mask(), DocType: labelOfDocument(l.auth.Signer.Type),
-		Consent: letter.Consent, Reasons: declineReasons, Expires: l.auth.ExpiresAt, Reused: l.auth.ReuseOf != "",
+		Consent: letter.Consent, Reasons: declineReasons, Expires: l.auth.ExpiresAt, Reused: l.auth.ReuseOf != "", Lapsed: l.lapsed(),
 	}
 }
 
@@ -395,16 +396,20 @@ func (s *Server) authSign(c *fiber.Ctx, l legalRep) error {
 
 // authDone is screen 7.
 func (s *Server) authDone(c *fiber.Ctx, l legalRep) error {
-	if l.auth.State != order.AtSigned {
+	if l.signed() != nil {
 		return c.Redirect(l.here(), http.StatusSeeOther)
 	}
 	v := s.authView(l, "done")
 	v.Receipt, v.Signed, v.Ready = l.auth.Proof.Receipt, l.auth.SignedAt, l.auth.Letter != ""
-	v.Withdraw = !l.order.MadeAlready()
+	v.Kept = l.kept()
 	if l.auth.Mandate.Covers(s.Now()) {
 		v.Mandate = l.auth.Mandate.Until
 	}
-	return s.showAuth(c, http.StatusOK, "done", "授权完成", v)
+	title := "授权完成"
+	if v.Lapsed {
+		title = "长期授权"
+	}
+	return s.showAuth(c, http.StatusOK, "done", title, v)
 }
 
 func (s *Server) authWithdraw(c *fiber.Ctx, l legalRep) error {

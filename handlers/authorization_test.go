@@ -125,7 +125,7 @@ func (w *web) token(o order.Order) string {
 	w.must(err)
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].To == order.ToLegalRep {
-			token, err := w.service.SendingToken(w.t.Context(), all[i].ID)
+			token, _, err := w.service.SendingToken(w.t.Context(), all[i].ID)
 			w.must(err)
 			return token
 		}
@@ -335,6 +335,59 @@ func TestCoveredApplicationIsWithdrawnOnTheWeb(t *testing.T) {
 	}
 	if a := b.get(link); a.Status != http.StatusGone || !strings.Contains(a.Body, "已撤回") {
 		t.Errorf("afterwards: %d %s", a.Status, a.Body)
+	}
+}
+
+// Screen 7: nothing is offered that would be refused, and what counts beyond its order can
+// be revoked although it does not count for it any more.
+func TestSignedPageOffersWhatCanBeDone(t *testing.T) {
+	w := newWeb(t)
+	o, link := w.asked(nil)
+	b := w.browser()
+	b.signs(link, w.clock.now().In(order.Shanghai).AddDate(0, 3, 0).Format(time.DateOnly))
+	if a := b.get(link + "/done"); !strings.Contains(a.Body, link+"/withdraw") || !strings.Contains(a.Body, link+"/revoke") {
+		t.Errorf("in review: %s", a.Body)
+	}
+	was, err := w.db.Order(t.Context(), o.ID)
+	must(t, err)
+	put := func(s order.State, r order.RefundState) {
+		t.Helper()
+		now := was
+		now.State, now.Refund, now.Rev = s, r, was.Rev+1
+		must(t, w.db.InTx(t.Context(), func(tx order.Tx) error { return tx.UpdateOrder(t.Context(), now, was) }))
+		was = now
+	}
+	for _, tt := range []struct {
+		state  order.State
+		refund order.RefundState
+		says   string
+	}{
+		{order.State{Status: order.Rejected, Stage: order.Closed}, order.NoRefund, "该申请已关闭"},
+		{order.State{Status: order.Refunded}, order.NoRefund, "该申请已退款"},
+		{order.State{Status: order.Rejected, Stage: order.Fixable}, order.Refunding, "该申请正在退款"},
+		{order.State{Status: order.Completed}, order.NoRefund, "证书已制作"},
+		{order.State{Status: order.Rejected, Stage: order.Fixable}, order.NoRefund, ""},
+	} {
+		put(tt.state, tt.refund)
+		if a := b.get(link + "/done"); strings.Contains(a.Body, link+"/withdraw") != (tt.says == "") || !strings.Contains(a.Body, tt.says) {
+			t.Errorf("%s %s: %s", tt.state, tt.refund, a.Body)
+		}
+	}
+	// Money goes back: the signature is void, the mandate is not.
+	by := order.Actor{Role: order.Finance, StaffID: "f1", PersonID: "pf1", Channel: order.Internal}
+	_, err = w.service.Apply(t.Context(), o.ID, order.Command{On: order.RefundStart, By: by, Note: "申请人要求"})
+	must(t, err)
+	a := b.get(link + "/done")
+	wantIn(t, "after the refund", a.Body, "您的长期授权", "仍然有效", link+"/revoke", "不需要撤回")
+	if strings.Contains(a.Body, link+"/withdraw") || strings.Contains(a.Body, "授权完成") {
+		t.Errorf("after the refund: %s", a.Body)
+	}
+	if a := b.get(link); strings.Contains(a.Body, "/decline") {
+		t.Errorf("the first page: %s", a.Body)
+	}
+	b.post(link+"/revoke", nil)
+	if a := b.get(link); a.Status != http.StatusGone {
+		t.Errorf("revoked: %d", a.Status)
 	}
 }
 

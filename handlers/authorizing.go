@@ -47,11 +47,30 @@ func (l legalRep) step() string {
 	switch l.auth.State {
 	case order.AtIdentityVerified:
 		return "application"
-	case order.AtSigned:
+	case order.AtSigned, order.AtExpired: // of which only the mandate is left
 		return "done"
 	default:
 		return "identity"
 	}
+}
+
+// signed refuses who has not signed.
+func (l legalRep) signed() error {
+	if l.step() != "done" {
+		return l.at(order.AtSigned)
+	}
+	return nil
+}
+
+// lapsed reports whether only the mandate is left.
+func (l legalRep) lapsed() bool { return l.auth.State == order.AtExpired }
+
+// kept says why he cannot take it back any more; empty when he can.
+func (l legalRep) kept() string {
+	if l.lapsed() {
+		return "本次申请的授权已失效，不需要撤回。"
+	}
+	return l.order.Unwithdrawable()
 }
 
 // at refuses what is not this authorisation's turn.

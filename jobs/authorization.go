@@ -24,11 +24,11 @@ func (d Deps) linksFor(ctx context.Context, n order.Notification, o order.Order)
 		links.Token, err = d.tokenOf(ctx, n, o)
 		return links, err
 	}
-	token, err := d.Orders.SendingToken(ctx, n.ID)
+	token, until, err := d.Orders.SendingToken(ctx, n.ID)
 	if err != nil {
 		return links, err
 	}
-	links.Web = links.Authorize(token)
+	links.Web, links.Until = links.Authorize(token), until
 	links.Authorization = links.Web
 	if d.MiniProgramLink != nil {
 		// Without a link of WeChat's, the page of the web does: better one way than none.

@@ -73,7 +73,7 @@ var authorizationLifecycle = []authorizationStep{
 	{From: at(AtIdentityVerified), On: LetterSigned, To: AtSigned, By: roles(LegalRep), If: requires(sameContent, letterRead, consentGiven, signatureDrawn, codeProven), Do: signedLetter, Order: AuthSigned},
 	{From: at(AtPhoneVerified, AtIdentityVerified), On: LetterReturned, To: AtReturned, By: roles(LegalRep), If: requires(noteGiven, noteNamesNoNumber), Do: ended, Order: AuthReturned},
 	{From: at(AtOpened, AtPhoneVerified, AtIdentityVerified), On: LetterDeclined, To: AtDeclined, By: roles(LegalRep), Do: refused, Order: AuthDeclined},
-	{From: at(AtCreated, AtSent, AtOpened, AtPhoneVerified, AtIdentityVerified, AtSigned), On: LetterVoided, To: AtExpired, By: roles(System), Do: ended},
+	{From: at(AtCreated, AtSent, AtOpened, AtPhoneVerified, AtIdentityVerified, AtSigned), On: LetterVoided, To: AtExpired, By: roles(System), Do: voided},
 	{From: at(AtSigned), On: LetterWithdrawn, To: AtWithdrawn, By: roles(LegalRep), Do: ended, Order: AuthWithdrawn},
 	{From: at(AtReturned, AtDeclined, AtExpired, AtWithdrawn), On: LetterForgotten, By: roles(System), Do: forgotten},
 }
@@ -281,6 +281,11 @@ func (a Authorization) Open() bool { return slices.Contains(openAuthorization, a
 // Forgotten reports whether nothing is kept any more of who was asked.
 func (a Authorization) Forgotten() bool { return a.Signer == LegalSigner{} }
 
+// Lapsed reports whether it does not count for its order any more, but beyond it.
+func (a Authorization) Lapsed(now time.Time) bool {
+	return a.State == AtExpired && a.Mandate.Covers(now)
+}
+
 // Active reports whether it is the one of its order that counts.
 func (a Authorization) Active() bool { return a.Open() || a.State == AtSigned }
 
@@ -290,10 +295,27 @@ const idTail = 6
 // Locked reports whether he was wrong too often; a new SMS starts anew.
 func (a Authorization) Locked() bool { return a.Guesses >= maxGuesses }
 
-// MadeAlready reports whether it is too late to withdraw (rows 18 and 19), as far
-// as the order itself tells.
+// Unwithdrawable says why the legal representative cannot take his authorisation back
+// any more (rows 17 to 19), as far as the order itself tells; empty when he can.
+func (o Order) Unwithdrawable() string {
+	switch {
+	case o.Status == Refunded:
+		return "该申请已退款，授权不会再用于制作证书。"
+	case o.Stage == Closed:
+		return "该申请已关闭，授权不会再用于制作证书。"
+	case o.Refund != NoRefund:
+		return "该申请正在退款，授权不会再用于制作证书。"
+	case o.MadeAlready():
+		return "证书已制作，如需停用请办理吊销。"
+	default:
+		return ""
+	}
+}
+
+// MadeAlready reports whether the certificate is being made or is made (rows 18 and 19),
+// as far as the order itself tells.
 func (o Order) MadeAlready() bool {
-	return o.Verified > 0 || slices.Contains([]Status{ToShip, Completed, Refunded}, o.Status) || o.Stage == Running
+	return o.Verified > 0 || slices.Contains([]Status{ToShip, Completed}, o.Status) || o.Stage == Running
 }
 
 // KnowsTail reports whether typed is the end of the document's number, however
@@ -391,8 +413,11 @@ func receiptNo(id string, at time.Time) string {
 	return "SQ" + at.In(Shanghai).Format("20060102") + id[max(0, len(id)-8):]
 }
 
+// voided ends what was signed for the order. What it covers beyond that nobody has taken back.
+func voided(a *Authorization, c AuthorizationCommand) { a.EndedAt, a.Why = c.at, c.Why }
+
 func ended(a *Authorization, c AuthorizationCommand) {
-	a.EndedAt, a.Why = c.at, c.Why
+	voided(a, c)
 	a.Mandate.RevokedAt = c.at
 }
 

@@ -86,7 +86,7 @@ func linkEnded(a Authorization) *Error {
 
 // AuthorizationByLink finds what a link in an SMS is about. An authorisation that
 // has ended, and an older SMS, explain themselves as Conflict; the authorisation
-// is returned beside the error.
+// is returned beside the error. One whose mandate outlives it can still be looked at.
 func (s *Service) AuthorizationByLink(ctx context.Context, token string) (Authorization, Order, error) {
 	sending, err := s.store.SendingByLink(ctx, hashLink(token))
 	if errors.Is(err, NotFound) {
@@ -105,7 +105,7 @@ func (s *Service) AuthorizationByLink(ctx context.Context, token string) (Author
 		return Authorization{}, Order{}, linkUnknown
 	case err != nil:
 		return Authorization{}, Order{}, err
-	case !a.Active():
+	case !a.Active() && !a.Lapsed(s.now()):
 		return a, o, linkEnded(a)
 	case a.LinkHash == sending.LinkHash:
 		return a, o, nil
@@ -127,10 +127,10 @@ type Asked struct {
 }
 
 // AskedOf lists what waits for the legal representative with this mobile, and what
-// he has signed, newest first; he has proven the mobile. before is the id of the
+// he has signed that still counts, newest first; he has proven the mobile. before is the id of the
 // last one of the page before.
 func (s *Service) AskedOf(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]Asked, error) {
-	all, err := s.store.AuthorizationsFor(ctx, mobile, before, limit)
+	all, err := s.store.AuthorizationsFor(ctx, mobile, s.now(), before, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -496,12 +496,12 @@ func (s *Service) AuthorizeOnPaper(ctx context.Context, id ID, by Actor, letter,
 	return s.Apply(ctx, id, c)
 }
 
-// SendingToken is the token to put into the link of an SMS that is about to go
-// out. Conflict: nobody waits for it any more.
-func (s *Service) SendingToken(ctx context.Context, sending string) (string, error) {
-	token := s.linkToken(sending)
-	_, _, err := s.AuthorizationByLink(ctx, token)
-	return token, err
+// SendingToken is the token to put into the link of an SMS that is about to go out, and
+// until when it is good. Conflict: nobody waits for it any more.
+func (s *Service) SendingToken(ctx context.Context, sending string) (token string, until time.Time, err error) {
+	token = s.linkToken(sending)
+	a, _, err := s.AuthorizationByLink(ctx, token)
+	return token, a.ExpiresAt, err
 }
 
 // RecordSending keeps that an SMS was taken by the provider.

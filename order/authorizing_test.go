@@ -39,7 +39,7 @@ func (h *house) link(t *testing.T, o order.Order) string {
 	if len(all) == 0 {
 		t.Fatal("nothing was sent to the legal representative")
 	}
-	token, err := h.SendingToken(t.Context(), all[len(all)-1].ID)
+	token, _, err := h.SendingToken(t.Context(), all[len(all)-1].ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,6 +228,80 @@ func TestResend(t *testing.T) {
 			t.Fatalf("the next day: %v", err)
 		}
 		h.sign(t, o, order.Mandate{})
+	})
+}
+
+// Row 17: who withdraws while the application is being put right is asked again with the
+// next submission; its reasons and its time stay.
+func TestWithdrawnWhileItIsPutRight(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		a := h.sign(t, h.asked(t), order.Mandate{})
+		reviewer := h.staff(t, "李审核", "13800000011", order.Reviewer)
+		h.mustApply(t, a.OrderID, order.Command{On: order.Claim, By: reviewer})
+		h.mustApply(t, a.OrderID, order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R07"}}})
+		a = h.authorize(t, a.ID, order.AuthorizationCommand{On: order.LetterWithdrawn, Why: "withdrawn"})
+		o := h.order(t, a.OrderID)
+		if got := h.events(t, o.ID); a.State != order.AtWithdrawn || o.Stage != order.Fixable || o.Reasons[0].Code != "R07" || got[len(got)-1] != order.AuthWithdrawn {
+			t.Fatalf("withdrawn: %s, the order %s %v, %v", a.State, o.State, o.Reasons, got)
+		}
+		o = h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: order.Actor{Role: order.Applicant, PersonID: o.PersonID}, Form: o.Form})
+		if o.Stage != order.AwaitingAuthorization {
+			t.Errorf("submitted again: %s", o.State)
+		}
+		h.until(t, h.now().Add(31*24*time.Hour))
+		if o = h.order(t, o.ID); o.Refund != order.NoRefund {
+			t.Errorf("a timer of the time before: %s %s", o.State, o.Refund)
+		}
+	})
+}
+
+// Row 12: who is asked at another number has seven days and every reminder, as the SMS
+// says; one that is sent again names the day that stands.
+func TestAnotherNumberHasItsTime(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		ctx, o := t.Context(), h.asked(t) // Monday 10:30
+		by := order.Actor{Role: order.Applicant, PersonID: o.PersonID, Channel: order.Web}
+		until := func() time.Time {
+			t.Helper()
+			_, at, err := h.SendingToken(ctx, h.lastToLegalRep(t, o))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+		h.until(t, shanghai(11, 28, 10, 30))
+		if _, err := h.ResendAuthorization(ctx, o.ID, by); err != nil || !until().Equal(shanghai(11, 30, 10, 30)) {
+			t.Fatalf("sent again: until %s, %v", until(), err)
+		}
+		h.until(t, shanghai(11, 29, 10, 30))
+		if _, err := h.ChangeLegalMobile(ctx, o.ID, by, identity.NewMobile("13800000022")); err != nil || !until().Equal(shanghai(12, 6, 10, 30)) {
+			t.Fatalf("another number: until %s, %v", until(), err)
+		}
+		before, err := h.db.Notifications(ctx, o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := shanghai(11, 29, 11, 30); at.Before(shanghai(12, 6, 10, 30)); at = at.Add(time.Hour) {
+			h.until(t, at)
+		}
+		if now := h.order(t, o.ID); now.Stage != order.AwaitingAuthorization {
+			t.Fatalf("an hour before: %s", now.State)
+		}
+		all, err := h.db.Notifications(ctx, o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent []order.Notice
+		for _, n := range all[len(before):] {
+			sent = append(sent, n.Notice)
+		}
+		if slices.Sort(sent); !slices.Equal(sent, []order.Notice{order.NoticeAuthorizeSoon, order.NoticeAuthorizeDay, order.NoticeAuthorizeLast}) {
+			t.Errorf("reminded: %v", sent)
+		}
+		h.until(t, shanghai(12, 6, 10, 30))
+		if now := h.order(t, o.ID); now.Stage != order.Fixable {
+			t.Errorf("over: %s", now.State)
+		}
 	})
 }
 
@@ -527,6 +601,49 @@ func TestMandate(t *testing.T) {
 			}
 			if a, err = h.db.Authorization(t.Context(), a.ID); err != nil || a.State != order.AtSigned {
 				t.Errorf("authorisation %s, %v", a.State, err)
+			}
+		})
+	})
+	// What ends the authorisation of an order takes nothing from the mandate: he gave it until
+	// a day, and its page, where he may revoke it, stays.
+	t.Run("outlives its order", func(t *testing.T) {
+		eachDB(t, func(t *testing.T, h *house) {
+			o := h.asked(t)
+			link := h.link(t, o)
+			first := h.sign(t, o, order.Mandate{Until: h.now().Add(90 * 24 * time.Hour)})
+			reviewer := h.staff(t, "李审核", "13800000011", order.Reviewer)
+			h.mustApply(t, o.ID, order.Command{On: order.Claim, By: reviewer})
+			o = h.mustApply(t, o.ID, order.Command{On: order.Reject, By: reviewer, Reasons: []order.Reason{{Code: "R14"}}})
+			// A signed field changes, and the mandate covers the order's next submission.
+			o = h.mustApply(t, o.ID, order.Command{On: order.Resubmit, By: order.Actor{Role: order.Applicant, PersonID: o.PersonID}, Form: o.Form.With(order.AgentName, "王大琪")})
+			now, err := h.db.ActiveAuthorization(t.Context(), o.ID)
+			if err != nil || o.Stage != order.Queued || now.ReuseOf != first.ID {
+				t.Fatalf("submitted again: %s by %q, %v", o.State, now.ReuseOf, err)
+			}
+			finance := h.staff(t, "周财务", "13800000012", order.Finance)
+			h.mustApply(t, o.ID, order.Command{On: order.RefundStart, By: finance, Note: "申请人要求"})
+			if other := h.asked(t); other.Stage != order.Queued {
+				t.Errorf("another application after the refund: %s", other.State)
+			}
+			a, _, err := h.AuthorizationByLink(t.Context(), link)
+			if err != nil || a.ID != first.ID || !a.Lapsed(h.now()) {
+				t.Errorf("its page: %s, %v", a.State, err)
+			}
+			if _, err := h.Authorize(t.Context(), first.ID, order.AuthorizationCommand{On: order.LetterWithdrawn, By: legalRep}); !errors.Is(err, order.Conflict) {
+				t.Errorf("withdrawn, and the order is refunded: %v", err)
+			}
+			his, err := h.AskedOf(t.Context(), identity.NewMobile(first.Signer.Mobile), "", 9)
+			if err != nil || !slices.ContainsFunc(his, func(a order.Asked) bool { return a.Authorization.ID == first.ID }) {
+				t.Errorf("his list: %d, %v", len(his), err)
+			}
+			if err := h.RevokeMandate(t.Context(), first.ID, legalRep); err != nil {
+				t.Fatal(err)
+			}
+			if other := h.asked(t); other.Stage != order.AwaitingAuthorization {
+				t.Errorf("after it was revoked: %s", other.State)
+			}
+			if _, _, err := h.AuthorizationByLink(t.Context(), link); !errors.Is(err, order.Conflict) {
+				t.Errorf("its page, revoked: %v", err)
 			}
 		})
 	})

@@ -32,12 +32,13 @@ var lifecycle = []transition{
 	// The legal representative.
 	{Row: 11, From: states(awaitingAuthorization), On: AuthSigned, To: queued, By: roles(LegalRep), If: facts(SameSnapshot), Do: startClock, Then: append(do(notify(NoticeAuthorized)), toReview...)},
 	{Row: 12, From: states(awaitingAuthorization), On: AuthResend, To: awaitingAuthorization, By: roles(Applicant), If: facts(ResendAllowed), Then: do(authorize(askAgain))},
-	{Row: 12, From: states(awaitingAuthorization), On: AuthMobile, To: awaitingAuthorization, By: roles(Applicant), If: facts(ResendAllowed, LegalMobileHis), Do: changeLegalMobile, Then: do(authorize(askAgain))},
+	{Row: 12, From: states(awaitingAuthorization), On: AuthMobile, To: awaitingAuthorization, By: roles(Applicant), If: facts(ResendAllowed, LegalMobileHis), Do: changeLegalMobile, Then: append(do(authorize(askAgain)), whileAsked...)},
 	{Row: 13, From: states(awaitingAuthorization), On: AuthToPaper, To: queued, By: roles(Applicant), If: facts(LetterUploaded, Complete), Do: switchToPaper, Then: append(do(void(WhyPaper)), toReview...)},
 	{Row: 14, From: states(awaitingAuthorization), On: AuthReturned, To: fixable, By: roles(LegalRep), Do: reject, Then: rejection},
 	{Row: 15, From: states(awaitingAuthorization), On: AuthDeclined, To: fixable, By: roles(LegalRep), Do: declined, Then: rejection},
 	{Row: 16, From: states(awaitingAuthorization), On: AuthExpired, To: fixable, By: roles(System), Do: rejectWith("R16"), Then: append(do(void(WhyTimeout)), rejection...)},
 	{Row: 17, From: states(queued, claimed, secondApproval), On: AuthWithdrawn, To: fixable, By: roles(LegalRep), Do: rejectWith("R16"), Then: rejection},
+	{Row: 17, From: states(fixable), On: AuthWithdrawn, To: Same, By: roles(LegalRep)},
 	{Row: 18, From: states(unclaimed, making, makingFailed, renewReady, renewInterrupted, downloadReady, downloadInterrupted, toUnlock, toRestore), On: AuthWithdrawn, When: facts(Untouched), To: fixable, By: roles(LegalRep), Do: rejectWith("R16"), Then: rejection},
 	{Row: 19, From: states(unclaimed, making, makingFailed, renewReady, renewInterrupted, downloadReady, downloadInterrupted, toUnlock, toRestore), On: AuthWithdrawn, When: facts(Touched), By: roles(LegalRep), Refuse: tooLateToWithdraw},
 	{Row: 19, From: states(renewRunning, downloadRunning, toPost, toPickUp, completed), On: AuthWithdrawn, By: roles(LegalRep), Refuse: tooLateToWithdraw},
@@ -217,8 +218,10 @@ var (
 	unpaidTimers = do(after(6*day, Remind(NoticeUnpaid)), after(payWithin, Unpaid))
 
 	toReview = do(notify(NoticeReviewTask), job(JobRealName), escalate)
-	// The legal representative is asked, and reminded while he has not answered.
-	toLegalRep = do(authorize(askLegalRep), whenWorking(2*time.Hour, day, Remind(NoticeAuthorizeSoon)), after(day, Remind(NoticeAuthorizeDay)),
+	// The legal representative is asked, and reminded while he has not answered; at
+	// another number he has as long.
+	toLegalRep = append(do(authorize(askLegalRep)), whileAsked...)
+	whileAsked = do(whenWorking(2*time.Hour, day, Remind(NoticeAuthorizeSoon)), after(day, Remind(NoticeAuthorizeDay)),
 		after(3*day, Remind(NoticeAuthorizeLast)), after(AuthorizationLife, AuthExpired))
 	toReviewSettled = append(do(authorize(settle)), toReview...)
 	toStation       = do(notify(NoticeApprovedIssue), job(JobStation))

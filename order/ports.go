@@ -122,14 +122,16 @@ type Queries interface {
 	ActiveAuthorization(ctx context.Context, id ID) (Authorization, error)
 	// Authorizations are all of an order's, oldest first.
 	Authorizations(ctx context.Context, id ID) ([]Authorization, error)
-	// AuthorizationsFor are those, open or signed, of the legal representative with
-	// this mobile, newest first; before is the id of the last one of the page before.
-	AuthorizationsFor(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]Authorization, error)
+	// AuthorizationsFor are those, open or signed or with a mandate at now, of the legal
+	// representative with this mobile, newest first; before is the id of the last one of
+	// the page before.
+	AuthorizationsFor(ctx context.Context, mobile identity.Mobile, now time.Time, before string, limit int) ([]Authorization, error)
 	// SendingByLink finds the SMS whose link has that token, by its hash.
 	SendingByLink(ctx context.Context, linkHash string) (Sending, error)
 	// CountSendings counts an order's SMS of a kind since a moment.
 	CountSendings(ctx context.Context, id ID, kind string, since time.Time) (int, error)
-	// MandateFor returns the id of a signed authorisation whose mandate covers key at now.
+	// MandateFor returns the id of an authorisation that was signed and whose mandate covers
+	// key at now, although it may not count for its own order any more.
 	MandateFor(ctx context.Context, key MandateKey, now time.Time) (string, error)
 	// MandateUsed reports whether an authorisation of another order stands on the mandate of a.
 	MandateUsed(ctx context.Context, a Authorization) (bool, error)

@@ -318,7 +318,8 @@ func (s *Service) write(ctx context.Context, tx Tx, was, o Order, c Command) err
 	if was.Status == None.Status || was.Status == Draft { // nothing is promised about a draft
 		return nil
 	}
-	if was.State != o.State || was.ReviewerID != o.ReviewerID { // a claim that changes hands begins anew
+	// A claim that changes hands begins anew, as does a request to another number.
+	if was.State != o.State || was.ReviewerID != o.ReviewerID || c.On == AuthMobile {
 		return tx.DropTimers(ctx, o.ID)
 	}
 	return nil

@@ -123,12 +123,13 @@ func (q queries) authorizationsOfRows(rows []authorizationRow) ([]order.Authoriz
 }
 
 // AuthorizationsFor implements [order.Queries].
-func (q queries) AuthorizationsFor(ctx context.Context, mobile identity.Mobile, before string, limit int) ([]order.Authorization, error) {
+func (q queries) AuthorizationsFor(ctx context.Context, mobile identity.Mobile, now time.Time, before string, limit int) ([]order.Authorization, error) {
 	index, err := q.seal.index(indexMobile, mobile.Reveal())
 	if err != nil || index == "" {
 		return nil, err
 	}
-	where, args := `signer_index = ? AND signer_index <> '' AND state NOT IN ('returned', 'declined', 'expired', 'withdrawn')`, []any{index}
+	where, args := `signer_index = ? AND signer_index <> '' AND (state NOT IN ('returned', 'declined', 'expired', 'withdrawn')
+		OR state = ? AND mandate_until > ? AND mandate_revoked_at IS NULL)`, []any{index, order.AtExpired, dbTime(now)}
 	if before != "" {
 		where, args = where+` AND id < ?`, append(args, before)
 	}
@@ -164,9 +165,9 @@ func (q queries) MandateFor(ctx context.Context, k order.MandateKey, now time.Ti
 	err = q.get(ctx, &id, `
 		SELECT id
 		FROM authorizations
-		WHERE mandate_index = ? AND mandate_until > ? AND mandate_revoked_at IS NULL AND state = ?
+		WHERE mandate_index = ? AND mandate_until > ? AND mandate_revoked_at IS NULL AND state IN (?, ?)
 		ORDER BY mandate_until DESC, id
-		LIMIT 1`, index, dbTime(now), order.AtSigned)
+		LIMIT 1`, index, dbTime(now), order.AtSigned, order.AtExpired)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", order.Errorf(order.NotFound, "mandate_not_found", "没有可用的授权")
 	}

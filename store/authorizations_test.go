@@ -30,7 +30,7 @@ func TestAuthorizationsOfALegalRepresentative(t *testing.T) {
 		}
 		list := func(mobile identity.Mobile, before string, limit int) (ids string) {
 			t.Helper()
-			all, err := db.AuthorizationsFor(t.Context(), mobile, before, limit)
+			all, err := db.AuthorizationsFor(t.Context(), mobile, t0, before, limit)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -25,6 +25,8 @@ type Links struct {
 	Authorization string
 	// Web is the same without WeChat.
 	Web string
+	// Until is when the request to the legal representative expires.
+	Until time.Time
 	// Token is the serial of the USBKEY that one message is about, where it is known.
 	Token string
 }
@@ -124,6 +126,10 @@ func legalRep(o order.Order, l Links) []string {
 	return []string{o.Form.Masked(order.AgentName), o.Company, l.Authorization, l.Web}
 }
 
+func legalRepUntil(o order.Order, l Links) []string {
+	return append(legalRep(o, l), l.Until.In(order.Shanghai).Format("1月2日15:04"))
+}
+
 var texts = map[order.Notice]text{
 	order.NoticeUnpaid:         {"您的订单（尾号{1}）还没有支付，明天将退回填写状态，请尽快支付：{2}", tailAndLink, "待支付", "请尽快支付，明天将退回填写"},
 	order.NoticeUnpaidReturned: {"您的订单（尾号{1}）超过 7 天未支付，已退回填写状态，资料已保留，可随时重新提交：{2}", tailAndLink, "未支付", "已退回填写，资料已保留"},
@@ -197,7 +203,7 @@ var texts = map[order.Notice]text{
 	order.NoticeRevoked:  {"您的证书（{1}）已吊销，不能再使用，也不能恢复。如非本人操作，请立即联系客服 400-666-3999。详情：{2}", whichAndCertificates, "已吊销", "证书已吊销，不能再使用"},
 	order.NoticeRebound:  {"证书（{1}）的绑定用户已更换，以后的验证码和提醒将发送到新的手机号。如非本人或本单位办理，请立即联系客服 400-666-3999。", whichOne, "已换绑", "绑定用户已更换"},
 
-	order.NoticeAuthorize:     {"{1}正在为「{2}」办理投标数字证书，需要您（法定代表人）授权。微信点击 {3} 办理，没有微信点击 {4} ，7天内有效。如不知情请忽略，或打开后点击拒绝。", legalRep, "待授权", "请法定代表人授权"},
+	order.NoticeAuthorize:     {"{1}正在为「{2}」办理投标数字证书，需要您（法定代表人）授权。微信点击 {3} 办理，没有微信点击 {4} ，{5}前有效。如不知情请忽略，或打开后点击拒绝。", legalRepUntil, "待授权", "请法定代表人授权"},
 	order.NoticeAuthorizeSoon: {"提醒：{1}为「{2}」办理投标数字证书，正在等待您（法定代表人）授权。微信点击 {3} 办理，没有微信点击 {4} 。如不知情请打开后点击拒绝。", legalRep, "待授权", "请法定代表人授权"},
 	order.NoticeAuthorizeDay:  {"提醒：{1}为「{2}」办理投标数字证书，已等待您（法定代表人）授权一天。微信点击 {3} 办理，没有微信点击 {4} 。如不知情请打开后点击拒绝。", legalRep, "待授权", "请法定代表人授权"},
 	order.NoticeAuthorizeLast: {"最后提醒：{1}为「{2}」办理投标数字证书的授权请求即将过期。微信点击 {3} 办理，没有微信点击 {4} 。如不知情请打开后点击拒绝。", legalRep, "待授权", "请法定代表人授权"},

@@ -390,6 +390,8 @@ export interface Signed {
   reused?: boolean
   ready: boolean
   can_withdraw: boolean
+  kept?: string
+  lapsed?: boolean
   mandate_until?: string
 }
 
