@@ -1,7 +1,8 @@
 // Command keyhelper (证书助手) works on the PC of a subscriber, where the USBKEY is
 // plugged in. It sets a new PIN of a locked key: with a one-time ticket of the
-// portal, or with a challenge code where there is no network. It runs from the
-// command line, and as a service on 127.0.0.1 for the portal's pages.
+// portal, or with a challenge code where there is no network; and changes the PIN of
+// one that is not. It runs from the command line, and as a service on 127.0.0.1 for
+// the portal's pages.
 //
 // A PIN is read from the keyboard or from the page on this PC, goes into the
 // USBKEY, and nowhere else.
@@ -31,6 +32,7 @@ type cli struct {
 	Module []string `help:"驱动（PKCS#11 模块）的路径；不写则查找已知厂商的驱动。" placeholder:"FILE" env:"KEYHELPER_MODULE"`
 
 	Unlock   unlockCmd `cmd:"" help:"为锁住的 UKEY 设置新口令。"`
+	PIN      pinCmd    `cmd:"" name:"pin" help:"修改 UKEY 的口令（改口令），例如把初始口令改成自己的。"`
 	Renew    runCmd    `cmd:"" help:"把更新后的证书写入 UKEY。"`
 	Download runCmd    `cmd:"" help:"把新证书下载到自己的 UKEY。"`
 	List     listCmd   `cmd:"" help:"列出插着的 UKEY。"`
@@ -48,7 +50,7 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("keyhelper"), kong.Description("证书助手：在插着 UKEY 的电脑上解锁、更新和自检。"), kong.UsageOnError())
+	parser, err := kong.New(&c, kong.Name("keyhelper"), kong.Description("证书助手：在插着 UKEY 的电脑上解锁、改口令、更新和自检。"), kong.UsageOnError())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitUsage

@@ -107,11 +107,13 @@ func newService(k *keyring, listen string, origins []string, now func() time.Tim
 type action func(s *service, ctx context.Context, server string, in order) (any, error)
 
 // actions by the last part of their path.
-var actions = map[string]action{"unlock": (*service).unlock, "run": (*service).write}
+var actions = map[string]action{"unlock": (*service).unlock, "run": (*service).write, "pin": (*service).change}
 
-// order is the body of an action.
+// order is the body of an action: with a ticket, or about a USBKEY and its old PIN.
 type order struct {
 	Ticket string `json:"ticket"`
+	Token  string `json:"token"`
+	Old    string `json:"old"`
 	PIN    string `json:"pin"`
 }
 

@@ -45,11 +45,11 @@ const (
 func (k Kind) Error() string { return string(k) }
 
 var details = map[Kind]string{ //nolint:gosec // sentences, no credentials
-	PINIncorrect: "PIN 码不正确，请核对后重试。",
-	PINLocked:    "PIN 码已被锁定，请办理解锁后再使用。",
-	PINLength:    "PIN 码长度不符合该 USBKEY 的要求。",
+	PINIncorrect: "口令不正确，请核对后重试。",
+	PINLocked:    "口令已被锁定，请办理解锁后再使用。",
+	PINLength:    "口令长度不符合该 USBKEY 的要求。",
 	PINForm:      fmt.Sprintf("口令须为 %d 至 %d 位数字。", minUserPIN, maxUserPIN),
-	PINExpired:   "PIN 码已过期，请先修改 PIN 码。",
+	PINExpired:   "口令已过期，请先修改口令。",
 	Missing:      "未检测到 USBKEY，请确认已插好后重试。",
 	Ambiguous:    "检测到多个同名的 USBKEY，请只保留一个后重试。",
 	Unrecognized: "无法识别该 USBKEY，请确认型号和驱动。",

@@ -18,6 +18,7 @@ type Info struct {
 	Initialized   bool
 	UserPINLocked bool
 	UserPINLow    bool // a wrong PIN was tried
+	UserPINLast   bool // one more locks it
 	SOPINLocked   bool
 }
 
@@ -50,6 +51,7 @@ func infoOf(ti pkcs11.TokenInfo) Info {
 		MinPIN: int(ti.MinPinLen), MaxPIN: int(ti.MaxPinLen),
 		Initialized:   has(pkcs11.CKF_TOKEN_INITIALIZED),
 		UserPINLocked: has(pkcs11.CKF_USER_PIN_LOCKED), UserPINLow: has(pkcs11.CKF_USER_PIN_COUNT_LOW) || has(pkcs11.CKF_USER_PIN_FINAL_TRY),
+		UserPINLast: has(pkcs11.CKF_USER_PIN_FINAL_TRY),
 		SOPINLocked: has(pkcs11.CKF_SO_PIN_LOCKED),
 	}
 	i.Name = i.Label

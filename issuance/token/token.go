@@ -88,6 +88,20 @@ func (t *Token) SetUserPIN(soPIN, userPIN PIN) error {
 	return t.m.preserve(trim(t.info.SerialNumber))
 }
 
+// ChangeUserPIN has the user set his own PIN. A wrong old one is tried once and changes nothing.
+func (t *Token) ChangeUserPIN(old, pin PIN) error {
+	if err := checkLength(pin, t.info); err != nil {
+		return err
+	}
+	if err := t.Login(old); err != nil {
+		return err
+	}
+	if err := t.p.SetPIN(t.sh, old.Reveal(), pin.Reveal()); err != nil {
+		return fail("changing user PIN", err)
+	}
+	return t.m.preserve(trim(t.info.SerialNumber))
+}
+
 // Login logs the user in until the owner gives the token back.
 func (t *Token) Login(pin PIN) error {
 	if err := checkLength(pin, t.info); err != nil {

@@ -236,9 +236,9 @@ func TestPINsHideThemselves(t *testing.T) {
 // F127: return values become plain Chinese sentences.
 func TestErrorsSpeakPlainly(t *testing.T) {
 	for ckr, want := range map[uint]string{
-		pkcs11.CKR_PIN_LOCKED:        "PIN 码已被锁定，请办理解锁后再使用。",
+		pkcs11.CKR_PIN_LOCKED:        "口令已被锁定，请办理解锁后再使用。",
 		pkcs11.CKR_TOKEN_NOT_PRESENT: "未检测到 USBKEY，请确认已插好后重试。",
-		pkcs11.CKR_PIN_INCORRECT:     "PIN 码不正确，请核对后重试。",
+		pkcs11.CKR_PIN_INCORRECT:     "口令不正确，请核对后重试。",
 		0x80000001:                   "USBKEY 操作失败，请稍后重试。",
 	} {
 		if got, ok := Detail(fmt.Errorf("wrapped: %w", fail("testing", pkcs11.Error(ckr)))); !ok || got != want {
