@@ -177,7 +177,7 @@ var purposes = map[string]string{
 	"login": "登录", "auth_phone": "法定代表人验证手机号", "auth_sign": "签署授权书", "confirm": "提交订单", "resubmit": "修改手机号", "bind": "绑定微信", "staff_bind": "工作人员绑定微信",
 	"freeze": "冻结证书", "revoke": "吊销证书", "restore": "恢复证书", "rebind": "更换绑定用户", "rebind_new": "绑定新手机号",
 	"unlock":      "解锁 UKEY",
-	"initial_pin": "查看初始PIN码",
+	"initial_pin": "查看初始口令",
 	"erase":       "删除资料", "copy": "下载资料", "close_account": "注销账号",
 }
 

@@ -21,6 +21,13 @@ func (c *chat) certify(p order.Person, n int, token string, notAfter time.Time) 
 	c.Helper()
 	o := anOrder(p, n, order.Completed, order.NoStage)
 	c.insert(o)
+	return c.made(o, n, token, issuance.TokenBlank, notAfter)
+}
+
+// made records that one certificate, until notAfter, was made for an order on the USBKEY of
+// that serial, in that state.
+func (c *chat) made(o order.Order, n int, token string, state issuance.TokenState, notAfter time.Time) string {
+	c.Helper()
 	serial := strings.Repeat(fmt.Sprintf("%02X", n+0x40), 20)
 	at := notAfter.AddDate(-1, 0, 0)
 	ledger := store.NewLedger(c.db)
@@ -33,7 +40,7 @@ func (c *chat) certify(p order.Person, n int, token string, notAfter time.Time) 
 	is.Stage, is.Serial, is.Issuer, is.TBS, is.Certificate = issuance.StageDone, serial, issuance.P256Token, []byte("tbs"), []byte("der")
 	is.NotBefore, is.NotAfter, is.TokenSerial = at, notAfter, token
 	c.must(ledger.AdvanceIssue(c.Context(), issuance.StageRequested, is, &issuance.TokenRecord{
-		Serial: token, State: issuance.TokenBlank, IssueID: is.ID, SealedSOPIN: []byte("so"), SealedUserPIN: []byte("user"), SealedSecret: []byte("k"), CreatedAt: at, UpdatedAt: at,
+		Serial: token, State: state, IssueID: is.ID, SealedSOPIN: []byte("so"), SealedUserPIN: []byte("user"), SealedSecret: []byte("k"), CreatedAt: at, UpdatedAt: at,
 	}))
 	c.must(c.db.InTx(c.Context(), func(tx order.Tx) error {
 		return tx.ReplaceItems(c.Context(), o.ID, []order.Item{{ID: is.Item, OrderID: o.ID, N: 1, Stage: order.ItemWaiting, TokenSerial: token, CertSerial: serial, UpdatedAt: at}})

@@ -346,7 +346,10 @@ func (t *turn) aboutOrder(ctx context.Context, o order.Order, i intent.Intent) (
 		}
 		o = latest
 	}
-	g := o.Guide(t.Now())
+	g, err := t.Certs.Guide(ctx, o)
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
 	b.Grow(usualReply)
 	line := func(s string) {

@@ -114,7 +114,7 @@ var services = map[intent.Intent]func(*turn, context.Context, *order.Order) ([]s
 	intent.Invoice:       (*turn).invoice,
 	intent.ChangeAddress: func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.delivery(*o), nil },
 	intent.ChangeInfo:    func(_ *turn, _ context.Context, o *order.Order) ([]string, error) { return correction(*o), nil },
-	intent.SLATime:       func(t *turn, _ context.Context, o *order.Order) ([]string, error) { return t.schedule(*o), nil },
+	intent.SLATime:       func(t *turn, ctx context.Context, o *order.Order) ([]string, error) { return t.schedule(ctx, *o) },
 }
 
 // withdrawal is what a legal representative says who takes his authorisation back.
@@ -384,10 +384,13 @@ func (t *turn) delivery(o order.Order) []string {
 }
 
 // schedule is when an order will be done.
-func (t *turn) schedule(o order.Order) []string {
-	g := o.Guide(t.Now())
+func (t *turn) schedule(ctx context.Context, o order.Order) ([]string, error) {
+	g, err := t.Certs.Guide(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	if o.Overdue(t.Now()) {
-		return []string{g.What, "已超过承诺的 " + o.PromisedBy() + "，很抱歉。回复「人工」，我们尽快给您答复。"}
+		return []string{g.What, "已超过承诺的 " + o.PromisedBy() + "，很抱歉。回复「人工」，我们尽快给您答复。"}, nil
 	}
 	lines := []string{g.What, g.Next}
 	switch e := o.Product.Express; {
@@ -398,7 +401,7 @@ func (t *turn) schedule(o order.Order) []string {
 		lines = append(lines, "付款后不能再改为加急。赶着开标的，请回复「人工」说明开标时间，我们尽量优先办理。")
 	default:
 	}
-	return append(lines, "审核和发货都在工作日进行，17:30 之后提交的从下一个工作日算起。")
+	return append(lines, "审核和发货都在工作日进行，17:30 之后提交的从下一个工作日算起。"), nil
 }
 
 // maxPrices is the longest list of prices; the page it leads to has them all.

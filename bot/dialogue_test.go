@@ -12,6 +12,7 @@ import (
 
 	"github.com/yuncaidun/yuncaidun/bot/intent"
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
 	"github.com/yuncaidun/yuncaidun/store"
 	"github.com/yuncaidun/yuncaidun/store/session"
@@ -87,6 +88,7 @@ func TestConversations(t *testing.T) {
 			o := anOrder(p, 1, order.Completed, order.NoStage)
 			o.Carrier, o.TrackingNo, o.ShippedAt = "sf", "SF1234567890123", c.clock.Now()
 			c.insert(o)
+			c.made(o, 1, "TW11782207000188", issuance.TokenPersonalized, in(365))
 			line("快递到哪了")
 			c.tracked(o, order.ParcelDelivering, "【昆明市】快件正在派送")
 			line("快递到哪了")
@@ -95,6 +97,8 @@ func TestConversations(t *testing.T) {
 			line("发货了吗")
 			line("2")
 			line("7")
+			c.must(store.NewLedger(c.db).TellPIN(c.Context(), "TW11782207000188", "r1", c.clock.Now()))
+			line("尾号0101的快递呢")
 		}},
 		{"parcels", func(c *chat, line func(string)) {
 			p := c.bind(user, applicant)
@@ -106,6 +110,7 @@ func TestConversations(t *testing.T) {
 					o.Company = "云岭（昆明）有限公司"
 				}
 				c.insert(o)
+				c.made(o, n, fmt.Sprintf("TW1178220700018%d", n), issuance.TokenPersonalized, in(365))
 			}
 			line("我的快递都到哪了")
 			line("2")

@@ -121,6 +121,8 @@ type Certificates interface {
 	// Own is a certificate that is bound to a person; NotFound otherwise.
 	Own(ctx context.Context, serial, personID string) (certificate.Certificate, error)
 	HeldBy(ctx context.Context, personID string) ([]certificate.Certificate, error)
+	// Guide says where an order stands and what comes next, its initial PINs included.
+	Guide(ctx context.Context, o order.Order) (order.Guidance, error)
 	// Cabinet is what a person looks after, and who has what of it.
 	Cabinet(ctx context.Context, personID string) (certificate.Cabinet, error)
 	// Openings are what its holder has registered and is ahead, the next first.

@@ -25,6 +25,9 @@ type Queries interface {
 	Notifications(ctx context.Context, id order.ID) ([]order.Notification, error)
 	// HeldBy returns the certificates bound to a person, newest first.
 	HeldBy(ctx context.Context, personID string) ([]Certificate, error)
+	// PINsUntold are the initial PINs of the orders' USBKEYs that are there to be told:
+	// the order is completed, the certificate not revoked, and nobody was told before.
+	PINsUntold(ctx context.Context, orders []order.ID) ([]UntoldPIN, error)
 }
 
 // Tx is the database inside one transaction, with the order's side of it.

@@ -201,8 +201,12 @@ func (s *Server) apiOrders(ctx context.Context, in *ordersInput) (*ordersOutput,
 	}
 	var out ordersOutput
 	out.Body.Orders = []OrderJSON{}
-	for _, o := range page.Orders {
-		out.Body.Orders = append(out.Body.Orders, s.orderJSON(o, nil))
+	guides, err := s.Status.Guides(ctx, page.Orders)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range page.Orders {
+		out.Body.Orders = append(out.Body.Orders, guidedJSON(o, guides[i], nil))
 	}
 	out.Body.Next = cursorText(page.Next)
 	return &out, nil
@@ -221,7 +225,11 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 	if err != nil {
 		return nil, err
 	}
-	out := s.orderJSON(o, events)
+	guide, err := s.Status.Guide(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	out := guidedJSON(o, guide, events)
 	giveUp, err := s.giveUpOf(ctx, o)
 	if err != nil {
 		return nil, err
@@ -247,7 +255,7 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 			}
 		}
 	}
-	if o.Form.Get(order.AuthWay) != order.AuthMiniProgram && out.Reasons == nil && cert == nil {
+	if o.Form.Get(order.AuthWay) != order.AuthMiniProgram && out.Reasons == nil && cert == nil && guide.FirstUse == "" {
 		s.answers.keep(o, k.mark.Events, out, now)
 		return &orderOutput{out}, nil
 	}
@@ -293,8 +301,12 @@ func (s *Server) apiLegalMobile(ctx context.Context, in *legalMobileInput) (*ord
 	return &orderOutput{s.orderJSON(o, nil)}, nil
 }
 
+// orderJSON is an order that has no new USBKEY to be used yet.
 func (s *Server) orderJSON(o order.Order, events []order.EventRecord) OrderJSON {
-	g := o.Guide(s.Now())
+	return guidedJSON(o, o.Guide(s.Now()), events)
+}
+
+func guidedJSON(o order.Order, g order.Guidance, events []order.EventRecord) OrderJSON {
 	out := OrderJSON{
 		ID: string(o.ID), No: o.No, Business: string(o.Business), Product: o.Product.Name, Company: o.Company,
 		Status: string(o.Status), Label: g.State, What: g.What, Next: g.Next, Action: string(g.Action), Button: g.Action.Verb(o.Business),

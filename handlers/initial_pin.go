@@ -33,20 +33,6 @@ func initialPINPath(cert certificate.Certificate) string {
 	return "/certificates/" + cert.Serial + "/pin"
 }
 
-// canTellPIN reports whether the card leads to the page. In doubt it does not; the
-// page itself says why.
-func (s *Server) canTellPIN(ctx context.Context, cert certificate.Certificate) bool {
-	if cert.TokenSerial == "" || cert.State() == certificate.Revoked {
-		return false
-	}
-	untold, err := s.InitialPINs.Untold(ctx, cert)
-	if err != nil || !untold {
-		return false
-	}
-	o, err := s.Store.Order(ctx, cert.OrderID)
-	return err == nil && o.Status == order.Completed
-}
-
 // initialPINView is the page that shows an initial PIN once (G25).
 type initialPINView struct {
 	Cert   certificate.Certificate
@@ -57,6 +43,7 @@ type initialPINView struct {
 	Error  string
 	Told   bool   // to somebody, before
 	PIN    string // now, and never again
+	Helper string // where this PC's key helper changes it
 }
 
 // initialPIN is the visitor's certificate of the path. Nothing is told before the
@@ -72,10 +59,10 @@ func (s *Server) initialPIN(c *fiber.Ctx) (initialPINView, session.Challenge, er
 		return initialPINView{}, session.Challenge{}, err
 	}
 	if o.Status != order.Completed || cert.TokenSerial == "" {
-		return initialPINView{}, session.Challenge{}, order.Errorf(order.Conflict, "initial_pin_early", "UKEY 寄出或领取之后才能查看初始 PIN 码，请收到 UKEY 后再来")
+		return initialPINView{}, session.Challenge{}, order.Errorf(order.Conflict, "initial_pin_early", "UKEY 寄出或领取之后才能查看初始口令，请收到 UKEY 后再来")
 	}
 	if cert.State() == certificate.Revoked {
-		return initialPINView{}, session.Challenge{}, order.Errorf(order.Conflict, "initial_pin_revoked", "证书已吊销，不能查看初始 PIN 码")
+		return initialPINView{}, session.Challenge{}, order.Errorf(order.Conflict, "initial_pin_revoked", "证书已吊销，不能查看初始口令")
 	}
 	p, err := s.Store.Person(ctx, me)
 	if err != nil {
@@ -95,16 +82,20 @@ func (s *Server) initialPINPage(c *fiber.Ctx) error {
 	return s.showInitialPIN(c, http.StatusOK, v)
 }
 
-// showInitialPIN answers with the page, which nobody may keep.
+// showInitialPIN answers with the page, which nobody may keep. The one with the PIN has the
+// key helper change it.
 func (s *Server) showInitialPIN(c *fiber.Ctx, status int, v initialPINView) error {
+	if v.PIN != "" {
+		v.Helper = s.mayAskHelper(c)
+	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
-	return s.render(c, status, "initial_pin", "初始 PIN 码", v)
+	return s.render(c, status, "initial_pin", "初始口令", v)
 }
 
 func (s *Server) initialPINCode(c *fiber.Ctx) error {
 	v, challenge, err := s.initialPIN(c)
 	if err == nil && v.Told {
-		err = order.Errorf(order.Conflict, "initial_pin_told", "该 UKEY 的初始 PIN 码已经显示过，不能再次查看")
+		err = order.Errorf(order.Conflict, "initial_pin_told", "该 UKEY 的初始口令已经显示过，不能再次查看")
 	}
 	if err != nil {
 		return err

@@ -300,7 +300,11 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	if err != nil {
 		return orderView{}, err
 	}
-	v := orderView{Order: o, Guide: o.Guide(s.Now()), Delay: o.DelayNotice(s.Now()), Lines: lineViews(o), Groups: s.summary(o, order.Form.Masked), Steps: stepsOf(o)}
+	guide, err := s.Status.Guide(c.UserContext(), o)
+	if err != nil {
+		return orderView{}, err
+	}
+	v := orderView{Order: o, Guide: guide, Delay: o.DelayNotice(s.Now()), Lines: lineViews(o), Groups: s.summary(o, order.Form.Masked), Steps: stepsOf(o)}
 	if a := v.Guide.Action; a != order.NoAction && a != order.ActionTrack {
 		v.Action = actionView{a.Verb(o.Business), actionURL(o.ID, a), true}
 		v.Deletable = a == order.ActionContinue || a == order.ActionPay

@@ -79,8 +79,7 @@ func (s *Server) beginRun(c *fiber.Ctx) error {
 		return err
 	}
 	v.Ticket, v.Secret, v.Serial = t.ID, secret, t.TokenSerial
-	v.Helper, v.Server = s.HelperURL, strings.TrimRight(s.PublicURL.String(), "/")
-	c.Set("Content-Security-Policy", strings.Replace(policy, "connect-src 'self'", "connect-src 'self' "+v.Helper, 1))
+	v.Helper, v.Server = s.mayAskHelper(c), strings.TrimRight(s.PublicURL.String(), "/")
 	return s.render(c, http.StatusOK, "run_now", v.Verb, v)
 }
 

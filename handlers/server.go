@@ -108,6 +108,9 @@ type certificateService interface {
 	Own(ctx context.Context, serial, personID string) (certificate.Certificate, error)
 	HeldBy(ctx context.Context, personID string) ([]certificate.Certificate, error)
 	Named(ctx context.Context, tokenSerial, uscc string) (certificate.Certificate, error)
+	Untold(ctx context.Context, certs []certificate.Certificate) (map[string]bool, error)
+	Guide(ctx context.Context, o order.Order) (order.Guidance, error)
+	Guides(ctx context.Context, orders []order.Order) ([]order.Guidance, error)
 	Rebind(ctx context.Context, serial string, by order.Actor, to string) error
 	Apply(ctx context.Context, serial string, c certificate.Command) (certificate.Certificate, error)
 	RemindAfterBid(ctx context.Context, serial string, opening time.Time, by order.Actor) error

@@ -113,6 +113,7 @@ func TestInitialPINIsShownOnce(t *testing.T) {
 	d.apply(o.ID, order.Command{On: order.Ship, By: d.staff["孙发货"].Actor(order.Shipper, order.Web, "192.0.2.1"), Carrier: "sf", TrackingNo: "SF1234567890123"})
 	wantIn(t, "certificates", b.get("/certificates").Body, path)
 	b.get(path)
+	d.HelperURL = "http://127.0.0.1:27180"
 	code := b.codeFor(path)
 	for name, form := range map[string]url.Values{"no tick": {"code": {code}}, "wrong code": {"got": {"yes"}, "code": {"000000"}}} {
 		if a := b.post(path, form); a.Status != http.StatusUnprocessableEntity || strings.Contains(a.Body, heldPIN) {
@@ -129,7 +130,14 @@ func TestInitialPINIsShownOnce(t *testing.T) {
 	if a.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the page may be kept: %s", a.Header.Get("Cache-Control"))
 	}
-	wantNotIn(t, "the page afterwards", b.get(path).Body, heldPIN)
+	if csp := a.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "connect-src 'self' "+d.HelperURL+";") {
+		t.Errorf("the page may not ask the key helper: %q", csp)
+	}
+	again := b.get(path)
+	wantNotIn(t, "the page afterwards", again.Body, heldPIN)
+	if csp := again.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "connect-src 'self';") {
+		t.Errorf("a page without a PIN may connect to this PC: %q", csp)
+	}
 	if a := b.post(path, url.Values{"got": {"yes"}, "code": {code}}); a.Status != http.StatusConflict || strings.Contains(a.Body, heldPIN) {
 		t.Errorf("again: %d", a.Status)
 	}

@@ -243,13 +243,19 @@ var (
 	approvedSteps = []stepView{{Label: "填写资料", Done: true}, {Label: "等待审核", Done: true}, {Label: "设置新口令", Current: true}, {Label: "完成"}}
 )
 
-// showRun may talk to this PC's key helper, which no other page may.
+// mayAskHelper lets the page of this answer talk to this PC's key helper, which no other page
+// may, and returns the helper's address.
+func (s *Server) mayAskHelper(c *fiber.Ctx) string {
+	c.Set("Content-Security-Policy", strings.Replace(policy, "connect-src 'self'", "connect-src 'self' "+s.HelperURL, 1))
+	return s.HelperURL
+}
+
+// showRun shows the page that has the key helper set a new PIN.
 func (s *Server) showRun(c *fiber.Ctx, v runView) error {
-	v.Helper, v.Server = s.HelperURL, strings.TrimRight(s.PublicURL.String(), "/")
+	v.Helper, v.Server = s.mayAskHelper(c), strings.TrimRight(s.PublicURL.String(), "/")
 	if v.Back == "" {
 		v.Back = "/unlock?serial=" + url.QueryEscape(v.Serial)
 	}
-	c.Set("Content-Security-Policy", strings.Replace(policy, "connect-src 'self'", "connect-src 'self' "+v.Helper, 1))
 	return s.render(c, http.StatusOK, "unlock_run", "设置新口令", v)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -30,6 +31,7 @@ import (
 
 	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/identity"
+	"github.com/yuncaidun/yuncaidun/issuance"
 	"github.com/yuncaidun/yuncaidun/order"
 	pictures "github.com/yuncaidun/yuncaidun/provider/objects"
 	"github.com/yuncaidun/yuncaidun/store"
@@ -47,7 +49,6 @@ type web struct {
 	settings *order.Settings
 	db       *store.DB
 	gateway  *gateway
-	told     map[string]bool // whose initial PIN was told
 	clock    *testClock
 	log      *bytes.Buffer
 
@@ -459,19 +460,16 @@ func problemIn(t testing.TB, a answer) (p Problem) {
 }
 
 // Untold and Tell stand for the issuer.
-func (w *web) Untold(_ context.Context, cert certificate.Certificate) (bool, error) {
-	return !w.told[cert.TokenSerial], nil
+func (w *web) Untold(ctx context.Context, cert certificate.Certificate) (bool, error) {
+	return w.db.PINUntold(ctx, cert.TokenSerial)
 }
 
-func (w *web) Tell(_ context.Context, cert certificate.Certificate, _ order.Actor) (string, error) {
-	if w.told[cert.TokenSerial] {
-		return "", order.Errorf(order.Conflict, "initial_pin_told", "该 UKEY 的初始 PIN 码已经显示过，不能再次查看")
+func (w *web) Tell(ctx context.Context, cert certificate.Certificate, _ order.Actor) (string, error) {
+	err := store.NewLedger(w.db).TellPIN(ctx, cert.TokenSerial, newID(), w.clock.now())
+	if errors.Is(err, issuance.ErrPINTold) {
+		return "", order.Errorf(order.Conflict, "initial_pin_told", "该 UKEY 的初始口令已经显示过，不能再次查看")
 	}
-	if w.told == nil {
-		w.told = map[string]bool{}
-	}
-	w.told[cert.TokenSerial] = true
-	return heldPIN, nil
+	return heldPIN, err
 }
 
 // heldPIN is the initial PIN of every USBKEY here.

@@ -20,6 +20,9 @@ type Guidance struct {
 	Next string
 	// Action is what the applicant himself can do now, if anything.
 	Action Action
+	// FirstUse leads who has a new USBKEY, or soon will, to its initial PIN (G25): the end
+	// of Next while there is one to be told, which the order does not know.
+	FirstUse string
 }
 
 // Action is something the applicant can do with an order (F92).
@@ -105,18 +108,18 @@ func (o Order) Guide(now time.Time) Guidance {
 	case o.Status == Completed && o.TrackingNo != "":
 		out.What = fmt.Sprintf("UKEY 已于 %s 由%s寄出，单号 %s。", o.ShippedAt.In(Shanghai).Format("01-02 15:04"), o.CarrierName(), o.TrackingNo)
 		out.Next = parcelStates[o.Parcel].told
-		if o.firstUse(now) && !slices.Contains([]ParcelState{ParcelTroubled, ParcelReturning, ParcelSentBack, ParcelReceived, ParcelLost}, o.Parcel) {
+		if o.Refund == NoRefund && !slices.Contains([]ParcelState{ParcelTroubled, ParcelReturning, ParcelSentBack, ParcelReceived, ParcelLost}, o.Parcel) {
 			when := "收到后"
 			if o.Parcel == ParcelSigned {
 				when = beforeUse
 			}
-			out.Next += when + firstPIN
+			out.FirstUse = when + firstPIN
 		}
 	case o.Status == Completed && !o.Shipped():
 		out.What, out.Action = strings.Replace(cmp.Or(done[o.Business], g.what), "{day}", Day(o.CompletedAt), 1), NoAction
 	case o.Status == Completed:
-		if out.What, out.Action = "UKEY 已领取。", NoAction; o.firstUse(now) {
-			out.Next = beforeUse + firstPIN
+		if out.What, out.Action = "UKEY 已领取。", NoAction; o.Refund == NoRefund {
+			out.FirstUse = beforeUse + firstPIN
 		}
 	}
 	if out.Next == "" && o.promised() {
@@ -187,18 +190,9 @@ func moment(t time.Time) string { return t.In(Shanghai).Format("1月2日 15:04")
 
 // firstPIN leads to the initial PIN, without which nobody can use a new USBKEY (G25).
 const (
-	firstPIN  = "在电脑上打开「我的证书」，查看初始 PIN 码（只显示一次）。"
+	firstPIN  = "在电脑上打开「我的证书」，查看初始口令（只显示一次）。"
 	beforeUse = "第一次使用前"
 )
-
-// firstUse reports whether a new USBKEY may not have been used yet.
-func (o Order) firstUse(now time.Time) bool {
-	left := o.ShippedAt
-	if left.IsZero() {
-		left = o.UpdatedAt
-	}
-	return o.Shipped() && o.Refund == NoRefund && now.Sub(left) < 30*day
-}
 
 // promise is what the order is promised to be when its promise runs out.
 func (o Order) promise() string {

@@ -76,29 +76,30 @@ func TestGuideSaysHowLongToPutRight(t *testing.T) {
 }
 
 // G25: who has a new USBKEY on its way or in his hands is led to its initial PIN, which no
-// SMS and no parcel tells; not who renewed onto his own, whose parcel comes back, or long after.
+// SMS and no parcel tells; not who renewed onto his own, or whose parcel comes back. Whether
+// there is a PIN to be told is not for the order to say.
 func TestGuideLeadsToTheInitialPIN(t *testing.T) {
 	at := time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
 		change func(*order.Order)
-		days   int
-		want   bool
+		want   string
 	}{
-		"posted":     {func(*order.Order) {}, 0, true},
-		"signed":     {func(o *order.Order) { o.Parcel = order.ParcelSigned }, 3, true},
-		"collected":  {func(o *order.Order) { o.TrackingNo, o.ShippedAt, o.UpdatedAt = "", time.Time{}, at }, 3, true},
-		"long ago":   {func(o *order.Order) { o.Parcel = order.ParcelSigned }, 31, false},
-		"comes back": {func(o *order.Order) { o.Parcel = order.ParcelReturning }, 3, false},
-		"own USBKEY": {func(o *order.Order) { o.Product.IssueMode, o.TrackingNo = order.BySelf, "" }, 0, false},
-		"no parcel":  {func(o *order.Order) { o.Business, o.TrackingNo = order.UnlockApproval, "" }, 0, false},
+		"posted":     {func(*order.Order) {}, "收到后在电脑上"},
+		"signed":     {func(o *order.Order) { o.Parcel = order.ParcelSigned }, "第一次使用前在电脑上"},
+		"collected":  {func(o *order.Order) { o.TrackingNo, o.ShippedAt, o.UpdatedAt = "", time.Time{}, at }, "第一次使用前在电脑上"},
+		"comes back": {func(o *order.Order) { o.Parcel = order.ParcelReturning }, ""},
+		"given back": {func(o *order.Order) { o.Refund = order.Refunding }, ""},
+		"own USBKEY": {func(o *order.Order) { o.Product.IssueMode, o.TrackingNo = order.BySelf, "" }, ""},
+		"no parcel":  {func(o *order.Order) { o.Business, o.TrackingNo = order.UnlockApproval, "" }, ""},
 	} {
 		o := order.Order{
 			Business: order.Initial, Product: order.Product{IssueMode: order.ByAdmin}, State: order.State{Status: order.Completed},
 			Carrier: "sf", TrackingNo: "SF1234567890123", Parcel: order.ParcelPosted, ShippedAt: at,
 		}
 		tt.change(&o)
-		if got := o.Guide(at.AddDate(0, 0, tt.days)).Next; strings.Contains(got, "初始 PIN 码") != tt.want {
-			t.Errorf("%s: %q", name, got)
+		g := o.Guide(at)
+		if !strings.HasPrefix(g.FirstUse, tt.want) || strings.Contains(g.FirstUse, "初始口令") != (tt.want != "") || strings.Contains(g.Next, "初始口令") {
+			t.Errorf("%s: %q, then %q", name, g.Next, g.FirstUse)
 		}
 	}
 }

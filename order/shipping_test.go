@@ -145,7 +145,7 @@ func TestCourierReports(t *testing.T) {
 		if s := h.shipments(t, o.ID); len(s) != 1 || len(s[0].Track) != 4 || s[0].Track[0] != one || s[0].State != order.ParcelDelivering || s[0].TrackedAt.IsZero() {
 			t.Errorf("shipments %+v", s)
 		}
-		if got := hear(order.ParcelSigned, line(5, "已签收")); got.Status != order.Completed || !strings.HasPrefix(got.Guide(got.UpdatedAt).Next, "已签收。第一次使用前") {
+		if got := hear(order.ParcelSigned, line(5, "已签收")); got.Status != order.Completed || got.Guide(got.UpdatedAt).Next != "已签收。" {
 			t.Errorf("signed: %s, %q", got.State, got.Guide(got.UpdatedAt).Next)
 		}
 		if err := h.CourierReported(ctx, order.CourierReport{TrackingNo: "SF0000000000000", State: order.ParcelSigned}); !errors.Is(err, order.Conflict) {

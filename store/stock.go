@@ -181,6 +181,32 @@ func (l *Ledger) TellPIN(ctx context.Context, serial, request string, at time.Ti
 	})
 }
 
+// PINsUntold implements [certificate.Queries].
+func (q queries) PINsUntold(ctx context.Context, orders []order.ID) (out []certificate.UntoldPIN, err error) {
+	if len(orders) == 0 {
+		return nil, nil
+	}
+	stmt, args, err := sqlx.In(`
+		SELECT t.order_id, i.serial, coalesce(t.holder_id, o.person_id, '') AS person_id
+		FROM order_items t JOIN orders o ON o.id = t.order_id JOIN issues i ON i.serial = t.cert_serial
+			JOIN tokens k ON k.serial = coalesce(i.token_serial, t.token_serial)
+		WHERE t.order_id IN (?) AND o.status = ? AND k.state = ? AND k.pin_told_request IS NULL AND (i.revoked_at IS NULL OR i.revocation_reason = ?)`,
+		orders, order.Completed, issuance.TokenPersonalized, certificate.Hold)
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		OrderID  order.ID `db:"order_id"`
+		Serial   string   `db:"serial"`
+		PersonID string   `db:"person_id"`
+	}
+	err = q.all(ctx, &rows, stmt, args...)
+	for _, r := range rows {
+		out = append(out, certificate.UntoldPIN{OrderID: r.OrderID, Serial: r.Serial, PersonID: r.PersonID})
+	}
+	return out, failed(err, "looking for initial PINs")
+}
+
 // PINUntold reports whether a USBKEY has an initial PIN that nobody was told yet.
 func (q queries) PINUntold(ctx context.Context, serial string) (bool, error) {
 	var n int

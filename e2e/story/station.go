@@ -128,13 +128,29 @@ func (p *player) elsewhere(token string) {
 // initialPIN has a PIN shown, once, to the bound user who has the key in his hands.
 func (p *player) initialPIN(c issued, keys []string) {
 	i := slices.IndexFunc(keys, func(token string) bool { return p.cardOf(c).says(token) })
-	p.check(i >= 0 && p.cardOf(c).offers("查看初始PIN码"), "收到 UKEY 后可以查看初始 PIN 码", p.cardOf(c).text)
+	p.check(i >= 0 && p.cardOf(c).offers("查看初始口令"), "收到 UKEY 后可以查看初始口令", p.cardOf(c).text)
 	at := "/certificates/" + c.serial + "/pin"
 	page := p.open(at)
-	code := p.code("查看初始PIN码", func() *Page { return must(p.browser.Post(p.ctx, page, at+"/code", nil)) })
+	code := p.code("查看初始口令", func() *Page { return must(p.browser.Post(p.ctx, page, at+"/code", nil)) })
 	page = p.shown(p.send(p.browser, page, at, map[string]string{"got": "yes", "code": code}))
 	pin := strings.Join(page.Texts("pin-code"), "")
-	p.check(pin != "" && p.opens(keys[i], pin), "页面显示的初始 PIN 码可以打开 UKEY "+keys[i], page.Status)
+	p.check(pin != "" && p.opens(keys[i], pin), "页面显示的初始口令可以打开 UKEY "+keys[i], page.Status)
+	p.changesPIN(keys[i], pin, strings.Join(page.Texts("cmd"), ""))
 	page = p.open(at)
-	p.check(page.Says("已经显示过") && len(page.Texts("pin-code")) == 0 && !p.cardOf(c).offers("查看初始PIN码"), "初始 PIN 码只显示一次", page.Status)
+	p.check(page.Says("已经显示过") && len(page.Texts("pin-code")) == 0 && !p.cardOf(c).offers("查看初始口令"), "初始口令只显示一次", page.Status)
+}
+
+// changesPIN has the holder make the initial PIN his own, by the command that the page names.
+func (p *player) changesPIN(token, initial, command string) {
+	const own = "62840517"
+	p.say(applicant, "用页面给出的命令把初始口令改成自己的")
+	args := strings.Fields(command)
+	p.check(len(args) == 4 && args[0] == "keyhelper" && args[1] == "pin", "页面给出修改口令的命令", command)
+	access := must(p.Token(p.ctx, p.instance.Environ(), token))
+	cmd := exec.CommandContext(p.ctx, p.Helper, append(args[1:], "--module", access.Module)...) //nolint:gosec // the page is ours
+	cmd.Env = p.softHSM()
+	cmd.Stdin = strings.NewReader(initial + "\n" + own + "\n" + own + "\n")
+	said := must(output(cmd))
+	p.check(strings.Contains(said, "口令修改成功") && !strings.Contains(said, own) && !strings.Contains(said, initial), "修改成功，口令没有显示", said)
+	p.check(p.opens(token, own) && !p.opens(token, initial), "新口令可以打开 UKEY，初始口令不能")
 }

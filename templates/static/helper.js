@@ -1,5 +1,6 @@
 // The pages that have the key helper on this PC do something to a USBKEY: set a new
-// PIN, or write a certificate. The PIN goes to the helper and nowhere else.
+// PIN, change the initial one, or write a certificate. The PIN goes to the helper and
+// nowhere else. A page without a ticket (about.old) has no server to ask how it went.
 (function () {
   "use strict";
   var page = document.getElementById("run");
@@ -7,11 +8,12 @@
   var about = page.dataset, busy = false, over = false;
   var does = {
     unlock: { path: "/v1/unlock", ready: "UKEY 已就绪，请设置新口令。", doing: "正在设置新口令，请不要拔出 UKEY…" },
+    change: { path: "/v1/pin", ready: "UKEY 已就绪，请设置自己的口令。", doing: "正在修改口令，请不要拔出 UKEY…" },
     write: { path: "/v1/run", ready: "UKEY 已就绪，请输入口令。", doing: "正在写入，请不要拔出 UKEY…" }
   }[about.does];
   var form = document.getElementById("pin-form"), pin = document.getElementById("pin"), go = document.getElementById("go");
   var again = document.getElementById("again"); // of a new PIN
-  var fault = document.getElementById("pin-fault"), said = document.getElementById("said"), byHand = document.getElementById("by-hand");
+  var fault = document.getElementById("pin-fault"), said = document.getElementById("said"), stay = document.getElementById("stay"), byHand = document.getElementById("by-hand");
 
   var length; // of a PIN, as the USBKEY that is plugged in wants it
 
@@ -113,7 +115,7 @@
     ask("/v1/hello").then(function (r) { // a fresh one-time nonce
       return ask(does.path, {
         method: "POST", headers: { "Content-Type": "application/json", "X-Helper-Nonce": r.body.nonce },
-        body: JSON.stringify({ ticket: about.secret, pin: pin.value })
+        body: JSON.stringify(about.old ? { token: about.serial, old: about.old, pin: pin.value } : { ticket: about.secret, pin: pin.value })
       });
     }).then(function (r) {
       if (!r.ok) return failed(r.body.detail || "办理没有完成，请重新开始。", r.body.again);
@@ -125,6 +127,7 @@
 
   // lost asks the server, who may have heard of the end that we have not.
   function lost(times) {
+    if (about.old) return failed("与证书助手的连接中断。请确认证书助手还在运行，再试一次；提示原口令不正确的，说明新口令已经生效。", true);
     say("与证书助手的连接中断，正在确认结果，请不要拔出 UKEY…", "warn");
     heard().then(function (p) {
       if (over) return;
@@ -142,7 +145,8 @@
     over = true;
     forget();
     way("done");
-    said.hidden = document.getElementById("stay").hidden = true;
+    said.hidden = true;
+    if (stay) stay.hidden = true;
     page.querySelectorAll("#steps li").forEach(function (li) { li.className = "done"; });
     document.getElementById("failed").hidden = true;
     document.getElementById("finished").hidden = false;
@@ -200,5 +204,5 @@
 
   document.getElementById("probe").addEventListener("click", probe);
   probe();
-  watch();
+  if (about.progress) watch();
 })();
