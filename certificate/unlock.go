@@ -18,7 +18,7 @@ type Way string
 const (
 	BySelf     Way = "self"     // the key helper, after an SMS code
 	ByCode     Way = "code"     // a challenge code for a PC without a network, after an SMS code
-	ByApproval Way = "approval" // the key helper, after a review
+	ByApproval Way = "approval" // the key helper or a challenge code, after a review
 )
 
 // Unlock is one unlock that happened, or that a code has made possible.
@@ -447,12 +447,74 @@ func (u *Unlocks) Fail(ctx context.Context, secret, code, ip string) error {
 // network. The caller has checked a code sent to the bound mobile for this USBKEY.
 // Nobody reports how that goes, so the order of the unlock is completed now.
 func (u *Unlocks) CodeFor(ctx context.Context, s Subject, challenge string, by order.Actor) (string, error) {
-	id := "code-" + u.newID()
 	by.PersonID = s.PersonID
-	line := u.did(s.Certificate, "", by, stepCode)
-	// The limit is asked before the issuer is, and held in the transaction that counts.
+	return u.answer(ctx, challenge, coded{
+		of: s.Certificate, by: by, way: ByCode,
+		may: func(tx Tx, cert Certificate) error {
+			now := s
+			now.Certificate = cert
+			return u.mayAlone(ctx, tx, now)
+		},
+		command: func(tx Tx, cert Certificate, c order.Command) (order.Command, error) {
+			c.By.PersonID = cert.PersonID
+			return u.selfCommand(ctx, tx, cert, c)
+		},
+	})
+}
+
+// CodeForApproved is [Unlocks.CodeFor] for an order that was approved (row 28); the caller
+// has checked whose order it is. A response that did not fit, as when the USBKEY was pulled
+// out meanwhile, is given anew a few times (row 57).
+func (u *Unlocks) CodeForApproved(ctx context.Context, o order.Order, challenge string, by order.Actor) (string, error) {
+	s, err := u.store.Certificate(ctx, o.Certificate)
+	if err != nil {
+		return "", err
+	}
+	return u.answer(ctx, challenge, coded{
+		of: s, unlock: o.ID, by: by, way: ByApproval,
+		may: func(tx Tx, cert Certificate) error { return u.mayByCode(ctx, tx, o.ID, cert) },
+		command: func(_ Tx, _ Certificate, c order.Command) (order.Command, error) {
+			c.Proven = append(c.Proven, order.KeyMatches, order.CodesLeft)
+			return c, nil
+		},
+	})
+}
+
+// mayByCode is mayApproved for a response. The first completes the order, for which further
+// ones are given all the same.
+func (u *Unlocks) mayByCode(ctx context.Context, tx Tx, id order.ID, c Certificate) error {
+	o, err := tx.Order(ctx, id)
+	if err != nil {
+		return err
+	}
+	events, err := tx.Events(ctx, id)
+	if err != nil {
+		return err
+	}
+	if o.CodeAgain(events, u.now()) {
+		return c.usable()
+	}
+	return u.mayApproved(ctx, tx, id, c)
+}
+
+// coded is an unlock by a response: of which USBKEY and order, by whom, and how.
+type coded struct {
+	of     Certificate
+	unlock order.ID // empty without approval
+	by     order.Actor
+	way    Way
+	// may refuses it; command completes what moves its order.
+	may     func(tx Tx, cert Certificate) error
+	command func(tx Tx, cert Certificate, c order.Command) (order.Command, error)
+}
+
+// answer gives the response to the challenge of a USBKEY. What could refuse it is asked
+// before the issuer is, and again in the transaction that counts.
+func (u *Unlocks) answer(ctx context.Context, challenge string, a coded) (string, error) {
+	id := "code-" + u.newID()
+	line := u.did(a.of, a.unlock, a.by, stepCode)
 	err := u.store.Change(ctx, func(tx Tx) error {
-		if err := u.mayAlone(ctx, tx, s); err != nil {
+		if err := a.may(tx, a.of); err != nil {
 			return err
 		}
 		return tx.AppendAudit(ctx, line)
@@ -461,34 +523,31 @@ func (u *Unlocks) CodeFor(ctx context.Context, s Subject, challenge string, by o
 		u.Certificates.refusals.Record(ctx, line, err)
 		return "", err
 	}
-	response, err := u.Code(ctx, id, s.TokenSerial, challenge)
+	response, err := u.Code(ctx, id, a.of.TokenSerial, challenge)
 	if err != nil {
 		return "", err
 	}
 	err = u.store.Change(ctx, func(tx Tx) error {
-		cert, err := tx.Certificate(ctx, s.Serial)
+		cert, err := tx.Certificate(ctx, a.of.Serial)
 		if err != nil {
 			return err
 		}
-		by.PersonID = cert.PersonID
-		// This locks the order of the certificate, so that of several who count one goes first.
-		c, err := u.selfCommand(ctx, tx, cert, order.Command{On: order.CodeGiven, By: by, Proven: []order.Fact{order.CertificateUsable}})
+		// This locks an order, so that of several who count one goes first.
+		c, err := a.command(tx, cert, order.Command{On: order.CodeGiven, By: a.by, Proven: []order.Fact{order.CertificateUsable}})
 		if err != nil {
 			return err
 		}
-		now := s
-		now.Certificate = cert
-		if err := u.mayAlone(ctx, tx, now); err != nil {
+		if err := a.may(tx, cert); err != nil {
 			return err
 		}
-		o, err := u.Orders.ApplyIn(ctx, tx, "", c)
+		o, err := u.Orders.ApplyIn(ctx, tx, a.unlock, c)
 		if err != nil {
 			return err
 		}
-		return u.remember(ctx, tx, cert, Unlock{ID: id, Way: ByCode, OrderID: o.ID}, o.PersonID)
+		return u.remember(ctx, tx, cert, Unlock{ID: id, Way: a.way, OrderID: o.ID}, o.PersonID)
 	})
 	if err != nil {
-		u.Certificates.refusals.Record(ctx, u.did(s.Certificate, "", by, string(order.CodeGiven)), err)
+		u.Certificates.refusals.Record(ctx, u.did(a.of, a.unlock, a.by, string(order.CodeGiven)), err)
 		return "", err
 	}
 	_ = u.Issuer.Forget(ctx, id) // the unlock is counted; if this fails it expires

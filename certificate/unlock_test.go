@@ -352,6 +352,58 @@ func TestApprovedUnlockNeedsItsOrder(t *testing.T) {
 	}
 }
 
+// Rows 56 and 57, flows 4.6: an approved unlock works on a PC without a network. The first
+// response completes the order; one that did not fit is given anew, three in all, as long as
+// the grant lasts. It does not count as an unlock without approval.
+func TestApprovedUnlockByCode(t *testing.T) {
+	for name, test := range map[string]struct {
+		approved time.Duration // before
+		change   func(*order.Order)
+		codes    []string
+	}{
+		"three":                 {0, nil, []string{"", "", "", "order_not_ready"}},
+		"time over":             {8 * 24 * time.Hour, nil, []string{"grant_alive_required"}},
+		"money on its way back": {0, func(o *order.Order) { o.Refund = order.Refunding }, []string{"order_not_ready"}},
+		"done with the helper":  {0, func(o *order.Order) { o.State = order.State{Status: order.Completed} }, []string{"order_not_ready"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, f *office) {
+				ctx, c := t.Context(), f.counter(t)
+				subject, err := c.Lookup(ctx, usbkey)
+				must(t, err)
+				o := order.Order{
+					ID: "01JUNLOCK", No: "SAAS120261123000009", Business: order.UnlockApproval, State: order.State{Status: order.ToUnlock}, PersonID: subject.PersonID, Certificate: serialA,
+					Product: subject.Approval, Rev: 1, Seq: 1, Amount: 5000, CreatedAt: now, UpdatedAt: now, ApprovedAt: now.Add(-test.approved),
+					Form: order.NewForm(map[order.Field]string{order.AgentMobile: "13800138000"}),
+				}
+				if test.change != nil {
+					test.change(&o)
+				}
+				must(t, f.db.InTx(ctx, func(tx order.Tx) error { return tx.InsertOrder(ctx, o) }))
+				for i, want := range test.codes {
+					response, err := c.CodeForApproved(ctx, o, "0ABCDEFG", f.holder())
+					if err != nil && code(err) != want || (response == "response to 0ABCDEFG") != (want == "") {
+						t.Fatalf("response %d: %q, %v", i+1, response, err)
+					}
+					o, err = f.db.Order(ctx, o.ID)
+					must(t, err)
+					events, err := f.db.Events(ctx, o.ID)
+					must(t, err)
+					again := o.CodeAgain(events, now)
+					if want == "" && (o.Status != order.Completed || !o.CompletedAt.Equal(now) || again != (i < 2)) {
+						t.Errorf("after response %d: %s, another: %t", i+1, o.State, again)
+					}
+				}
+				alone, err := f.db.CountUnlocks(ctx, usbkey, now.Add(-time.Hour))
+				must(t, err)
+				if alone != 0 {
+					t.Errorf("%d unlocks without approval", alone)
+				}
+			})
+		})
+	}
+}
+
 // Two people bound to one USBKEY are both told.
 func TestEverybodyBoundIsTold(t *testing.T) {
 	eachDB(t, func(t *testing.T, f *office) {

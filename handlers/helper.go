@@ -19,6 +19,7 @@ type unlockService interface {
 	Of(ctx context.Context, o order.Order) (certificate.Certificate, error)
 	BeginApproved(ctx context.Context, o order.Order, by order.Actor) (certificate.Ticket, string, error)
 	CodeFor(ctx context.Context, s certificate.Subject, challenge string, by order.Actor) (string, error)
+	CodeForApproved(ctx context.Context, o order.Order, challenge string, by order.Actor) (string, error)
 	Watch(ctx context.Context, id string) (certificate.Ticket, error)
 
 	Open(ctx context.Context, secret string, publicKey []byte) (certificate.Errand, error)

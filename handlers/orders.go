@@ -222,6 +222,8 @@ type orderView struct {
 	Shipments []order.Shipment
 	// GiveUp is what finance proposes to do without (row 40); nil when nothing.
 	GiveUp *giveUpView
+	// CodeAgain: an unlock without a network, whose response may not have fitted.
+	CodeAgain bool
 }
 
 type giveUpView struct {
@@ -335,7 +337,7 @@ func (s *Server) orderView(c *fiber.Ctx) (orderView, error) {
 	if by := o.FixUntil(events); !by.IsZero() {
 		v.Until = by
 	}
-	v.Timeline = timeline(events)
+	v.Timeline, v.CodeAgain = timeline(events), o.CodeAgain(events, s.Now())
 	shipments, err := s.Store.Shipments(c.UserContext(), o.ID)
 	if err != nil {
 		return v, err

@@ -37,6 +37,8 @@ func (s *Server) unlockRoutes() {
 	s.get("/unlock/progress/:ticket", Ticket, s.unlockProgress)
 	s.get("/orders/:id/unlock", Browser, s.approvedUnlockPage)
 	s.post("/orders/:id/unlock", Browser, s.approvedUnlock)
+	s.get("/orders/:id/unlock/code", Browser, s.approvedCodePage)
+	s.post("/orders/:id/unlock/code", Browser, s.approvedCode)
 	s.helperRoutes()
 }
 
@@ -198,6 +200,7 @@ type responseView struct {
 	Serial, Holder, Challenge string
 	Response                  []string // groups of four
 	Until                     time.Time
+	Again                     string // where another is asked for
 }
 
 // responseLife is how long a response may be typed, as the page says; what ends it
@@ -208,8 +211,8 @@ const responseLife = 10 * time.Minute
 // network.
 func (s *Server) unlockByCode(c *fiber.Ctx) error {
 	view := s.unlockForm(c, true)
-	if len(strings.Trim(view.Challenge, " -")) < 8 {
-		view.Error = "请填写助手上显示的 8 位挑战码"
+	if !isChallenge(view.Challenge) {
+		view.Error = challengeMissing
 		return s.showUnlock(c, http.StatusUnprocessableEntity, view)
 	}
 	subject, err := s.proven(c, view)
@@ -220,7 +223,16 @@ func (s *Server) unlockByCode(c *fiber.Ctx) error {
 	if err != nil {
 		return s.unlockRefused(c, view, subject, err)
 	}
-	out := responseView{Serial: subject.TokenSerial, Holder: identity.MaskHolder(subject.Holder), Challenge: strings.ToUpper(view.Challenge), Until: s.Now().Add(responseLife)}
+	return s.showResponse(c, subject.Certificate, view.Challenge, response, "/unlock/code?serial="+url.QueryEscape(subject.TokenSerial))
+}
+
+const challengeMissing = "请填写助手上显示的 8 位挑战码"
+
+func isChallenge(typed string) bool { return len(strings.Trim(typed, " -")) >= 8 }
+
+// showResponse shows the response to a challenge in groups that are easily typed.
+func (s *Server) showResponse(c *fiber.Ctx, of certificate.Certificate, challenge, response, again string) error {
+	out := responseView{Serial: of.TokenSerial, Holder: identity.MaskHolder(of.Holder), Challenge: strings.ToUpper(challenge), Until: s.Now().Add(responseLife), Again: again}
 	for i := 0; i < len(response); i += 4 {
 		out.Response = append(out.Response, response[i:min(i+4, len(response))])
 	}
@@ -314,19 +326,76 @@ func (s *Server) approvedUnlockPage(c *fiber.Ctx) error {
 	if o.Status != order.ToUnlock {
 		return c.Redirect(s.placeOf(o), http.StatusSeeOther)
 	}
+	return s.showApproved(c, http.StatusOK, o, approvedView{})
+}
+
+// showApproved shows an order's page: the one for the key helper, or the form of a
+// challenge code.
+func (s *Server) showApproved(c *fiber.Ctx, status int, o order.Order, v approvedView) error {
 	cert, err := s.Unlocks.Of(c.UserContext(), o)
 	if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "unlock_approved", "解锁 UKEY", approvedView{o, approvedSteps, identity.MaskHolder(cert.Holder), cert.TokenSerial, cert.ObstacleTo(o, s.Now())})
+	v.Order, v.Steps, v.Holder, v.Serial, v.Obstacle = o, approvedSteps, identity.MaskHolder(cert.Holder), cert.TokenSerial, cert.ObstacleTo(o, s.Now())
+	return s.render(c, status, "unlock_approved", "解锁 UKEY", v)
 }
 
 // approvedView is the page where an approved unlock begins (F82).
 type approvedView struct {
-	Order          order.Order
-	Steps          []stepView
-	Holder, Serial string
-	Obstacle       string // why the certificate keeps it from beginning
+	Order            order.Order
+	Steps            []stepView
+	Holder, Serial   string
+	Obstacle         string // why the certificate keeps it from beginning
+	ByCode           bool   // on a PC without a network
+	Challenge, Error string
+}
+
+// ownByCode is the person's order that may have a response; ok is false when it may not,
+// and the answer is where it is now.
+func (s *Server) ownByCode(c *fiber.Ctx) (o order.Order, ok bool, err error) {
+	if o, err = s.ownOrder(c); err != nil || o.Status == order.ToUnlock {
+		return o, err == nil, err
+	}
+	events, err := s.Store.Events(c.UserContext(), o.ID)
+	if err != nil || o.CodeAgain(events, s.Now()) {
+		return o, err == nil, err
+	}
+	return o, false, c.Redirect(s.placeOf(o), http.StatusSeeOther)
+}
+
+// approvedCodePage is for a PC without a network.
+func (s *Server) approvedCodePage(c *fiber.Ctx) error {
+	o, ok, err := s.ownByCode(c)
+	if !ok {
+		return err
+	}
+	return s.showApproved(c, http.StatusOK, o, approvedView{ByCode: true})
+}
+
+// approvedCode shows the response to a challenge.
+func (s *Server) approvedCode(c *fiber.Ctx) error {
+	o, ok, err := s.ownByCode(c)
+	if !ok {
+		return err
+	}
+	v := approvedView{ByCode: true, Challenge: c.FormValue("challenge")}
+	if !isChallenge(v.Challenge) {
+		v.Error = challengeMissing
+		return s.showApproved(c, http.StatusUnprocessableEntity, o, v)
+	}
+	cert, err := s.Unlocks.Of(c.UserContext(), o)
+	if err != nil {
+		return err
+	}
+	response, err := s.Unlocks.CodeForApproved(c.UserContext(), o, v.Challenge, visitorOf(c).Actor(c))
+	if e, ok := order.AsError(err); ok && e.Kind != order.Unavailable {
+		v.Error = e.Detail
+		return s.showApproved(c, http.StatusUnprocessableEntity, o, v)
+	}
+	if err != nil {
+		return err
+	}
+	return s.showResponse(c, cert, v.Challenge, response, "/orders/"+string(o.ID)+"/unlock/code")
 }
 
 // approvedUnlock issues the ticket and shows the page where the new PIN is set.

@@ -42,6 +42,15 @@ func (u *counter) CodeFor(_ context.Context, _ certificate.Subject, _ string, _ 
 	return "ABCDEFGHIJKLMNOPQR", u.refuse
 }
 
+func (u *counter) CodeForApproved(_ context.Context, _ order.Order, _ string, _ order.Actor) (string, error) {
+	return "ABCDEFGHIJKLMNOPQR", u.refuse
+}
+
+func (u *counter) Of(ctx context.Context, _ order.Order) (certificate.Certificate, error) {
+	s, err := u.Lookup(ctx, boundKey)
+	return s.Certificate, err
+}
+
 func (u *counter) Watch(_ context.Context, id string) (certificate.Ticket, error) {
 	if id != u.ticket.ID {
 		return certificate.Ticket{}, order.Errorf(order.NotFound, "ticket_gone", "办理凭证已失效")
@@ -166,6 +175,58 @@ func TestUnlockPages(t *testing.T) {
 	if got := prove("/unlock"); got.Status != http.StatusUnprocessableEntity || !strings.Contains(got.Body, "次数已用完") || !strings.Contains(got.Body, "审批解锁") {
 		t.Errorf("%d\n%s", got.Status, got.Body)
 	}
+}
+
+// Row 56: who was approved and has no network at his PC gets a response to its challenge, and
+// another one if that did not fit; nobody else does.
+func TestApprovedUnlockByCode(t *testing.T) {
+	w := newWeb(t)
+	u := w.counter(agentMobile)
+	o := order.Order{State: order.State{Status: order.ToUnlock}}
+	w.posted(1, w.clock.now(), w.clock.now(), func(n *order.Order) {
+		n.ID, n.PersonID, n.Business, n.State, n.ApprovedAt = "01APPROVED", u.person, order.UnlockApproval, o.State, w.clock.now()
+		o = *n
+	})
+	const page = "/orders/01APPROVED/unlock/code"
+	b := w.browser()
+	if a := b.get(page); a.Status == http.StatusOK {
+		t.Fatalf("a stranger: %d", a.Status)
+	}
+	b.login(agentMobile)
+	wantIn(t, "online", b.get("/orders/01APPROVED/unlock").Body, page)
+	wantIn(t, "offline", b.get(page).Body, "挑战码", boundKey, "直接在线解锁")
+	if a := b.post(page, url.Values{"challenge": {"0ABC"}}); a.Status != http.StatusUnprocessableEntity {
+		t.Errorf("half a challenge: %d", a.Status)
+	}
+	got := b.post(page, url.Values{"challenge": {"0abc-defg"}})
+	wantIn(t, "response", got.Body, "<span>ABCD</span>", "0ABC-DEFG", `href="`+page+`"`)
+	if got.Header.Get("Cache-Control") != "no-store" {
+		t.Error("the response may be kept")
+	}
+	u.refuse = order.Errorf(order.Invalid, "challenge_unknown", "挑战码与该 UKEY 不符")
+	b.get(page)
+	if a := b.post(page, url.Values{"challenge": {"0ABCDEFG"}}); a.Status != http.StatusUnprocessableEntity || !strings.Contains(a.Body, "挑战码与该 UKEY 不符") || !strings.Contains(a.Body, `value="0ABCDEFG"`) {
+		t.Errorf("another USBKEY's challenge: %d", a.Status)
+	}
+	must(t, w.db.InTx(t.Context(), func(tx order.Tx) error {
+		was, err := tx.Order(t.Context(), o.ID)
+		if err != nil {
+			return err
+		}
+		done := was
+		done.Rev++
+		done.State = order.State{Status: order.Completed}
+		return tx.UpdateOrder(t.Context(), done, was)
+	}))
+	if a := b.get(page); a.location() != "/orders/01APPROVED" {
+		t.Errorf("with the helper: %d %s", a.Status, a.location())
+	}
+	wantNotIn(t, "the order's page", b.get("/orders/01APPROVED").Body, page)
+	must(t, w.db.InTx(t.Context(), func(tx order.Tx) error {
+		return tx.AppendEvent(t.Context(), order.EventRecord{OrderID: o.ID, Seq: 2, Event: order.CodeGiven, From: o.State, To: order.State{Status: order.Completed}, Role: order.Applicant, Channel: order.Web, At: w.clock.now()})
+	}))
+	wantIn(t, "the order's page", b.get("/orders/01APPROVED").Body, page)
+	wantIn(t, "once more", b.get(page).Body, "取得响应码")
 }
 
 // The page that watches sees how far the helper is, and a failure in plain words.

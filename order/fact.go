@@ -109,6 +109,7 @@ const (
 	CertificateUsable Fact = "certificate_usable"
 	GrantAlive        Fact = "grant_alive"
 	UnlocksLeft       Fact = "unlocks_left"
+	CodesLeft         Fact = "codes_left" // responses to a challenge, of an approved unlock
 	// CompanyNamed says that whoever applies without the bound mobile has named
 	// the certificate's USBKEY and its company's code.
 	CompanyNamed Fact = "company_named"
@@ -228,6 +229,7 @@ var truths = map[Fact]truth{
 	CertificateUsable: {nil, Conflict, "证书已吊销或已冻结，请先恢复"},
 	GrantAlive:        {grantAlive, Conflict, "办理期限已过"},
 	UnlocksLeft:       {nil, RateLimited, "30 天内自助解锁次数已用完，请使用审批解锁"},
+	CodesLeft:         {nil, RateLimited, "这个订单的响应码已取完，仍未解锁请拨打 400-666-3999"},
 	DeliveryComplete:  {func(_ Order, c Command) bool { return len(checkDelivery(c.Form)) == 0 }, Invalid, "请补全收件信息"},
 }
 

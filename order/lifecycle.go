@@ -134,6 +134,10 @@ var lifecycle = []transition{
 	{Row: 54, Of: of(Renewal), From: states(renewReady, renewInterrupted), On: GrantOver, When: facts(Charged), To: closed, By: roles(System), Do: rejectNote(renewalOver), Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted))},
 	{Row: 55, Of: fetched, From: states(downloadReady, downloadInterrupted), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote(downloadLapsed), Then: append(do(abandonRun), rejection...)},
 	{Row: 56, Of: of(UnlockApproval), From: states(toUnlock), On: PINSet, To: completed, By: roles(Helper), If: facts(GrantAlive, KeyMatches, CertificateUsable, ReadBack), Do: completeOrder, Then: do(notify(NoticeUnlocked), invoicing, fulfilling)},
+	// A PC without a network reports nothing: the order stands for the response that was
+	// given, which is given again when it did not fit.
+	{Row: 56, Of: of(UnlockApproval), From: states(toUnlock), On: CodeGiven, To: completed, By: roles(Applicant), If: facts(GrantAlive, KeyMatches, CertificateUsable), Do: completeOrder, Then: do(notify(NoticeUnlocked), invoicing, fulfilling)},
+	{Row: 57, Of: of(UnlockApproval), From: states(completed), On: CodeGiven, To: completed, By: roles(Applicant), If: facts(GrantAlive, KeyMatches, CertificateUsable, CodesLeft), Then: do(notify(NoticeUnlocked))},
 	{Row: 57, Of: of(UnlockApproval), From: states(toUnlock), On: UnlockFailed, To: toUnlock, By: roles(Helper)},
 	{Row: 58, Of: of(UnlockApproval), From: states(toUnlock), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote(grantLapsed), Then: rejection},
 	{Row: 58, Of: of(Resume), From: states(toRestore), On: GrantOver, To: fixable, By: roles(System), Do: rejectNote(grantLapsed), Then: rejection},

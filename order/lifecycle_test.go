@@ -427,6 +427,8 @@ func TestPaths(t *testing.T) {
 		{"自助解锁", newWalker(UnlockSelf, BySelf, 0, 1, nil), walk(on(PINSet, Helper, completed))},
 		{"审批解锁 free", newWalker(UnlockApproval, BySelf, 0, 1, nil), walk(
 			save, on(Confirm, Applicant, queued), reviewed(on(Approve, Reviewer, toUnlock)), on(UnlockFailed, Helper, toUnlock), on(PINSet, Helper, completed))},
+		{"审批解锁 without a network", newWalker(UnlockApproval, BySelf, 5000, 1, nil), walk(
+			pay, reviewed(on(Approve, Reviewer, toUnlock)), on(CodeGiven, Applicant, completed), on(CodeGiven, Applicant, completed))},
 		{"审批解锁 paid, late", newWalker(UnlockApproval, BySelf, 5000, 1, nil), walk(
 			pay, reviewed(on(Approve, Reviewer, toUnlock)), on(GrantOver, System, fixable), on(Resubmit, Applicant, queued))},
 		{"补办 self", newWalker(Reissue, BySelf, 10000, 1, nil), walk(

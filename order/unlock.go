@@ -1,5 +1,7 @@
 package order
 
+import "time"
+
 // unlocksAlone reports whether a command stands for an unlock that nobody has
 // applied for before: its order begins with it (row 59).
 func (c Command) unlocksAlone() bool {
@@ -21,4 +23,19 @@ func (s *Service) newUnlock(c Command) (Order, error) {
 		ID: ID(s.newID()), Business: p.Business, State: None, Certificate: c.Certificate, PersonID: c.By.PersonID, Product: p,
 		Lines: []Line{{Seal: NoSeal, Quantity: 1}}, Form: c.Form, CreatedAt: s.now(),
 	}, nil
+}
+
+// unlockCodes is how many responses to a challenge an approved unlock gets (flows 4.6).
+const unlockCodes = 3
+
+// CodeAgain reports whether the order was completed by the response to a challenge, and
+// another may be had since that one did not fit (row 57).
+func (o Order) CodeAgain(events []EventRecord, now time.Time) bool {
+	given := 0
+	for _, e := range events {
+		if e.Event == CodeGiven {
+			given++
+		}
+	}
+	return o.Business == UnlockApproval && o.Status == Completed && o.Refund == NoRefund && given > 0 && given < unlockCodes && now.Before(o.GrantEnd(time.Time{}))
 }
