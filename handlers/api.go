@@ -66,6 +66,8 @@ type AuthorizationJSON struct {
 	Until   time.Time  `json:"until"`
 	Waiting bool       `json:"waiting,omitempty" doc:"For the legal representative: the SMS can be sent again, or to another mobile"`
 	Left    int        `json:"left" doc:"SMS that may still be sent today"`
+	Paper   bool       `json:"paper,omitempty" doc:"A stamped letter is taken instead: authorize-on-paper"`
+	Email   bool       `json:"email_needed,omitempty" doc:"With a stamped letter comes an e-mail, which it prints"`
 }
 
 // GiveUpJSON is what the applicant is asked to agree to.
@@ -125,6 +127,14 @@ type legalMobileInput struct {
 	}
 }
 
+type paperInput struct {
+	ID string `path:"id" maxLength:"26"`
+}
+
+// file makes the operation one that takes a picture, with the e-mail beside it; empty
+// where the application has one.
+func (paperInput) file() (what string, texts []string) { return onePicture, []string{"email"} }
+
 type orderOutput struct{ Body OrderJSON }
 
 func (s *Server) apiRoutes() {
@@ -146,6 +156,7 @@ func (s *Server) apiRoutes() {
 	operation(s, api, apiGet("/orders/:id").byMark(), "get-order", "One order with its history", s.apiOrder)
 	operation(s, api, apiPost("/orders/:id/authorization/resend"), "resend-authorization", "Send the legal representative the SMS again", s.apiResendAuthorization)
 	operation(s, api, apiPost("/orders/:id/authorization/mobile"), "change-legal-mobile", "Ask the legal representative at another mobile", s.apiLegalMobile)
+	operation(s, api, apiPost("/orders/:id/authorization/paper"), "authorize-on-paper", "Hand in a stamped letter instead of the signature", s.apiPaper)
 	s.apiLoginRoutes(api)
 	s.apiCertificateRoutes(api)
 	s.apiRebindRoutes(api)
@@ -264,6 +275,7 @@ func (s *Server) apiOrder(ctx context.Context, in *orderInput) (*orderOutput, er
 		return &orderOutput{out}, err
 	}
 	out.Authorization = &AuthorizationJSON{State: string(card.State), Label: card.Label, Mobile: card.Phone, Until: card.Expires, Waiting: card.Waiting, Left: card.Left}
+	out.Authorization.Paper, out.Authorization.Email = card.Waiting && card.Paper, card.Waiting && card.NeedEmail
 	if !card.Sent.IsZero() {
 		out.Authorization.SentAt = &card.Sent
 	}
@@ -295,6 +307,16 @@ func (s *Server) apiLegalMobile(ctx context.Context, in *legalMobileInput) (*ord
 		return nil, err
 	}
 	o, err := s.Orders.ChangeLegalMobile(ctx, k.order.ID, k.actor(), m)
+	if err != nil {
+		return nil, err
+	}
+	return &orderOutput{s.orderJSON(o, nil)}, nil
+}
+
+// apiPaper takes the photo of the stamped letter (row 13).
+func (s *Server) apiPaper(ctx context.Context, _ *paperInput) (*orderOutput, error) {
+	k := callOf(ctx)
+	o, err := s.takeLetter(k.c, k.order, k.actor())
 	if err != nil {
 		return nil, err
 	}

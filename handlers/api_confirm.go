@@ -106,6 +106,9 @@ type (
 	payingOutput struct{ Body PayingJSON }
 )
 
+// letterEmail is the header with the e-mail that a letter prints, where the application has none.
+const letterEmail = "X-Letter-Email"
+
 func (s *Server) apiConfirmRoutes(api huma.API) {
 	operation(s, api, apiGet("/agreements").open(Plain), "get-agreements", "The texts that a confirmation agrees to", s.apiAgreements)
 	operation(s, api, apiGet("/orders/:id/summary"), "get-summary", "Everything once more, to confirm it", s.apiSummary)
@@ -121,7 +124,15 @@ func (s *Server) apiConfirmRoutes(api huma.API) {
 		if err != nil {
 			return err
 		}
-		return s.sendLetter(c, k.order, k.actor())
+		o := k.order
+		if typed := c.Get(letterEmail); typed != "" { // not in the address: that is logged
+			email, err := emailOf(o, typed)
+			if err != nil {
+				return err
+			}
+			o.Form = o.Form.With(order.AgentEmail, email)
+		}
+		return s.sendLetter(c, o, k.actor())
 	})
 }
 

@@ -615,4 +615,18 @@ func TestAuthorizationThroughTheAPI(t *testing.T) {
 	if a := m.call(http.MethodPost, at+"/authorization/resend", nil, nil); a.Status != http.StatusTooManyRequests && a.Status != http.StatusConflict {
 		t.Errorf("too often: %d %s", a.Status, a.Body)
 	}
+	// Row 13: whoever cannot be reached signs on paper, here as on the web.
+	m.ok(http.MethodGet, at, nil, &o)
+	if a := o.Authorization; a == nil || !a.Paper || a.Email != (w.order(at).Form.Get(order.AgentEmail) == "") {
+		t.Fatalf("on paper: %+v", a)
+	}
+	if a := m.photo(at+"/authorization/paper", "letter.jpg", []byte("no picture"), nil); a.Status != http.StatusUnprocessableEntity {
+		t.Errorf("no picture: %d %s", a.Status, a.Body)
+	}
+	if a := m.photo(at+"/authorization/paper", "letter.jpg", photo(t), &o); a.Status != http.StatusOK || w.order(at).Stage != order.Queued {
+		t.Errorf("on paper: %d %s, the order %s", a.Status, a.Body, w.order(at).State)
+	}
+	if a := m.photo(at+"/authorization/paper", "letter.jpg", photo(t), nil); a.Status != http.StatusConflict {
+		t.Errorf("twice: %d", a.Status)
+	}
 }

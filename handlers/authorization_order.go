@@ -118,13 +118,17 @@ func (s *Server) changeLegalMobile(c *fiber.Ctx) error {
 // postedEmail is the e-mail that the letter prints (G33): the form's, or the one
 // that is given now.
 func postedEmail(c *fiber.Ctx, o order.Order) (string, error) {
-	typed := strings.TrimSpace(c.FormValue("email"))
+	return emailOf(o, c.FormValue("email"))
+}
+
+func emailOf(o order.Order, typed string) (string, error) {
+	typed = strings.TrimSpace(typed)
 	if typed == "" {
 		typed = o.Form.Get(order.AgentEmail)
 	}
 	email, err := identity.ParseEmail(typed)
 	if err != nil || typed == "" {
-		return "", order.Errorf(order.Invalid, "email_required", "纸质授权书需要经办人电子邮件，请填写正确的邮箱地址")
+		return "", order.Errorf(order.Invalid, emailRequired, "纸质授权书需要经办人电子邮件，请填写正确的邮箱地址")
 	}
 	return email.Reveal(), nil
 }
@@ -135,25 +139,42 @@ func (s *Server) authorizeOnPaper(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if _, err := s.takeLetter(c, o, visitorOf(c).Actor(c)); err != nil {
+		at := "file"
+		if fault, ok := order.AsError(err); ok && fault.Code == emailRequired {
+			at = "email"
+		}
+		return s.showAuthFault(c, at, err)
+	}
+	return s.goTo(c, "/orders/"+string(o.ID))
+}
+
+// emailRequired is the code of the refusal of a paper letter without an e-mail.
+const emailRequired = "email_required"
+
+// takeLetter takes the photo of the stamped letter, and the e-mail beside it, from a page
+// or the mini-program.
+func (s *Server) takeLetter(c *fiber.Ctx, o order.Order, by order.Actor) (order.Order, error) {
 	if o.Stage != order.AwaitingAuthorization {
-		return order.Errorf(order.Conflict, "authorization_not_ready", "订单当前不在等待法人授权，请刷新页面")
+		return o, order.Errorf(order.Conflict, "authorization_not_ready", "订单当前不在等待法人授权，请刷新页面")
 	}
 	email, err := postedEmail(c, o)
 	if err != nil {
-		return s.showAuthFault(c, "email", err)
+		return o, err
 	}
 	p, err := s.accept(c)
 	if err != nil {
-		return s.showAuthFault(c, "file", err)
+		return o, err
 	}
 	object := secret()
 	if err := s.keep(c.UserContext(), o.ID, object, p.JPEG); err != nil {
-		return err
+		return o, err
 	}
-	if _, err := s.Orders.AuthorizeOnPaper(c.UserContext(), o.ID, visitorOf(c).Actor(c), object, email); err != nil {
-		return errors.Join(err, s.Objects.Delete(c.UserContext(), object))
+	now, err := s.Orders.AuthorizeOnPaper(c.UserContext(), o.ID, by, object, email)
+	if err != nil {
+		return o, errors.Join(err, s.Objects.Delete(c.UserContext(), object))
 	}
-	return s.goTo(c, "/orders/"+string(o.ID))
+	return now, nil
 }
 
 // paperLetter is the letter to be stamped, with the e-mail that was just typed.

@@ -81,8 +81,9 @@ export class Client {
     return read<T>(await this.withToken((token) => this.transport.send('POST', path, token, body)))
   }
 
-  async upload<T>(path: string, file: string): Promise<T> {
-    return read<T>(await this.withToken((token) => this.transport.upload(path, token, file)))
+  /** Uploads a file; texts go with it. */
+  async upload<T>(path: string, file: string, texts?: Record<string, string>): Promise<T> {
+    return read<T>(await this.withToken((token) => this.transport.upload(path, token, file, texts)))
   }
 
   /** For what everybody may know, or the address itself or a token of its own allows. */

@@ -41,7 +41,7 @@ export interface Order {
   deletable?: boolean
   closable?: boolean
   delivery_changeable?: boolean
-  authorization?: { state: string; label: string; mobile?: string; sent_at?: string; until: string; waiting?: boolean; left: number }
+  authorization?: { state: string; label: string; mobile?: string; sent_at?: string; until: string; waiting?: boolean; left: number; paper?: boolean; email_needed?: boolean }
   obstacle?: string
   give_up?: { keys: number; left: number; amount_fen: number; note: string }
   tracking?: { carrier: string; no: string; shipped_at: string; state: string; label: string; track?: { at: string; text: string }[] }

@@ -69,8 +69,8 @@ export const platform: Platform = {
     new Promise((resolve, reject) => {
       uni.chooseFile({ count: 1, extension: certificateFiles.map((e) => '.' + e), success: (r) => resolve((r.tempFilePaths as string[])[0]), fail: () => reject(new Cancelled()) })
     }),
-  openPDF: async (url, token, name) => {
-    const response = await fetch(url, token ? { headers: { Authorization: 'Bearer ' + token } } : {})
+  openPDF: async (url, token, name, headers) => {
+    const response = await fetch(url, { headers: { ...headers, ...(token ? { Authorization: 'Bearer ' + token } : {}) } })
     if (!response.ok) {
       throw new Error('download')
     }

@@ -42,11 +42,11 @@ export const platform: Platform = {
     new Promise((resolve, reject) => {
       uni.chooseMessageFile({ count: 1, type: 'file', extension: certificateFiles, success: (r) => resolve(r.tempFiles[0].path), fail: () => reject(new Cancelled()) })
     }),
-  openPDF: (url, token) =>
+  openPDF: (url, token, _name, headers) =>
     new Promise((resolve, reject) => {
       uni.downloadFile({
         url,
-        header: token ? { Authorization: 'Bearer ' + token } : {},
+        header: { ...headers, ...(token ? { Authorization: 'Bearer ' + token } : {}) },
         success: (r) => {
           if (r.statusCode !== 200) {
             reject(new Error('download'))

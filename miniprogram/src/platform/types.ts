@@ -22,9 +22,9 @@ export interface Platform {
   certificate(): Promise<string>
   /**
    * Shows a PDF; token is the bearer token that it needs, or empty, name what it is called
-   * when a browser keeps it. WeChat names it itself.
+   * when a browser keeps it. WeChat names it itself. headers go with the question.
    */
-  openPDF(url: string, token: string, name: string): Promise<void>
+  openPDF(url: string, token: string, name: string, headers?: Record<string, string>): Promise<void>
   /**
    * Asks for consent to one message per template, and says what was answered; only
    * where there are such messages, and only right in the handler of a tap.
