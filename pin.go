@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/issuance"
@@ -35,7 +36,8 @@ func (p initialPINs) Tell(ctx context.Context, cert certificate.Certificate, by 
 	if err == nil {
 		return key.Open(cert.TokenSerial, answer)
 	}
-	ctx, cancel := order.RecordingContext(ctx)
+	// Who asked may have gone away, or have run out of time.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	outcome := "failed"
 	if e, ok := order.AsError(err); ok {
