@@ -294,11 +294,14 @@ func (a *app) openIssuer(ctx context.Context) error {
 	return nil
 }
 
-// endSessions logs a person out of the portal and the mini-program, where he logged in
-// before that moment.
-func (a *app) endSessions(ctx context.Context, personID string, before time.Time) error {
+// endSessions logs a person out of the portal and the mini-program, or a member of staff
+// out of the console, where he logged in before that moment. No two of them share an id.
+func (a *app) endSessions(ctx context.Context, id string, before time.Time) (err error) {
 	sessions := session.NewSessions(a.rdb, a.clock.Now)
-	return errors.Join(sessions.DeleteBefore(ctx, session.Applicant, personID, before), sessions.DeleteBefore(ctx, session.Mini, personID, before))
+	for _, kind := range []session.Kind{session.Applicant, session.Mini, session.Staff} {
+		err = errors.Join(err, sessions.DeleteBefore(ctx, kind, id, before))
+	}
+	return err
 }
 
 // linkDays is how long the mini-program's link in an SMS works: longer than the

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -920,5 +921,31 @@ func TestScenes(t *testing.T) {
 	}
 	if got := c.event("o-user", EventScan, "12345"); got != textWelcome {
 		t.Errorf("a scene of something else: %s", got)
+	}
+}
+
+// away is a store that cannot read orders.
+type away struct{ Store }
+
+var errUnread = errors.New("the database is away")
+
+func (away) Order(context.Context, order.ID) (order.Order, error) { return order.Order{}, errUnread }
+
+// An order that cannot be read now is not one that does not exist.
+func TestOrderThatCannotBeRead(t *testing.T) {
+	c := newChat(t)
+	p := c.bind("o-user", applicant)
+	c.insert(anOrder(p, 1, order.AwaitingPayment, order.NoStage))
+	turn := &turn{Dialogue: c.dialogue, openid: "o-user"}
+	id := anOrder(p, 1, order.AwaitingPayment, order.NoStage).ID
+	if o, ok, err := turn.own(t.Context(), id); !ok || err != nil || o.ID != id {
+		t.Errorf("his order: %t, %v", ok, err)
+	}
+	if _, ok, err := turn.own(t.Context(), "01JUNKNOWN"); ok || err != nil {
+		t.Errorf("an order that does not exist: %t, %v", ok, err)
+	}
+	c.dialogue.Store = away{c.db}
+	if _, ok, err := turn.own(t.Context(), id); ok || !errors.Is(err, errUnread) {
+		t.Errorf("without the database: %t, %v", ok, err)
 	}
 }

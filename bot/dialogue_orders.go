@@ -151,8 +151,11 @@ func (t *turn) own(ctx context.Context, id order.ID) (order.Order, bool, error) 
 		return order.Order{}, false, err
 	}
 	o, err := t.Store.Order(ctx, id)
-	if err != nil || !o.OwnedBy(p.ID, "") {
-		return order.Order{}, false, nil //nolint:nilerr // as if it had not been mentioned
+	switch {
+	case errors.Is(err, order.NotFound), err == nil && !o.OwnedBy(p.ID, ""):
+		return order.Order{}, false, nil // as if it had not been mentioned
+	case err != nil:
+		return order.Order{}, false, err
 	}
 	return o, true, nil
 }

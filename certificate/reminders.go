@@ -264,8 +264,17 @@ func (s *Reminders) OptedOut(ctx context.Context, personID string) (bool, error)
 
 // SetOptOut keeps whether a person wants no optional reminders. The others have to
 // be given.
-func (s *Reminders) SetOptOut(ctx context.Context, personID string, out bool) error {
-	return s.store.Change(ctx, func(tx Tx) error { return tx.SetOptOut(ctx, personID, out, s.now()) })
+func (s *Reminders) SetOptOut(ctx context.Context, by order.Actor, out bool) error {
+	action := "reminders_all"
+	if out {
+		action = "reminders_fewer"
+	}
+	return s.store.Change(ctx, func(tx Tx) error {
+		if err := tx.SetOptOut(ctx, by.PersonID, out, s.now()); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, by.Did("", action, s.now()))
+	})
 }
 
 // Contacts are whom a holder wants reminded, too, of a company's certificates.
@@ -274,12 +283,19 @@ func (s *Reminders) Contacts(ctx context.Context, personID, uscc string) ([]Cont
 }
 
 // SetContact names a contact, or with the zero mobile no contact any more, for
-// everything that the holder of c has for its company.
-func (s *Reminders) SetContact(ctx context.Context, c Certificate, role order.Audience, mobile identity.Mobile) error {
+// everything that the holder of c, who is by, has for its company.
+func (s *Reminders) SetContact(ctx context.Context, by order.Actor, c Certificate, role order.Audience, mobile identity.Mobile) error {
 	if !slices.Contains(ContactRoles(), role) {
 		return order.Errorf(order.Invalid, "contact_unknown", "请选择备用联系人或单位负责人")
 	}
+	step := "name_" // the mobile is somebody else's, and does not belong on the audit trail
+	if mobile.IsZero() {
+		step = "drop_"
+	}
 	return s.store.Change(ctx, func(tx Tx) error {
-		return tx.SetContact(ctx, Contact{c.PersonID, c.USCC, role, mobile, s.now()})
+		if err := tx.SetContact(ctx, Contact{c.PersonID, c.USCC, role, mobile, s.now()}); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, by.Did(c.OrderID, "certificate:"+step+string(role)+":"+c.Serial, s.now()))
 	})
 }

@@ -26,7 +26,7 @@ func newReminding(t *testing.T, f *office) *reminding {
 	cal, err := order.DefaultCalendar()
 	must(t, err)
 	r := &reminding{office: f, at: now}
-	r.Reminders = certificate.NewReminders(store.Certificates{DB: f.db}, cal, func() time.Time { return r.at }, f.newID)
+	r.Reminders = certificate.NewReminders(f.trail, cal, func() time.Time { return r.at }, f.newID)
 	return r
 }
 
@@ -95,14 +95,14 @@ func TestReminders(t *testing.T) {
 		}
 
 		must(t, store.Certificates{DB: f.db}.Change(t.Context(), func(tx certificate.Tx) error { return tx.SetSuccessor(t.Context(), serialA, serialB) }))
-		must(t, r.SetOptOut(t.Context(), f.person, true))
+		must(t, r.SetOptOut(t.Context(), f.holder(), true))
 		r.sweep(t, "2027-11-08 09:30") // D-15, optional
 		same(t, "D-15", r.messages(t)[3:])
 		same(t, "renewed", r.rows(t, serialA), "D-60 sent", "D-29 sent", "D-15 stopped renewed")
 		same(t, "opted out", r.rows(t, serialB), "D-60 sent", "D-29 sent", "D-15 declined opted_out")
 		r.sweep(t, "2027-11-16 09:30")
 		same(t, "D-7", r.messages(t)[3:], "renew_week sms", "renew_week wechat")
-		must(t, r.SetOptOut(t.Context(), f.person, false))
+		must(t, r.SetOptOut(t.Context(), f.holder(), false))
 
 		if _, err := f.Apply(t.Context(), serialB, certificate.Command{On: certificate.Revoke, By: f.holder(), MobileProven: true, Reason: certificate.KeyCompromise, Bid: certificate.NoOpenBid}); err != nil {
 			t.Fatal(err)
@@ -165,9 +165,9 @@ func TestContactsAreReminded(t *testing.T) {
 		other.USCC = "91530100MA00OTHER0"
 		name := func(c certificate.Certificate, role order.Audience, mobile string) {
 			t.Helper()
-			must(t, r.SetContact(t.Context(), c, role, identity.NewMobile(mobile)))
+			must(t, r.SetContact(t.Context(), f.holder(), c, role, identity.NewMobile(mobile)))
 		}
-		if err := r.SetContact(t.Context(), cert, order.ToReviewers, identity.NewMobile("13700137001")); !errors.Is(err, order.Invalid) {
+		if err := r.SetContact(t.Context(), f.holder(), cert, order.ToReviewers, identity.NewMobile("13700137001")); !errors.Is(err, order.Invalid) {
 			t.Errorf("reviewers as a contact: %v", err)
 		}
 		name(cert, order.ToSecond, "13700137001")

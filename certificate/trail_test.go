@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
+	"github.com/yuncaidun/yuncaidun/identity"
 	"github.com/yuncaidun/yuncaidun/order"
 )
 
@@ -170,5 +171,22 @@ func TestApprovedUnlocksAreOnRecord(t *testing.T) {
 		f.trail.expect(t, "refused",
 			"certificate:unlock_secret:A 01JUNLOCK key_helper "+f.person+" 192.0.2.8 order_not_ready",
 			"certificate:unlock_ticket:A 01JUNLOCK applicant "+f.person+" 192.0.2.1 order_not_ready")
+	})
+}
+
+// Whom the holder has named, and that he wants fewer reminders, is on record; the mobile is
+// not.
+func TestReminderSettingsAreOnRecord(t *testing.T) {
+	eachDB(t, func(t *testing.T, f *office) {
+		ctx, r := t.Context(), newReminding(t, f)
+		cert, err := f.db.Certificate(ctx, serialA)
+		must(t, err)
+		must(t, r.SetOptOut(ctx, f.holder(), true))
+		must(t, r.SetOptOut(ctx, f.holder(), false))
+		must(t, r.SetContact(ctx, f.holder(), cert, order.ToSecond, identity.NewMobile("13700137001")))
+		must(t, r.SetContact(ctx, f.holder(), cert, order.ToSecond, identity.Mobile{}))
+		by := " applicant " + f.person + " 192.0.2.1 ok"
+		f.trail.expect(t, "reminders", "reminders_fewer "+by, "reminders_all "+by,
+			"certificate:name_second_contact:A 01JORDER"+by, "certificate:drop_second_contact:A 01JORDER"+by)
 	})
 }

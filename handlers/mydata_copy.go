@@ -49,13 +49,27 @@ func (s *Server) sendCopy(c *fiber.Ctx) error {
 	attachment(c, "application/zip", "my-data.zip", name)
 	conn := c.Context().Conn()
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
-		ctx, cancel := context.WithTimeout(context.Background(), copyTime)
+		ctx, cancel := s.untilStop(copyTime)
 		defer cancel()
 		if err := s.writeCopy(ctx, unhurried{ctx, w, conn}, t); err != nil {
 			s.Log.ErrorContext(ctx, "writing a copy of somebody's data", "err", err) // without its end the ZIP does not open
 		}
 	})
 	return nil
+}
+
+// untilStop is for what goes on for up to d behind an answer: when the server stops, it
+// does, for the database closes next.
+func (s *Server) untilStop(d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	go func() {
+		select {
+		case <-s.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // unhurried gives each piece of an answer as long as the server gives to a whole one,

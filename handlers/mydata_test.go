@@ -216,9 +216,40 @@ func (l *slowLine) Write(p []byte) (int, error) {
 	return l.Conn.Write(p)
 }
 
+// A copy ends when the server stops, before the database closes.
+func TestCopyEndsWithTheServer(t *testing.T) {
+	s := &Server{closing: make(chan struct{})}
+	ctx, cancel := s.untilStop(copyTime)
+	defer cancel()
+	if ctx.Err() != nil {
+		t.Fatal(ctx.Err())
+	}
+	close(s.closing)
+	<-ctx.Done()
+
+	d := newDesk(t).hire()
+	close(d.closing)
+	resp, line := copyOver(t, d)
+	if body, err := io.ReadAll(resp.Body); strings.Contains(string(body), "PK\x05\x06") { // the end of a ZIP
+		t.Errorf("the copy arrived whole: %d bytes in %d writes, %v", len(body), line.writes, err)
+	}
+	d.closing = make(chan struct{}) // closed again with the test
+}
+
 // A copy that takes longer than other answers may arrives to its end.
 func TestCopyOverASlowLine(t *testing.T) {
-	d := newDesk(t).hire()
+	resp, line := copyOver(t, newDesk(t).hire())
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("answered %d, cut off: %v", resp.StatusCode, err)
+	}
+	if time.Duration(line.writes)*lineTakes <= writeTimeout {
+		t.Errorf("only %d writes: this copy is too short to be late", line.writes)
+	}
+}
+
+// copyOver asks for a copy over a slow line.
+func copyOver(t *testing.T, d *desk) (*http.Response, *slowLine) {
+	t.Helper()
 	b := d.browser()
 	b.paid()
 	a := b.post("/me/copy", url.Values{"sure": {"yes"}, "code": {b.codeFor("/me/copy")}})
@@ -241,13 +272,10 @@ func TestCopyOverASlowLine(t *testing.T) {
 	must(t, req.Write(client))
 	resp, err := http.ReadResponse(bufio.NewReader(client), req)
 	must(t, err)
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("answered %d, cut off: %v", resp.StatusCode, err)
-	}
-	client.Close()
-	<-served
-	if time.Duration(line.writes)*lineTakes <= writeTimeout {
-		t.Errorf("only %d writes: this copy is too short to be late", line.writes)
-	}
+	t.Cleanup(func() {
+		resp.Body.Close()
+		client.Close()
+		<-served
+	})
+	return resp, line
 }

@@ -157,12 +157,11 @@ func (s *Server) remindersPage(c *fiber.Ctx, status int, wrong contactView) erro
 // setReminders takes or leaves the optional reminders, for all certificates of the
 // person.
 func (s *Server) setReminders(c *fiber.Ctx) error {
-	me := visitorOf(c).PersonID()
-	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), me)
+	cert, err := s.Status.Own(c.UserContext(), c.Params("serial"), visitorOf(c).PersonID())
 	if err != nil {
 		return err
 	}
-	if err := s.Reminders.SetOptOut(c.UserContext(), me, c.FormValue("optional") == "no"); err != nil {
+	if err := s.Reminders.SetOptOut(c.UserContext(), visitorOf(c).Actor(c), c.FormValue("optional") == "no"); err != nil {
 		return err
 	}
 	return s.goTo(c, "/certificates/"+cert.Serial+"/reminders")
@@ -187,7 +186,7 @@ func (s *Server) setContact(c *fiber.Ctx) error {
 	if typed.Error != "" {
 		return s.remindersPage(c, http.StatusUnprocessableEntity, typed)
 	}
-	if err := s.Reminders.SetContact(c.UserContext(), cert, typed.Role, mobile); err != nil {
+	if err := s.Reminders.SetContact(c.UserContext(), visitorOf(c).Actor(c), cert, typed.Role, mobile); err != nil {
 		return err
 	}
 	return s.goTo(c, "/certificates/"+cert.Serial+"/reminders")

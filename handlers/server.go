@@ -98,9 +98,9 @@ type reader interface {
 type reminderService interface {
 	Of(ctx context.Context, c certificate.Certificate) (certificate.Evidence, error)
 	OptedOut(ctx context.Context, personID string) (bool, error)
-	SetOptOut(ctx context.Context, personID string, out bool) error
+	SetOptOut(ctx context.Context, by order.Actor, out bool) error
 	Contacts(ctx context.Context, personID, uscc string) ([]certificate.Contact, error)
-	SetContact(ctx context.Context, c certificate.Certificate, role order.Audience, mobile identity.Mobile) error
+	SetContact(ctx context.Context, by order.Actor, c certificate.Certificate, role order.Audience, mobile identity.Mobile) error
 }
 
 // certificateService freezes and revokes; *certificate.Service.

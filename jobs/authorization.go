@@ -29,14 +29,22 @@ func (d Deps) linksFor(ctx context.Context, n order.Notification, o order.Order)
 		return links, err
 	}
 	links.Web, links.Until = links.Authorize(token), until
-	links.Authorization = links.Web
-	if d.MiniProgramLink != nil {
-		// Without a link of WeChat's, the page of the web does: better one way than none.
-		if link, err := d.MiniProgramLink(ctx, token); err == nil {
-			links.Authorization = link
-		}
-	}
+	links.Authorization = cmp.Or(d.miniLink(ctx, n, token), links.Web)
 	return links, nil
+}
+
+// miniLink opens the mini-program; empty when there is none, or WeChat makes no link: then
+// the page of the web does, for one way is better than none.
+func (d Deps) miniLink(ctx context.Context, n order.Notification, token string) string {
+	if d.MiniProgramLink == nil {
+		return ""
+	}
+	link, err := d.MiniProgramLink(ctx, token)
+	if err != nil {
+		d.Log.WarnContext(ctx, "the legal representative is sent to the web, not to the mini-program", "notification", n.ID, "err", err)
+		return ""
+	}
+	return link
 }
 
 // tokenOf is the USBKEY that a message names: an order may have several, and its tail is

@@ -118,8 +118,9 @@ type Deps struct {
 	// Subscriptions are the ways to send for a consent, in the order in which they
 	// are tried; behind them is the template message.
 	Subscriptions []Subscription
-	// EndSessions ends a person's logins that began before a moment.
-	EndSessions func(ctx context.Context, personID string, before time.Time) error
+	// EndSessions ends the logins of a person or of a member of staff that began before a
+	// moment.
+	EndSessions func(ctx context.Context, id string, before time.Time) error
 	// Desk asks the issuer, here or in another process.
 	Desk  Desk
 	NewID func() string

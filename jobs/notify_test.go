@@ -1,8 +1,11 @@
 package jobs
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -411,5 +414,24 @@ func TestHeldTaskIsDropped(t *testing.T) {
 	}
 	if got := w.state(t, "held").State; got != order.DeliveryDropped || len(w.cards) != 1 {
 		t.Errorf("%s, %d cards", got, len(w.cards))
+	}
+}
+
+// Without a link of WeChat's the legal representative gets that of the web, and the log
+// says why.
+func TestLinkWithoutTheMiniProgram(t *testing.T) {
+	var log strings.Builder
+	n, refusal := order.Notification{ID: "01NOTE"}, errors.New("quota used up")
+	d := Deps{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	if got := d.miniLink(t.Context(), n, "token"); got != "" || log.Len() > 0 {
+		t.Errorf("without a mini-program: %q, logged %q", got, log.String())
+	}
+	d.MiniProgramLink = func(_ context.Context, token string) (string, error) { return "weixin://" + token, refusal }
+	if got := d.miniLink(t.Context(), n, "token"); got != "" || !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), `notification=01NOTE err="quota used up"`) {
+		t.Errorf("refused: %q, logged %q", got, log.String())
+	}
+	refusal = nil
+	if got := d.miniLink(t.Context(), n, "token"); got != "weixin://token" {
+		t.Errorf("link %q", got)
 	}
 }

@@ -18,7 +18,7 @@ const (
 	JobQueryPayment JobKind = "query_payment" // trade number
 	JobRealName     JobKind = "real_name"     // order id
 	JobPurge        JobKind = "purge"         // order id: erase the personal data of one that was deleted or need not be kept any longer
-	JobEndSessions  JobKind = "end_sessions"  // person id; Seq is the moment (ms) before which he logged in what ends
+	JobEndSessions  JobKind = "end_sessions"  // id of a person or of a member of staff; Seq is the moment (ms) before which he logged in what ends
 	JobCertificate  JobKind = "certificate"   // serial: tell the open orders about it that it was frozen or revoked
 	// JobIssuerRequest takes a request to the issuer; Ref is the request's id.
 	JobIssuerRequest JobKind = "issuer_request"

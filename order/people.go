@@ -142,6 +142,7 @@ func UnbindWeChat(ctx context.Context, tx Tx, by Actor, at time.Time) error {
 	return tx.AppendAudit(ctx, by.Did("", "unbind_wechat", at))
 }
 
-func endSessions(ctx context.Context, tx Tx, personID string, at time.Time) error {
-	return tx.Enqueue(ctx, Job{Kind: JobEndSessions, Ref: personID, Seq: at.UnixMilli()})
+// endSessions ends the logins of a person or of a member of staff that began before at.
+func endSessions(ctx context.Context, tx Tx, of string, at time.Time) error {
+	return tx.Enqueue(ctx, Job{Kind: JobEndSessions, Ref: of, Seq: at.UnixMilli()})
 }

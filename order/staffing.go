@@ -180,12 +180,18 @@ func (s *Staffing) mayManage(ctx context.Context, tx Tx, by Actor) error {
 	return err
 }
 
-// ended ends the logins that were made with other rights than m has now.
+// ended ends the logins that were made with other rights than m has now, at once. When it
+// cannot, the job does that was enqueued with the change.
 func (s *Staffing) ended(ctx context.Context, was, m Staff, err error) (Staff, error) {
-	if err != nil || slices.Equal(was.Roles, m.Roles) && was.Company == m.Company && was.Leader == m.Leader && was.Disabled == m.Disabled && was.TOTPSecret == m.TOTPSecret {
-		return m, err
+	if err == nil && !m.mayAsMuchAs(was) {
+		_ = s.end(ctx, m.ID)
 	}
-	return m, s.end(ctx, m.ID)
+	return m, err
+}
+
+// mayAsMuchAs reports whether logins that were made as was may go on.
+func (s Staff) mayAsMuchAs(was Staff) bool {
+	return slices.Equal(was.Roles, s.Roles) && was.Company == s.Company && was.Leader == s.Leader && was.Disabled == s.Disabled && was.TOTPSecret == s.TOTPSecret
 }
 
 func (s *Staff) set(r Rights) {
@@ -264,13 +270,19 @@ func (s *Staffing) ReadInbox(ctx context.Context, staffID string) error {
 	return s.store.InTx(ctx, func(tx Tx) error { return tx.ReadMessages(ctx, staffID, s.now()) })
 }
 
-// save keeps an account; the tasks of who may not review any more go back to the pool.
+// save keeps an account; the tasks of who may not review any more go back to the pool, and
+// logins that were made with other rights end.
 func (s *Staffing) save(ctx context.Context, tx Tx, was, m Staff, by Actor, action string) error {
 	if err := tx.SaveStaff(ctx, m); err != nil {
 		return err
 	}
 	if was.Has(Reviewer) && !m.Has(Reviewer) {
 		if err := tx.Enqueue(ctx, Job{Kind: JobReleaseClaims, Ref: m.ID, Seq: s.now().UnixMilli()}); err != nil {
+			return err
+		}
+	}
+	if !m.mayAsMuchAs(was) {
+		if err := endSessions(ctx, tx, m.ID, s.now()); err != nil {
 			return err
 		}
 	}

@@ -275,6 +275,30 @@ func (tx enqueuingTx) Enqueue(ctx context.Context, j order.Job) error {
 	return tx.Tx.Enqueue(ctx, j)
 }
 
+// Whoever is closed while Redis is away is logged out by a job, also when nothing is left to
+// change; a change of the name alone ends nothing.
+func TestLoginsEndAlsoWithoutRedis(t *testing.T) {
+	eachDB(t, func(t *testing.T, h *house) {
+		li := h.staff(t, "李审核", "13800000011", order.Reviewer)
+		m, err := h.db.Staff(t.Context(), li.StaffID)
+		must(t, err)
+		var jobs []order.Job
+		s := order.NewStaffing(enqueuing{h.db, func(j order.Job) {
+			if j.Kind == order.JobEndSessions {
+				jobs = append(jobs, j)
+			}
+		}}, func(context.Context, string) error { return errors.New("redis is away") }, h.now, h.newID)
+		_, err = s.Change(t.Context(), order.BySystem, m.ID, m.Rights().Mark(), order.Rights{Name: "李复核", Roles: m.Roles})
+		if err != nil || len(jobs) != 0 {
+			t.Errorf("another name: %v, %v", jobs, err)
+		}
+		_, err = s.SetDisabled(t.Context(), order.BySystem, m.ID, true)
+		if want := (order.Job{Kind: order.JobEndSessions, Ref: m.ID, Seq: h.now().UnixMilli()}); err != nil || len(jobs) != 1 || jobs[0] != want {
+			t.Errorf("closed: %v, %v", jobs, err)
+		}
+	})
+}
+
 // Who may not review any more keeps no task: it is back in the pool at once, and its
 // history says why.
 func TestClaimsOfAFormerReviewer(t *testing.T) {
