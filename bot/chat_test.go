@@ -32,7 +32,7 @@ const testCatalogue = `{
 	"products": [
 		{"code": "i", "project": "p1", "name": "初购", "business": "initial", "issue_mode": "admin", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 30000, "years": [1, 2], "max_keys": 20, "express": {"fee_fen": 8000, "hours": 8}, "on_sale": true},
 		{"code": "i2", "project": "p1", "name": "初购（RSA）", "business": "initial", "issue_mode": "admin", "algorithm": "rsa2048", "authorizations": ["paper"], "price_fen": 30000, "years": [1], "max_keys": 20, "on_sale": true},
-		{"code": "io", "project": "p1", "name": "云岭能源电子招投标-初购（下载到自己的UKEY）", "business": "initial", "issue_mode": "self", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 20000, "years": [1], "max_keys": 20, "on_sale": true},
+		{"code": "io", "project": "p1", "name": "云岭能源电子招投标-初购（下载到自己的UKEY）", "business": "initial", "issue_mode": "self", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 20000, "years": [1], "max_keys": 1, "on_sale": true},
 		{"code": "old", "project": "p1", "name": "旧", "business": "initial", "issue_mode": "admin", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 1, "years": [1], "max_keys": 1},
 		{"code": "r", "project": "p1", "name": "更新", "business": "renewal", "issue_mode": "self", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 0, "years": [1], "max_keys": 1, "on_sale": true},
 		{"code": "u", "project": "p1", "name": "自助解锁", "business": "unlock_self", "issue_mode": "self", "algorithm": "p256", "authorizations": ["paper"], "price_fen": 0, "years": [1], "max_keys": 1, "on_sale": true},
