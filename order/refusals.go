@@ -29,10 +29,15 @@ func (r Refusals) Record(ctx context.Context, line AuditRecord, err error) {
 	if !ok {
 		return
 	}
-	// Who asked may have gone away, or have run out of time.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	ctx, cancel := RecordingContext(ctx)
 	defer cancel()
 	if err := r.append(ctx, line.Ending(refusal.Code)); err != nil {
 		r.lost(ctx, fmt.Errorf("recording that %s of order %q by %s %s ended with %s: %w", line.Action, line.OrderID, line.Role, line.ActorID, refusal.Code, err))
 	}
+}
+
+// RecordingContext is for what has to be on record although whoever asked for it may have
+// gone away, or have run out of time.
+func RecordingContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 }
