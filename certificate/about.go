@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/yuncaidun/yuncaidun/order"
@@ -48,6 +49,16 @@ func (s *Service) About(ctx context.Context, tx order.Tx, serial string) (order.
 		about.LastOpening = ahead[len(ahead)-1].At
 	}
 	return about, err
+}
+
+// Unlocking implements [order.Certificates].
+func (s *Service) Unlocking(ctx context.Context, tx order.Tx, o order.Order) (bool, error) {
+	t, err := ours(tx)
+	if err != nil {
+		return false, err
+	}
+	live, err := t.LiveTickets(ctx, Ticket{Purpose: ForUnlock, CertSerial: o.Certificate, OrderID: o.ID})
+	return slices.ContainsFunc(live, func(l Ticket) bool { return l.State == TicketOpen && !l.Expired(s.now()) }), err
 }
 
 // ours is the order's transaction as this package needs it: the store's is both.

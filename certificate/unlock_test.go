@@ -352,6 +352,67 @@ func TestApprovedUnlockNeedsItsOrder(t *testing.T) {
 	}
 }
 
+// Row 64 and row 18: no money goes back, and no authorisation is withdrawn, while a helper holds
+// what unlocks the USBKEY: it may be unlocked already. A helper that fell silent keeps nothing.
+func TestNoRefundOfAnUnlockUnderWay(t *testing.T) {
+	for name, test := range map[string]struct {
+		does func(t *testing.T, c *counter, secret string)
+		late time.Duration
+		want string
+	}{
+		"only asked for":    {func(*testing.T, *counter, string) {}, 0, ""},
+		"a helper has come": {func(t *testing.T, c *counter, secret string) { c.open(t, secret) }, 0, "not_unlocking_required"},
+		"it has the secret": {func(t *testing.T, c *counter, secret string) {
+			c.open(t, secret)
+			_, err := c.Secret(t.Context(), secret, "192.0.2.1")
+			must(t, err)
+		}, 0, "not_unlocking_required"},
+		"it gave up": {func(t *testing.T, c *counter, secret string) {
+			c.open(t, secret)
+			must(t, c.Fail(t.Context(), secret, "usbkey_absent", "192.0.2.1"))
+		}, 0, ""},
+		"it fell silent": {func(t *testing.T, c *counter, secret string) { c.open(t, secret) }, time.Hour, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachDB(t, func(t *testing.T, f *office) {
+				ctx, c := t.Context(), f.counter(t)
+				subject, err := c.Lookup(ctx, usbkey)
+				must(t, err)
+				o := order.Order{
+					ID: "01JUNLOCK", No: "SAAS120261123000009", Business: order.UnlockApproval, State: order.State{Status: order.ToUnlock}, PersonID: subject.PersonID,
+					Certificate: serialA, Product: subject.Approval, Rev: 1, Seq: 1, Amount: 5000, CreatedAt: now, UpdatedAt: now, ApprovedAt: now, TradeNo: "T1",
+				}
+				must(t, f.db.InTx(ctx, func(tx order.Tx) error {
+					if err := tx.InsertOrder(ctx, o); err != nil {
+						return err
+					}
+					return tx.InsertPayment(ctx, order.Payment{
+						TradeNo: o.TradeNo, OrderID: o.ID, Amount: o.Amount, State: order.PaymentPaid, Channel: order.WeChatPay, CreatedAt: now, ExpiresAt: now, PaidAt: now, UpdatedAt: now,
+					})
+				}))
+				_, secret, err := c.BeginApproved(ctx, o, visitor)
+				must(t, err)
+				test.does(t, c, secret)
+				at := func() time.Time { return now.Add(test.late) }
+				orders := order.NewService(order.Deps{
+					Store: f.db, Certificates: certificate.NewService(store.Certificates{DB: f.db}, at, f.newID, nil),
+					Catalogue: c.Orders.Catalogue, Now: at, NewID: f.newID,
+				})
+				_, err = orders.Apply(ctx, o.ID, order.Command{On: order.RefundStart, By: order.Actor{Role: order.Finance, StaffID: "s-finance", Channel: order.Web}, Note: "不办了"})
+				if (err != nil) != (test.want != "") || err != nil && code(err) != test.want {
+					t.Errorf("refund: %v, want %q", err, test.want)
+				}
+			})
+		})
+	}
+}
+
+func (c *counter) open(t *testing.T, secret string) {
+	t.Helper()
+	_, err := c.Open(t.Context(), secret, []byte("key"))
+	must(t, err)
+}
+
 // Rows 56 and 57, flows 4.6: an approved unlock works on a PC without a network. The first
 // response completes the order; one that did not fit is given anew, three in all, as long as
 // the grant lasts. It does not count as an unlock without approval.

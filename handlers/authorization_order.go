@@ -167,7 +167,7 @@ func (s *Server) takeLetter(c *fiber.Ctx, o order.Order, by order.Actor) (order.
 		return o, err
 	}
 	object := secret()
-	if err := s.keep(c.UserContext(), o.ID, object, p.JPEG); err != nil {
+	if err := s.keep(c.UserContext(), o.ID, object, p); err != nil {
 		return o, err
 	}
 	now, err := s.Orders.AuthorizeOnPaper(c.UserContext(), o.ID, by, object, email)

@@ -202,7 +202,7 @@ func TestDraftsAndUploadsAreLimited(t *testing.T) {
 		t.Errorf("one draft more with a login: %d %s", a.Status, a.Body)
 	}
 	for n := range order.MaxUploads {
-		must(t, w.service.RecordUpload(t.Context(), logged.order(path).ID, "01UPLOAD"+strconv.Itoa(n)))
+		must(t, w.service.RecordUpload(t.Context(), logged.order(path).ID, "01UPLOAD"+strconv.Itoa(n), ""))
 	}
 	if a := logged.upload(path+"/pictures/license", "photo.jpg", photo(t)); a.Status != http.StatusTooManyRequests || !strings.Contains(a.Body, "上传的图片过多") {
 		t.Errorf("one upload more: %d %s", a.Status, a.Body)

@@ -295,9 +295,10 @@ type orderCopy struct {
 }
 
 type fieldCopy struct {
-	Name  string `json:"name"`
-	Label string `json:"label"`
-	Value string `json:"value"`
+	Name     string `json:"name"`
+	Label    string `json:"label"`
+	Value    string `json:"value"`
+	Original string `json:"original_sha256,omitempty"` // of the file of which the picture was made
 }
 
 // order writes an order into a folder of its own.
@@ -318,18 +319,23 @@ func (k *dataCopy) order(ctx context.Context, o order.Order) error {
 	if !o.Consent.At.IsZero() {
 		out.Consent = &o.Consent
 	}
+	originals, err := k.s.Store.Originals(ctx, o.ID)
+	if err != nil {
+		return err
+	}
 	for _, spec := range order.Fields {
-		value := o.Form.Get(spec.Name)
+		value, original := o.Form.Get(spec.Name), ""
 		if value == "" {
 			continue
 		}
 		label := spec.LabelFor(o.Form)
 		if spec.Input == order.Image {
+			original = originals[value]
 			if value, err = k.picture(ctx, folder+"/"+label+".jpg", value); err != nil {
 				return err
 			}
 		}
-		out.Form = append(out.Form, fieldCopy{string(spec.Name), label, labelOf(spec, value)})
+		out.Form = append(out.Form, fieldCopy{string(spec.Name), label, labelOf(spec, value), original})
 	}
 	return k.json(folder+"/资料.json", out)
 }
@@ -350,7 +356,7 @@ func (k *dataCopy) picture(ctx context.Context, name, object string) (string, er
 func (k *dataCopy) readme() error {
 	text := "这是您在云采盾的个人信息副本，生成于 " + moment(k.at) + "（北京时间）。\r\n\r\n" +
 		"账号.json：手机号、证书、费用、工单、消息、开标登记和钥匙柜的记录。\r\n" +
-		"每份订单一个文件夹：资料.json 是填写的内容和办理记录，图片是上传的原图。\r\n" +
+		"每份订单一个文件夹：资料.json 是填写的内容和办理记录，图片由您上传的文件制成，去掉了位置等附加信息；original_sha256 是您上传的文件的校验值（SHA-256）。\r\n" +
 		"法定代表人在线签署的授权书属于法定代表人的个人信息，不在其中；他可以用收到的链接查看。\r\n" +
 		"文件里有证件号码和证件照片，请妥善保管，不再需要时删除。\r\n"
 	if len(k.missing) > 0 {

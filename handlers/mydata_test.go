@@ -2,7 +2,9 @@ package handlers
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -157,13 +159,17 @@ func TestCopyOfMyData(t *testing.T) {
 	wantIn(t, "account", read("账号.json"), agentMobile)
 	var form struct {
 		No   string `json:"no"`
-		Form []struct{ Name, Label, Value string }
+		Form []struct {
+			Name, Label, Value string
+			Original           string `json:"original_sha256"`
+		}
 	}
 	must(t, json.Unmarshal([]byte(read(o.No+"/资料.json")), &form))
-	values := map[string]string{}
+	values, originals := map[string]string{}, map[string]string{}
 	for _, f := range form.Form {
-		values[f.Name] = f.Value
+		values[f.Name], originals[f.Name] = f.Value, f.Original
 	}
+	sent := fmt.Sprintf("%x", sha256.Sum256(photo(t)))
 	for name, want := range o.Form.Reveal() {
 		spec, _ := name.Spec()
 		switch got := values[string(name)]; {
@@ -171,6 +177,9 @@ func TestCopyOfMyData(t *testing.T) {
 		case spec.Input == order.Image:
 			if jpeg := read(got); !strings.HasPrefix(jpeg, "\xff\xd8") {
 				t.Errorf("%s: %q is no JPEG", name, got)
+			}
+			if originals[string(name)] != sent { // rules §3.2
+				t.Errorf("%s: was made of %q, want %q", name, originals[string(name)], sent)
 			}
 		case got != labelOf(spec, want):
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -229,26 +238,32 @@ func TestCopyEndsWithTheServer(t *testing.T) {
 
 	d := newDesk(t).hire()
 	close(d.closing)
-	resp, line := copyOver(t, d)
-	if body, err := io.ReadAll(resp.Body); strings.Contains(string(body), "PK\x05\x06") { // the end of a ZIP
-		t.Errorf("the copy arrived whole: %d bytes in %d writes, %v", len(body), line.writes, err)
+	if got := copyOver(t, d); strings.Contains(got.body, "PK\x05\x06") { // the end of a ZIP
+		t.Errorf("the copy arrived whole: %d bytes in %d writes, %v", len(got.body), got.writes, got.err)
 	}
 	d.closing = make(chan struct{}) // closed again with the test
 }
 
 // A copy that takes longer than other answers may arrives to its end.
 func TestCopyOverASlowLine(t *testing.T) {
-	resp, line := copyOver(t, newDesk(t).hire())
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("answered %d, cut off: %v", resp.StatusCode, err)
+	got := copyOver(t, newDesk(t).hire())
+	if got.err != nil || got.status != http.StatusOK {
+		t.Errorf("answered %d, cut off: %v", got.status, got.err)
 	}
-	if time.Duration(line.writes)*lineTakes <= writeTimeout {
-		t.Errorf("only %d writes: this copy is too short to be late", line.writes)
+	if time.Duration(got.writes)*lineTakes <= writeTimeout {
+		t.Errorf("only %d writes: this copy is too short to be late", got.writes)
 	}
 }
 
+// slowCopy is what arrived over a slow line, up to where it was cut off.
+type slowCopy struct {
+	status, writes int
+	body           string
+	err            error
+}
+
 // copyOver asks for a copy over a slow line.
-func copyOver(t *testing.T, d *desk) (*http.Response, *slowLine) {
+func copyOver(t *testing.T, d *desk) slowCopy {
 	t.Helper()
 	b := d.browser()
 	b.paid()
@@ -272,10 +287,9 @@ func copyOver(t *testing.T, d *desk) (*http.Response, *slowLine) {
 	must(t, req.Write(client))
 	resp, err := http.ReadResponse(bufio.NewReader(client), req)
 	must(t, err)
-	t.Cleanup(func() {
-		resp.Body.Close()
-		client.Close()
-		<-served
-	})
-	return resp, line
+	body, cut := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	client.Close()
+	<-served
+	return slowCopy{resp.StatusCode, line.writes, string(body), cut}
 }

@@ -91,7 +91,7 @@ func (s *Server) makeReceipt(ctx context.Context, o order.Order, by order.Actor)
 	if err != nil {
 		return r, err
 	}
-	if err := s.Orders.RecordUpload(ctx, o.ID, r.Object()); err != nil {
+	if err := s.Orders.RecordUpload(ctx, o.ID, r.Object(), ""); err != nil {
 		return r, err
 	}
 	if err := s.Objects.Put(ctx, r.Object(), pdf); err != nil {

@@ -29,7 +29,7 @@ type orderService interface {
 	Apply(ctx context.Context, id order.ID, c order.Command) (order.Order, error)
 	Edit(ctx context.Context, id order.ID, by order.Actor) (order.Order, error)
 	Delete(ctx context.Context, id order.ID, by order.Actor, draftToken string) (order.Order, error)
-	RecordUpload(ctx context.Context, id order.ID, object string) error
+	RecordUpload(ctx context.Context, id order.ID, object, original string) error
 	PayChannels(on order.Channel) []order.PayChannel
 	OpenPayment(ctx context.Context, id order.ID, by order.Actor, channel order.PayChannel) (order.Payment, error)
 	OpenMiniPayment(ctx context.Context, id order.ID, by order.Actor, payer string) (order.Payment, error)
@@ -89,6 +89,7 @@ type reader interface {
 	StaffByPerson(ctx context.Context, personID string) (order.Staff, error)
 	Certificate(ctx context.Context, serial string) (certificate.Certificate, error)
 	Looks(ctx context.Context, id order.ID, after order.Cursor, limit int) (order.LookPage, error)
+	Originals(ctx context.Context, id order.ID) (map[string]string, error)
 	Fees(ctx context.Context, personID string, after order.Cursor, limit int) (order.FeePage, error)
 	InTx(ctx context.Context, fn func(tx order.Tx) error) error
 }

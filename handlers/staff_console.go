@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -201,20 +202,27 @@ func (k *console) act(c *fiber.Ctx, r order.Role, cmd order.Command) (order.Orde
 	return k.Orders.Apply(c.UserContext(), order.ID(c.Params("id")), cmd)
 }
 
-// staffName is how colleagues call a member of staff.
-func (k *console) staffName(ctx context.Context, id string) string {
-	if m, err := k.Records.Staff(ctx, id); err == nil {
+// name is how colleagues call a member of staff. otherwise stands for who has no account,
+// and for one that cannot be read at the moment, which is no reason to show no page.
+func (k *console) name(ctx context.Context, id, otherwise string) string {
+	m, err := k.Records.Staff(ctx, id)
+	switch {
+	case err == nil:
 		return m.Name
+	case !errors.Is(err, order.NotFound):
+		k.Log.ErrorContext(ctx, "reading how a colleague is called", "err", err)
 	}
-	return order.Reviewer.Label()
+	return otherwise
+}
+
+// staffName is how colleagues call a reviewer.
+func (k *console) staffName(ctx context.Context, id string) string {
+	return k.name(ctx, id, order.Reviewer.Label())
 }
 
 // nameOf is how colleagues call the one who did something.
 func (k *console) nameOf(ctx context.Context, e order.EventRecord) string {
-	if m, err := k.Records.Staff(ctx, e.ActorID); err == nil {
-		return m.Name
-	}
-	return e.Role.Label()
+	return k.name(ctx, e.ActorID, e.Role.Label())
 }
 
 // listPage asks for the oldest work first, one page of it.

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -74,9 +75,11 @@ func (k *console) enquiryRow(c *fiber.Ctx, e order.Enquiry) (enquiryRow, error) 
 	}
 	row.Mobile = p.Mobile.Reveal()
 	if e.OrderID != "" {
-		if o, err := k.Store.Order(c.UserContext(), e.OrderID); err == nil {
-			row.Tail = order.TailOf(o.No)
+		o, err := k.Store.Order(c.UserContext(), e.OrderID)
+		if err != nil && !errors.Is(err, order.NotFound) { // deleted meanwhile
+			return row, err
 		}
+		row.Tail = order.TailOf(o.No)
 	}
 	return row, nil
 }

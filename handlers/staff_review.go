@@ -128,13 +128,14 @@ func (k *console) taskView(c *fiber.Ctx, o order.Order) taskView {
 	}
 	t.Waiting = lasting(k.Now().Sub(t.Since))
 	if o.Stage == order.Claimed {
-		if m, err := k.Records.Staff(c.UserContext(), o.ReviewerID); err == nil {
-			t.Who = m.Name
-		}
+		t.Who = k.name(c.UserContext(), o.ReviewerID, "")
 	}
 	if o.Certificate != "" {
 		ahead, err := k.Records.Openings(c.UserContext(), o.Certificate, k.Now())
-		if err == nil && len(ahead) > 0 && !ahead[0].At.After(k.Now().Add(openingAhead)) {
+		if err != nil {
+			k.Log.ErrorContext(c.UserContext(), "reading which bids are opened", "err", err)
+		}
+		if len(ahead) > 0 && !ahead[0].At.After(k.Now().Add(openingAhead)) {
 			t.Opening = opensAt(ahead[0].At, k.Now())
 		}
 	}

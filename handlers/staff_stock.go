@@ -80,10 +80,7 @@ func (k *console) showStock(c *fiber.Ctx, refusal error) error {
 // handlerName is how colleagues call the one who handled a blank; the station has
 // no account.
 func (k *console) handlerName(ctx context.Context, id string) string {
-	if m, err := k.Records.Staff(ctx, id); err == nil {
-		return m.Name
-	}
-	return "制证站"
+	return k.name(ctx, id, "制证站")
 }
 
 func (k *console) receiveBlanks(c *fiber.Ctx) error {

@@ -113,7 +113,7 @@ func (s *Server) takePicture(c *fiber.Ctx, o order.Order, f order.Field) (pictur
 	if err != nil {
 		return pictureView{}, err
 	}
-	if err := s.keep(c.UserContext(), o.ID, object, p.JPEG); err != nil {
+	if err := s.keep(c.UserContext(), o.ID, object, p); err != nil {
 		return pictureView{}, err
 	}
 	if err := s.putPicture(c, o.ID, f, object); err != nil {
@@ -126,11 +126,11 @@ func (s *Server) takePicture(c *fiber.Ctx, o order.Order, f order.Field) (pictur
 
 // keep stores a picture that belongs to an order. What it belongs to is written
 // down first, so that nothing is kept that retention does not know.
-func (s *Server) keep(ctx context.Context, id order.ID, object string, content []byte) error {
-	if err := s.Orders.RecordUpload(ctx, id, object); err != nil {
+func (s *Server) keep(ctx context.Context, id order.ID, object string, p picture.Picture) error {
+	if err := s.Orders.RecordUpload(ctx, id, object, p.SourceSHA256); err != nil {
 		return err
 	}
-	return s.Objects.Put(ctx, object, content)
+	return s.Objects.Put(ctx, object, p.JPEG)
 }
 
 // warningTexts are the doubts about a picture of a field, with the reason for which it
@@ -427,7 +427,7 @@ func (s *Server) takePhonePicture(c *fiber.Ctx, t phoneTicket) (warnings []strin
 		return nil, err
 	}
 	object := s.uploadID(c.Params("ticket"))
-	if err := s.keep(c.UserContext(), t.Order, object, p.JPEG); err != nil {
+	if err := s.keep(c.UserContext(), t.Order, object, p); err != nil {
 		return nil, err
 	}
 	if err := s.putPicture(c, t.Order, t.Field, object); err != nil {

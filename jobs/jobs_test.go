@@ -124,7 +124,7 @@ func TestMaterials(t *testing.T) {
 		t.Fatalf("real name %q, %v", got.RealName, err)
 	}
 	draft := w.approved(t, order.State{Status: order.Draft})
-	if err := w.Orders.RecordUpload(t.Context(), draft.ID, "01REPLACED"); err != nil {
+	if err := w.Orders.RecordUpload(t.Context(), draft.ID, "01REPLACED", ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Orders.Delete(t.Context(), draft.ID, order.Actor{Role: order.Applicant, PersonID: draft.PersonID}, ""); err != nil {

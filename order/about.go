@@ -71,6 +71,9 @@ const (
 type Certificates interface {
 	// About tells of a certificate; NotFound when there is none.
 	About(ctx context.Context, tx Tx, serial string) (About, error)
+	// Unlocking reports whether a key helper holds what sets the USBKEY of an approved unlock
+	// a new PIN, or may have set it already.
+	Unlocking(ctx context.Context, tx Tx, o Order) (bool, error)
 	// Step has happen to the certificate of o what its order decided.
 	Step(ctx context.Context, tx Tx, step CertificateStep, o Order, c Command) error
 }

@@ -188,9 +188,10 @@ func LegalDocument(authorization string) string { return authorization + "-docum
 // LegalSignature is the object of the handwritten signature.
 func LegalSignature(authorization string) string { return authorization + "-signature" }
 
-// LegalLetter and LegalEvidence are the objects of the sealed letter and the evidence
-// pack, which are made after the signature.
-func LegalLetter(authorization string) string   { return authorization + "-letter" }
+// LegalLetter is the object of the sealed letter, which is made after the signature.
+func LegalLetter(authorization string) string { return authorization + "-letter" }
+
+// LegalEvidence is the object of its evidence pack.
 func LegalEvidence(authorization string) string { return authorization + "-evidence" }
 
 // Signature is the handwritten signature: a picture in the object store.

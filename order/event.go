@@ -170,7 +170,9 @@ type Command struct {
 	// proposal is what somebody wanted and who is now asked.
 	proposal *Proposal
 	replaced bool // a lost key has a free replacement
-	relabel  bool // the address has changed since it was shown for the label
+	// unlocking: a helper is setting the USBKEY of the order a new PIN.
+	unlocking bool
+	relabel   bool // the address has changed since it was shown for the label
 	// auth is the order's authorisation, mandate the id of one whose mandate
 	// covers the order.
 	auth    *Authorization

@@ -103,6 +103,7 @@ const (
 	Proposed          Fact = "proposed"
 	StillFrozen       Fact = "still_frozen"
 	LabelCurrent      Fact = "label_current"
+	NotUnlocking      Fact = "not_unlocking"
 	KeysIntact        Fact = "keys_intact"
 	ClaimRecorded     Fact = "claim_recorded"
 	KeyMatches        Fact = "key_matches"
@@ -223,6 +224,7 @@ var truths = map[Fact]truth{
 	StillFrozen:       {func(_ Order, c Command) bool { return c.about != nil && c.about.Frozen && !c.about.Expired }, Conflict, "证书不在冻结状态或已过期"},
 	CompanyNamed:      {nil, Forbidden, "请先填写 UKEY 序列号和单位的统一社会信用代码"},
 	LabelCurrent:      {func(_ Order, c Command) bool { return !c.relabel }, Conflict, "收件信息在您显示之后修改过：请重新显示完整收件信息，按新的打单；包裹已交给快递的，先请快递改地址"},
+	NotUnlocking:      {func(_ Order, c Command) bool { return !c.unlocking }, Conflict, "这把 UKEY 正在解锁，请 15 分钟后再试；解锁完成的不能再退款或撤回授权"},
 	KeysIntact:        {func(_ Order, c Command) bool { return c.Keys > 0 && c.Keys == wholeKeys(c.items) }, Invalid, "退回的 UKEY 数量与寄出的不符，请重新清点；有丢失或损坏的请先登记"},
 	ClaimRecorded:     {claimRecorded, Invalid, "请填写快递公司的理赔单号（不超过 40 字）和情况说明（不超过 60 字）"},
 	KeyMatches:        {nil, Conflict, "插入的 UKEY 与订单不符"},

@@ -125,7 +125,7 @@ func sinceApproval(d time.Duration, on any) followUp {
 
 // inTime reports whether a timer of a row's Then is worth setting.
 func (f followUp) inTime(at, now time.Time) bool {
-	return (f.before == 0 || at.Before(now.Add(f.before))) && !(f.approval && at.Before(now))
+	return (f.before == 0 || at.Before(now.Add(f.before))) && (!f.approval || !at.Before(now))
 }
 
 // escalate watches over the time that a review takes.

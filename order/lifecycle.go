@@ -39,7 +39,7 @@ var lifecycle = []transition{
 	{Row: 16, From: states(awaitingAuthorization), On: AuthExpired, To: fixable, By: roles(System), Do: rejectWith("R16"), Then: append(do(void(WhyTimeout)), rejection...)},
 	{Row: 17, From: states(queued, claimed, secondApproval), On: AuthWithdrawn, To: fixable, By: roles(LegalRep), Do: rejectWith("R16"), Then: rejection},
 	{Row: 17, From: states(fixable), On: AuthWithdrawn, To: Same, By: roles(LegalRep)},
-	{Row: 18, From: states(unclaimed, making, makingFailed, renewReady, renewInterrupted, downloadReady, downloadInterrupted, toUnlock, toRestore), On: AuthWithdrawn, When: facts(Untouched), To: fixable, By: roles(LegalRep), Do: rejectWith("R16"), Then: rejection},
+	{Row: 18, From: states(unclaimed, making, makingFailed, renewReady, renewInterrupted, downloadReady, downloadInterrupted, toUnlock, toRestore), On: AuthWithdrawn, When: facts(Untouched), To: fixable, By: roles(LegalRep), If: facts(NotUnlocking), Do: rejectWith("R16"), Then: rejection},
 	{Row: 19, From: states(unclaimed, making, makingFailed, renewReady, renewInterrupted, downloadReady, downloadInterrupted, toUnlock, toRestore), On: AuthWithdrawn, When: facts(Touched), By: roles(LegalRep), Refuse: tooLateToWithdraw},
 	{Row: 19, From: states(renewRunning, downloadRunning, toPost, toPickUp, completed), On: AuthWithdrawn, By: roles(LegalRep), Refuse: tooLateToWithdraw},
 
@@ -155,7 +155,7 @@ var lifecycle = []transition{
 
 	// Money back. Row 10, a late or second payment, moves no order: it is a move
 	// of the payment alone, see Service.PaymentSucceeded.
-	{Row: 64, From: refundableBefore, On: RefundStart, When: facts(Charged, Untouched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber), Do: dropReview, Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted), void(WhyRefund))},
+	{Row: 64, From: refundableBefore, On: RefundStart, When: facts(Charged, Untouched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber, NotUnlocking), Do: dropReview, Refund: Refunding, Then: do(job(JobRefund), notify(NoticeRefundStarted), void(WhyRefund))},
 	{Row: 64, From: states(renewInterrupted, downloadInterrupted), On: RefundStart, When: facts(Charged, Touched), To: Same, By: roles(Finance), If: facts(HasNote, NamesNoNumber), Do: dropReview, Refund: Refunding, Then: do(abandonRun, job(JobRefund), notify(NoticeRefundStarted), void(WhyRefund))},
 	// Once a serial is reserved one person of finance proposes and another confirms;
 	// the certificates end in the transaction that lets the money go, which waits for

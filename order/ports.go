@@ -194,8 +194,9 @@ type Tx interface {
 	KeepPerson(ctx context.Context, id string, until time.Time) error
 	// PurgeChats erases up to limit words of chats from before a moment, oldest first.
 	PurgeChats(ctx context.Context, before time.Time, limit int) error
-	// InsertUpload records that an object belongs to an order; twice is once.
-	InsertUpload(ctx context.Context, id ID, object string, at time.Time) error
+	// InsertUpload records that an object belongs to an order, and the hash of the file that
+	// it was made of; twice is once.
+	InsertUpload(ctx context.Context, id ID, object, original string, at time.Time) error
 	AppendEvent(ctx context.Context, e EventRecord) error
 	AppendAudit(ctx context.Context, a AuditRecord) error
 	// NextOrderSeq asks for a number that no other order of a day has (yyyymmdd,

@@ -11,8 +11,10 @@ import (
 const MaxUploads = 100
 
 // RecordUpload keeps which order an object belongs to, before the object exists, so
-// that it goes when the order's data goes. Too many in a day are refused.
-func (s *Service) RecordUpload(ctx context.Context, id ID, object string) error {
+// that it goes when the order's data goes; and the SHA-256 (hex) of the file that somebody
+// sent, of which we keep a picture of our own (rules §3.2), empty for what nobody sent.
+// Too many in a day are refused.
+func (s *Service) RecordUpload(ctx context.Context, id ID, object, original string) error {
 	return s.store.InTx(ctx, func(tx Tx) error {
 		n, err := tx.CountUploads(ctx, id, s.now().Add(-day))
 		if err != nil {
@@ -21,7 +23,7 @@ func (s *Service) RecordUpload(ctx context.Context, id ID, object string) error 
 		if n >= MaxUploads {
 			return &Error{Kind: RateLimited, Code: "too_many_uploads", Detail: "这份申请一天内上传的图片过多，请明天再试，或致电 400-666-3999", RetryAfter: day}
 		}
-		return tx.InsertUpload(ctx, id, object, s.now())
+		return tx.InsertUpload(ctx, id, object, original, s.now())
 	})
 }
 

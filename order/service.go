@@ -264,6 +264,11 @@ func (s *Service) inform(ctx context.Context, tx Tx, o *Order, c *Command) (err 
 	if err := informOfReplacements(ctx, tx, c); err != nil {
 		return err
 	}
+	if o.State == toUnlock && (c.On == RefundStart || c.On == AuthWithdrawn) {
+		if c.unlocking, err = s.certificates.Unlocking(ctx, tx, *o); err != nil {
+			return err
+		}
+	}
 	if c.On == Ship {
 		changed, err := StaleLabel(ctx, tx, o.ID)
 		if err != nil {

@@ -229,9 +229,26 @@ func (tx *Tx) PurgeChats(ctx context.Context, before time.Time, limit int) error
 }
 
 // InsertUpload implements [order.Tx].
-func (tx *Tx) InsertUpload(ctx context.Context, id order.ID, object string, at time.Time) error {
-	_, err := tx.exec(ctx, `INSERT INTO uploads (object, order_id, at) VALUES (?, ?, ?) ON CONFLICT (object) DO NOTHING`, object, id, dbTime(at))
+func (tx *Tx) InsertUpload(ctx context.Context, id order.ID, object, original string, at time.Time) error {
+	_, err := tx.exec(ctx, `INSERT INTO uploads (object, order_id, original, at) VALUES (?, ?, ?, ?) ON CONFLICT (object) DO NOTHING`, object, id, original, dbTime(at))
 	return failed(err, "recording an upload of order %s", id)
+}
+
+// Originals are the SHA-256 (hex) of the files that an order's pictures were made of, by
+// object, as far as they were kept.
+func (q queries) Originals(ctx context.Context, id order.ID) (map[string]string, error) {
+	var rows []struct {
+		Object   string `db:"object"`
+		Original string `db:"original"`
+	}
+	if err := q.all(ctx, &rows, `SELECT object, original FROM uploads WHERE order_id = ? AND original <> ''`, id); err != nil {
+		return nil, failed(err, "reading what the pictures of order %s were made of", id)
+	}
+	of := make(map[string]string, len(rows))
+	for _, r := range rows {
+		of[r.Object] = r.Original
+	}
+	return of, nil
 }
 
 // CountUploads implements [order.Queries].

@@ -90,7 +90,7 @@ func overdue(t *testing.T, db *DB, objects string, n int) {
 			tx.LinkWeChat(ctx, order.WeChatIdentity{AppID: "wx1", OpenID: "openid" + id, PersonID: p.ID, UpdatedAt: at}),
 		}
 		for _, object := range []string{id + ".front", id + ".letter"} {
-			errs = append(errs, tx.InsertUpload(ctx, o.ID, object, at), os.WriteFile(filepath.Join(objects, object), []byte("picture"), 0o600))
+			errs = append(errs, tx.InsertUpload(ctx, o.ID, object, "", at), os.WriteFile(filepath.Join(objects, object), []byte("picture"), 0o600))
 		}
 		_, err = tx.InsertNotification(ctx, order.Notification{
 			ID: "n" + id, OrderID: o.ID, Seq: 1, Notice: order.NoticeShipped, Medium: order.SMS, To: order.ToAgent, State: order.DeliverySent, Told: "138****0000", CreatedAt: at, UpdatedAt: at,

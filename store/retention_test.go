@@ -217,7 +217,7 @@ func (k *keeper) person(t *testing.T, ends time.Time) {
 				ID: "a1", OrderID: "o1", State: order.AtSigned, Rev: 1, Signer: order.LegalSigner{Name: repName, No: repNo, Mobile: repMobile}, CreatedAt: k.now, UpdatedAt: k.now,
 				Proof: order.Proof{Signed: order.Device{OpenID: openID}}, Letter: pictureOf + "-letter",
 			}),
-			tx.InsertUpload(ctx, "o1", pictureOf+"-replaced", k.now),
+			tx.InsertUpload(ctx, "o1", pictureOf+"-replaced", "", k.now),
 			tx.(*Tx).InsertOpening(ctx, certificate.Opening{ID: "op1", Serial: strings.Repeat("A", 40), Project: biddingFor, At: k.now, OrderID: "o1", Seq: 1, CreatedAt: k.now}),
 		)
 	})
@@ -280,8 +280,8 @@ func TestRetentionOfOrders(t *testing.T) {
 						return tx.UpdateItem(t.Context(), it, order.ItemWaiting)
 					})
 				}
-				inTx(t, db, func(tx order.Tx) error { return tx.InsertUpload(t.Context(), o.ID, "01OLD", at) })
-				inTx(t, db, func(tx order.Tx) error { return tx.InsertUpload(t.Context(), o.ID, "01OLD", at) })
+				inTx(t, db, func(tx order.Tx) error { return tx.InsertUpload(t.Context(), o.ID, "01OLD", "", at) })
+				inTx(t, db, func(tx order.Tx) error { return tx.InsertUpload(t.Context(), o.ID, "01OLD", "", at) })
 				k, err := db.Kept(t.Context(), o.ID)
 				if err != nil || !k.Until().Equal(tt.want) {
 					t.Errorf("kept until %s, want %s; %v", k.Until(), tt.want, err)

@@ -175,11 +175,12 @@ func (w *world) open(ctx context.Context, dir string, rdb redis.UniversalClient)
 		return err
 	}
 	codes := session.NewCodes(rdb, now, session.DefaultLimits(key))
+	certificates := certificate.NewService(store.Certificates{DB: w.db}, now, newID, nil)
 	send := func(context.Context, identity.Mobile, string, string) error {
 		return errors.New("nobody asks for a code here")
 	}
 	w.web, err = handlers.New(handlers.Deps{
-		Orders: w.orders, Store: w.db, Sessions: w.sessions, Codes: codes, Tickets: session.NewTickets(rdb, now), Objects: pictures,
+		Orders: w.orders, Status: certificates, Store: w.db, Sessions: w.sessions, Codes: codes, Tickets: session.NewTickets(rdb, now), Objects: pictures,
 		SendCode: send,
 		Places:   places, Font: face, Metrics: prometheus.NewRegistry(), Log: log, Now: now, NewID: newID, Key: key,
 		PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, CA: "云采盾",
@@ -199,7 +200,7 @@ func (w *world) open(ctx context.Context, dir string, rdb redis.UniversalClient)
 	w.memory = session.NewContexts(rdb, now)
 	w.dialogue = bot.NewDialogue(bot.Deps{
 		AppID: w.account.AppID, PublicURL: "http://127.0.0.1:8080", Recogniser: recogniser, Store: w.db, Deliveries: w.orders, Codes: codes, Punctual: w.orders,
-		Certs:    certificate.NewService(store.Certificates{DB: w.db}, now, newID, nil),
+		Certs:    certificates,
 		SendCode: send, Vault: sealer, Memory: w.memory, Workdays: calendar, Now: now, NewID: newID, Log: log,
 	})
 	w.web.Mount(fiber.MethodPost, callbackPath, handlers.Signed, bot.Handler(codec, w.dialogue, session.NewTalks(rdb, now, bot.AnswerTTL, bot.MemoryTTL), log))

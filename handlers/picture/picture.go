@@ -7,7 +7,6 @@ package picture
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"image"
@@ -108,8 +107,7 @@ func Accept(raw []byte) (Picture, error) {
 	if err != nil {
 		return Picture{}, err
 	}
-	sum := sha256.Sum256(raw)
-	p := Picture{JPEG: out, Width: kept.Bounds().Dx(), Height: kept.Bounds().Dy(), SourceSHA256: hex.EncodeToString(sum[:])}
+	p := Picture{JPEG: out, Width: kept.Bounds().Dx(), Height: kept.Bounds().Dy(), SourceSHA256: fmt.Sprintf("%x", sha256.Sum256(raw))}
 	p.Warnings = doubts(kept)
 	return p, nil
 }
