@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/yuncaidun/yuncaidun/certificate"
 	"github.com/yuncaidun/yuncaidun/issuance"
@@ -36,8 +35,7 @@ func (p initialPINs) Tell(ctx context.Context, cert certificate.Certificate, by 
 	if err == nil {
 		return key.Open(cert.TokenSerial, answer)
 	}
-	// Who asked may have gone away, or have run out of time.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	ctx, cancel := order.RecordingContext(ctx)
 	defer cancel()
 	outcome := "failed"
 	if e, ok := order.AsError(err); ok {
