@@ -10,35 +10,25 @@ import (
 	"github.com/yuncaidun/yuncaidun/issuance/token"
 )
 
-type checkCmd struct {
-	Token string `help:"UKEY 序列号；只插一个时不用写。" placeholder:"TW…"`
-}
+type checkCmd struct{ atToken }
 
 // Run rehearses an opening of bids: it asks for the PIN once, and tries every certificate
 // of the USBKEY.
 func (c checkCmd) Run(ctx context.Context, global *cli) error {
-	k, err := openKeyring(global.Module)
-	if err != nil {
-		return err
-	}
-	defer k.close()
-	p, err := k.find(c.Token)
-	if err != nil {
-		return err
-	}
-	term := newTerminal(os.Stdin, os.Stdout)
-	pin, err := term.secretly(ctx, "UKEY "+p.Name+" 的口令：")
-	if err != nil {
-		return err
-	}
-	findings, err := p.rehearse(ctx, token.PIN(pin), time.Now())
-	if err != nil {
-		return err
-	}
-	if !report(os.Stdout, findings) {
-		return errSaid
-	}
-	return nil
+	return c.with(global, func(_ *keyring, p plugged) error {
+		pin, err := newTerminal(os.Stdin, os.Stdout).secretly(ctx, "UKEY "+p.Name+" 的口令：")
+		if err != nil {
+			return err
+		}
+		findings, err := p.rehearse(ctx, token.PIN(pin), time.Now())
+		if err != nil {
+			return err
+		}
+		if !report(os.Stdout, findings) {
+			return errSaid
+		}
+		return nil
+	})
 }
 
 // rehearse has every certificate of a USBKEY used once. A wrong PIN is an error, and

@@ -155,6 +155,25 @@ func (k *keyring) find(serial string) (plugged, error) {
 	return plugged{}, &token.Error{Kind: token.Missing, Op: "finding USBKEY " + serial}
 }
 
+// atToken is a command about one USBKEY.
+type atToken struct {
+	Token string `help:"UKEY 序列号；只插一个时不用写。" placeholder:"TW…"`
+}
+
+// with finds the USBKEY that is plugged in.
+func (c atToken) with(global *cli, do func(*keyring, plugged) error) error {
+	k, err := openKeyring(global.Module)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	p, err := k.find(c.Token)
+	if err != nil {
+		return err
+	}
+	return do(k, p)
+}
+
 // absent tells that the USBKEY only has to be plugged in.
 func absent(err error) bool {
 	return errors.Is(err, token.Missing) || errors.Is(err, token.WrongToken)

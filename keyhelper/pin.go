@@ -9,27 +9,17 @@ import (
 	"github.com/yuncaidun/yuncaidun/issuance/token"
 )
 
-type pinCmd struct {
-	Token string `help:"UKEY 序列号；只插一个时不用写。" placeholder:"TW…"`
-}
+type pinCmd struct{ atToken }
 
 // Run has the person at the keyboard change the PIN of a USBKEY, without any server.
 func (c pinCmd) Run(ctx context.Context, global *cli) error {
-	k, err := openKeyring(global.Module)
-	if err != nil {
-		return err
-	}
-	defer k.close()
-	p, err := k.find(c.Token)
-	if err != nil {
-		return err
-	}
-	t := newTerminal(os.Stdin, os.Stderr)
-	if err := t.changePIN(ctx, k, p); err != nil {
-		return err
-	}
-	fmt.Fprintln(os.Stdout, "口令修改成功，新口令已生效，请牢记。")
-	return nil
+	return c.with(global, func(k *keyring, p plugged) error {
+		if err := newTerminal(os.Stdin, os.Stderr).changePIN(ctx, k, p); err != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stdout, "口令修改成功，新口令已生效，请牢记。")
+		return nil
+	})
 }
 
 // changePIN asks for the old PIN once, so that nobody locks his USBKEY by repeating himself.
