@@ -34,22 +34,15 @@ const stationOrders = 50
 
 // Take hands out the first key that waits, and with Resume one that was begun.
 func (s stations) Take(ctx context.Context, by order.Actor, in handlers.StationAsk) (json.RawMessage, error) {
-	next := order.Filter{Status: order.ToIssue, Sort: order.DueFirst, Limit: stationOrders}
-	for {
-		page, err := s.a.db.Orders(ctx, next)
+	for o, err := range order.EachOrder(ctx, s.a.db, order.Filter{Status: order.ToIssue, Sort: order.DueFirst, Limit: stationOrders}) {
 		if err != nil {
 			return nil, err
 		}
-		for _, o := range page.Orders {
-			if task, err := s.takeOf(ctx, by, o, in); err != nil || task != nil {
-				return task, err
-			}
+		if task, err := s.takeOf(ctx, by, o, in); err != nil || task != nil {
+			return task, err
 		}
-		if page.Next == (order.Cursor{}) {
-			return nil, nil
-		}
-		next.After = page.Next
 	}
+	return nil, nil
 }
 
 // takeOf hands out a key of one order, if there is any that this issuer may make.

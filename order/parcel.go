@@ -383,24 +383,23 @@ func StaleLabel(ctx context.Context, h history, id ID) (changed time.Time, err e
 			changed = e.At
 		}
 	}
-	for after := (Cursor{}); !changed.IsZero(); {
+	if changed.IsZero() {
+		return time.Time{}, nil
+	}
+	for l, err := range Each(func(after Cursor) ([]Look, Cursor, error) { // the newest first
 		page, err := h.Looks(ctx, id, after, 100)
-		if err != nil {
+		return page.Looks, page.Next, err
+	}) {
+		switch {
+		case err != nil:
 			return time.Time{}, err
-		}
-		for _, l := range page.Looks { // the newest first
-			if l.Action == ActionLabel && l.At.Before(changed) {
-				return changed, nil
-			}
-			if l.Action == ActionLabel {
-				return time.Time{}, nil
-			}
-		}
-		if after = page.Next; after == (Cursor{}) {
-			break // no label was printed
+		case l.Action == ActionLabel && l.At.Before(changed):
+			return changed, nil
+		case l.Action == ActionLabel:
+			return time.Time{}, nil
 		}
 	}
-	return time.Time{}, nil
+	return time.Time{}, nil // no label was printed
 }
 
 // informOfReplacements tells a refund whether a lost key is being replaced for
